@@ -1,0 +1,167 @@
+"""Read and check the configuration: schemas with unknown keys forbidden, then what a schema cannot say."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from morphobench.errors import InputError
+
+SCHEMAS = Path("config/schemas")
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `overlay` laid over it: mappings merge key by key, anything else is replaced.
+
+    Examples
+    --------
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    merged = copy.deepcopy(dict(base))
+    for key, value in overlay.items():
+        below = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = merge(below, value) if both else copy.deepcopy(value)
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or is no YAML mapping, naming file and line.
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Restore it (git checkout {path}).") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} must hold a mapping (key: value), found {type(data).__name__}.")
+    return data
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    place = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        lines = []
+        for key in sorted(set(error.instance) - set(known)):
+            close = difflib.get_close_matches(str(key), known, n=1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
+            lines.append(f"{source}: unknown key {key!r} at {place}; {remedy}")
+        return "\n".join(lines)
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"{source}: missing at {place}: {', '.join(missing)}."
+    hint = error.schema.get("description") if isinstance(error.schema, Mapping) else None
+    return f"{source}: {place}: {error.message}" + (f" ({hint})" if hint else "")
+
+
+def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path) -> None:
+    """Check `data` against config/schemas/<schema_name>.schema.yaml.
+
+    Raises
+    ------
+    InputError
+        Listing every violation with its place and, for a misspelt key, the key that was probably meant.
+    """
+    schema = read_yaml(root / SCHEMAS / f"{schema_name}.schema.yaml")
+    errors = sorted(Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.path)))
+    if errors:
+        raise InputError("\n".join(_explain(error, source) for error in errors))
+
+
+def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root: Path) -> dict[str, Any]:
+    known = sorted(path.stem for path in (root / folder).glob("*.yaml"))
+    for name in overrides:
+        if name not in known:
+            raise InputError(
+                f"unknown {schema_name} {name!r}: {folder} has {', '.join(known)}. Add {folder}/{name}.yaml."
+            )
+    entries = {}
+    for name in known:
+        entry = merge(read_yaml(root / folder / f"{name}.yaml"), overrides.get(name) or {})
+        validate(entry, schema_name, f"{folder}/{name}.yaml", root)
+        entries[name] = entry
+    return entries
+
+
+def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
+    source = f"config/datasets/{name}.yaml"
+    for model in dataset["models"]:
+        if model not in models:
+            raise InputError(f"{source}: unknown model {model!r}; config/models has {', '.join(models)}.")
+    for key in ("benchmark", "analysis_model"):
+        named = dataset[key] if key == "benchmark" else [dataset[key]]
+        strangers = [model for model in named if model not in dataset["models"]]
+        if strangers:
+            raise InputError(f"{source}: {key} names {', '.join(strangers)}, which `models` does not list.")
+    if dataset["kind"] == "packing":
+        for rule, settings in dataset["rules"].items():
+            needed = {"vector": ["direction", "decay"], "surface": ["decay"], "radial": ["decay"]}
+            missing = [key for key in needed.get(settings["mode"], []) if key not in settings]
+            if missing:
+                raise InputError(f"{source}: rules.{rule}: mode {settings['mode']} needs {', '.join(missing)}.")
+
+
+def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
+    """Return a model's settings for one dataset: cubes have the size that the dataset samples."""
+    settings = copy.deepcopy(config["models"][model])
+    if settings["representation"] == "cube":
+        settings["architecture"]["size"] = config["datasets"][dataset]["sample"]["cube"]["size"]
+    return settings
+
+
+def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
+    """Check the whole configuration and fill `datasets` and `models` from their files plus overrides.
+
+    Parameters
+    ----------
+    config
+        Content of config/config.yaml with every overlay already merged.
+    root
+        Folder that holds `config`.
+
+    Returns
+    -------
+    dict
+        The configuration; each dataset also carries its `name`.
+
+    Raises
+    ------
+    InputError
+        With one line per problem: file, key, reason, remedy.
+    """
+    validate(config, "config", "config/config.yaml", root)
+    shares = config["sample"]["split"]
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise InputError(f"config/config.yaml: sample.split must sum to 1, not {sum(shares.values()):g}.")
+    models = _registry(Path("config/models"), config["models"], "model", root)
+    datasets = _registry(Path("config/datasets"), config["datasets"], "dataset", root)
+    for name, dataset in datasets.items():
+        _check_dataset(name, dataset, models)
+        dataset["name"] = name
+    return {**config, "datasets": datasets, "models": models}
+
+
+def scale_of(config: Mapping[str, Any], marker: Path) -> str:
+    """Return the scale of a run: asked for, else that of the results at hand, else paper.
+
+    A run without `--config scale=...` goes on with what results/ holds: after `make demo`, remaking one
+    figure must not start days of training at paper scale over the demo's results.
+    """
+    scale = config.get("scale") or (marker.read_text().strip() if marker.exists() else "paper")
+    if scale not in ("demo", "paper"):
+        raise InputError(f"scale must be demo or paper, not {scale!r} (--config scale=..., or {marker}).")
+    return scale

@@ -1,0 +1,68 @@
+"""Rotations as matrices. Convention: column vectors, p' = R p, points as rows rotate by ``points @ R.T``."""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+
+def about_z(degrees: float) -> np.ndarray:
+    """Return the rotation about z by an angle in degrees, shape (3, 3), float64.
+
+    Examples
+    --------
+    >>> about_z(90).round(6) @ np.array([1.0, 0.0, 0.0])
+    array([0., 1., 0.])
+    """
+    return Rotation.from_euler("z", degrees, degrees=True).as_matrix()
+
+
+def cube_rotations() -> np.ndarray:
+    """Return the 24 rotations that map the cube grid to itself, shape (24, 3, 3), exact, identity first."""
+    matrices = []
+    for order in permutations(range(3)):
+        for signs in product((1.0, -1.0), repeat=3):
+            matrix = np.zeros((3, 3))
+            matrix[range(3), order] = signs
+            if np.linalg.det(matrix) > 0:
+                matrices.append(matrix)
+    return np.array(sorted(matrices, key=lambda matrix: (-np.trace(matrix), matrix.tolist())))
+
+
+def uniform(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw `n` rotations uniformly from SO(3) (Haar measure), shape (n, 3, 3), float64."""
+    return Rotation.random(n, random_state=rng).as_matrix()
+
+
+def rotate_points(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Rotate points of shape (..., n, 3), in any unit, by `rotation` of shape (..., 3, 3)."""
+    return points @ np.swapaxes(rotation, -1, -2)
+
+
+def rotate_cube_lattice(volume_zyx: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Rotate a cubic volume by one of the 24 cube rotations, exactly: axes are swapped and flipped.
+
+    Parameters
+    ----------
+    volume_zyx
+        Shape (..., s, s, s), axes z, y, x last.
+    rotation
+        Shape (3, 3), one of `cube_rotations`.
+
+    Raises
+    ------
+    ValueError
+        When `rotation` does not map the grid to itself.
+    """
+    signed = np.rint(rotation).astype(int)
+    if not np.allclose(signed, rotation, atol=1e-6) or not np.array_equal(abs(signed).sum(0), [1, 1, 1]):
+        raise ValueError("rotate_cube_lattice needs one of the 24 cube rotations; resample for any other")
+    # In zyx order the same rotation has its rows and columns reversed.
+    zyx = signed[::-1, ::-1]
+    source = np.abs(zyx).argmax(axis=1)
+    lead = volume_zyx.ndim - 3
+    turned = np.transpose(volume_zyx, [*range(lead), *(lead + source)])
+    flipped = [lead + axis for axis in range(3) if zyx[axis, source[axis]] < 0]
+    return np.flip(turned, flipped)

@@ -1,0 +1,82 @@
+"""Files appear whole or not at all; failures are counted and explained."""
+
+import errno
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphobench import files, seeds
+from morphobench.errors import InputError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "table.csv"
+    files.write_table(pd.DataFrame({"a": [1]}), path)
+    with pytest.raises(RuntimeError), files.atomic_file(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert files.read_table(path)["a"].tolist() == [1]
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_failed_folder_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), files.atomic_folder(tmp_path / "shard-0") as part:
+        (part / "x").write_text("half")
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_replaces_an_older_one(tmp_path):
+    for content in ("old", "new"):
+        with files.atomic_folder(tmp_path / "shard-0") as part:
+            (part / content).write_text("")
+    assert os.listdir(tmp_path / "shard-0") == ["new"]
+
+
+def test_no_space_says_what_to_do(tmp_path):
+    with pytest.raises(InputError, match=r"x\.bin could not be written.*No space.*df -h"), files.atomic_file(
+        tmp_path / "x.bin"
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_an_unwritable_place_says_what_to_do(tmp_path):
+    (tmp_path / "results").write_text("a file where a folder belongs")
+    with pytest.raises(InputError, match="could not be written"):
+        files.write_json({}, tmp_path / "results" / "a.json")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_tables_come_back_and_have_the_same_bytes_twice(tmp_path, suffix):
+    table = pd.DataFrame({"CellId": ["a", "b"], "value": np.array([0.1, 2.5])})
+    first, second = tmp_path / f"1.{suffix}", tmp_path / f"2.{suffix}"
+    files.write_table(table, first)
+    files.write_table(table, second)
+    assert first.read_bytes() == second.read_bytes()
+    pd.testing.assert_frame_equal(files.read_table(first), table)
+
+
+def test_too_many_failures_stop_a_stage_and_few_do_not():
+    cells = pd.DataFrame(
+        {"CellId": list("abcd"), "success": [True, True, True, False], "error": ["", "", "", "mask is empty"]}
+    )
+    files.check_failures(cells, 0.25, "mask")
+    with pytest.raises(InputError, match=r"mask: 1 of 4 cells failed.*\n  d: mask is empty"):
+        files.check_failures(cells, 0.2, "mask")
+    files.check_failures(cells.iloc[:0], 0.0, "mask")
+
+
+def test_seeds_depend_on_every_part_and_on_nothing_else():
+    parts = [(42, "cellpack", "sample", "7_0"), (43, "cellpack", "sample", "7_0"), (42, "pcna", "sample", "7_0")]
+    draws = [seeds.generator(*part).random() for part in parts]
+    assert len(set(draws)) == 3
+    assert seeds.generator(*parts[0]).random() == draws[0]
+
+
+def test_shards_are_stable_and_balanced():
+    numbers = [seeds.shard_of(f"cell-{i}", 8) for i in range(4000)]
+    assert numbers == [seeds.shard_of(f"cell-{i}", 8) for i in range(4000)]
+    counts = np.bincount(numbers, minlength=8)
+    assert (np.abs(counts - 500) < 5 * np.sqrt(500 * 7 / 8)).all()
