@@ -1,0 +1,113 @@
+"""Stage `align`: bring raw cells into this project's frame, in micrometres, centred on their nucleus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morphobench import files, meshes, stage
+from morphobench.download import PACKINGS, POSITION_KEYS, SHAPES, positions_name
+from morphobench.errors import InputError
+from morphobench.pack import packing_to_um
+
+NUCLEI = "nuclei"
+
+
+def run(
+    shard_in: str | Path, shard_out: str | Path, *, dataset: Mapping[str, Any], max_failed_fraction: float
+) -> None:
+    """Align one shard of packings.
+
+    Writes points_um.npy, all clouds end to end, with columns `first` and `n_points`;
+    ``nuclei/<group>.ply`` in the same frame; and columns translation_{x,y,z}_um, which were added to the
+    permuted and scaled coordinates of the packing to bring the nucleus' centroid of volume to the origin.
+
+    Parameters
+    ----------
+    shard_in
+        Shard folder of stage `download`.
+    shard_out
+        Folder to write, whole or not at all.
+    dataset
+        Keys name, kind and voxel_um of the dataset's configuration.
+    max_failed_fraction
+        Largest share of failed cells that lets the stage go on.
+
+    Raises
+    ------
+    InputError
+        When this version cannot align the kind, or too many cells fail.
+    """
+    if dataset["kind"] != "packing":
+        raise InputError(
+            f"dataset {dataset['name']}: kind {dataset['kind']!r} cannot be aligned by this version; "
+            "it aligns kind 'packing'."
+        )
+    shard_in = Path(shard_in)
+    cells = files.read_cells(shard_in)
+    clouds: list[np.ndarray] = []
+    with files.atomic_folder(shard_out) as part:
+
+        @lru_cache(maxsize=1)
+        def translation_of(group: str, angle: str) -> np.ndarray:
+            mesh = meshes.read_closed_mesh(shard_in / SHAPES / f"{group}_{angle}.obj")
+            vertices_um = packing_to_um(np.asarray(mesh.vertices), dataset["voxel_um"])
+            translation_um = -packing_to_um(mesh.center_mass, dataset["voxel_um"])
+            meshes.write_ply(part / NUCLEI / f"{group}.ply", vertices_um + translation_um, mesh.faces)
+            return translation_um
+
+        def work(row: dict[str, Any]) -> dict[str, Any]:
+            name = positions_name(row["rule"], row["group"], row["angle"])
+            positions = read_positions(shard_in / PACKINGS / name)
+            translation_um = translation_of(row["group"], row["angle"])
+            clouds.append(packing_to_um(positions, dataset["voxel_um"]) + translation_um)
+            return {"n_points": len(positions)} | _translation(translation_um)
+
+        defaults = {"first": 0, "n_points": 0} | _translation(np.full(3, np.nan))
+        cells = stage.each_cell(cells, work, defaults, "align")
+        stage.finish(part, stage.write_clouds(part, cells, clouds), max_failed_fraction, "align")
+
+
+def _translation(translation_um: np.ndarray) -> dict[str, float]:
+    return {f"translation_{axis}_um": float(value) for axis, value in zip("xyz", translation_um, strict=True)}
+
+
+def read_positions(path: str | Path) -> np.ndarray:
+    """Read the sphere centres of a packing file.
+
+    Parameters
+    ----------
+    path
+        JSON of the published layout, {"0": {"nucleus_interior_pcna": [[x, y, z], ...]}}.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 3), packing units, depth first.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, is no JSON, or holds no list of points.
+    """
+    remedy = "Download or pack it again."
+    try:
+        data = json.loads(Path(path).read_text())
+        for key in POSITION_KEYS:
+            data = data[key]
+        positions = np.array(data, dtype=np.float64)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: not readable as a packing ({type(error).__name__}: {error}); expected JSON with "
+            f"{' / '.join(POSITION_KEYS)}. {remedy}"
+        ) from error
+    if positions.ndim != 2 or positions.shape[1] != 3 or len(positions) == 0:
+        raise InputError(f"{path}: expected points of shape (n, 3), found {positions.shape}. {remedy}")
+    if not np.isfinite(positions).all():
+        raise InputError(f"{path}: some coordinates are not finite. {remedy}")
+    return positions

@@ -1,0 +1,269 @@
+"""Stage `download`: bring a dataset's raw cells here. Synthetic packings are made, or copied when published.
+
+A shard folder has the published layout: ``packings/positions_pcna_analyze_<rule>_<shape>_<angle>.json``
+(packing units, depth first), ``reference_nuclear_shapes/<shape>_<angle>.obj`` with a manifest, and the cell
+table.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import trimesh
+
+from morphobench import files, meshes, pack, seeds, stage
+from morphobench.errors import InputError
+from morphobench.log import logger
+
+SHAPES = "reference_nuclear_shapes"
+PACKINGS = "packings"
+# Keys of the published JSON files: the first packing, the spheres inside the nucleus.
+POSITION_KEYS = ("0", "nucleus_interior_pcna")
+MESH_SUFFIXES = (".obj", ".ply", ".stl")
+
+_COLUMNS = {
+    "CellId": "object",
+    "group": "object",
+    "rule": "object",
+    "angle": "object",
+    "volume_of_nucleus_um3": "float64",
+    "seed": "int64",
+    "seconds": "float64",
+    "success": "bool",
+    "error": "object",
+}
+
+
+def positions_name(rule: str, shape: str, angle: str) -> str:
+    """Return the published file name of one packing."""
+    return f"positions_pcna_analyze_{rule}_{shape}_{angle}.json"
+
+
+def run(
+    shard_out: str | Path,
+    *,
+    dataset: Mapping[str, Any],
+    shard: int,
+    n_shards: int,
+    seed: int,
+    max_failed_fraction: float,
+) -> None:
+    """Write one shard of raw cells.
+
+    Parameters
+    ----------
+    shard_out
+        Folder to write, whole or not at all.
+    dataset
+        Keys name, kind, voxel_um, source, rules and packing of the dataset's configuration.
+    shard, n_shards
+        This shard and their number; a shape's shard follows from its id alone.
+    seed
+        Seed of the run.
+    max_failed_fraction
+        Largest share of failed cells that lets the stage go on.
+
+    Raises
+    ------
+    InputError
+        When this version cannot fetch the kind, the source is missing or incomplete, or too many cells fail.
+    """
+    if dataset["kind"] != "packing":
+        raise InputError(
+            f"dataset {dataset['name']}: kind {dataset['kind']!r} cannot be downloaded by this version; "
+            "it makes or copies packings. Ask for the results of a dataset of kind 'packing' instead."
+        )
+    source = dataset["source"]
+    shapes = list_shapes(Path(source["shapes"]))
+    shapes = shapes[[seeds.shard_of(shape, n_shards) == shard for shape in shapes["CellId"]]]
+    if source["packings"] is not None and not Path(source["packings"]).is_dir():
+        raise InputError(
+            f"{source['packings']}: no such folder (source.packings). Download the published packings there, "
+            "or set source.packings to null to make packings."
+        )
+    with files.atomic_folder(shard_out) as part:
+        (part / PACKINGS).mkdir()
+        (part / SHAPES).mkdir()
+        rows: list[dict[str, Any]] = []
+        for number, shape in enumerate(shapes.itertuples(index=False), start=1):
+            rows += _fetch_shape(part, dataset, shape.CellId, shape.angle, seed)
+            logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
+        cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+        _write_shape_manifest(part / SHAPES, cells)
+        stage.finish(part, cells, max_failed_fraction, "download")
+
+
+def list_shapes(folder: Path) -> pd.DataFrame:
+    """Read the ids and angles of the reference shapes, both as text, sorted by id.
+
+    Parameters
+    ----------
+    folder
+        Holds manifest.csv with columns CellId and angle.
+
+    Raises
+    ------
+    InputError
+        When the folder, the manifest or one of the columns is missing, or an id is missing or repeated.
+    """
+    path = folder / "manifest.csv"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file. Point source.shapes at a folder with manifest.csv and one mesh per shape."
+        )
+    try:
+        shapes = pd.read_csv(path, dtype={"CellId": str, "angle": str})
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not readable as CSV ({error}). Restore or export it again.") from error
+    missing = [column for column in ("CellId", "angle") if column not in shapes]
+    if missing:
+        raise InputError(
+            f"{path}: column {', '.join(missing)} is missing; add it (found {', '.join(shapes)})."
+        )
+    if shapes[["CellId", "angle"]].isna().any(axis=None):
+        raise InputError(f"{path}: some rows have no CellId or no angle. Complete or remove them.")
+    repeated = shapes.loc[shapes["CellId"].duplicated(), "CellId"].unique()
+    if len(repeated):
+        raise InputError(
+            f"{path}: CellId {', '.join(repeated[:5])} occurs more than once. Keep one row for each shape."
+        )
+    return shapes[["CellId", "angle"]].sort_values("CellId", ignore_index=True)
+
+
+def to_packing_frame(
+    mesh: trimesh.Trimesh, *, unit_um: float, voxel_um: float, axes: str, centred: bool
+) -> trimesh.Trimesh:
+    """Return a copy of a shape in packing units with the depth as its first axis.
+
+    Parameters
+    ----------
+    mesh
+        Closed mesh in its own unit.
+    unit_um
+        That unit in micrometres.
+    voxel_um
+        A packing unit in micrometres.
+    axes
+        "depth_last" (x, y, z with z optical) or "depth_first" (already as in the packings).
+    centred
+        Whether to move the centroid of the volume to the origin. Shapes of published packings must stay.
+    """
+    vertices = np.asarray(mesh.vertices) - (mesh.center_mass if centred else 0.0)
+    if axes == "depth_last":
+        vertices = pack.um_to_packing(vertices * unit_um, voxel_um)
+    else:
+        vertices = vertices * (unit_um / voxel_um)
+    return trimesh.Trimesh(vertices, mesh.faces, process=False)
+
+
+def _fetch_shape(
+    part: Path, dataset: Mapping[str, Any], shape: str, angle: str, seed: int
+) -> list[dict[str, Any]]:
+    """Write a shape and its packings by all rules; return one row per rule."""
+    source = dataset["source"]
+    mesh_path = _mesh_path(Path(source["shapes"]), f"{shape}_{angle}")
+    rows = [
+        {"CellId": f"{shape}_{index}", "group": shape, "rule": rule, "angle": angle, "seed": -1}
+        | {"volume_of_nucleus_um3": np.nan, "seconds": 0.0, "success": True, "error": ""}
+        for index, rule in enumerate(dataset["rules"])
+    ]
+    start = time.perf_counter()
+    try:
+        mesh = to_packing_frame(
+            meshes.read_closed_mesh(mesh_path),
+            unit_um=source["shape_unit_um"],
+            voxel_um=dataset["voxel_um"],
+            axes=source["shape_axes"],
+            centred=source["packings"] is None,
+        )
+        if source["packings"] is None:
+            fetch = _packer(part, mesh, mesh_path, dataset, seed)
+        else:
+            fetch = _copier(part, source["packings"])
+    except InputError as error:
+        return [row | {"success": False, "error": str(error)} for row in rows]
+    mesh.export(part / SHAPES / f"{shape}_{angle}.obj", include_normals=False)
+    volume_um3 = float(mesh.volume) * dataset["voxel_um"] ** 3
+    shared = (time.perf_counter() - start) / len(rows)
+    return [row | {"volume_of_nucleus_um3": volume_um3} | _timed(fetch, row, shared) for row in rows]
+
+
+def _mesh_path(folder: Path, stem: str) -> Path:
+    paths = [folder / f"{stem}{suffix}" for suffix in MESH_SUFFIXES]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def _timed(
+    fetch: Callable[[dict[str, Any]], dict[str, Any]], row: dict[str, Any], shared: float
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    try:
+        new = fetch(row)
+    except InputError as error:
+        new = {"success": False, "error": str(error)}
+    return new | {"seconds": shared + time.perf_counter() - start}
+
+
+@contextmanager
+def _about(path: Path) -> Iterator[None]:
+    """Name the file in the errors of functions that know only arrays."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _packer(
+    part: Path, mesh: trimesh.Trimesh, mesh_path: Path, dataset: Mapping[str, Any], seed: int
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the function that packs one cell of a shape; the grid is laid once for all rules."""
+    settings = dataset["packing"]
+    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    with _about(mesh_path):
+        grid = pack.nucleus_grid(vertices, faces, box=settings["box"], spacing=settings["spacing"])
+
+    def make(row: dict[str, Any]) -> dict[str, Any]:
+        parts = (seed, dataset["name"], "download", row["CellId"])
+        with _about(mesh_path):
+            positions = pack.pack_spheres(
+                grid,
+                pack.gradient_weights(grid, dataset["rules"][row["rule"]]),
+                n_spheres=settings["n_spheres"],
+                radius=settings["radius"],
+                rng=seeds.generator(*parts),
+            )
+        packing, ingredient = POSITION_KEYS
+        path = part / PACKINGS / positions_name(row["rule"], row["group"], row["angle"])
+        path.write_text(json.dumps({packing: {ingredient: positions.tolist()}}))
+        return {"seed": seeds.integer(*parts)}
+
+    return make
+
+
+def _copier(part: Path, packings: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the function that copies one published packing."""
+
+    def copy(row: dict[str, Any]) -> dict[str, Any]:
+        path = Path(packings) / positions_name(row["rule"], row["group"], row["angle"])
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such packing. Download it, or remove the shape from the source's manifest.csv."
+            )
+        shutil.copyfile(path, part / PACKINGS / path.name)
+        return {}
+
+    return copy
+
+
+def _write_shape_manifest(folder: Path, cells: pd.DataFrame) -> None:
+    written = cells[cells["volume_of_nucleus_um3"].notna()].drop_duplicates("group")
+    columns = {"group": "CellId", "angle": "angle", "volume_of_nucleus_um3": "volume_of_nucleus_um3"}
+    files.write_table(written[list(columns)].rename(columns=columns), folder / "manifest.csv")
