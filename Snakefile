@@ -1,0 +1,53 @@
+"""morphobench: from raw shapes and images to the figures. A table of contents; the rules are in workflow/rules."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/scale.smk"
+
+
+if SCALE == "demo":
+
+    configfile: "config/demo.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
+include: "workflow/rules/align.smk"
+include: "workflow/rules/mask.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/embed.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/plot.smk"
+
+
+wildcard_constraints:
+    dataset=r"[a-z0-9_]+",
+    model=r"[a-z0-9_]+",
+    seed=r"\d+",
+    shard=r"\d+",
+    pose="identity|lattice|uniform",
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        "figures/fig2.pdf",
+
+
+onstart:
+    remember_scale()

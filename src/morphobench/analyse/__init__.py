@@ -1,0 +1,7 @@
+"""Analyses of a latent space; the functions that need no decoder are re-exported here."""
+
+from __future__ import annotations
+
+from morphobench.analyse.latent import Archetypes, archetypes, closest_cells, latent_walk
+
+__all__ = ["Archetypes", "archetypes", "closest_cells", "latent_walk"]

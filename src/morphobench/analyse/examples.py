@@ -1,0 +1,51 @@
+"""One test cell of each kind, for the first panel of a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphobench.errors import InputError
+from morphobench.files import read_array, read_table, write_table
+
+
+def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
+    """Choose one test cell per stratum, all of one group when a group has every stratum.
+
+    Parameters
+    ----------
+    manifest
+        Cell table with CellId, group, split, success and the stratum column.
+    stratum
+        Column whose values are to be shown, in order of appearance by CellId.
+
+    Raises
+    ------
+    InputError
+        When the column is missing or no test cell is left.
+    """
+    if stratum not in manifest:
+        raise InputError(
+            f"the manifest has no column {stratum!r}; set `stratum` in the dataset's yaml to one of "
+            f"{', '.join(manifest.columns)}."
+        )
+    test = manifest[(manifest["split"] == "test") & manifest["success"]].sort_values("CellId")
+    if test.empty:
+        raise InputError("no test cell was sampled; see the column `error` of the manifest.")
+    kinds = test.groupby("group")[stratum].nunique()
+    full = kinds.index[kinds == test[stratum].nunique()]
+    pool = test[test["group"] == full[0]] if len(full) else test
+    return pool.drop_duplicates(stratum)
+
+
+def run(manifest: str | Path, shards: Sequence[str | Path], out: str | Path, *, stratum: str) -> None:
+    """Write the clouds of the example cells: columns CellId, stratum, x_um, y_um, z_um."""
+    tables = []
+    for row in example_cells(read_table(manifest), stratum).itertuples():
+        points_um = np.asarray(read_array(shards[row.shard], "points_um")[row.index])
+        cloud = pd.DataFrame(points_um, columns=["x_um", "y_um", "z_um"])
+        tables.append(cloud.assign(CellId=row.CellId, stratum=getattr(row, stratum)))
+    write_table(pd.concat(tables, ignore_index=True), out)

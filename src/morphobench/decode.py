@@ -1,0 +1,93 @@
+"""Shapes out of codes: whatever a model decodes becomes a point cloud in micrometres, comparable between models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from morphobench.models.base import Autoencoder
+
+
+def device_of(accelerator: str) -> torch.device:
+    """Return the device for an accelerator setting: auto takes a GPU when there is one."""
+    use_gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if use_gpu else "cpu")
+
+
+def cube_to_points_um(cube: torch.Tensor, *, side_um: float, n_points: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw points from volumes with probability proportional to intensity above zero.
+
+    Zero is the mean of a z-scored cube, so background draws nothing. A cube that is nowhere positive is
+    drawn from uniformly: its cloud then says honestly that nothing was reconstructed.
+
+    Parameters
+    ----------
+    cube
+        Shape (batch, 1, s, s, s), axes z, y, x.
+    side_um
+        Side of the cube in micrometres.
+    n_points
+        Points per cell; each lies uniformly inside its voxel.
+    generator
+        CPU generator.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (batch, n_points, 3), xyz, micrometres, origin in the middle of the cube.
+    """
+    size = cube.shape[-1]
+    weights = cube.detach().cpu().float().flatten(1).clamp_min(0)
+    weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.ones_like(weights))
+    # Inverting the cumulative sum, because torch.multinomial stops at 2^24 categories.
+    cumulative = weights.double().cumsum(1)
+    draws = torch.rand(len(weights), n_points, generator=generator, dtype=torch.float64) * cumulative[:, -1:]
+    voxel = torch.searchsorted(cumulative, draws, right=True).clamp_max(size**3 - 1)
+    index_xyz = torch.stack([voxel % size, voxel // size % size, voxel // size**2], dim=-1)
+    inside = torch.rand(index_xyz.shape, generator=generator, dtype=torch.float64)
+    return ((index_xyz + inside) / size - 0.5).float() * side_um
+
+
+def to_points_um(
+    decoded: torch.Tensor, settings: Mapping[str, Any], *, side_um: float, n_points: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Turn decoded clouds (model units) or cubes into clouds of `n_points` in micrometres, on the CPU.
+
+    A cloud with more points is thinned by a seeded choice; one with fewer is kept as it is.
+    """
+    if settings["representation"] == "cube":
+        return cube_to_points_um(decoded, side_um=side_um, n_points=n_points, generator=generator)
+    points = decoded.detach().cpu() / settings["input_scale"]
+    return thin(points, n_points, generator)
+
+
+def thin(points: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
+    """Keep `n_points` of each cloud, the same seeded choice for all; shape (batch, at most n_points, 3)."""
+    if points.shape[1] <= n_points:
+        return points
+    return points[:, torch.randperm(points.shape[1], generator=generator)[:n_points]]
+
+
+@torch.inference_mode()
+def decode_points_um(
+    model: Autoencoder, z: np.ndarray, settings: Mapping[str, Any], *, batch_size: int, **sampling: Any
+) -> torch.Tensor:
+    """Decode codes in the canonical frame, in batches.
+
+    Parameters
+    ----------
+    z
+        Codes, shape (n, latent_dim).
+    **sampling
+        Arguments of `to_points_um`.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (n, n_points, 3), xyz, micrometres.
+    """
+    batches = torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32)).split(batch_size)
+    return torch.cat([to_points_um(model.decode(batch), settings, **sampling) for batch in batches])

@@ -1,0 +1,179 @@
+"""Export embeddings: every cell as it is, and the test cells under many rotations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import affine_grid, grid_sample
+
+from morphobench import models, rotation, seeds
+from morphobench.decode import device_of, thin, to_points_um
+from morphobench.files import write_table
+from morphobench.loading import Cells, normalise, open_cells
+from morphobench.log import logger
+from morphobench.models.base import Autoencoder
+from morphobench.models.losses import chamfer, sinkhorn
+
+
+def rotations_of(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
+    """Return the rotations of a pose set, shape (n, 3, 3): one, the 24 of the cube, or seeded random ones."""
+    if pose == "identity":
+        return np.eye(3)[None]
+    if pose == "lattice":
+        return rotation.cube_rotations()
+    return rotation.uniform(n_uniform, seeds.generator(seed, dataset, "embed", "uniform"))
+
+
+def resample_cube(counts: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Rotate cubes by any rotation with trilinear interpolation; what comes from outside is empty (0 counts).
+
+    Parameters
+    ----------
+    counts
+        Shape (batch, s, s, s), axes z, y, x.
+    turn
+        Rotation, shape (3, 3).
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, same shape.
+    """
+    volume = torch.from_numpy(np.ascontiguousarray(counts, dtype=np.float32)).unsqueeze(1)
+    # Each output position p looks up the input at R^-1 p = R^T p; grid_sample's coordinates are x, y, z.
+    theta = torch.eye(3, 4).repeat(len(volume), 1, 1)
+    theta[:, :, :3] = torch.from_numpy(turn.T.astype(np.float32))
+    grid = affine_grid(theta, list(volume.shape), align_corners=False)
+    return grid_sample(volume, grid, padding_mode="zeros", align_corners=False)[:, 0].numpy()
+
+
+def turn_raw(raw: np.ndarray, turn: np.ndarray, representation: str) -> np.ndarray:
+    """Rotate stored arrays about the middle of the cube: clouds and quarter turns exactly, cubes by resampling."""
+    if representation == "points":
+        return rotation.rotate_points(raw, turn.astype(raw.dtype))
+    on_grid = np.allclose(np.rint(turn), turn, atol=1e-6)
+    return rotation.rotate_cube_lattice(raw, turn) if on_grid else resample_cube(raw, turn)
+
+
+def encode_cells(
+    model: Autoencoder, cells: Cells, turn: np.ndarray, settings: Mapping[str, Any], batch_size: int, device: torch.device
+) -> np.ndarray:
+    """Encode all cells under one rotation; float32, shape (n_cells, latent_dim)."""
+    codes = []
+    for rows in np.array_split(np.arange(len(cells)), -(-len(cells) // batch_size)):
+        raw = turn_raw(cells.raw(rows), turn, settings["representation"])
+        x = normalise(raw, settings["representation"], settings["input_scale"])
+        codes.append(model.encode(x.to(device)).float().cpu().numpy())
+    return np.concatenate(codes)
+
+
+def _distances_um(a: torch.Tensor, b: torch.Tensor, embed: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    blur, scaling = embed["sinkhorn_blur_um"], embed["sinkhorn_scaling"]
+    # Half of the symmetric sum: the mean distance from a point to the nearest of the other cloud.
+    return (chamfer(a, b) / 2).numpy(), sinkhorn(a, b, blur=blur, scaling=scaling).numpy()
+
+
+def errors(
+    model: Autoencoder,
+    cells: Cells,
+    points_um: np.ndarray,
+    settings: Mapping[str, Any],
+    embed: Mapping[str, Any],
+    *,
+    side_um: float,
+    generator: torch.Generator,
+    device: torch.device,
+) -> pd.DataFrame:
+    """Compare reconstructions with the cells' clouds in micrometres, in the observed frame, for every model alike.
+
+    Parameters
+    ----------
+    cells
+        Test cells in the model's representation.
+    points_um
+        The same cells' stored clouds, shape (n_cells, n_points, 3).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns reconstruction_um (mean distance to the nearest point), sinkhorn_um (Sinkhorn divergence,
+        p = 1) and noise_floor_um: the divergence that a perfect autoencoder of this representation would get,
+        between two halves of the cloud, or between the cloud and one drawn from the cell's own cube.
+    """
+    rows = []
+    sampling = {"side_um": side_um, "n_points": embed["error_points"], "generator": generator}
+    for batch in np.array_split(np.arange(len(cells)), -(-len(cells) // embed["batch_size"])):
+        truth = torch.from_numpy(np.ascontiguousarray(points_um[batch]))
+        x = normalise(cells.raw(batch), settings["representation"], settings["input_scale"])
+        target = thin(truth, embed["error_points"], generator)
+        found = to_points_um(model(x.to(device)), settings, **sampling)
+        if settings["representation"] == "cube":
+            perfect = (to_points_um(x, settings, **sampling), target)
+        else:
+            order = torch.randperm(truth.shape[1], generator=generator)
+            perfect = tuple(truth[:, half] for half in order.chunk(2))
+        nearest, divergence = _distances_um(found, target, embed)
+        rows.append(np.stack([nearest, divergence, _distances_um(*perfect, embed)[1]], axis=1))
+        logger.info("reconstructed %d of %d test cells", batch[-1] + 1, len(cells))
+    return pd.DataFrame(np.concatenate(rows), columns=["reconstruction_um", "sinkhorn_um", "noise_floor_um"])
+
+
+@torch.inference_mode()
+def run(
+    manifest: str | Path,
+    shards: Sequence[str | Path],
+    model_path: str | Path,
+    out: str | Path,
+    *,
+    pose: str,
+    dataset: str,
+    settings: Mapping[str, Any],
+    side_um: float,
+    seed: int,
+    accelerator: str,
+    threads: int,
+) -> None:
+    """Write the embedding table of one model and one pose set.
+
+    Pose "identity" holds every cell, with reconstruction errors for the test cells; the others hold the test
+    cells once per rotation. Columns: CellId, group, split, rotation (index in the pose set), r_00 ... r_22
+    (the matrix), mu_0 ... mu_{D-1}.
+    """
+    torch.set_num_threads(threads)
+    model, model_settings = models.load(model_path)
+    device = device_of(accelerator)
+    model.to(device)
+    representation = model_settings["representation"]
+    cells = open_cells(manifest, shards, representation, None if pose == "identity" else "test")
+    tables = []
+    turns = rotations_of(pose, settings["n_uniform"], seed, dataset)
+    for index, turn in enumerate(turns):
+        codes = encode_cells(model, cells, turn, model_settings, settings["batch_size"], device)
+        table = cells.table[["CellId", "group", "split"]].assign(rotation=index)
+        matrix = pd.DataFrame([turn.ravel()] * len(table), columns=[f"r_{i}{j}" for i in range(3) for j in range(3)])
+        mu = pd.DataFrame(codes, columns=[f"mu_{i}" for i in range(codes.shape[1])])
+        tables.append(pd.concat([table, matrix, mu], axis=1))
+        if index % 8 == 0:
+            logger.info("%s: rotation %d of %d, %d cells", pose, index + 1, len(turns), len(cells))
+    table = pd.concat(tables, ignore_index=True)
+    if pose == "identity":
+        test = open_cells(manifest, shards, representation, "test")
+        clouds = open_cells(manifest, shards, "points", "test")
+        generator = torch.Generator().manual_seed(seeds.integer(seed, dataset, "embed", "errors"))
+        measured = errors(
+            model,
+            test,
+            clouds.raw(range(len(clouds))),
+            model_settings,
+            settings,
+            side_um=side_um,
+            generator=generator,
+            device=device,
+        )
+        table = table.merge(measured.assign(CellId=test.table["CellId"]), on="CellId", how="left", validate="1:1")
+    write_table(table, out)

@@ -1,0 +1,74 @@
+"""The contestants: one module per family, found by name, built from keyword arguments, saved as plain data."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from morphobench.errors import InputError
+from morphobench.files import atomic_file
+from morphobench.models.base import Autoencoder
+
+FAMILIES = {
+    "classical_pointcloud": "ClassicalPointcloud",
+    "rotation_invariant_pointcloud": "RotationInvariantPointcloud",
+    "classical_image": "ClassicalImage",
+    "rotation_invariant_image": "RotationInvariantImage",
+}
+
+
+def create(family: str, **architecture: Any) -> Autoencoder:
+    """Build an untrained model.
+
+    Parameters
+    ----------
+    family
+        Key of `FAMILIES`, which is also the name of the module.
+    **architecture
+        Keyword arguments of the family's class.
+
+    Raises
+    ------
+    InputError
+        For an unknown family or keyword, naming the known ones.
+    """
+    if family not in FAMILIES:
+        raise InputError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}.")
+    cls = getattr(importlib.import_module(f"{__name__}.{family}"), FAMILIES[family])
+    known = list(inspect.signature(cls).parameters)
+    strangers = [key for key in architecture if key not in known]
+    if strangers:
+        raise InputError(f"{family}: unknown architecture key {strangers[0]!r}; known: {', '.join(known)}.")
+    return cls(**architecture)
+
+
+def save(model: Autoencoder, settings: Mapping[str, Any], path: str | Path) -> None:
+    """Save weights and settings (the content of the model's yaml) as tensors and JSON text."""
+    content = {"settings": json.dumps(settings, sort_keys=True), "state_dict": model.state_dict()}
+    with atomic_file(path) as part:
+        torch.save(content, part)
+
+
+def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
+    """Load a model that `save` wrote, in eval mode, with its settings. Nothing in the file is executed.
+
+    Raises
+    ------
+    InputError
+        When the file is no model of this project or its tensors do not fit.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        settings = json.loads(content["settings"])
+        model = create(settings["family"], **settings["architecture"])
+        model.load_state_dict(content["state_dict"])
+    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path} is not a model of this project ({error}). Delete it to train it again.") from error
+    return model.eval(), settings

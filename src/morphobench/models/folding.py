@@ -1,0 +1,142 @@
+"""FoldingNet decoder (Yang et al. 2018): a fixed grid of points is folded twice into the shape of a code."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from morphobench.errors import InputError
+
+# Half width of the plane and radius of the sphere that the published decoders fold, in model units.
+EXTENT = 0.3
+
+
+def plane(n_points: int) -> np.ndarray:
+    """Return the published plane: a square grid with as many whole rows as fit into `n_points`.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (floor(sqrt(n_points))^2, 2), model units, within +-0.3, float64; 2025 points for 2048.
+    """
+    ticks = np.linspace(-EXTENT, EXTENT, math.isqrt(n_points))
+    return np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def sphere(n_points: int) -> np.ndarray:
+    """Return exactly `n_points` evenly spread points of a sphere (Fibonacci lattice, Gonzalez 2010).
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_points, 3), xyz, model units, radius 0.3, float64.
+    """
+    rank = np.arange(n_points)
+    z = 1 - (2 * rank + 1) / n_points
+    turn = rank * np.pi * (3 - np.sqrt(5))
+    ring = np.sqrt(1 - z**2)
+    return EXTENT * np.stack((ring * np.cos(turn), ring * np.sin(turn), z), axis=-1)
+
+
+def read_grid(path: str | Path) -> np.ndarray:
+    """Read a grid from a .npy file, shape (n_points, 2 or 3), model units.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or holds no such array.
+    """
+    try:
+        grid = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} (grid_file) could not be read: {error}. "
+            "Give the path of a .npy file, or remove grid_file."
+        ) from error
+    if grid.ndim != 2 or grid.shape[1] not in (2, 3) or not len(grid) or not np.isfinite(grid).all():
+        raise InputError(
+            f"{path} (grid_file) holds an array of shape {grid.shape}, or one with NaN. "
+            "It must hold finite numbers of shape (n_points, 2) or (n_points, 3)."
+        )
+    return grid
+
+
+def make_grid(kind: str, n_points: int, grid_file: str | Path | None) -> np.ndarray:
+    """Return the grid of a decoder: the file's if one is given, else a plane or a sphere.
+
+    Parameters
+    ----------
+    kind
+        "plane" or "sphere".
+    n_points
+        Number of points wanted; a plane has fewer when it is no square number, a file what it holds.
+    grid_file
+        A .npy file, or None.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n, 2) or (n, 3), model units.
+
+    Raises
+    ------
+    InputError
+        When the kind is unknown, no point is wanted or the file is no grid.
+    """
+    kinds = {"plane": plane, "sphere": sphere}
+    if kind not in kinds:
+        raise InputError(f"grid = {kind!r} is unknown. Choose one of {', '.join(sorted(kinds))}.")
+    if n_points < 1:
+        raise InputError(f"n_output_points = {n_points} leaves nothing to decode. Give a positive number.")
+    return kinds[kind](n_points) if grid_file is None else read_grid(grid_file)
+
+
+class FoldingNet(nn.Module):
+    """Decode codes into point clouds.
+
+    Parameters
+    ----------
+    latent_dim
+        Length of a code.
+    hidden_dim
+        Width of both folds.
+    grid
+        Points to fold, shape (n_points, 2 or 3), model units; not part of the weights.
+    n_coordinates
+        Columns of a decoded point.
+    """
+
+    def __init__(self, latent_dim: int, hidden_dim: int, grid: np.ndarray, n_coordinates: int = 3) -> None:
+        super().__init__()
+        equal = latent_dim == hidden_dim
+        self.project = nn.Identity() if equal else nn.Linear(latent_dim, hidden_dim, bias=False)
+        self.folding1 = _perceptron(hidden_dim, grid.shape[1], n_coordinates)
+        self.folding2 = _perceptron(hidden_dim, n_coordinates, n_coordinates)
+        self.register_buffer("grid", torch.tensor(grid, dtype=torch.get_default_dtype()), persistent=False)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Map codes of shape (batch, latent_dim) to clouds of shape (batch, n_points, n_coordinates)."""
+        code = self.project(z).unsqueeze(1)
+        return _fold(self.folding2, code, _fold(self.folding1, code, self.grid))
+
+
+def _perceptron(hidden_dim: int, n_in: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(hidden_dim + n_in, hidden_dim),
+        nn.ReLU(),
+        nn.Linear(hidden_dim, hidden_dim),
+        nn.ReLU(),
+        nn.Linear(hidden_dim, n_out),
+    )
+
+
+def _fold(perceptron: nn.Sequential, code: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    # The code is the same for all points of a cloud, so its share of the first layer is computed once.
+    first, width = perceptron[0], code.shape[-1]
+    from_code = functional.linear(code, first.weight[:, :width], first.bias)
+    return perceptron[1:](from_code + functional.linear(points, first.weight[:, width:]))

@@ -1,0 +1,163 @@
+"""The published image autoencoder with a rotation-invariant code and a pose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from morphobench.models.base import Autoencoder, Latent
+from morphobench.models.classical_image import CHANNELS, STRIDES
+from morphobench.models.image_checks import check_architecture, check_codes, check_cubes
+from morphobench.models.residual_decoder import residual_decoder
+from morphobench.models.steerable_basis import Group
+from morphobench.models.steerable_encoder import SteerableEncoder, grid_sizes
+
+_SHORTEST = 1e-8
+
+
+def _unit_or(vectors: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return torch.where(length > _SHORTEST, vectors / length.clamp_min(_SHORTEST), fallback)
+
+
+def pose_from_vectors(vectors: torch.Tensor) -> torch.Tensor:
+    """Turn two vectors that follow the object into the rotation from its canonical to its observed frame.
+
+    Parameters
+    ----------
+    vectors
+        Shape (batch, 2, 3), components x, y, z.
+
+    Returns
+    -------
+    torch.Tensor
+        Rotations of shape (batch, 3, 3). Gram-Schmidt gives unit vectors e1, e2 and e3 = e1 x e2; the
+        columns are e1, -e2, -e3, the frame in which the published decoders draw. Where a vector vanishes or
+        both are parallel a fixed direction stands in, so that the result always is a rotation.
+    """
+    axes = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
+    first = _unit_or(vectors[:, 0], axes[0])
+    # The axis least along `first` is never parallel to it.
+    spare = axes[first.detach().abs().argmin(dim=-1)]
+    spare = spare - (spare * first).sum(-1, keepdim=True) * first
+    second = vectors[:, 1] - (vectors[:, 1] * first).sum(-1, keepdim=True) * first
+    second = _unit_or(second, F.normalize(spare, dim=-1))
+    third = torch.linalg.cross(first, second, dim=-1)
+    return torch.stack([first, -second, -third], dim=-1)
+
+
+def rotate_volumes(volumes_zyx: torch.Tensor, rotations: torch.Tensor, background: float) -> torch.Tensor:
+    """Rotate volumes about their centres, with linear interpolation.
+
+    Parameters
+    ----------
+    volumes_zyx
+        Shape (batch, channels, s, s, s).
+    rotations
+        Shape (batch, 3, 3), acting on column vectors (x, y, z).
+    background
+        Value outside the volume.
+    """
+    # The value at point p of the turned volume is the value at R^-1 p of the given one.
+    theta = F.pad(rotations.transpose(1, 2), [0, 1])
+    grid = F.affine_grid(theta, list(volumes_zyx.shape), align_corners=False)
+    return F.grid_sample(volumes_zyx - background, grid, align_corners=False) + background
+
+
+def ball_mask(size: int) -> torch.Tensor:
+    """Return weights of shape (size, size, size): 1 in the inscribed ball, a soft fall beyond it.
+
+    Outside, exp(-(d^2 - r^2) / 4) with the squared distance d^2 from the centre and r = (size - 1) / 2, in
+    voxels (the mask of the published 118^3 models).
+    """
+    from_centre = torch.arange(size) - (size - 1) / 2
+    squares = from_centre.square()
+    beyond = squares[:, None, None] + squares[:, None] + squares - ((size - 1) / 2) ** 2
+    return torch.exp(-beyond.clamp_min(0) / 4)
+
+
+class RotationInvariantImage(Autoencoder):
+    """Autoencoder of cubes whose code ignores rotations (Vasan et al. 2025, "rotation-invariant image").
+
+    The encoder's scalars are the code; its two vectors give the pose, by which the decoded canonical cube
+    is turned. Exact for the 24 rotations of the grid if every grid size is odd down to the last block (size
+    2^m + 1, such as 33, 65, 129); with the published sizes 35, 67 and 118 the pose does not follow exactly.
+
+    Parameters
+    ----------
+    size
+        Edge of the cubes in voxels.
+    latent_dim
+        Length of the code.
+    channels, strides
+        Scalar (and as many vector) fields and stride of each encoder block; the decoder mirrors them.
+    num_res_units
+        Convolutions in each encoder block (published: 1 for 118^3 cubes, 2 for smaller ones).
+    background
+        Value outside the object, in model units (published: 2 for signed distances, else 0).
+    mask_output
+        Whether to fade decoded cubes to `background` outside the inscribed ball (published: 118^3 only).
+
+    Raises
+    ------
+    InputError
+        When arguments do not fit together.
+    """
+
+    representation: ClassVar[str] = "cube"
+    group: ClassVar[Group] = "so3"
+
+    def __init__(
+        self,
+        *,
+        size: int,
+        latent_dim: int,
+        channels: Sequence[int] = CHANNELS,
+        strides: Sequence[int] = STRIDES,
+        num_res_units: int = 1,
+        background: float = 0.0,
+        mask_output: bool = False,
+    ) -> None:
+        super().__init__()
+        check_architecture(size, latent_dim, channels, strides, num_res_units)
+        self.size, self.latent_dim, self.background = size, latent_dim, float(background)
+        encoder = SteerableEncoder(self.group, latent_dim, channels, strides, num_res_units)
+        first_size = grid_sizes(size, strides)[-1]
+        decoder = residual_decoder(latent_dim, size, first_size, channels[:0:-1], strides[-2::-1])
+        self.encoder = nn.ModuleDict({"embedding": encoder})
+        self.decoder = nn.ModuleDict({"image": decoder})
+        self.register_buffer("mask", ball_mask(size) if mask_output else None, persistent=False)
+
+    def encode_with_pose(self, x: torch.Tensor) -> Latent:
+        """Encode cubes of shape (batch, 1, size, size, size), zyx.
+
+        Raises
+        ------
+        InputError
+            When the shape is another, the batch is empty or a value is not finite.
+        """
+        check_cubes(x, self.size)
+        scalars, vectors = self.encoder["embedding"](x)
+        return Latent(scalars, pose_from_vectors(vectors))
+
+    def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
+        """Decode codes of shape (batch, latent_dim) to cubes of shape (batch, 1, size, size, size), zyx.
+
+        With `pose`, shape (batch, 3, 3), the canonical cubes are turned by it.
+
+        Raises
+        ------
+        InputError
+            When the codes have another length.
+        """
+        check_codes(z, self.latent_dim)
+        cubes = self.decoder["image"](z)
+        if pose is not None:
+            cubes = rotate_volumes(cubes, pose, self.background)
+        if self.mask is not None:
+            cubes = self.background + (cubes - self.background) * self.mask
+        return cubes

@@ -1,0 +1,1 @@
+"""Figures from tables: nothing here loads a model or an image."""

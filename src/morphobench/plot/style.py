@@ -1,0 +1,50 @@
+"""One look for all figures: sizes in print, fonts, colours, and files with the same bytes every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from morphobench.files import atomic_file
+
+MM = 1 / 25.4
+DEPTH_COLORS = ("#9ecae1", "#4292c6", "#08306b")  # far to near; one hue, so it reads in grey as well
+SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 6.5,
+    "axes.titlesize": 6.5,
+    "axes.labelsize": 6.5,
+    "xtick.labelsize": 6,
+    "ytick.labelsize": 6,
+    "legend.fontsize": 6.5,
+    "axes.linewidth": 0.5,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "xtick.major.size": 2,
+    "ytick.major.size": 2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "morphobench",
+    "savefig.dpi": 300,
+}
+
+
+def apply() -> None:
+    """Set the style for every figure drawn from now on."""
+    plt.rcdefaults()
+    plt.rcParams.update(SETTINGS)
+
+
+def save(figure: Figure, pdf: str | Path, png: str | Path) -> None:
+    """Write a figure as vector PDF and as PNG, without dates, and close it."""
+    with atomic_file(pdf) as part:
+        figure.savefig(part, format="pdf", metadata={"CreationDate": None, "ModDate": None})
+    with atomic_file(png) as part:
+        figure.savefig(part, format="png", metadata={"Software": None})
+    plt.close(figure)

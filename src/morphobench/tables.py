@@ -1,0 +1,88 @@
+"""The tables that stages hand to each other: checked reading, and the embedding as a matrix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphobench import files
+from morphobench.errors import InputError
+
+_MU = re.compile(r"mu_(\d+)")
+
+
+def read_checked(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
+    """Read a table and make sure that it has the columns a stage needs; CellId becomes a string.
+
+    Parameters
+    ----------
+    path
+        Parquet or CSV file that this workflow wrote.
+    columns
+        Names that must be present.
+
+    Raises
+    ------
+    InputError
+        When the file or one of the columns is missing.
+    """
+    remedy = "Run the rule that writes this table again."
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist. {remedy}")
+    table = files.read_table(path)
+    missing = sorted(set(columns) - set(table.columns))
+    if missing:
+        raise InputError(f"{path} has no column {', '.join(missing)}. {remedy}")
+    return table.assign(CellId=table["CellId"].astype(str)) if "CellId" in table else table
+
+
+def mu_columns(columns: Iterable[str]) -> list[str]:
+    """Return the names `mu_0`, `mu_1`, ... among `columns` in numeric order, no look-alikes.
+
+    Examples
+    --------
+    >>> mu_columns(["mu_10", "maximum", "mu_2", "mu_x"])
+    ['mu_2', 'mu_10']
+    """
+    return sorted((name for name in columns if _MU.fullmatch(name)), key=lambda name: int(name[3:]))
+
+
+def embedding_matrix(table: pd.DataFrame) -> np.ndarray:
+    """Return the embedding of every row of `table`, shape (n, D), float64.
+
+    Raises
+    ------
+    InputError
+        When the table has no embedding column.
+    """
+    names = mu_columns(table.columns)
+    if not names:
+        raise InputError("An embedding table has no column mu_0, mu_1, ... Run the embed stage again.")
+    return table[names].to_numpy(np.float64)
+
+
+def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: str | Path) -> pd.DataFrame:
+    """Return the manifest rows of `cell_ids`, in that order, indexed by CellId.
+
+    Raises
+    ------
+    InputError
+        When a cell of the table `source` is not in the manifest, or is there more than once.
+    """
+    known = manifest.set_index("CellId")
+    if not known.index.is_unique:
+        twice = known.index[known.index.duplicated()][0]
+        raise InputError(
+            f"The manifest lists CellId {twice} more than once. Give every cell an id of its own."
+        )
+    strangers = cell_ids[~cell_ids.isin(known.index)]
+    if len(strangers):
+        raise InputError(
+            f"{source}: {len(strangers)} cells, first {strangers.iloc[0]}, are not in the manifest. "
+            "The two come from different runs; run the embed stage again."
+        )
+    return known.loc[cell_ids]

@@ -1,0 +1,21 @@
+rule align:
+    input:
+        "results/download/{dataset}/shard-{shard}",
+    output:
+        directory("results/align/{dataset}/shard-{shard}"),
+    log:
+        "logs/align/{dataset}/shard-{shard}.log",
+    benchmark:
+        "benchmarks/align/{dataset}/shard-{shard}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        dataset=of_dataset("name", "kind", "voxel_um"),
+        max_failed_fraction=CONFIG["max_failed_fraction"],
+        code=code.digest("morphobench.align"),
+    message:
+        "Bring the cells of {wildcards.dataset}, shard {wildcards.shard}, into one frame in micrometres"
+    script:
+        "../scripts/align.py"

@@ -1,0 +1,86 @@
+# What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
+
+CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
+
+
+# Resources by class; a retry (profiles set how many) asks for more memory.
+def resources(mem_mb, runtime, **more):
+    return dict(
+        mem_mb=lambda wildcards, attempt: mem_mb * attempt,
+        runtime=runtime,
+        disk_mb=4 * mem_mb,
+        **more,
+    )
+
+
+LIGHT = resources(mem_mb=2000, runtime=30)
+HEAVY = resources(mem_mb=8000, runtime=240)
+GPU = resources(mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"])
+
+
+def of_dataset(*keys):
+    """Params function: these keys of the dataset's configuration, so that only they make a rule run again."""
+    return lambda wildcards: {key: CONFIG["datasets"][wildcards.dataset].get(key) for key in keys}
+
+
+def of_model(wildcards):
+    return configuration.model_for(CONFIG, wildcards.dataset, wildcards.model)
+
+
+def shards(stage):
+    """Input function: the shard folders of one stage, in order."""
+
+    def folders(wildcards):
+        numbers = range(CONFIG["datasets"][wildcards.dataset]["n_shards"])
+        return [f"results/{stage}/{wildcards.dataset}/shard-{number}" for number in numbers]
+
+    return folders
+
+
+def local_source(wildcards):
+    """Input function: the files of a local source, when it is there; the job says what is missing if not."""
+    source = CONFIG["datasets"][wildcards.dataset]["source"]
+    folders = [source[key] for key in ("shapes", "packings") if source.get(key)]
+    return sorted(str(path) for folder in folders for path in Path(folder).glob("*") if path.is_file())
+
+
+def per_model(pattern, key="models"):
+    """Input function: `pattern` for every model under `key` of the dataset and every training seed."""
+
+    def paths(wildcards):
+        models = CONFIG["datasets"][wildcards.dataset][key]
+        return expand(
+            pattern,
+            dataset=wildcards.dataset,
+            model=models,
+            seed=CONFIG["train"]["seeds"],
+        )
+
+    return paths
+
+
+def figure_inputs(dataset):
+    """The tables that a benchmark figure (examples, scores, walks, archetypes, rotations) is drawn from."""
+    model = CONFIG["datasets"][dataset]["analysis_model"]
+    analysed = f"results/analyse/{dataset}/{model}/seed-{CONFIG['train']['seeds'][0]}"
+    return dict(
+        examples=f"results/analyse/{dataset}/examples.parquet",
+        scores=f"results/score/{dataset}/scores.parquet",
+        item_values=f"results/score/{dataset}/items.parquet",
+        walks=f"{analysed}/walks.parquet",
+        archetypes=f"{analysed}/archetypes.parquet",
+        rotations=f"{analysed}/rotations.parquet",
+    )
+
+
+def figure_params(dataset):
+    """What a benchmark figure needs to know besides its tables."""
+    settings = CONFIG["datasets"][dataset]
+    looks = ("label", "color")
+    return dict(
+        title=settings["title"],
+        demo=SCALE == "demo",
+        models={name: {key: CONFIG["models"][name][key] for key in looks} for name in settings["benchmark"]},
+        labels=settings["labels"],
+        width_mm=CONFIG["plot"]["width_mm"],
+    )

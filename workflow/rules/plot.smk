@@ -1,0 +1,72 @@
+rule plot_fig2:
+    input:
+        **figure_inputs("cellpack"),
+    output:
+        pdf=report(
+            "figures/fig2.pdf",
+            caption="../report/figure.rst",
+            category="Figure 2",
+            labels={"file": "vector (PDF)"},
+        ),
+        png=report(
+            "figures/fig2.png",
+            caption="../report/figure.rst",
+            category="Figure 2",
+            labels={"file": "picture"},
+        ),
+        tables=report(
+            directory("results/plot/fig2"),
+            patterns=["{panel}.csv"],
+            caption="../report/tables.rst",
+            category="Figure 2",
+            subcategory="Tables",
+            labels={"file": "panel {panel}"},
+        ),
+    log:
+        "logs/plot_fig2.log",
+    benchmark:
+        "benchmarks/plot_fig2.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        **figure_params("cellpack"),
+        code=code.digest("morphobench.plot.benchmark"),
+    message:
+        "Draw {output.pdf}"
+    script:
+        "../scripts/plot_benchmark.py"
+
+
+use rule plot_fig2 as plot_fig3 with:
+    input:
+        **figure_inputs("pcna"),
+    output:
+        pdf=report(
+            "figures/fig3.pdf",
+            caption="../report/figure.rst",
+            category="Figure 3",
+            labels={"file": "vector (PDF)"},
+        ),
+        png=report(
+            "figures/fig3.png",
+            caption="../report/figure.rst",
+            category="Figure 3",
+            labels={"file": "picture"},
+        ),
+        tables=report(
+            directory("results/plot/fig3"),
+            patterns=["{panel}.csv"],
+            caption="../report/tables.rst",
+            category="Figure 3",
+            subcategory="Tables",
+            labels={"file": "panel {panel}"},
+        ),
+    log:
+        "logs/plot_fig3.log",
+    benchmark:
+        "benchmarks/plot_fig3.tsv"
+    params:
+        **figure_params("pcna"),
+        code=code.digest("morphobench.plot.benchmark"),

@@ -1,0 +1,45 @@
+rule sample:
+    input:
+        "results/mask/{dataset}/shard-{shard}",
+    output:
+        directory("results/sample/{dataset}/shard-{shard}"),
+    log:
+        "logs/sample/{dataset}/shard-{shard}.log",
+    benchmark:
+        "benchmarks/sample/{dataset}/shard-{shard}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        sample=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"],
+        seed=CONFIG["seed"],
+        max_failed_fraction=CONFIG["max_failed_fraction"],
+        code=code.digest("morphobench.sample"),
+    message:
+        "Sample point clouds and cubes of {wildcards.dataset}, shard {wildcards.shard}"
+    script:
+        "../scripts/sample.py"
+
+
+rule sample_manifest:
+    input:
+        shards("sample"),
+    output:
+        "results/sample/{dataset}/manifest.parquet",
+    log:
+        "logs/sample_manifest/{dataset}.log",
+    benchmark:
+        "benchmarks/sample_manifest/{dataset}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        split=CONFIG["sample"]["split"],
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.sample"),
+    message:
+        "Account for every cell of {wildcards.dataset} and split them into train, val and test"
+    script:
+        "../scripts/sample_manifest.py"

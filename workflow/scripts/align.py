@@ -1,0 +1,10 @@
+from morphobench import align, log
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        align.run(
+            snakemake.input[0],
+            snakemake.output[0],
+            dataset=snakemake.params.dataset,
+            max_failed_fraction=snakemake.params.max_failed_fraction,
+        )

@@ -1,0 +1,16 @@
+from morphobench import log
+from morphobench.analyse import shapes
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        shapes.rotation_sheet(
+            snakemake.input.manifest,
+            snakemake.input.shards,
+            snakemake.input.model,
+            snakemake.output[0],
+            stratum=snakemake.params.stratum,
+            degrees=snakemake.params.degrees,
+            embed=snakemake.params.embed,
+            side_um=snakemake.params.side_um,
+            seed=snakemake.params.seed,
+        )

@@ -1,0 +1,12 @@
+from morphobench import download, log
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        download.run(
+            snakemake.output[0],
+            dataset=snakemake.params.dataset,
+            shard=int(snakemake.wildcards.shard),
+            n_shards=snakemake.params.dataset["n_shards"],
+            seed=snakemake.params.seed,
+            max_failed_fraction=snakemake.params.max_failed_fraction,
+        )

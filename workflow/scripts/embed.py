@@ -1,0 +1,17 @@
+from morphobench import embed, log
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        embed.run(
+            snakemake.input.manifest,
+            snakemake.input.shards,
+            snakemake.input.model,
+            snakemake.output[0],
+            pose=snakemake.wildcards.pose,
+            dataset=snakemake.wildcards.dataset,
+            settings=snakemake.params.settings,
+            side_um=snakemake.params.side_um,
+            seed=snakemake.params.seed,
+            accelerator=snakemake.params.accelerator,
+            threads=snakemake.threads,
+        )

@@ -1,0 +1,16 @@
+from morphobench import log
+from morphobench.plot import benchmark
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        benchmark.run(
+            dict(snakemake.input.items()),
+            pdf=snakemake.output.pdf,
+            png=snakemake.output.png,
+            tables_out=snakemake.output.tables,
+            title=snakemake.params.title,
+            demo=snakemake.params.demo,
+            models=snakemake.params.models,
+            labels=snakemake.params.labels,
+            width_mm=snakemake.params.width_mm,
+        )

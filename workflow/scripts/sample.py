@@ -1,0 +1,12 @@
+from morphobench import log, sample
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        sample.run(
+            snakemake.input[0],
+            snakemake.output[0],
+            dataset_name=snakemake.wildcards.dataset,
+            **snakemake.params.sample,
+            seed=snakemake.params.seed,
+            max_failed_fraction=snakemake.params.max_failed_fraction,
+        )

@@ -1,0 +1,13 @@
+from morphobench import cost, log
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        cost.run(
+            snakemake.input.manifest,
+            snakemake.input.shards,
+            snakemake.input.model,
+            snakemake.input.record,
+            snakemake.output[0],
+            n_repeats=snakemake.params.n_repeats,
+            accelerator=snakemake.params.accelerator,
+        )

@@ -1,0 +1,17 @@
+from morphobench import interpolate, log
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        interpolate.run(
+            snakemake.input.manifest,
+            snakemake.input.shards,
+            snakemake.input.model,
+            snakemake.input.embedding,
+            snakemake.input.pairs,
+            snakemake.output[0],
+            dataset=snakemake.wildcards.dataset,
+            n_fractions=snakemake.params.n_fractions,
+            embed=snakemake.params.embed,
+            side_um=snakemake.params.side_um,
+            seed=snakemake.params.seed,
+        )
