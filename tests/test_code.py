@@ -7,7 +7,9 @@ from morphobench import code
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    (tmp_path / "a.py").write_text('"""Doc."""\nfrom morphobench import b\n\ndef f(x):\n    return b.g(x) + 1\n')
+    (tmp_path / "a.py").write_text(
+        '"""Doc."""\nfrom morphobench import b\n\ndef f(x):\n    return b.g(x) + 1\n'
+    )
     (tmp_path / "b.py").write_text("def g(x):\n    return 2 * x\n")
     (tmp_path / "c.py").write_text("def h(x):\n    return x\n")
     (tmp_path / "__init__.py").write_text("")
@@ -26,7 +28,9 @@ def package(tmp_path, monkeypatch):
 def test_comments_layout_and_docstrings_do_not_count(package):
     folder, digest = package
     before = digest("a")
-    (folder / "a.py").write_text('"""Other."""\nfrom morphobench import b  # why\n\n\ndef f(x):\n    """F."""\n    return b.g(x) + 1\n')
+    (folder / "a.py").write_text(
+        '"""Other."""\nfrom morphobench import b  # why\n\n\ndef f(x):\n    """F."""\n    return b.g(x) + 1\n'
+    )
     assert digest("a") == before
 
 

@@ -14,17 +14,26 @@ from morphobench.errors import InputError
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
     path = tmp_path / "table.csv"
     files.write_table(pd.DataFrame({"a": [1]}), path)
-    with pytest.raises(RuntimeError), files.atomic_file(path) as part:
-        part.write_text("half")
-        raise RuntimeError
+
+    def write_half() -> None:
+        with files.atomic_file(path) as part:
+            part.write_text("half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write_half()
     assert files.read_table(path)["a"].tolist() == [1]
     assert os.listdir(tmp_path) == ["table.csv"]
 
 
 def test_a_failed_folder_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), files.atomic_folder(tmp_path / "shard-0") as part:
-        (part / "x").write_text("half")
-        raise RuntimeError
+    def write_half() -> None:
+        with files.atomic_folder(tmp_path / "shard-0") as part:
+            (part / "x").write_text("half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write_half()
     assert os.listdir(tmp_path) == []
 
 
@@ -36,8 +45,9 @@ def test_a_folder_replaces_an_older_one(tmp_path):
 
 
 def test_no_space_says_what_to_do(tmp_path):
-    with pytest.raises(InputError, match=r"x\.bin could not be written.*No space.*df -h"), files.atomic_file(
-        tmp_path / "x.bin"
+    with (
+        pytest.raises(InputError, match=r"x\.bin could not be written.*No space.*df -h"),
+        files.atomic_file(tmp_path / "x.bin"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -69,7 +79,11 @@ def test_too_many_failures_stop_a_stage_and_few_do_not():
 
 
 def test_seeds_depend_on_every_part_and_on_nothing_else():
-    parts = [(42, "cellpack", "sample", "7_0"), (43, "cellpack", "sample", "7_0"), (42, "pcna", "sample", "7_0")]
+    parts = [
+        (42, "cellpack", "sample", "7_0"),
+        (43, "cellpack", "sample", "7_0"),
+        (42, "pcna", "sample", "7_0"),
+    ]
     draws = [seeds.generator(*part).random() for part in parts]
     assert len(set(draws)) == 3
     assert seeds.generator(*parts[0]).random() == draws[0]

@@ -43,7 +43,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Restore it (git checkout {path}).") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Restore it (git checkout {path})."
+        ) from error
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
@@ -77,7 +79,9 @@ def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path)
         Listing every violation with its place and, for a misspelt key, the key that was probably meant.
     """
     schema = read_yaml(root / SCHEMAS / f"{schema_name}.schema.yaml")
-    errors = sorted(Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.path)))
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.path))
+    )
     if errors:
         raise InputError("\n".join(_explain(error, source) for error in errors))
 
@@ -112,7 +116,9 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
             needed = {"vector": ["direction", "decay"], "surface": ["decay"], "radial": ["decay"]}
             missing = [key for key in needed.get(settings["mode"], []) if key not in settings]
             if missing:
-                raise InputError(f"{source}: rules.{rule}: mode {settings['mode']} needs {', '.join(missing)}.")
+                raise InputError(
+                    f"{source}: rules.{rule}: mode {settings['mode']} needs {', '.join(missing)}."
+                )
 
 
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:

@@ -54,7 +54,9 @@ def energy_of(call: Callable[[], Any], n_repeats: int) -> tuple[float | None, fl
         return None, None
     from codecarbon import OfflineEmissionsTracker
 
-    tracker = OfflineEmissionsTracker(country_iso_code="USA", measure_power_secs=1, save_to_file=False, log_level="error")
+    tracker = OfflineEmissionsTracker(
+        country_iso_code="USA", measure_power_secs=1, save_to_file=False, log_level="error"
+    )
     tracker.start()
     for _ in range(n_repeats):
         call()

@@ -1,4 +1,4 @@
-"""Shapes out of codes: whatever a model decodes becomes a point cloud in micrometres, comparable between models."""
+"""Shapes out of codes: what any model decodes becomes a point cloud in micrometres, comparable between models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def device_of(accelerator: str) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def cube_to_points_um(cube: torch.Tensor, *, side_um: float, n_points: int, generator: torch.Generator) -> torch.Tensor:
+def cube_to_points_um(
+    cube: torch.Tensor, *, side_um: float, n_points: int, generator: torch.Generator
+) -> torch.Tensor:
     """Draw points from volumes with probability proportional to intensity above zero.
 
     Zero is the mean of a z-scored cube, so background draws nothing. A cube that is nowhere positive is
@@ -52,7 +54,12 @@ def cube_to_points_um(cube: torch.Tensor, *, side_um: float, n_points: int, gene
 
 
 def to_points_um(
-    decoded: torch.Tensor, settings: Mapping[str, Any], *, side_um: float, n_points: int, generator: torch.Generator
+    decoded: torch.Tensor,
+    settings: Mapping[str, Any],
+    *,
+    side_um: float,
+    n_points: int,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Turn decoded clouds (model units) or cubes into clouds of `n_points` in micrometres, on the CPU.
 

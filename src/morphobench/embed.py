@@ -53,7 +53,7 @@ def resample_cube(counts: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 
 def turn_raw(raw: np.ndarray, turn: np.ndarray, representation: str) -> np.ndarray:
-    """Rotate stored arrays about the middle of the cube: clouds and quarter turns exactly, cubes by resampling."""
+    """Rotate stored arrays about the middle of the cube: exactly, except cubes by other than quarter turns."""
     if representation == "points":
         return rotation.rotate_points(raw, turn.astype(raw.dtype))
     on_grid = np.allclose(np.rint(turn), turn, atol=1e-6)
@@ -61,7 +61,12 @@ def turn_raw(raw: np.ndarray, turn: np.ndarray, representation: str) -> np.ndarr
 
 
 def encode_cells(
-    model: Autoencoder, cells: Cells, turn: np.ndarray, settings: Mapping[str, Any], batch_size: int, device: torch.device
+    model: Autoencoder,
+    cells: Cells,
+    turn: np.ndarray,
+    settings: Mapping[str, Any],
+    batch_size: int,
+    device: torch.device,
 ) -> np.ndarray:
     """Encode all cells under one rotation; float32, shape (n_cells, latent_dim)."""
     codes = []
@@ -72,7 +77,9 @@ def encode_cells(
     return np.concatenate(codes)
 
 
-def _distances_um(a: torch.Tensor, b: torch.Tensor, embed: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _distances_um(
+    a: torch.Tensor, b: torch.Tensor, embed: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
     blur, scaling = embed["sinkhorn_blur_um"], embed["sinkhorn_scaling"]
     # Half of the symmetric sum: the mean distance from a point to the nearest of the other cloud.
     return (chamfer(a, b) / 2).numpy(), sinkhorn(a, b, blur=blur, scaling=scaling).numpy()
@@ -89,7 +96,7 @@ def errors(
     generator: torch.Generator,
     device: torch.device,
 ) -> pd.DataFrame:
-    """Compare reconstructions with the cells' clouds in micrometres, in the observed frame, for every model alike.
+    """Compare reconstructions with the cells' clouds in micrometres, in the observed frame, for all models alike.
 
     Parameters
     ----------
@@ -155,7 +162,9 @@ def run(
     for index, turn in enumerate(turns):
         codes = encode_cells(model, cells, turn, model_settings, settings["batch_size"], device)
         table = cells.table[["CellId", "group", "split"]].assign(rotation=index)
-        matrix = pd.DataFrame([turn.ravel()] * len(table), columns=[f"r_{i}{j}" for i in range(3) for j in range(3)])
+        matrix = pd.DataFrame(
+            [turn.ravel()] * len(table), columns=[f"r_{i}{j}" for i in range(3) for j in range(3)]
+        )
         mu = pd.DataFrame(codes, columns=[f"mu_{i}" for i in range(codes.shape[1])])
         tables.append(pd.concat([table, matrix, mu], axis=1))
         if index % 8 == 0:
@@ -175,5 +184,7 @@ def run(
             generator=generator,
             device=device,
         )
-        table = table.merge(measured.assign(CellId=test.table["CellId"]), on="CellId", how="left", validate="1:1")
+        table = table.merge(
+            measured.assign(CellId=test.table["CellId"]), on="CellId", how="left", validate="1:1"
+        )
     write_table(table, out)

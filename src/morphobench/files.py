@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the shard folders that every stage from download to sample writes."""
+"""Files that appear whole or not at all, and the shard folders that download to sample write."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def read_cells(shard: str | Path) -> pd.DataFrame:
-    """Read the cell table of a shard folder: one row per cell, with at least CellId, group, success, error."""
+    """Read the cell table of a shard: one row per cell, with at least CellId, group, success, error."""
     return pd.read_parquet(Path(shard) / CELL_TABLE)
 
 

@@ -28,7 +28,9 @@ def energies(clouds: Sequence[torch.Tensor], start: torch.Tensor, end: torch.Ten
     start, end
         The end points, shape (pairs, n_points, 3), micrometres.
     """
-    to_start, to_end = (np.stack([chamfer(cloud, x).numpy() for cloud in clouds], axis=1) for x in (start, end))
+    to_start, to_end = (
+        np.stack([chamfer(cloud, x).numpy() for cloud in clouds], axis=1) for x in (start, end)
+    )
     return evolution_energy(to_start, to_end, chamfer(start, end).numpy())
 
 
@@ -73,7 +75,11 @@ def run(
     cells = open_cells(manifest, shards, "points")
     row_of = {cell: row for row, cell in enumerate(cells.table["CellId"])}
     given = (
-        thin(torch.from_numpy(cells.raw([row_of[cell] for cell in table[side]])), embed["error_points"], generator)
+        thin(
+            torch.from_numpy(cells.raw([row_of[cell] for cell in table[side]])),
+            embed["error_points"],
+            generator,
+        )
         for side in ("start", "end")
     )
     rows = table.loc[table.index.repeat(n_fractions)].reset_index(drop=True)

@@ -77,7 +77,9 @@ class Cells(Dataset):
         return self.raw(rows)
 
 
-def open_cells(manifest: str | Path, shards: Sequence[str | Path], representation: str, split: str | None = None) -> Cells:
+def open_cells(
+    manifest: str | Path, shards: Sequence[str | Path], representation: str, split: str | None = None
+) -> Cells:
     """Open the cells of a manifest file, all or those of one split; shard number = place in `shards`.
 
     Raises
@@ -90,12 +92,14 @@ def open_cells(manifest: str | Path, shards: Sequence[str | Path], representatio
         table = table[table["split"] == split]
     cells = Cells(table, {number: Path(folder) for number, folder in enumerate(shards)}, representation)
     if not len(cells):
-        raise InputError(f"{manifest}: no sampled cell in split {split or 'any'}; see the column `error` in it.")
+        raise InputError(
+            f"{manifest}: no sampled cell in split {split or 'any'}; see the column `error` in it."
+        )
     return cells
 
 
 class EpochOrder(Sampler[int]):
-    """A permutation that depends on the seed and the epoch alone, so that a resumed training sees the same."""
+    """A permutation that depends on seed and epoch alone, so that a resumed training sees the same."""
 
     def __init__(self, n: int, seed: int) -> None:
         self.n, self.seed, self.epoch = n, seed, 0

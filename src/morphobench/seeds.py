@@ -27,5 +27,5 @@ def generator(seed: int, dataset: str, stage: str, cell: str) -> np.random.Gener
 
 
 def shard_of(group: str, n_shards: int) -> int:
-    """Return the shard, 0 to n_shards - 1, that holds a group of cells: a stable hash, whatever else exists."""
+    """Return the shard, 0 to n_shards - 1, of a group of cells: a stable hash, whatever else exists."""
     return integer("shard", group) % n_shards

@@ -42,7 +42,9 @@ class Training(pl.LightningModule):
         jitter = self.settings["jitter"]
         if not jitter:
             return x
-        generator = torch.Generator().manual_seed(seeds.integer(self.seed, "noise", self.current_epoch, batch_idx))
+        generator = torch.Generator().manual_seed(
+            seeds.integer(self.seed, "noise", self.current_epoch, batch_idx)
+        )
         noise = torch.randn(x.shape, generator=generator).clamp(-2, 2) * jitter
         return x + noise.to(x)
 
@@ -52,8 +54,8 @@ class Training(pl.LightningModule):
         loss = self.loss(self.model(x), x).mean()
         if not torch.isfinite(loss):
             raise InputError(
-                f"the training loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. The last "
-                "good checkpoint is kept; lower training.lr in the model's yaml and run the same command again."
+                f"the training loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. The "
+                "last good checkpoint is kept. Lower training.lr in the model's yaml and run the same command again."
             )
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(x))
         return loss
@@ -95,7 +97,13 @@ class History(Callback):
         if time.perf_counter() - self._told > 10 or epoch in (0, trainer.max_epochs - 1):
             self._told = time.perf_counter()
             left = (trainer.max_epochs - epoch - 1) * seconds
-            logger.info("epoch %d of %d: val loss %.4g, at most %.0f s left", epoch + 1, trainer.max_epochs, values["val/loss"], left)
+            logger.info(
+                "epoch %d of %d: val loss %.4g, at most %.0f s left",
+                epoch + 1,
+                trainer.max_epochs,
+                values["val/loss"],
+                left,
+            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Add the epoch's training loss, which is complete only now."""
@@ -108,7 +116,7 @@ def fingerprint(*parts: Any) -> str:
 
 
 def resumable(folder: Path) -> Path | None:
-    """Return the last readable checkpoint of an interrupted training, or None; unreadable ones are removed."""
+    """Return the last readable checkpoint of an interrupted training, or None; remove unreadable ones."""
     for path in sorted(folder.glob("last*.ckpt"), key=lambda path: -path.stat().st_mtime):
         try:
             torch.load(path, weights_only=True, map_location="cpu")
@@ -122,8 +130,13 @@ def resumable(folder: Path) -> Path | None:
 
 def _callbacks(folder: Path, patience: int, history: History) -> list[Callback]:
     checkpoints = ModelCheckpoint(
-        folder, filename="best", monitor="val/loss", mode="min", save_last=True, save_on_train_epoch_end=True,
-        enable_version_counter=False
+        folder,
+        filename="best",
+        monitor="val/loss",
+        mode="min",
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
     stopping = EarlyStopping("val/loss", patience=patience, mode="min", check_finite=True)
     # The history comes first: what it notes at the end of an epoch belongs into that epoch's checkpoint.
@@ -131,7 +144,13 @@ def _callbacks(folder: Path, patience: int, history: History) -> list[Callback]:
 
 
 def fit(
-    model: Autoencoder, loaders: tuple, *, training: Mapping[str, Any], trainer: Mapping[str, Any], folder: Path, seed: int
+    model: Autoencoder,
+    loaders: tuple,
+    *,
+    training: Mapping[str, Any],
+    trainer: Mapping[str, Any],
+    folder: Path,
+    seed: int,
 ) -> tuple[Path, History]:
     """Run the training to its end, from the last checkpoint in `folder` if there is one.
 
@@ -175,7 +194,11 @@ def _record(model: Autoencoder, history: History, trainer: Mapping[str, Any], **
         "train_s": seconds,
         "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine(),
         "gpu_hours": seconds * trainer["devices"] / 3600 if on_gpu else 0.0,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "lightning": pl.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "lightning": pl.__version__,
+        },
         **more,
     }
 
@@ -228,8 +251,15 @@ def run(
     training, representation = settings["training"], settings["representation"]
     base = seeds.integer(seed, dataset, "train", model_name)
     loaders = (
-        loader(open_cells(manifest, shards, representation, "train"), settings, batch_size=training["batch_size"], order_seed=base),
-        loader(open_cells(manifest, shards, representation, "val"), settings, batch_size=training["batch_size"]),
+        loader(
+            open_cells(manifest, shards, representation, "train"),
+            settings,
+            batch_size=training["batch_size"],
+            order_seed=base,
+        ),
+        loader(
+            open_cells(manifest, shards, representation, "val"), settings, batch_size=training["batch_size"]
+        ),
     )
     with torch.random.fork_rng():
         torch.manual_seed(base)

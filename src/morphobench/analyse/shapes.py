@@ -59,7 +59,9 @@ def walks(
     walk = latent_walk(embedding_matrix(table), table[stratum].to_numpy(), n_components=1, sigmas=sigmas)
     labels = walk[["stratum", "component", "sigma"]]
     sampling = _sampling(embed, side_um, seed, "walks")
-    clouds = decode_points_um(model, embedding_matrix(walk), settings, batch_size=embed["batch_size"], **sampling)
+    clouds = decode_points_um(
+        model, embedding_matrix(walk), settings, batch_size=embed["batch_size"], **sampling
+    )
     write_table(_cloud_table(clouds, labels), out)
 
 
@@ -84,7 +86,9 @@ def archetype_shapes(
     found = archetypes(embedding_matrix(table), n_archetypes, n_starts=n_starts, rng=rng)
     sampling = _sampling(embed, side_um, seed, "archetypes")
     clouds = decode_points_um(model, found.z, settings, batch_size=embed["batch_size"], **sampling)
-    labels = pd.DataFrame({"archetype": np.arange(n_archetypes), "explained_variance": found.explained_variance})
+    labels = pd.DataFrame(
+        {"archetype": np.arange(n_archetypes), "explained_variance": found.explained_variance}
+    )
     write_table(_cloud_table(clouds, labels), shapes_out)
     weights = pd.DataFrame(found.weights, columns=[f"weight_{k}" for k in range(n_archetypes)])
     write_table(pd.concat([table[["CellId", stratum]], weights], axis=1), weights_out)
@@ -108,7 +112,11 @@ def rotation_sheet(
     Columns: stratum, degrees, kind (input | canonical | reconstruction), x_um, y_um, z_um.
     """
     model, settings = models.load(model_path)
-    cells = Cells(example_cells(read_table(manifest), stratum), dict(enumerate(map(Path, shards))), settings["representation"])
+    cells = Cells(
+        example_cells(read_table(manifest), stratum),
+        dict(enumerate(map(Path, shards))),
+        settings["representation"],
+    )
     sampling = _sampling(embed, side_um, seed, "rotations")
     tables = []
     for angle in degrees:

@@ -1,4 +1,4 @@
-"""The contestants: one module per family, found by name, built from keyword arguments, saved as plain data."""
+"""The contestants: one module per family, found by name, built from keywords, saved as plain data."""
 
 from __future__ import annotations
 
@@ -70,5 +70,7 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
         model = create(settings["family"], **settings["architecture"])
         model.load_state_dict(content["state_dict"])
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path} is not a model of this project ({error}). Delete it to train it again.") from error
+        raise InputError(
+            f"{path} is not a model of this project ({error}). Delete it to train it again."
+        ) from error
     return model.eval(), settings

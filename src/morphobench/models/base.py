@@ -59,5 +59,5 @@ class Autoencoder(nn.Module):
         return self.decode(latent.z, latent.pose)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Same as `reconstruct`."""
+        """Reconstruct: what training calls."""
         return self.reconstruct(x)

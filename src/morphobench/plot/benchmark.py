@@ -1,4 +1,4 @@
-"""The benchmark figure of one dataset: examples, scores, walks, archetypes, rotations. Tables first, then ink."""
+"""The benchmark figure of a dataset: examples, scores, walks, archetypes, rotations. Tables first, then ink."""
 
 from __future__ import annotations
 
@@ -20,27 +20,32 @@ TITLES = {
     "reconstruction": "Reconstruction error",
     "evolution_energy": "Evolution energy",
     "interpolation_distance": "Interpolation distance",
-    "rotation_invariance_error_uniform": "Rotation error",
+    "rotation_invariance_error_uniform": "Rotation error (any angle)",
+    "rotation_invariance_error_lattice": "Rotation error (quarter turns)",
     "compactness": "Compactness (dimension)",
     "emissions": "Emissions",
     "encode_time": "Encoding time",
     "parameters": "Model size",
 }
-HEIGHTS_MM = {"a": 32, "b": 88, "c": 62, "d": 36, "e": 98}
+HEIGHTS_MM = {"a": 36, "b": 88, "c": 84, "d": 38, "e": 98}
 
 
 def titles_of(labels: Sequence[str]) -> dict[str, str]:
     """Return metric -> title for a dataset with these classification labels, in drawing order."""
-    classes = {f"classification_{label}_top_1": f"Classification of {panels.pretty(label)}" for label in labels}
+    classes = {
+        f"classification_{label}_top_1": f"Classification of {panels.pretty(label)}" for label in labels
+    }
     return {**classes, **TITLES}
 
 
 def score_tables(scores: pd.DataFrame, models: Sequence[str], titles: Mapping[str, str]) -> pd.DataFrame:
-    """Choose the headline scores of the models in a figure: corrected variant, one row per model, metric, seed."""
+    """Choose a figure's headline scores: corrected variant, one row per model, metric and seed."""
     chosen = scores["metric"].isin(titles) & scores["model"].isin(models) & (scores["variant"] == "corrected")
     table = scores[chosen].assign(title=lambda rows: rows["metric"].map(titles))
     order = {metric: place for place, metric in enumerate(titles)}
-    return table.sort_values(["metric", "model", "seed"], key=lambda c: c.map(order) if c.name == "metric" else c)
+    return table.sort_values(
+        ["metric", "model", "seed"], key=lambda c: c.map(order) if c.name == "metric" else c
+    )
 
 
 def relative_table(scores: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +59,11 @@ def relative_table(scores: pd.DataFrame) -> pd.DataFrame:
         values = part.groupby("model", sort=False)["value"].mean()
         if values.notna().all() and len(values) == scores["model"].nunique():
             z = standardise(values, better)
-            rows.append(pd.DataFrame({"metric": metric, "title": title, "model": values.index, "value": values, "z": z}))
+            rows.append(
+                pd.DataFrame(
+                    {"metric": metric, "title": title, "model": values.index, "value": values, "z": z}
+                )
+            )
     columns = ["metric", "title", "model", "value", "z"]
     return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
 
@@ -79,16 +88,28 @@ def panel_tables(
     }
 
 
+def _in_order(table: pd.DataFrame, column: str, order: Sequence[Any]) -> pd.DataFrame:
+    """Sort a table by the place of its values in `order`, otherwise as it was; unknown values go last."""
+    place = {value: number for number, value in enumerate(order)}
+    return table.sort_values(column, key=lambda values: values.map(place).fillna(len(place)), kind="stable")
+
+
 def _scores_panel(figure: SubFigure, tables: Mapping[str, pd.DataFrame], models: panels.Models) -> None:
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.55])
-    polar = left.add_axes((0.2, 0.2, 0.6, 0.6), projection="polar")
-    panels.polar(polar, tables["b_polar"], models)
-    left.text(0.5, 0.94, "relative to each other (z), outward is better", ha="center", fontsize=5.5, color="0.3")
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.75])
+    panels.polar(left.add_axes((0.2, 0.19, 0.6, 0.6), projection="polar"), tables["b_polar"], models)
+    left.text(
+        0.5,
+        0.03,
+        "relative to each other (z-score), outward is better",
+        ha="center",
+        fontsize=5.5,
+        color="0.3",
+    )
     handles = [Patch(color=look["color"], label=look["label"]) for look in models.values()]
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, bbox_to_anchor=(0.5, -0.01))
+    right.legend(handles=handles, loc="lower right", frameon=False, bbox_to_anchor=(0.93, 0.05))
     metrics = list(dict.fromkeys(tables["b_scores"]["metric"]))
-    axes = right.subplots(3, 3, gridspec_kw={"hspace": 1.15, "wspace": 0.25})
-    right.subplots_adjust(left=0.03, right=0.98, top=0.93, bottom=0.2)
+    axes = right.subplots(-(-len(metrics) // 3), 3, gridspec_kw={"hspace": 1.5, "wspace": 0.25})
+    right.subplots_adjust(left=0.03, right=0.98, top=0.9, bottom=0.12)
     for place in axes.ravel()[len(metrics) :]:
         place.set_axis_off()
     for place, metric in zip(axes.ravel(), metrics, strict=False):
@@ -96,12 +117,17 @@ def _scores_panel(figure: SubFigure, tables: Mapping[str, pd.DataFrame], models:
         panels.bars(place, rows, items, models)
 
 
-def _clouds_panel(figure: SubFigure, table: pd.DataFrame, rows: str, columns: Sequence[str], **look: Any) -> None:
+def _clouds_panel(
+    figure: SubFigure, table: pd.DataFrame, rows: str, columns: Sequence[str], *, head_mm: float, **look: Any
+) -> None:
+    height_mm = figure.bbox.height / figure.dpi / style.MM
+    figure.subplots_adjust(left=0.11, right=0.995, top=1 - head_mm / height_mm, bottom=1 / height_mm)
     panels.cloud_grid(figure, table, rows, columns, **look)
-    figure.subplots_adjust(left=0.11, right=0.995, top=0.88, bottom=0.03)
 
 
-def draw(tables: Mapping[str, pd.DataFrame], *, title: str, demo: bool, models: panels.Models, width_mm: float) -> Figure:
+def draw(
+    tables: Mapping[str, pd.DataFrame], *, title: str, demo: bool, models: panels.Models, width_mm: float
+) -> Figure:
     """Draw the figure from its panel tables alone."""
     style.apply()
     head_mm = 10
@@ -110,27 +136,36 @@ def draw(tables: Mapping[str, pd.DataFrame], *, title: str, demo: bool, models: 
     head, *parts = figure.subfigures(len(HEIGHTS_MM) + 1, 1, height_ratios=[head_mm, *HEIGHTS_MM.values()])
     head.text(0.01, 0.5, title, fontsize=9, weight="bold", va="center")
     if demo:
-        warning = "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
+        warning = (
+            "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
+        )
         head.text(0.99, 0.5, warning, fontsize=6.5, color="#a50f15", va="center", ha="right")
     a, b, c, d, e = parts
-    examples = tables["a_examples"].assign(row="")
-    _clouds_panel(a, examples, "row", ["stratum"], size=1.6, max_points=512)
+    strata = list(dict.fromkeys(tables["a_examples"]["stratum"]))
+    _clouds_panel(
+        a, tables["a_examples"].assign(row=""), "row", ["stratum"], head_mm=9, size=1.6, max_points=512
+    )
     _scores_panel(b, tables, models)
-    walks = tables["c_walks"].assign(step=[f"{sigma:+g} sd" if sigma else "mean" for sigma in tables["c_walks"]["sigma"]])
-    _clouds_panel(c, walks, "step", ["stratum"], size=1.2, max_points=384)
-    archetypes = tables["d_archetypes"].assign(row="", name=[f"archetype {k + 1}" for k in tables["d_archetypes"]["archetype"]])
-    _clouds_panel(d, archetypes, "row", ["name"], size=1.6, max_points=512)
-    _clouds_panel(e, tables["e_rotations"], "stratum", ["kind", "degrees"], size=0.7, max_points=256)
+    walks = _in_order(
+        _in_order(tables["c_walks"], "stratum", strata), "sigma", sorted(set(tables["c_walks"]["sigma"]))
+    )
+    steps = [f"{sigma:+g} sd" if sigma else "mean" for sigma in walks["sigma"]]
+    _clouds_panel(c, walks.assign(step=steps), "step", ["stratum"], head_mm=9, size=1.2, max_points=384)
+    names = [f"archetype {number + 1}" for number in tables["d_archetypes"]["archetype"]]
+    archetypes = tables["d_archetypes"].assign(row="", name=names)
+    _clouds_panel(d, archetypes, "row", ["name"], head_mm=9, size=1.6, max_points=512)
+    turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
+    _clouds_panel(e, turned, "stratum", ["kind", "degrees"], head_mm=12, size=0.8, max_points=256)
     captions = (
-        "example cells, seen along the optical axis",
+        "example cells, seen along the optical axis; darker is nearer",
         "scores on test cells: mean, 95 % interval, single values",
         "walk along the first principal component of each kind",
         "archetypes",
-        "cells turned about the optical axis (degrees), their canonical shapes and their reconstructions",
+        "cells turned about the optical axis by so many degrees, their canonical shapes and their reconstructions",
     )
     for letter, part, caption in zip("abcde", parts, captions, strict=True):
-        part.text(0.005, 0.985, letter, fontsize=9, weight="bold", va="top")
-        part.text(0.03, 0.98, caption, va="top", fontsize=6.5, color="0.25")
+        part.text(0.005, 0.995, letter, fontsize=9, weight="bold", va="top")
+        part.text(0.03, 0.99, caption, va="top", fontsize=6.5, color="0.25")
     return figure
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.ticker import EngFormatter, Formatter, ScalarFormatter
 
 from morphobench.plot.style import DEPTH_COLORS
 
@@ -29,6 +30,8 @@ def pretty(name: Any) -> str:
     >>> pretty("planar_gradient_45deg"), pretty("surface_gradient")
     ('planar 45°', 'surface')
     """
+    if isinstance(name, float):
+        return f"{name:g}"
     words = str(name).replace("_gradient", "").replace("deg", "°")
     return words.replace("_", " ")
 
@@ -73,16 +76,20 @@ def cloud_grid(
     table
         Columns x_um, y_um, z_um and those named.
     rows, columns
-        Names of label columns; values keep their order of appearance.
+        Names of label columns; values keep their order of appearance. With two `columns`, the first is
+        written once above each of its blocks.
     """
     if table.empty:
         empty(figure.subplots(), "no cells to show")
         return
     half_um = half_width(table)
-    row_values = list(dict.fromkeys(table[rows]))
-    column_values = list(dict.fromkeys(table[list(columns)].itertuples(index=False, name=None)))
-    axes = figure.subplots(len(row_values), len(column_values), squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0})
-    groups = {key: part for key, part in table.groupby([rows, *columns], sort=False)}
+    row_values, wide = (list(dict.fromkeys(table[name])) for name in (rows, columns[0]))
+    narrow = list(dict.fromkeys(table[columns[-1]]))
+    column_values = [(a, b) for a in wide for b in narrow] if len(columns) == 2 else [(a,) for a in wide]
+    axes = figure.subplots(
+        len(row_values), len(column_values), squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0}
+    )
+    groups = dict(list(table.groupby([rows, *columns], sort=False)))
     for i, row in enumerate(row_values):
         for j, column in enumerate(column_values):
             part = groups.get((row, *column))
@@ -91,18 +98,21 @@ def cloud_grid(
                 continue
             points_um = part[["x_um", "y_um", "z_um"]].to_numpy()
             cloud(axes[i, j], points_um, half_um=half_um, size=size, max_points=max_points)
-            if i == 0:
-                axes[i, j].set_title(_column_title(column), pad=1)
-            if j == 0:
-                axes[i, j].set_ylabel(pretty(row) if row != "" else "", rotation=0, ha="right", va="center")
+        axes[i, 0].set_ylabel(pretty(row), rotation=0, ha="right", va="center")
+    for j, column in enumerate(column_values):
+        axes[0, j].set_title(pretty(column[-1]), pad=1)
+        if len(column) == 2 and column[1] == narrow[0]:
+            place = axes[0, j].get_subplotspec()
+            across = axes[0, j + len(narrow) - 1].get_position().x1 + place.get_position(figure).x0
+            figure.text(across / 2, 0.935, pretty(column[0]), ha="center", va="bottom", weight="bold")
     scale_bar(axes[-1, 0], half_um, 5)
 
 
-def _column_title(values: Sequence[Any]) -> str:
-    words = []
-    for value in values:
-        words.append(f"{value:g}" if isinstance(value, float) else pretty(value))
-    return " ".join(words)
+def _ticks(unit: str, largest: float) -> Formatter:
+    """Return 5 ms and 200 k for seconds and large counts, plain numbers otherwise."""
+    if unit == "s" or largest >= 1e4:
+        return EngFormatter(sep="\u2009", unit="s" if unit == "s" else "")
+    return ScalarFormatter()
 
 
 def polar(axes: Axes, table: pd.DataFrame, models: Models) -> None:
@@ -121,7 +131,14 @@ def polar(axes: Axes, table: pd.DataFrame, models: Models) -> None:
     for name, look in models.items():
         values = table[table["model"] == name].set_index("title")["z"].reindex(titles).to_numpy()
         closed = np.append(values, values[0])
-        axes.plot(np.append(angles, angles[0]), closed, color=look["color"], linewidth=1.2, marker="o", markersize=2.5)
+        axes.plot(
+            np.append(angles, angles[0]),
+            closed,
+            color=look["color"],
+            linewidth=1.2,
+            marker="o",
+            markersize=2.5,
+        )
     axes.set_xticks(angles, [title.replace(" ", "\n", 1) for title in titles], fontsize=5.5)
     axes.set_ylim(-2, 2)
     axes.set_yticks([-2, -1, 0, 1, 2], ["−2", "", "0", "", "2"], fontsize=5, color="0.4")
@@ -136,15 +153,14 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
     Parameters
     ----------
     table
-        One row per model and seed: columns model, title, unit, better, value, ci_low, ci_high, n.
+        One row per model and seed: columns model, title, unit, better, value, ci_low, ci_high, reason.
     items
         Columns model, value; may be empty.
     """
-    head = table.iloc[0]
     for place, (name, look) in enumerate(models.items()):
         row = table[table["model"] == name]
         if row.empty or row["value"].isna().all():
-            axes.text(0, place, " none", va="center", color="0.5")
+            axes.text(0, place, " no value", va="center", color="0.5", fontsize=5.5)
             continue
         value, low, high = row[["value", "ci_low", "ci_high"]].mean()
         axes.barh(place, value, color=look["color"], height=0.72)
@@ -154,9 +170,13 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
         spread = np.linspace(-0.22, 0.22, len(single)) if len(single) > 1 else np.zeros(len(single))
         axes.plot(single, place + spread, ".", color="black", markersize=0.9, alpha=0.45, markeredgewidth=0)
     axes.set(yticks=[], ylim=(len(models) - 0.4, -0.6))
-    axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4))
-    axes.xaxis.get_offset_text().set_fontsize(5)
+    axes.set_title(table["title"].iloc[0], pad=2)
+    if table["value"].isna().all():
+        axes.set(xticks=[], xlabel=str(table["reason"].iloc[0]).split(";")[0])
+        return
+    unit = table["unit"].iloc[0]
+    unit = unit.replace("um", "µm") if isinstance(unit, str) else ""
+    axes.xaxis.set_major_formatter(_ticks(unit, table["value"].max()))
     axes.locator_params(axis="x", nbins=3)
-    arrow = "higher is better" if head["better"] == "high" else "lower is better"
-    axes.set_title(head["title"], pad=2)
-    axes.set_xlabel(f"{head['unit']}, {arrow}" if head["unit"] else arrow, labelpad=1, fontsize=5.5, color="0.3")
+    arrow = f"{table['better'].iloc[0]}er is better"
+    axes.set_xlabel(arrow if unit in ("", "s") else f"{unit}; {arrow}", labelpad=1, fontsize=5.5, color="0.3")
