@@ -39,15 +39,5 @@ wildcard_constraints:
     pose="identity|lattice|uniform",
 
 
-localrules:
-    all,
-
-
-rule all:
-    default_target: True
-    input:
-        "figures/fig2.pdf",
-
-
 onstart:
     remember_scale()

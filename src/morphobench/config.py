@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from morphobench.errors import InputError
 
 SCHEMAS = Path("config/schemas")
+LOOKS = ("label", "color")
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,6 +32,30 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
         both = isinstance(value, Mapping) and isinstance(below, Mapping)
         merged[key] = merge(below, value) if both else copy.deepcopy(value)
     return merged
+
+
+def typed(value: Any) -> Any:
+    """Turn text that is a number, a boolean or null into that, at any depth.
+
+    Snakemake hands the nested values of --config over as text, and YAML reads 1e-3 as text.
+
+    Examples
+    --------
+    >>> typed({"lr": "1e-3", "seeds": ["1", "2"], "gpus": "0", "packings": "null", "name": "7a"})
+    {'lr': 0.001, 'seeds': [1, 2], 'gpus': 0, 'packings': None, 'name': '7a'}
+    """
+    if isinstance(value, Mapping):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    for convert in (int, float):
+        try:
+            return convert(value)
+        except ValueError:
+            pass
+    return {"true": True, "false": False, "null": None}.get(value.lower(), value)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -95,7 +121,7 @@ def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root
             )
     entries = {}
     for name in known:
-        entry = merge(read_yaml(root / folder / f"{name}.yaml"), overrides.get(name) or {})
+        entry = typed(merge(read_yaml(root / folder / f"{name}.yaml"), overrides.get(name) or {}))
         validate(entry, schema_name, f"{folder}/{name}.yaml", root)
         entries[name] = entry
     return entries
@@ -122,8 +148,12 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
 
 
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
-    """Return a model's settings for one dataset: cubes have the size that the dataset samples."""
-    settings = copy.deepcopy(config["models"][model])
+    """Return what a training needs to know of a model: cubes have the size that the dataset samples.
+
+    Label and colour are left out: a new colour must not train a model again.
+    """
+    known = config["models"][model]
+    settings = {key: copy.deepcopy(value) for key, value in known.items() if key not in LOOKS}
     if settings["representation"] == "cube":
         settings["architecture"]["size"] = config["datasets"][dataset]["sample"]["cube"]["size"]
     return settings
@@ -149,6 +179,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     InputError
         With one line per problem: file, key, reason, remedy.
     """
+    config = typed(config)
     validate(config, "config", "config/config.yaml", root)
     shares = config["sample"]["split"]
     if abs(sum(shares.values()) - 1) > 1e-6:
@@ -159,6 +190,21 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
         _check_dataset(name, dataset, models)
         dataset["name"] = name
     return {**config, "datasets": datasets, "models": models}
+
+
+def check_folder(path: Path) -> None:
+    """Make sure that the workflow can write into `path`, which it makes itself when it is missing.
+
+    Raises
+    ------
+    InputError
+        When something else is there, or it is not writable.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path.resolve()} must be a folder. Move what is there.")
+    place = path if path.exists() else path.resolve().parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{place.resolve()} is not writable. Make it writable (chmod u+w {place}).")
 
 
 def scale_of(config: Mapping[str, Any], marker: Path) -> str:

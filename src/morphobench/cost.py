@@ -61,7 +61,9 @@ def energy_of(call: Callable[[], Any], n_repeats: int) -> tuple[float | None, fl
     for _ in range(n_repeats):
         call()
     emissions = tracker.stop()
-    return tracker.final_emissions_data.energy_consumed / n_repeats, emissions / n_repeats
+    energy_kwh = tracker.final_emissions_data.energy_consumed
+    # What is too short for the counters is not measured, and not free.
+    return (energy_kwh / n_repeats, emissions / n_repeats) if energy_kwh and emissions else (None, None)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Shapes out of codes: what any model decodes becomes a point cloud in micrometres, comparable between models."""
+"""Shapes out of codes: what any model decodes becomes a point cloud in micrometres."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ def cube_to_points_um(
     weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, torch.ones_like(weights))
     # Inverting the cumulative sum, because torch.multinomial stops at 2^24 categories.
     cumulative = weights.double().cumsum(1)
-    draws = torch.rand(len(weights), n_points, generator=generator, dtype=torch.float64) * cumulative[:, -1:]
-    voxel = torch.searchsorted(cumulative, draws, right=True).clamp_max(size**3 - 1)
+    # All draws of a cell in a row: the same points however cells are batched.
+    draws = torch.rand(len(weights), n_points, 4, generator=generator, dtype=torch.float64)
+    place = draws[..., 0] * cumulative[:, -1:]
+    voxel = torch.searchsorted(cumulative, place, right=True).clamp_max(size**3 - 1)
     index_xyz = torch.stack([voxel % size, voxel // size % size, voxel // size**2], dim=-1)
-    inside = torch.rand(index_xyz.shape, generator=generator, dtype=torch.float64)
-    return ((index_xyz + inside) / size - 0.5).float() * side_um
+    return ((index_xyz + draws[..., 1:]) / size - 0.5).float() * side_um
 
 
 def to_points_um(
@@ -72,10 +73,12 @@ def to_points_um(
 
 
 def thin(points: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
-    """Keep `n_points` of each cloud, the same seeded choice for all; shape (batch, at most n_points, 3)."""
+    """Keep `n_points` of each cloud, a seeded choice; shape (batch, at most n_points, 3)."""
     if points.shape[1] <= n_points:
         return points
-    return points[:, torch.randperm(points.shape[1], generator=generator)[:n_points]]
+    return torch.stack(
+        [cloud[torch.randperm(len(cloud), generator=generator)[:n_points]] for cloud in points]
+    )
 
 
 @torch.inference_mode()

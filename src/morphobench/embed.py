@@ -53,7 +53,7 @@ def resample_cube(counts: np.ndarray, turn: np.ndarray) -> np.ndarray:
 
 
 def turn_raw(raw: np.ndarray, turn: np.ndarray, representation: str) -> np.ndarray:
-    """Rotate stored arrays about the middle of the cube: exactly, except cubes by other than quarter turns."""
+    """Rotate stored arrays about the cube's middle: exactly, except cubes by other than quarter turns."""
     if representation == "points":
         return rotation.rotate_points(raw, turn.astype(raw.dtype))
     on_grid = np.allclose(np.rint(turn), turn, atol=1e-6)
@@ -85,6 +85,25 @@ def _distances_um(
     return (chamfer(a, b) / 2).numpy(), sinkhorn(a, b, blur=blur, scaling=scaling).numpy()
 
 
+def _errors_of_cell(
+    found: torch.Tensor,
+    given: torch.Tensor,
+    truth_um: torch.Tensor,
+    settings: Mapping[str, Any],
+    embed: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+) -> np.ndarray:
+    generator = sampling["generator"]
+    target = thin(truth_um, embed["error_points"], generator)
+    nearest, divergence = _distances_um(to_points_um(found, settings, **sampling), target, embed)
+    if settings["representation"] == "cube":
+        perfect = (to_points_um(given, settings, **sampling), target)
+    else:
+        order = torch.randperm(truth_um.shape[1], generator=generator)
+        perfect = tuple(truth_um[:, half] for half in order.chunk(2))
+    return np.concatenate([nearest, divergence, _distances_um(*perfect, embed)[1]])
+
+
 def errors(
     model: Autoencoder,
     cells: Cells,
@@ -92,11 +111,12 @@ def errors(
     settings: Mapping[str, Any],
     embed: Mapping[str, Any],
     *,
+    dataset: str,
     side_um: float,
-    generator: torch.Generator,
+    seed: int,
     device: torch.device,
 ) -> pd.DataFrame:
-    """Compare reconstructions with the cells' clouds in micrometres, in the observed frame, for all models alike.
+    """Compare reconstructions with the cells' clouds, in micrometres and in the observed frame.
 
     Parameters
     ----------
@@ -113,21 +133,20 @@ def errors(
         between two halves of the cloud, or between the cloud and one drawn from the cell's own cube.
     """
     rows = []
-    sampling = {"side_um": side_um, "n_points": embed["error_points"], "generator": generator}
     for batch in np.array_split(np.arange(len(cells)), -(-len(cells) // embed["batch_size"])):
-        truth = torch.from_numpy(np.ascontiguousarray(points_um[batch]))
         x = normalise(cells.raw(batch), settings["representation"], settings["input_scale"])
-        target = thin(truth, embed["error_points"], generator)
-        found = to_points_um(model(x.to(device)), settings, **sampling)
-        if settings["representation"] == "cube":
-            perfect = (to_points_um(x, settings, **sampling), target)
-        else:
-            order = torch.randperm(truth.shape[1], generator=generator)
-            perfect = tuple(truth[:, half] for half in order.chunk(2))
-        nearest, divergence = _distances_um(found, target, embed)
-        rows.append(np.stack([nearest, divergence, _distances_um(*perfect, embed)[1]], axis=1))
+        decoded = model(x.to(device))
+        for row, found, given in zip(batch, decoded.split(1), x.split(1), strict=True):
+            own = seeds.integer(seed, dataset, "embed", cells.table["CellId"][row])
+            sampling = {
+                "side_um": side_um,
+                "n_points": embed["error_points"],
+                "generator": torch.Generator().manual_seed(own),
+            }
+            truth = torch.from_numpy(np.ascontiguousarray(points_um[[row]]))
+            rows.append(_errors_of_cell(found, given, truth, settings, embed, sampling))
         logger.info("reconstructed %d of %d test cells", batch[-1] + 1, len(cells))
-    return pd.DataFrame(np.concatenate(rows), columns=["reconstruction_um", "sinkhorn_um", "noise_floor_um"])
+    return pd.DataFrame(rows, columns=["reconstruction_um", "sinkhorn_um", "noise_floor_um"])
 
 
 @torch.inference_mode()
@@ -173,15 +192,15 @@ def run(
     if pose == "identity":
         test = open_cells(manifest, shards, representation, "test")
         clouds = open_cells(manifest, shards, "points", "test")
-        generator = torch.Generator().manual_seed(seeds.integer(seed, dataset, "embed", "errors"))
         measured = errors(
             model,
             test,
             clouds.raw(range(len(clouds))),
             model_settings,
             settings,
+            dataset=dataset,
             side_um=side_um,
-            generator=generator,
+            seed=seed,
             device=device,
         )
         table = table.merge(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from morphobench import models, seeds
@@ -55,7 +56,8 @@ def run(
     two frames to the energy.
     """
     model, settings = models.load(model_path)
-    table = read_table(pairs).astype({"start": str, "end": str})
+    # Read as text: a CellId such as 007 is no number.
+    table = pd.read_csv(pairs, dtype={"start": str, "end": str})
     codes = read_table(embedding).set_index("CellId")
     z_start, z_end = (embedding_matrix(codes.loc[table[side]]) for side in ("start", "end"))
     fractions = np.arange(1, n_fractions + 1) / (n_fractions + 1)

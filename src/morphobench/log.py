@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from morphobench import __version__
 from morphobench.errors import InputError
 
 logger = logging.getLogger("morphobench")
+
+
+def _end_with_the_engine() -> None:
+    """End this process when the snakemake that started it is gone, as after a kill -9.
+
+    An orphan would go on writing into the folders of the next run.
+    """
+    engine = next((p for p in psutil.Process().parents() if "snakemake" in " ".join(p.cmdline())), None)
+
+    def watch() -> None:
+        while engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(2)
+        os._exit(1)
+
+    if engine is not None:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -28,8 +48,11 @@ def job(log_file: str | Path) -> Iterator[logging.Logger]:
     for handler in (logging.FileHandler(path, mode="w"), logging.StreamHandler()):
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
+        # Where captureWarnings sends what Python and the libraries warn of.
+        logging.getLogger("py.warnings").addHandler(handler)
     logger.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    _end_with_the_engine()
     logger.info("morphobench %s, python %s, %s", __version__, platform.python_version(), platform.node())
     start = time.perf_counter()
     try:

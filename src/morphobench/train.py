@@ -17,15 +17,19 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 
 from morphobench import models, seeds
 from morphobench.errors import InputError
-from morphobench.files import write_json, write_table
-from morphobench.loading import loader, open_cells
+from morphobench.files import atomic_file, write_json, write_table
+from morphobench.loading import ARRAYS, loader, open_cells
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.losses import LOSSES
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+# What of a model's yaml a training depends on; a new colour or label must not cost days.
+TRAINED_BY = ("family", "representation", "input_scale", "architecture", "training")
 
 
 class Training(pl.LightningModule):
@@ -48,31 +52,48 @@ class Training(pl.LightningModule):
         noise = torch.randn(x.shape, generator=generator).clamp(-2, 2) * jitter
         return x + noise.to(x)
 
-    def training_step(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        """Return the mean loss of a batch; stop when it is not finite."""
-        x = self._noisy(x, batch_idx)
+    def _loss(self, x: torch.Tensor, phase: str) -> torch.Tensor:
         loss = self.loss(self.model(x), x).mean()
         if not torch.isfinite(loss):
             raise InputError(
-                f"the training loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. The "
-                "last good checkpoint is kept. Lower training.lr in the model's yaml and run the same command again."
+                f"the {phase} loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. "
+                "The last good checkpoint is kept. Lower training.lr in the model's yaml and run the same "
+                "command again."
             )
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(x))
+        self.log(f"{phase}/loss", loss, on_step=False, on_epoch=True, batch_size=len(x))
         return loss
 
+    def training_step(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        """Return the mean loss of a batch; stop when it is not finite."""
+        return self._loss(self._noisy(x, batch_idx), "train")
+
     def validation_step(self, x: torch.Tensor, batch_idx: int) -> None:
-        """Log the mean loss over validation cells."""
-        self.log("val/loss", self.loss(self.model(x), x).mean(), batch_size=len(x))
+        """Log the mean loss over validation cells; stop when it is not finite."""
+        self._loss(x, "val")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, as in the paper."""
         return torch.optim.Adam(self.parameters(), lr=self.settings["lr"])
 
 
-class History(Callback):
-    """Losses and seconds of every epoch, kept in the checkpoint so that a resumed run has them all."""
+def finished(val_losses: Sequence[float], patience: int, min_epochs: int) -> bool:
+    """Tell whether early stopping ends a training: `patience` epochs without a new lowest validation loss.
 
-    def __init__(self) -> None:
+    A function of the losses alone, so that an interrupted training stops where it would have stopped.
+    """
+    best = min(range(len(val_losses)), key=val_losses.__getitem__, default=0)
+    return len(val_losses) >= min_epochs and len(val_losses) - 1 - best >= patience
+
+
+class History(Callback):
+    """Losses and seconds of every epoch; from them, what is worth a checkpoint and when to stop.
+
+    Lightning's own callbacks for the two forget, in a resumed training, that it had stopped, and which
+    checkpoint was the best one when the results have moved to another folder.
+    """
+
+    def __init__(self, folder: Path, patience: int, min_epochs: int) -> None:
+        self.folder, self.patience, self.min_epochs = folder, patience, min_epochs
         self.rows: list[dict[str, float]] = []
         self._start = self._told = time.perf_counter()
 
@@ -84,30 +105,40 @@ class History(Callback):
         """Take over the rows of an interrupted run."""
         self.rows = list(state["rows"])
 
+    def _finished(self) -> bool:
+        return finished([row["val_loss"] for row in self.rows], self.patience, self.min_epochs)
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Stop at once when the training that is resumed had come to its end."""
+        trainer.should_stop = self._finished()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Start the clock of an epoch."""
         self._start = time.perf_counter()
 
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Note an epoch; now and then say how far the training is."""
-        seconds = time.perf_counter() - self._start
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        epoch = trainer.current_epoch
-        self.rows.append({"epoch": epoch, "val_loss": values["val/loss"], "seconds": seconds})
-        if time.perf_counter() - self._told > 10 or epoch in (0, trainer.max_epochs - 1):
-            self._told = time.perf_counter()
-            left = (trainer.max_epochs - epoch - 1) * seconds
-            logger.info(
-                "epoch %d of %d: val loss %.4g, at most %.0f s left",
-                epoch + 1,
-                trainer.max_epochs,
-                values["val/loss"],
-                left,
-            )
-
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Add the epoch's training loss, which is complete only now."""
-        self.rows[-1]["train_loss"] = float(trainer.callback_metrics["train/loss"])
+        """Note an epoch, save it and decide whether to go on."""
+        seconds = time.perf_counter() - self._start
+        losses = {
+            f"{phase}_loss": float(trainer.callback_metrics[f"{phase}/loss"]) for phase in ("train", "val")
+        }
+        is_best = losses["val_loss"] < min((row["val_loss"] for row in self.rows), default=float("inf"))
+        self.rows.append({"epoch": trainer.current_epoch, **losses, "seconds": seconds})
+        for name in (BEST, LAST) if is_best else (LAST,):
+            with atomic_file(self.folder / name) as part:
+                trainer.save_checkpoint(part)
+        trainer.should_stop = self._finished()
+        self._tell(trainer)
+
+    def _tell(self, trainer: pl.Trainer) -> None:
+        row = self.rows[-1]
+        done, planned = row["epoch"] + 1, trainer.max_epochs
+        if time.perf_counter() - self._told > 10 or done in (1, planned):
+            self._told = time.perf_counter()
+            left = (planned - done) * row["seconds"]
+            logger.info(
+                "epoch %d of %d: val loss %.4g, at most %.0f s left", done, planned, row["val_loss"], left
+            )
 
 
 def fingerprint(*parts: Any) -> str:
@@ -115,32 +146,35 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def data_digest(manifest: str | Path, shards: Sequence[str | Path], representation: str) -> list[str]:
+    """Return digests of the manifest and of the arrays that are trained on.
+
+    The manifest does not tell: cells sampled anew with other settings keep their rows in it.
+    """
+    digests = []
+    for path in (Path(manifest), *(Path(shard) / f"{ARRAYS[representation]}.npy" for shard in shards)):
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests
+
+
+def _readable(path: Path) -> bool:
+    try:
+        torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # a half-written file fails in as many ways as there are bytes in it
+        logger.warning("checkpoint %s is not readable (%s); not used", path, type(error).__name__)
+        return False
+    return True
+
+
 def resumable(folder: Path) -> Path | None:
-    """Return the last readable checkpoint of an interrupted training, or None; remove unreadable ones."""
-    for path in sorted(folder.glob("last*.ckpt"), key=lambda path: -path.stat().st_mtime):
-        try:
-            torch.load(path, weights_only=True, map_location="cpu")
-        except Exception as error:  # a half-written file fails in as many ways as there are bytes in it
-            logger.warning("checkpoint %s is not readable (%s); removed", path, type(error).__name__)
-            path.unlink()
-        else:
-            return path
-    return None
+    """Return the checkpoint that an interrupted training goes on from, or None to start anew.
 
-
-def _callbacks(folder: Path, patience: int, history: History) -> list[Callback]:
-    checkpoints = ModelCheckpoint(
-        folder,
-        filename="best",
-        monitor="val/loss",
-        mode="min",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    stopping = EarlyStopping("val/loss", patience=patience, mode="min", check_finite=True)
-    # The history comes first: what it notes at the end of an epoch belongs into that epoch's checkpoint.
-    return [history, stopping, checkpoints]
+    The last one, or the best if the last is damaged; none if the best is, which could not be given back.
+    """
+    if not (folder / BEST).exists() or not _readable(folder / BEST):
+        return None
+    return folder / (LAST if (folder / LAST).exists() and _readable(folder / LAST) else BEST)
 
 
 def fit(
@@ -159,16 +193,15 @@ def fit(
     tuple
         Path of the best checkpoint, and the history.
     """
-    history = History()
-    callbacks = _callbacks(folder, training["patience"], history)
+    history = History(folder, training["patience"], training["min_epochs"])
     loggers = [pl.loggers.TensorBoardLogger(folder, name="tensorboard")] if trainer["tensorboard"] else False
     engine = pl.Trainer(
         accelerator=trainer["accelerator"],
-        devices=trainer["devices"],
+        devices=1,
         precision=trainer["precision"],
-        min_epochs=training["min_epochs"],
         max_epochs=training["max_epochs"],
-        callbacks=callbacks,
+        callbacks=[history],
+        enable_checkpointing=False,
         logger=loggers,
         deterministic="warn",
         num_sanity_val_steps=0,
@@ -179,7 +212,7 @@ def fit(
     last = resumable(folder)
     logger.info("training on %s from %s", engine.strategy.root_device, last or "the start")
     engine.fit(Training(model, training, seed), *loaders, ckpt_path=last, weights_only=True)
-    return Path(callbacks[-1].best_model_path), history
+    return folder / BEST, history
 
 
 def _record(model: Autoencoder, history: History, trainer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -193,7 +226,7 @@ def _record(model: Autoencoder, history: History, trainer: Mapping[str, Any], **
         "best_val_loss": best["val_loss"],
         "train_s": seconds,
         "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine(),
-        "gpu_hours": seconds * trainer["devices"] / 3600 if on_gpu else 0.0,
+        "gpu_hours": seconds / 3600 if on_gpu else 0.0,
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -245,10 +278,17 @@ def run(
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     # Its hints and device lists would bury our own progress lines.
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    name = fingerprint(dataset, settings, seed, code, hashlib.sha256(Path(manifest).read_bytes()).hexdigest())
+    training, representation = settings["training"], settings["representation"]
+    name = fingerprint(
+        dataset,
+        {key: settings[key] for key in TRAINED_BY},
+        trainer["precision"],
+        seed,
+        code,
+        data_digest(manifest, shards, representation),
+    )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
-    training, representation = settings["training"], settings["representation"]
     base = seeds.integer(seed, dataset, "train", model_name)
     loaders = (
         loader(

@@ -76,11 +76,13 @@ def figure_inputs(dataset):
 def figure_params(dataset):
     """What a benchmark figure needs to know besides its tables."""
     settings = CONFIG["datasets"][dataset]
-    looks = ("label", "color")
     return dict(
         title=settings["title"],
         demo=SCALE == "demo",
-        models={name: {key: CONFIG["models"][name][key] for key in looks} for name in settings["benchmark"]},
+        models={
+            name: {key: CONFIG["models"][name][key] for key in configuration.LOOKS}
+            for name in settings["benchmark"]
+        },
         labels=settings["labels"],
         width_mm=CONFIG["plot"]["width_mm"],
     )

@@ -1,4 +1,5 @@
 rule plot_fig2:
+    default_target: True
     input:
         **figure_inputs("cellpack"),
     output:

@@ -3,12 +3,11 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 SOURCE = str(Path(workflow.basedir) / "src")
 if SOURCE not in sys.path:
     sys.path.insert(0, SOURCE)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+    paths = [SOURCE, dict(os.environ).get("PYTHONPATH")]
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 from morphobench import code, config as configuration
 from morphobench.errors import InputError
@@ -21,12 +20,20 @@ def or_stop(check, *arguments):
     try:
         return check(*arguments)
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        # A WorkflowError would add lines of code that the user has nothing to do with.
+        sys.exit(f"morphobench: {error}")
 
 
 def remember_scale():
-    SCALE_MARKER.parent.mkdir(exist_ok=True)
-    SCALE_MARKER.write_text(SCALE + "\n")
+    try:
+        SCALE_MARKER.parent.mkdir(exist_ok=True)
+        SCALE_MARKER.write_text(SCALE + "\n")
+    except OSError as error:
+        sys.exit(f"morphobench: {SCALE_MARKER} cannot be written ({error.strerror}); make room (df -h).")
+
+
+for name in ("results", "logs", "benchmarks", "figures"):
+    or_stop(configuration.check_folder, Path(name))
 
 
 SCALE = or_stop(configuration.scale_of, config, SCALE_MARKER)

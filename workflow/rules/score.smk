@@ -64,8 +64,8 @@ rule score_cost:
         "benchmarks/score_cost/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
-    # All cores of a workstation: nothing else may run while a model is timed.
-    threads: workflow.cores or 1
+    # All cores of a small machine: nothing else should run while a model is timed.
+    threads: CONFIG["score"]["timing_threads"]
     resources:
         **GPU,
     params:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import pickle
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ FAMILIES = {
     "classical_image": "ClassicalImage",
     "rotation_invariant_image": "RotationInvariantImage",
 }
+
+# What torch, json and the families raise for a file that is cut short, altered or of another kind.
+_DAMAGED = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 
 def create(family: str, **architecture: Any) -> Autoencoder:
@@ -69,8 +82,11 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
         settings = json.loads(content["settings"])
         model = create(settings["family"], **settings["architecture"])
         model.load_state_dict(content["state_dict"])
-    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except _DAMAGED as error:
+        # torch's own advice for a pickle that it refuses is to execute it.
+        refused = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than tensors and settings" if refused else textwrap.shorten(str(error), 300)
         raise InputError(
-            f"{path} is not a model of this project ({error}). Delete it to train it again."
+            f"{path} is not a model of this project ({reason}). Delete it to train it again."
         ) from error
     return model.eval(), settings

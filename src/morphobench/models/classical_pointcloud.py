@@ -54,8 +54,10 @@ def _statistics(
     n_edges = gathered[..., 0].numel()
     with torch.no_grad():
         norm.num_batches_tracked += 1
-        norm.running_mean.lerp_(mean * signs, norm.momentum)
-        norm.running_var.lerp_(variance * n_edges / max(n_edges - 1, 1), norm.momentum)
+        # The running values stay in float32, whatever precision the batch has.
+        unbiased = variance * n_edges / max(n_edges - 1, 1)
+        norm.running_mean.lerp_((mean * signs).to(norm.running_mean), norm.momentum)
+        norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
     return mean, variance
 
 

@@ -239,7 +239,8 @@ class VectorNorm(nn.Module):
         if self.training:
             n_vectors = x[:, 0, 0].numel()
             mean_square = x.detach().square().mean(dim=(0, 2, 3, 4, 5)).view_as(running)
-            running.lerp_(mean_square * (n_vectors / max(n_vectors - 1, 1)), _MOMENTUM)
+            unbiased = mean_square * (n_vectors / max(n_vectors - 1, 1))
+            running.lerp_(unbiased.to(running), _MOMENTUM)
         scale = self.get_parameter("3_weight") / (running + _VARIANCE_FLOOR).sqrt()
         return {**fields, 1: x * scale[..., None, None, None]}
 

@@ -1,4 +1,4 @@
-"""The benchmark figure of a dataset: examples, scores, walks, archetypes, rotations. Tables first, then ink."""
+"""The benchmark figure of a dataset: examples, scores, walks, archetypes, turns. Tables first, then ink."""
 
 from __future__ import annotations
 
@@ -20,14 +20,26 @@ TITLES = {
     "reconstruction": "Reconstruction error",
     "evolution_energy": "Evolution energy",
     "interpolation_distance": "Interpolation distance",
-    "rotation_invariance_error_uniform": "Rotation error (any angle)",
-    "rotation_invariance_error_lattice": "Rotation error (quarter turns)",
-    "compactness": "Compactness (dimension)",
+    "rotation_invariance_error_uniform": "Rotation error, any angle",
+    "rotation_invariance_error_lattice": "Rotation error, quarter turns",
+    "compactness": "Compactness",
     "emissions": "Emissions",
     "encode_time": "Encoding time",
     "parameters": "Model size",
 }
-HEIGHTS_MM = {"a": 36, "b": 88, "c": 84, "d": 38, "e": 98}
+# The figure's rows from top to bottom; together they fit a journal page.
+HEIGHTS_MM = {"head": 8, "a": 34, "b": 76, "cd": 53, "e": 75}
+
+DEMO_WARNING = (
+    "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
+)
+CAPTIONS = {
+    "a": "example cells, seen along the optical axis; darker is nearer",
+    "b": "test cells: mean, 95 % interval, single values; \u2191 higher is better, \u2193 lower is better",
+    "c": "walk along the first principal component of each kind",
+    "d": "archetypes",
+    "e": "cells turned about the optical axis, their canonical shapes and their reconstructions",
+}
 
 
 def titles_of(labels: Sequence[str]) -> dict[str, str]:
@@ -94,35 +106,71 @@ def _in_order(table: pd.DataFrame, column: str, order: Sequence[Any]) -> pd.Data
     return table.sort_values(column, key=lambda values: values.map(place).fillna(len(place)), kind="stable")
 
 
-def _scores_panel(figure: SubFigure, tables: Mapping[str, pd.DataFrame], models: panels.Models) -> None:
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.75])
-    panels.polar(left.add_axes((0.2, 0.19, 0.6, 0.6), projection="polar"), tables["b_polar"], models)
-    left.text(
-        0.5,
-        0.03,
-        "relative to each other (z-score), outward is better",
-        ha="center",
-        fontsize=5.5,
-        color="0.3",
-    )
+def _height_mm(figure: SubFigure) -> float:
+    return figure.bbox.height / figure.dpi / style.MM
+
+
+def _headed(part: SubFigure, letter: str, caption: str) -> None:
+    """Write a panel's letter and caption at its upper left corner."""
+    top = 1 - 1 / _height_mm(part)
+    start_mm = part.bbox.width / part.dpi / style.MM
+    part.text(1 / start_mm, top, letter, fontsize=9, weight="bold", va="center_baseline")
+    part.text(5.5 / start_mm, top, caption, va="center_baseline", color="0.25")
+
+
+def _legend(figure: SubFigure, models: panels.Models) -> None:
     handles = [Patch(color=look["color"], label=look["label"]) for look in models.values()]
-    right.legend(handles=handles, loc="lower right", frameon=False, bbox_to_anchor=(0.93, 0.05))
+    look = {"frameon": False, "handlelength": 1.2, "handletextpad": 0.5, "borderaxespad": 0}
+    figure.legend(
+        handles=handles, loc="lower center", ncols=min(4, len(handles)), bbox_to_anchor=(0.5, 0.025), **look
+    )
+
+
+def _scores_panel(figure: SubFigure, tables: Mapping[str, pd.DataFrame], models: panels.Models) -> None:
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.7])
+    panels.polar(left.add_axes((0.24, 0.25, 0.52, 0.52), projection="polar"), tables["b_polar"], models)
+    note = "models relative to each other (z-score), outward is better"
+    left.text(0.5, 0.125, note, ha="center", fontsize=5.5, color="0.3")
+    _legend(figure, models)
     metrics = list(dict.fromkeys(tables["b_scores"]["metric"]))
-    axes = right.subplots(-(-len(metrics) // 3), 3, gridspec_kw={"hspace": 1.5, "wspace": 0.25})
-    right.subplots_adjust(left=0.03, right=0.98, top=0.9, bottom=0.12)
-    for place in axes.ravel()[len(metrics) :]:
+    if not metrics:
+        panels.empty(right.subplots(), "no scores of these models")
+        return
+    margins = {"left": 0.02, "right": 0.985, "top": 0.89, "bottom": 0.16}
+    axes = right.subplots(
+        -(-len(metrics) // 3), 3, squeeze=False, gridspec_kw={"hspace": 1.25, "wspace": 0.13, **margins}
+    )
+    for place in axes.flat[len(metrics) :]:
         place.set_axis_off()
-    for place, metric in zip(axes.ravel(), metrics, strict=False):
+    for place, metric in zip(axes.flat, metrics, strict=False):
         rows, items = (tables[name][tables[name]["metric"] == metric] for name in ("b_scores", "b_items"))
         panels.bars(place, rows, items, models)
 
 
-def _clouds_panel(
-    figure: SubFigure, table: pd.DataFrame, rows: str, columns: Sequence[str], *, head_mm: float, **look: Any
-) -> None:
-    height_mm = figure.bbox.height / figure.dpi / style.MM
-    figure.subplots_adjust(left=0.11, right=0.995, top=1 - head_mm / height_mm, bottom=1 / height_mm)
-    panels.cloud_grid(figure, table, rows, columns, **look)
+def _margins(figure: SubFigure, *, head_mm: float, left: float) -> dict[str, float]:
+    """Leave room for captions above, row labels on the left and the scale bar below."""
+    height_mm = _height_mm(figure)
+    return {"left": left, "right": 0.995, "top": 1 - head_mm / height_mm, "bottom": 4 / height_mm}
+
+
+def _shape_panels(parts: Mapping[str, SubFigure], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Draw panels a, c, d and e, the ones made of clouds."""
+    few, many = {"size": 1.5, "max_points": 512}, {"size": 1.1, "max_points": 384}
+    a, c, d, e = (
+        (parts[letter], _margins(parts[letter], head_mm=head_mm, left=left))
+        for letter, left, head_mm in (("a", 0.09, 7.5), ("c", 0.137, 7.5), ("d", 0.03, 7.5), ("e", 0.09, 11))
+    )
+    panels.cloud_grid(*a, tables["a_examples"].assign(row=""), "row", ["stratum"], **few)
+    strata = list(dict.fromkeys(tables["a_examples"]["stratum"]))
+    walks = _in_order(tables["c_walks"], "stratum", strata).sort_values("sigma", kind="stable")
+    steps = [f"{sigma:+g} sd".replace("-", "\u2212") if sigma else "mean" for sigma in walks["sigma"]]
+    panels.cloud_grid(*c, walks.assign(step=steps), "step", ["stratum"], **many)
+    names = [f"archetype {number + 1}" for number in tables["d_archetypes"]["archetype"]]
+    panels.cloud_wrap(*d, tables["d_archetypes"].assign(name=names), "name", n_rows=3, **many)
+    turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
+    angles = [f"{degrees:g}°" for degrees in turned["degrees"]]
+    turned = turned.assign(angle=angles)
+    panels.cloud_grid(*e, turned, "stratum", ["kind", "angle"], size=0.8, max_points=256)
 
 
 def draw(
@@ -130,42 +178,18 @@ def draw(
 ) -> Figure:
     """Draw the figure from its panel tables alone."""
     style.apply()
-    head_mm = 10
-    size = (width_mm * style.MM, (head_mm + sum(HEIGHTS_MM.values())) * style.MM)
-    figure = plt.figure(figsize=size)
-    head, *parts = figure.subfigures(len(HEIGHTS_MM) + 1, 1, height_ratios=[head_mm, *HEIGHTS_MM.values()])
-    head.text(0.01, 0.5, title, fontsize=9, weight="bold", va="center")
+    heights_mm = list(HEIGHTS_MM.values())
+    figure = plt.figure(figsize=(width_mm * style.MM, sum(heights_mm) * style.MM))
+    head, a, b, cd, e = figure.subfigures(len(heights_mm), 1, height_ratios=heights_mm)
+    c, d = cd.subfigures(1, 2, width_ratios=[2, 1])
+    parts = {"a": a, "b": b, "c": c, "d": d, "e": e}
+    head.text(0.0055, 0.5, title, fontsize=9, weight="bold", va="center")
     if demo:
-        warning = (
-            "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
-        )
-        head.text(0.99, 0.5, warning, fontsize=6.5, color="#a50f15", va="center", ha="right")
-    a, b, c, d, e = parts
-    strata = list(dict.fromkeys(tables["a_examples"]["stratum"]))
-    _clouds_panel(
-        a, tables["a_examples"].assign(row=""), "row", ["stratum"], head_mm=9, size=1.6, max_points=512
-    )
+        head.text(0.995, 0.5, DEMO_WARNING, color="#a50f15", va="center", ha="right")
+    for letter, caption in CAPTIONS.items():
+        _headed(parts[letter], letter, caption)
     _scores_panel(b, tables, models)
-    walks = _in_order(
-        _in_order(tables["c_walks"], "stratum", strata), "sigma", sorted(set(tables["c_walks"]["sigma"]))
-    )
-    steps = [f"{sigma:+g} sd" if sigma else "mean" for sigma in walks["sigma"]]
-    _clouds_panel(c, walks.assign(step=steps), "step", ["stratum"], head_mm=9, size=1.2, max_points=384)
-    names = [f"archetype {number + 1}" for number in tables["d_archetypes"]["archetype"]]
-    archetypes = tables["d_archetypes"].assign(row="", name=names)
-    _clouds_panel(d, archetypes, "row", ["name"], head_mm=9, size=1.6, max_points=512)
-    turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
-    _clouds_panel(e, turned, "stratum", ["kind", "degrees"], head_mm=12, size=0.8, max_points=256)
-    captions = (
-        "example cells, seen along the optical axis; darker is nearer",
-        "scores on test cells: mean, 95 % interval, single values",
-        "walk along the first principal component of each kind",
-        "archetypes",
-        "cells turned about the optical axis by so many degrees, their canonical shapes and their reconstructions",
-    )
-    for letter, part, caption in zip("abcde", parts, captions, strict=True):
-        part.text(0.005, 0.995, letter, fontsize=9, weight="bold", va="top")
-        part.text(0.03, 0.99, caption, va="top", fontsize=6.5, color="0.25")
+    _shape_panels(parts, tables)
     return figure
 
 

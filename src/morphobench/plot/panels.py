@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import EngFormatter, Formatter, ScalarFormatter
+from matplotlib.transforms import Bbox
 
 from morphobench.plot.style import DEPTH_COLORS
 
@@ -52,10 +55,19 @@ def cloud(axes: Axes, points_um: np.ndarray, *, half_um: float, size: float, max
 
 
 def scale_bar(axes: Axes, half_um: float, length_um: float) -> None:
-    """Draw a horizontal bar of `length_um` in the lower left of a cloud panel."""
-    start, low = -0.95 * half_um, -0.97 * half_um
-    axes.plot([start, start + length_um], [low, low], color="black", linewidth=1, solid_capstyle="butt")
-    axes.text(start, low + 0.06 * half_um, f"{length_um:g} µm", va="bottom", ha="left", fontsize=5.5)
+    """Draw a horizontal bar of `length_um` just below a cloud panel, its length written beside it."""
+    start, low = -half_um, -1.06 * half_um
+    look = {"color": "black", "linewidth": 1, "solid_capstyle": "butt", "clip_on": False}
+    axes.plot([start, start + length_um], [low, low], **look)
+    axes.annotate(
+        f"{length_um:g} µm",
+        (start + length_um, low),
+        xytext=(2, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=5.5,
+        annotation_clip=False,
+    )
 
 
 def half_width(table: pd.DataFrame) -> float:
@@ -66,45 +78,97 @@ def half_width(table: pd.DataFrame) -> float:
     return float(np.ceil(reach * 1.05))
 
 
+def _points(table: pd.DataFrame) -> np.ndarray:
+    return table[["x_um", "y_um", "z_um"]].to_numpy()
+
+
 def cloud_grid(
-    figure: SubFigure, table: pd.DataFrame, rows: str, columns: Sequence[str], *, size: float, max_points: int
+    figure: SubFigure,
+    margins: Mapping[str, float],
+    table: pd.DataFrame,
+    rows: str,
+    columns: Sequence[str],
+    *,
+    size: float,
+    max_points: int,
 ) -> None:
     """Draw a grid of clouds: one row per value of `rows`, one column per combination of `columns`.
 
     Parameters
     ----------
+    margins
+        Left, right, top and bottom of the grid, as shares of the figure.
     table
-        Columns x_um, y_um, z_um and those named.
+        Columns x_um, y_um, z_um and those named; a combination without rows stays blank.
     rows, columns
-        Names of label columns; values keep their order of appearance. With two `columns`, the first is
-        written once above each of its blocks.
+        Names of label columns; values keep their order. The first of two `columns` makes named blocks.
     """
     if table.empty:
         empty(figure.subplots(), "no cells to show")
         return
     half_um = half_width(table)
-    row_values, wide = (list(dict.fromkeys(table[name])) for name in (rows, columns[0]))
-    narrow = list(dict.fromkeys(table[columns[-1]]))
-    column_values = [(a, b) for a in wide for b in narrow] if len(columns) == 2 else [(a,) for a in wide]
-    axes = figure.subplots(
-        len(row_values), len(column_values), squeeze=False, gridspec_kw={"wspace": 0, "hspace": 0}
-    )
-    groups = dict(list(table.groupby([rows, *columns], sort=False)))
-    for i, row in enumerate(row_values):
-        for j, column in enumerate(column_values):
-            part = groups.get((row, *column))
-            if part is None:
-                axes[i, j].set_axis_off()
-                continue
-            points_um = part[["x_um", "y_um", "z_um"]].to_numpy()
-            cloud(axes[i, j], points_um, half_um=half_um, size=size, max_points=max_points)
-        axes[i, 0].set_ylabel(pretty(row), rotation=0, ha="right", va="center")
-    for j, column in enumerate(column_values):
-        axes[0, j].set_title(pretty(column[-1]), pad=1)
-        if len(column) == 2 and column[1] == narrow[0]:
-            place = axes[0, j].get_subplotspec()
-            across = axes[0, j + len(narrow) - 1].get_position().x1 + place.get_position(figure).x0
-            figure.text(across / 2, 0.935, pretty(column[0]), ha="center", va="bottom", weight="bold")
+    row_values, narrow = (list(dict.fromkeys(table[name])) for name in (rows, columns[-1]))
+    blocks = dict(list(table.groupby(columns[0], sort=False))) if len(columns) == 2 else {"": table}
+    outer = figure.add_gridspec(1, len(blocks), wspace=0.04, **margins)
+    for place, (block, part) in zip(outer, blocks.items(), strict=True):
+        axes = place.subgridspec(len(row_values), len(narrow), wspace=0, hspace=0).subplots(squeeze=False)
+        clouds = dict(list(part.groupby([rows, columns[-1]], sort=False)))
+        for axis, key in zip(axes.flat, product(row_values, narrow), strict=True):
+            points_um = _points(clouds.get(key, table[:0]))
+            cloud(axis, points_um, half_um=half_um, size=size, max_points=max_points)
+        _name(axes[0], narrow)
+        _above(figure, place.get_position(figure), pretty(block))
+        if place.colspan.start == 0:
+            scale_bar(axes[-1, 0], half_um, 5)
+            for axis, row in zip(axes[:, 0], row_values, strict=True):
+                axis.set_ylabel(pretty(row), rotation=0, ha="right", va="center")
+
+
+def _name(axes: Sequence[Axes], values: Sequence[Any]) -> None:
+    for axis, value in zip(axes, values, strict=True):
+        axis.set_title(pretty(value), pad=1.5)
+
+
+def _above(figure: SubFigure, box: Bbox, text: str) -> None:
+    """Write the name of a block of panels above their titles."""
+    axes = figure.add_axes(box.bounds, frameon=False, xticks=[], yticks=[])
+    axes.set_title(text, pad=10, weight="bold")
+
+
+def cloud_wrap(
+    figure: SubFigure,
+    margins: Mapping[str, float],
+    table: pd.DataFrame,
+    label: str,
+    *,
+    n_rows: int,
+    size: float,
+    max_points: int,
+) -> None:
+    """Draw one cloud per value of the column `label`, row after row, the value above each.
+
+    Parameters
+    ----------
+    margins
+        Left, right, top and bottom of the grid, as shares of the figure.
+    table
+        Columns x_um, y_um, z_um and `label`; values keep their order of appearance.
+    n_rows
+        Rows to spread them over.
+    """
+    if table.empty:
+        empty(figure.subplots(), "no shapes to show")
+        return
+    half_um = half_width(table)
+    parts = dict(list(table.groupby(label, sort=False)))
+    grid = {"wspace": 0, "hspace": 0.2, **margins}
+    axes = figure.subplots(n_rows, -(-len(parts) // n_rows), squeeze=False, gridspec_kw=grid)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, part) in zip(axes.flat, parts.items(), strict=False):
+        cloud(axis, _points(part), half_um=half_um, size=size, max_points=max_points)
+        axis.set_title(pretty(name), pad=1.5)
+    cloud(axes[-1, 0], np.empty((0, 3)), half_um=half_um, size=size, max_points=max_points)
     scale_bar(axes[-1, 0], half_um, 5)
 
 
@@ -115,7 +179,7 @@ def _ticks(unit: str, largest: float) -> Formatter:
     return ScalarFormatter()
 
 
-def polar(axes: Axes, table: pd.DataFrame, models: Models) -> None:
+def polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
     """Draw the relative scores (z-scores over the models; larger is better) on a polar axis.
 
     Parameters
@@ -128,23 +192,29 @@ def polar(axes: Axes, table: pd.DataFrame, models: Models) -> None:
         empty(axes, "fewer than three metrics to compare")
         return
     angles = np.linspace(0, 2 * np.pi, len(titles), endpoint=False)
+    around = np.append(angles, angles[0])
     for name, look in models.items():
-        values = table[table["model"] == name].set_index("title")["z"].reindex(titles).to_numpy()
-        closed = np.append(values, values[0])
-        axes.plot(
-            np.append(angles, angles[0]),
-            closed,
-            color=look["color"],
-            linewidth=1.2,
-            marker="o",
-            markersize=2.5,
-        )
-    axes.set_xticks(angles, [title.replace(" ", "\n", 1) for title in titles], fontsize=5.5)
-    axes.set_ylim(-2, 2)
-    axes.set_yticks([-2, -1, 0, 1, 2], ["−2", "", "0", "", "2"], fontsize=5, color="0.4")
-    axes.tick_params(axis="x", pad=4)
+        z = table[table["model"] == name].set_index("title")["z"].reindex(titles).to_numpy()
+        axes.plot(around, np.append(z, z[0]), color=look["color"], linewidth=1, marker="o", markersize=2)
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    axes.set_xticks(angles, [_two_lines(title) for title in titles], fontsize=5.5)
+    for label, angle in zip(axes.get_xticklabels(), angles, strict=True):
+        # Labels grow away from the circle, so that long ones never cross it.
+        side = round(float(np.sin(angle)), 6)
+        label.set_horizontalalignment("center" if side == 0 else "left" if side > 0 else "right")
+    axes.tick_params(axis="x", pad=-1)
+    reach = max(2, int(np.ceil(table["z"].abs().max())))
+    axes.set_ylim(-reach, reach)
+    axes.set_yticks([-1, 0, 1], ["", "0", "1"], fontsize=5.5, color="0.4")
+    axes.set_rlabel_position(180 / len(titles))
     axes.grid(linewidth=0.4, color="0.85")
-    axes.spines["polar"].set_linewidth(0.4)
+    axes.spines["polar"].set(linewidth=0.4, color="0.6")
+
+
+def _two_lines(title: str) -> str:
+    """Break a title after its comma, else at its first space."""
+    return title.replace(", ", ",\n", 1) if ", " in title else title.replace(" ", "\n", 1)
 
 
 def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -> None:
@@ -155,28 +225,32 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
     table
         One row per model and seed: columns model, title, unit, better, value, ci_low, ci_high, reason.
     items
-        Columns model, value; may be empty.
+        Columns model, value; may be empty. At most about 200 are drawn, evenly chosen.
     """
+    arrow = {"high": "\u2191", "low": "\u2193"}[table["better"].iloc[0]]
+    axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
+    if table["value"].isna().all():
+        reasons = table["reason"].dropna()
+        empty(axes, str(reasons.iloc[0]).split(";")[0] if len(reasons) else "no value")
+        return
     for place, (name, look) in enumerate(models.items()):
         row = table[table["model"] == name]
-        if row.empty or row["value"].isna().all():
+        if row["value"].isna().all():
             axes.text(0, place, " no value", va="center", color="0.5", fontsize=5.5)
             continue
         value, low, high = row[["value", "ci_low", "ci_high"]].mean()
-        axes.barh(place, value, color=look["color"], height=0.72)
+        axes.barh(place, value, color=look["color"], height=0.78)
         if np.isfinite([low, high]).all():
             axes.plot([low, high], [place, place], color="black", linewidth=0.8)
-        single = items.loc[items["model"] == name, "value"].to_numpy()[:200]
+        single = items.loc[items["model"] == name, "value"].to_numpy()
+        single = single[:: max(1, len(single) // 200)]
         spread = np.linspace(-0.22, 0.22, len(single)) if len(single) > 1 else np.zeros(len(single))
         axes.plot(single, place + spread, ".", color="black", markersize=0.9, alpha=0.45, markeredgewidth=0)
     axes.set(yticks=[], ylim=(len(models) - 0.4, -0.6))
-    axes.set_title(table["title"].iloc[0], pad=2)
-    if table["value"].isna().all():
-        axes.set(xticks=[], xlabel=str(table["reason"].iloc[0]).split(";")[0])
-        return
     unit = table["unit"].iloc[0]
     unit = unit.replace("um", "µm") if isinstance(unit, str) else ""
     axes.xaxis.set_major_formatter(_ticks(unit, table["value"].max()))
     axes.locator_params(axis="x", nbins=3)
-    arrow = f"{table['better'].iloc[0]}er is better"
-    axes.set_xlabel(arrow if unit in ("", "s") else f"{unit}; {arrow}", labelpad=1, fontsize=5.5, color="0.3")
+    axes.tick_params(axis="x", pad=1.5)
+    # Seconds stand at the ticks themselves.
+    axes.set_xlabel("" if unit == "s" else unit, labelpad=0.5, fontsize=5.5, color="0.3")

@@ -1,0 +1,124 @@
+"""What running a model costs: measured, or openly not measured, never zero."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from trained_case import FAMILIES, write_case, write_untrained
+
+from morphobench import cost
+from morphobench.errors import InputError
+from morphobench.files import write_json
+
+RECORD = {"parameters": 123, "train_s": 4.5, "gpu_hours": 0.0}
+N_REPEATS = 3
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return write_case(tmp_path_factory.mktemp("data"))
+
+
+def cost_of(case, folder, family):
+    write_json(RECORD, folder / "record.json")
+    cost.run(
+        case.manifest,
+        case.shards,
+        write_untrained(folder / "model.pt", family),
+        folder / "record.json",
+        folder / "cost.json",
+        n_repeats=N_REPEATS,
+        accelerator="cpu",
+    )
+    return json.loads((folder / "cost.json").read_text())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cost_has_times_of_every_repeat_and_the_costs_of_training(family, case, tmp_path, monkeypatch):
+    monkeypatch.setattr(cost, "energy_of", lambda call, n_repeats: (None, None))
+    found = cost_of(case, tmp_path, family)
+    assert found.keys() == RECORD.keys() | {
+        "encode_s",
+        "decode_s",
+        "energy_kwh",
+        "emissions_kg",
+        "device",
+    }
+    assert {key: found[key] for key in RECORD} == RECORD
+    for key in ("encode_s", "decode_s"):
+        assert len(found[key]) == N_REPEATS
+        assert all(seconds > 0 for seconds in found[key])
+    assert found["energy_kwh"] is None
+    assert found["emissions_kg"] is None
+    assert found["device"] == "cpu"
+
+
+def test_warm_up_is_not_timed():
+    calls = []
+    times = cost.seconds_of(lambda: calls.append(None), N_REPEATS, torch.device("cpu"))
+    assert len(calls) == N_REPEATS + 1
+    assert len(times) == N_REPEATS
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def counter(monkeypatch, read_text):
+    monkeypatch.setattr(cost.Path, "exists", lambda path: True)
+    monkeypatch.setattr(cost.Path, "read_text", read_text)
+
+
+def test_energy_is_empty_without_a_counter(no_gpu, monkeypatch):
+    monkeypatch.setattr(cost.Path, "exists", lambda path: False)
+    assert cost.energy_of(pytest.fail, N_REPEATS) == (None, None)
+
+
+def test_energy_is_empty_when_the_counter_may_not_be_read(no_gpu, monkeypatch):
+    def refuse(path):
+        raise PermissionError(path)
+
+    counter(monkeypatch, refuse)
+    assert cost.energy_of(pytest.fail, N_REPEATS) == (None, None)
+
+
+def tracker(monkeypatch, energy_kwh, emissions_kg):
+    class Tracker:
+        final_emissions_data = SimpleNamespace(energy_consumed=energy_kwh)
+
+        def __init__(self, **options):
+            pass
+
+        def start(self):
+            pass
+
+        def stop(self):
+            return emissions_kg
+
+    monkeypatch.setitem(sys.modules, "codecarbon", SimpleNamespace(OfflineEmissionsTracker=Tracker))
+
+
+def test_energy_is_per_call(no_gpu, monkeypatch):
+    calls = []
+    counter(monkeypatch, lambda path: "1")
+    tracker(monkeypatch, 6.0, 3.0)
+    assert cost.energy_of(lambda: calls.append(None), N_REPEATS) == (2.0, 1.0)
+    assert len(calls) == N_REPEATS
+
+
+@pytest.mark.parametrize("emissions_kg", [0.0, None])
+def test_what_is_too_short_to_count_is_empty_not_zero(no_gpu, monkeypatch, emissions_kg):
+    counter(monkeypatch, lambda path: "1")
+    tracker(monkeypatch, 0.0, emissions_kg)
+    assert cost.energy_of(lambda: None, N_REPEATS) == (None, None)
+
+
+def test_needs_a_test_cell(tmp_path):
+    case = write_case(tmp_path / "data", splits=["train"] * 6)
+    with pytest.raises(InputError, match="no sampled cell in split test"):
+        cost_of(case, tmp_path, "classical_pointcloud")

@@ -1,0 +1,186 @@
+"""The demo as a user runs it: killed in the middle, run again, looked at, rerun in part."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from clone_case import job_counts, make_clone, snakemake
+
+pytestmark = pytest.mark.end_to_end
+
+
+def engines(folder):
+    """The snakemake processes that work in `folder`."""
+    found = []
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        line = process.info["cmdline"] or []
+        if process.info["cwd"] == str(folder) and any(part.endswith("bin/snakemake") for part in line):
+            found.append(process)
+    return found
+
+
+def make_demo(folder, **more):
+    environment = {**os.environ, "CORES": str(min(os.cpu_count(), 4))}
+    return subprocess.Popen(
+        ["make", "demo"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A clone in which `make demo` was killed while it trained, then run to its end."""
+    if not list(Path(sys.prefix).glob(".ready-*")):
+        pytest.skip("needs the environment that `make setup` makes: run `make test`")
+    folder = make_clone(tmp_path_factory.mktemp("demo") / "morphobench")
+    (folder / ".venv").symlink_to(sys.prefix)
+    first = make_demo(folder)
+    deadline = time.monotonic() + 300
+    while not list(folder.glob("results/train/*/*/seed-*/checkpoints/*/last.ckpt")):
+        assert first.poll() is None, first.communicate()[0]
+        assert time.monotonic() < deadline, "no training checkpoint appeared"
+        time.sleep(0.5)
+    for process in engines(folder):
+        process.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert first.returncode != 0
+    assert not (folder / "figures/fig2.pdf").exists()
+    second = make_demo(folder)
+    text, _ = second.communicate(timeout=1200)
+    assert second.returncode == 0, text
+    assert "going on where it stopped" in text
+    return folder
+
+
+def test_it_ends_with_figure_tables_and_report(demo):
+    assert (demo / "figures/fig2.pdf").read_bytes().startswith(b"%PDF")
+    stems = {path.stem for path in (demo / "results/plot/fig2").glob("*.csv")}
+    assert {"a_examples", "b_scores", "b_polar", "c_walks", "d_archetypes", "e_rotations"} <= stems
+    report = (demo / "report.html").read_text()
+    assert "Figure 2" in report
+    assert "Demo scale" in report or "demo-scale" in report
+
+
+def test_every_cell_is_accounted_for(demo):
+    manifest = pd.read_parquet(demo / "results/sample/cellpack/manifest.parquet")
+    assert len(manifest) == 192
+    assert manifest["success"].all(), manifest.loc[~manifest["success"], ["CellId", "error"]]
+    assert (manifest.groupby("group")["split"].nunique() == 1).all()
+    assert manifest.groupby("split")["group"].nunique().to_dict() == {"train": 22, "val": 4, "test": 6} or (
+        set(manifest["split"]) == {"train", "val", "test"}
+    )
+
+
+def test_the_killed_training_went_on_from_its_checkpoint(demo):
+    logs = [path.read_text() for path in (demo / "logs/train").rglob("*.log")]
+    assert any("last.ckpt" in text for text in logs)
+    for curves in demo.glob("results/train/cellpack/*/seed-42/curves.csv"):
+        table = pd.read_csv(curves)
+        assert table["epoch"].tolist() == list(range(len(table)))
+        assert table[["train_loss", "val_loss"]].notna().all().all()
+
+
+def test_it_shows_the_science(demo):
+    scores = pd.read_parquet(demo / "results/score/cellpack/scores.parquet")
+    table = scores[scores["variant"] == "corrected"].pivot_table(
+        index="metric", columns="model", values="value"
+    )
+    shown = ["rotation_invariance_error_uniform", "rotation_invariance_error_lattice"]
+    shown += ["classification_rule_top_1", "classification_rule_majority", "reconstruction"]
+    print("\n" + table.loc[shown].to_string())
+    rotation = table.loc["rotation_invariance_error_uniform"]
+    assert rotation["rotation_invariant_pointcloud"] < 1e-5  # asked: 1e-4
+    assert rotation["rotation_invariant_pointcloud_jitter"] < 1e-5
+    assert rotation["classical_pointcloud"] > 0.08  # asked: 0.05
+    assert rotation["classical_image"] > 0.07
+    assert table.loc["rotation_invariance_error_lattice", "rotation_invariant_image"] < 1e-5
+    best = table.loc["classification_rule_top_1"].max()
+    assert best > table.loc["classification_rule_majority"].max() + 0.4
+    # A model that learnt nothing would decode one mean shape for all cells.
+    assert (table.loc["reconstruction"] < 5).all()
+
+
+def test_the_second_run_has_nothing_to_do(demo):
+    start = time.monotonic()
+    again = make_demo(demo)
+    text, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, text
+    assert "Nothing to be done" in text
+    assert "Report created" not in text
+    print(f"second run: {time.monotonic() - start:.1f} s")
+
+
+def test_one_figure_is_one_job_and_has_the_same_bytes(demo):
+    arguments = ["--forcerun", "plot_fig2", "figures/fig2.pdf"]
+    assert job_counts(snakemake(demo, "-n", *arguments).stdout) == {"plot_fig2": 1, "total": 1}
+    before = (demo / "figures/fig2.pdf").read_bytes()
+    snakemake(demo, "--cores", "1", *arguments)
+    assert (demo / "figures/fig2.pdf").read_bytes() == before
+
+
+@pytest.fixture
+def edited(demo):
+    """Edit a file of the clone for one test."""
+    kept = {}
+
+    def edit(name, old, new):
+        path = demo / name
+        kept[path] = path.read_text()
+        assert old in kept[path]
+        path.write_text(kept[path].replace(old, new))
+
+    yield edit
+    for path, text in kept.items():
+        path.write_text(text)
+
+
+def planned(demo):
+    return job_counts(snakemake(demo, "-n", "figures/fig2.pdf").stdout)
+
+
+def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
+    edited("config/models/classical_image.yaml", "patience: 50", "patience: 49")
+    downstream = {"score_evolution": 1, "score_cost": 1, "score_model": 1, "score_table": 1, "plot_fig2": 1}
+    assert planned(demo) == {"train": 1, "embed": 3, **downstream, "total": 9}
+    plan = snakemake(demo, "-n", "figures/fig2.pdf").stdout
+    assert "Train classical_image on cellpack" in plan
+
+
+def test_a_colour_draws_again_and_trains_nothing(demo, edited):
+    edited("config/models/classical_image.yaml", "#9CA2D6", "#000000")
+    assert planned(demo) == {"plot_fig2": 1, "total": 1}
+
+
+def test_a_comment_in_the_code_runs_nothing(demo, edited):
+    edited("src/morphobench/embed.py", "from __future__", "# A remark.\nfrom __future__")
+    assert planned(demo) == {}
+
+
+def test_code_of_a_score_scores_again_and_trains_nothing(demo, edited):
+    edited("src/morphobench/score/invariance.py", "return", "1 + 1\n    return")
+    jobs = planned(demo)
+    assert {"score_model", "plot_fig2"} <= set(jobs)
+    assert not {"download", "sample", "train", "embed"} & set(jobs)
+
+
+def test_no_space_and_no_permission_are_explained(demo, tmp_path):
+    """A results folder that cannot be written, as for a full or read-only disk."""
+    folder = make_clone(tmp_path / "clone")
+    shutil.rmtree(folder / "results")
+    (folder / "results").write_text("in the way")
+    done = snakemake(folder, "--cores", "1", "--config", "scale=demo", "--", "figures/fig2.pdf", check=False)
+    assert done.returncode != 0
+    assert "results" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

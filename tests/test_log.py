@@ -1,0 +1,110 @@
+"""A job's log: versions first, plain messages for what people can mend, tracebacks for what they cannot."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import morphobench
+
+SOURCE = Path(morphobench.__file__).parents[1]
+
+
+def run(folder: Path, body: str) -> tuple[subprocess.CompletedProcess, str]:
+    """Run `body` inside a job in a process of its own; return the process and the log file's text."""
+    script = f"""
+import sys
+import time
+from morphobench import log
+from morphobench.errors import InputError
+with log.job({str(folder / "logs" / "deep" / "job.log")!r}) as logger:
+    {body}
+print("after")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        check=False,
+    )
+    return done, (folder / "logs" / "deep" / "job.log").read_text()
+
+
+def test_a_good_job_logs_versions_first_and_its_time_last(tmp_path):
+    done, text = run(tmp_path, "logger.info('half way')")
+    assert done.returncode == 0
+    assert done.stdout == "after\n"
+    first, *_, last = text.splitlines()
+    assert f"morphobench {morphobench.__version__}, python {platform.python_version()}" in first
+    assert "half way" in text
+    assert "done in" in last
+    assert done.stderr == text
+
+
+def test_an_input_error_is_a_message_and_status_one(tmp_path):
+    done, text = run(tmp_path, "raise InputError('cells.csv: no column x. Add it.')")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for said in (text, done.stderr):
+        assert "ERROR cells.csv: no column x. Add it." in said
+        assert "Traceback" not in said
+        assert "done in" not in said
+
+
+@pytest.mark.parametrize("error", ["ValueError", "KeyError", "RuntimeError"])
+def test_any_other_error_keeps_its_traceback_and_is_raised(error, tmp_path):
+    done, text = run(tmp_path, f"raise {error}('a bug')")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Traceback" in text
+    assert f"{error}: " in text
+    assert str(tmp_path / "logs" / "deep" / "job.log") in text
+    # Logged once, and once more by Python itself, because it was raised again.
+    assert done.stderr.count("Traceback") == 2
+
+
+def test_an_interrupt_is_not_reported_as_a_bug(tmp_path):
+    done, text = run(tmp_path, "raise KeyboardInterrupt")
+    assert done.returncode != 0
+    assert "unexpected failure" not in text
+
+
+def test_a_second_run_starts_a_new_log(tmp_path):
+    run(tmp_path, "logger.info('first run')")
+    _, text = run(tmp_path, "logger.info('second run')")
+    assert "second run" in text
+    assert "first run" not in text
+
+
+def test_warnings_of_python_and_libraries_reach_the_log(tmp_path):
+    done, text = run(tmp_path, "import warnings; warnings.warn('odd spacing')")
+    assert done.returncode == 0
+    assert "odd spacing" in text
+
+
+def test_a_job_ends_when_the_engine_that_started_it_is_killed(tmp_path):
+    """A kill -9 of snakemake must leave no orphan that writes into the next run's folders."""
+    body = "import time; open('started', 'w').close(); time.sleep(60)"
+    script = f"from morphobench import log\nwith log.job('job.log'):\n    {body}\n"
+    (tmp_path / "job.py").write_text(script)
+    engine = tmp_path / "snakemake"  # the name is how a job knows its engine
+    engine.write_text("import subprocess, sys\nsubprocess.run([sys.executable, 'job.py'])\n")
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    parent = subprocess.Popen([sys.executable, str(engine)], cwd=tmp_path, env=environment)
+    started = tmp_path / "started"
+    deadline = time.monotonic() + 30
+    while not started.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (job,) = psutil.Process(parent.pid).children()
+    parent.kill()
+    parent.wait()
+    gone, alive = psutil.wait_procs([job], timeout=20)
+    assert not alive

@@ -1,0 +1,330 @@
+"""Training: the same bits from the same seed, whatever interrupts it; nothing stale."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from trained_case import (
+    FAMILIES,
+    SPLITS,
+    run_training,
+    settings,
+    write_case,
+)
+
+from morphobench import models, train
+from morphobench.errors import InputError
+
+POINTS = settings("classical_pointcloud", max_epochs=5)
+HERE = Path(__file__).parent
+
+
+class Interrupted(Exception):
+    """What stops a training in these tests."""
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return write_case(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def complete(case, tmp_path_factory):
+    """A training that nothing interrupted."""
+    return run_training(case, tmp_path_factory.mktemp("complete"), POINTS)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Epochs of the training steps that are taken during a test."""
+    taken = []
+    original = train.Training.training_step
+
+    def step(self, x, batch_idx):
+        taken.append(self.current_epoch)
+        return original(self, x, batch_idx)
+
+    monkeypatch.setattr(train.Training, "training_step", step)
+    return taken
+
+
+def same_weights(one, other):
+    a, b = (models.load(folder / "model.pt")[0].state_dict() for folder in (one, other))
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def curves(folder):
+    return pd.read_csv(folder / "curves.csv")
+
+
+def assert_same_training(one, other):
+    assert same_weights(one, other)
+    columns = ["epoch", "train_loss", "val_loss"]
+    pd.testing.assert_frame_equal(curves(one)[columns], curves(other)[columns], check_exact=True)
+
+
+def interrupt(case, out, chosen, owner, method, on_call):
+    """Train until `method` of `owner` is called for the n-th time."""
+    calls = iter(range(1, 1000))
+    original = getattr(owner, method)
+
+    def breaking(*args, **kwargs):
+        if next(calls) == on_call:
+            raise Interrupted
+        return original(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, method, breaking)
+        with pytest.raises(Interrupted):
+            run_training(case, out, chosen)
+    assert not (out / "record.json").exists()
+
+
+# The same bits
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_seed_same_bits_another_seed_other_weights(family, case, tmp_path):
+    chosen = settings(family, max_epochs=2, jitter=0.01)
+    torch.manual_seed(0)
+    first = run_training(case, tmp_path / "a", chosen)
+    torch.manual_seed(1)
+    assert_same_training(first, run_training(case, tmp_path / "b", chosen))
+    assert not same_weights(first, run_training(case, tmp_path / "c", chosen, seed=2))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_last_batch_of_one_cell_is_no_trouble(family, case, tmp_path):
+    chosen = settings(family, max_epochs=1, batch_size=7)
+    assert np.isfinite(curves(run_training(case, tmp_path, chosen)).to_numpy()).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_trains_in_mixed_precision(family, case, tmp_path):
+    chosen = settings(family, max_epochs=1)
+    out = run_training(case, tmp_path, chosen, precision="bf16-mixed")
+    assert np.isfinite(curves(out).to_numpy()).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path):
+    chosen = settings(family, max_epochs=4, jitter=0.01)
+    interrupt(case, tmp_path / "cut", chosen, train.Training, "training_step", 6)
+    again = run_training(case, tmp_path / "cut", chosen)
+    assert_same_training(run_training(case, tmp_path / "whole", chosen), again)
+    assert curves(again)["epoch"].tolist() == [0, 1, 2, 3]
+    assert curves(again).notna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "on_call"),
+    [
+        (train.Training, "training_step", 1),
+        (train.Training, "training_step", 7),
+        (train.Training, "validation_step", 3),
+        (train.History, "on_train_epoch_end", 2),
+        (train.History, "_tell", 3),
+        (train, "write_json", 1),
+        (models, "save", 1),
+        (os, "replace", 2),
+        (os, "replace", 3),
+        (os, "replace", 6),
+    ],
+)
+def test_interrupted_anywhere_ends_with_the_same_bits(case, complete, tmp_path, owner, method, on_call):
+    interrupt(case, tmp_path, POINTS, owner, method, on_call)
+    assert_same_training(complete, run_training(case, tmp_path, POINTS))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{here!r}, {source!r}]
+import trained_case as tc
+case = tc.Case(Path({manifest!r}), [Path(shard) for shard in {shards!r}])
+chosen = tc.settings("classical_pointcloud", max_epochs=5)
+calls = left = 0
+
+def count(frame, event, argument):
+    global calls
+    calls += 1
+    if calls == left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+tc.run_training(case, Path({out!r}) / "warm", chosen)
+sys.setprofile(count)
+tc.run_training(case, Path({out!r}) / "measure", chosen)
+calls, left = 0, int({fraction!r} * calls)
+tc.run_training(case, Path({out!r}) / "killed", chosen)
+"""
+
+
+def test_killed_at_a_random_moment_ends_with_the_same_bits(case, complete, tmp_path):
+    script = KILLED.format(
+        here=str(HERE),
+        source=str(HERE.parent / "src"),
+        manifest=str(case.manifest),
+        shards=[str(shard) for shard in case.shards],
+        out=str(tmp_path),
+        fraction=random.uniform(0.1, 0.9),
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert_same_training(complete, run_training(case, tmp_path / "killed", POINTS))
+
+
+@pytest.mark.parametrize("damaged", [["last.ckpt"], ["best.ckpt"], ["best.ckpt", "last.ckpt"]])
+def test_half_written_checkpoints_cost_time_not_bits(case, complete, tmp_path, damaged):
+    interrupt(case, tmp_path, POINTS, train.Training, "training_step", 8)
+    for name in damaged:
+        (path,) = tmp_path.rglob(name)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert_same_training(complete, run_training(case, tmp_path, POINTS))
+
+
+def test_best_weights_survive_a_move_of_the_results(case, tmp_path):
+    chosen = settings("classical_pointcloud", max_epochs=8, lr=0.05)
+    whole = run_training(case, tmp_path / "whole", chosen)
+    worst_after = int(curves(whole)["val_loss"].argmin()) + 1
+    assert worst_after < 8, "the lowest loss must not be the last for this test to mean anything"
+    interrupt(case, tmp_path / "cut", chosen, train.Training, "training_step", 2 * worst_after + 1)
+    shutil.move(tmp_path / "cut", tmp_path / "moved")
+    assert_same_training(whole, run_training(case, tmp_path / "moved", chosen))
+
+
+# Early stopping
+
+
+def test_stops_after_so_many_epochs_without_a_new_lowest_loss():
+    losses = [5.0, 3.0, 4.0, 3.0, 2.9, 3.0, 3.0]
+    stop = [train.finished(losses[:n], patience=2, min_epochs=1) for n in range(1, 8)]
+    assert stop == [False, False, False, True, False, False, True]
+    assert not train.finished(losses[:4], patience=2, min_epochs=5)
+    assert not train.finished([], patience=1, min_epochs=1)
+
+
+def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
+    chosen = settings("classical_pointcloud", max_epochs=40, patience=2, lr=0.05)
+    whole = run_training(case, tmp_path / "whole", chosen)
+    n_epochs = len(curves(whole))
+    assert 2 < n_epochs < 40
+    # In the last epoch, and after it: there the resumed training must notice that it is over.
+    for owner, method, on_call in ((train.Training, "training_step", 2 * n_epochs), (models, "save", 1)):
+        interrupt(case, tmp_path / method, chosen, owner, method, on_call)
+        assert_same_training(whole, run_training(case, tmp_path / method, chosen))
+
+
+def test_least_number_of_epochs_is_kept(case, tmp_path):
+    chosen = settings("classical_pointcloud", max_epochs=9, min_epochs=7, patience=1, lr=0.05)
+    assert len(curves(run_training(case, tmp_path, chosen))) >= 7
+
+
+# What is the same training
+
+
+def test_a_finished_training_is_not_repeated_for_a_label(case, complete, tmp_path, steps):
+    shutil.copytree(complete, tmp_path, dirs_exist_ok=True)
+    again = run_training(case, tmp_path, {**POINTS, "label": "another", "color": "#ffffff"})
+    assert steps == []
+    assert_same_training(complete, again)
+
+
+def changed(key, value):
+    return {**POINTS, "training": {**POINTS["training"], key: value}}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "more"),
+    [
+        (changed("lr", 1e-4), {}),
+        ({**POINTS, "input_scale": 0.4}, {}),
+        (POINTS, {"code": "b"}),
+        (POINTS, {"seed": 9}),
+        (POINTS, {"precision": "64-true"}),
+    ],
+    ids=["settings", "input_scale", "code", "seed", "precision"],
+)
+def test_another_training_starts_anew_and_the_old_checkpoints_go(
+    case, complete, tmp_path, steps, chosen, more
+):
+    shutil.copytree(complete, tmp_path, dirs_exist_ok=True)
+    (old,) = (tmp_path / "checkpoints").iterdir()
+    run_training(case, tmp_path, chosen, **more)
+    assert sorted(set(steps)) == [0, 1, 2, 3, 4]
+    (kept,) = (tmp_path / "checkpoints").iterdir()
+    assert kept.name != old.name
+    assert kept.name == json.loads((tmp_path / "record.json").read_text())["fingerprint"]
+
+
+def test_cells_sampled_anew_are_trained_on_anew(tmp_path, steps):
+    case = write_case(tmp_path / "data")
+    run_training(case, tmp_path / "out", POINTS)
+    steps.clear()
+    shard = case.shards[0] / "points_um.npy"
+    np.save(shard, np.load(shard) * np.float32(1.01))
+    run_training(case, tmp_path / "out", POINTS)
+    assert sorted(set(steps)) == [0, 1, 2, 3, 4]
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("phase", ["train", "val"])
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
+    case, complete, tmp_path, monkeypatch, phase
+):
+    chamfer, calls = train.LOSSES["chamfer"], iter(range(1, 1000))
+    # An epoch is two training batches and one of validation.
+    bad = {"train": 7, "val": 9}[phase]
+    with monkeypatch.context() as patch:
+        patch.setitem(
+            train.LOSSES, "chamfer", lambda a, b: chamfer(a, b) * (np.nan if next(calls) == bad else 1)
+        )
+        with pytest.raises(InputError, match=rf"{phase} loss is nan in epoch 2.*Lower training\.lr"):
+            run_training(case, tmp_path, POINTS)
+    assert not (tmp_path / "model.pt").exists()
+    (last,) = tmp_path.rglob("last.ckpt")
+    state = torch.load(last, weights_only=True)
+    assert [row["epoch"] for row in state["callbacks"]["History"]["rows"]] == [0, 1]
+    assert all(torch.isfinite(value).all() for value in state["state_dict"].values())
+    assert_same_training(complete, run_training(case, tmp_path, POINTS))
+
+
+def test_a_learning_rate_beyond_reason_is_told(case, tmp_path):
+    with pytest.raises(InputError, match=r"training\.lr"):
+        run_training(case, tmp_path, changed("lr", 1e30))
+
+
+@pytest.mark.parametrize("missing", ["train", "val"])
+def test_an_empty_split_is_told(tmp_path, missing):
+    other = {"train": "val", "val": "train"}[missing]
+    case = write_case(tmp_path, splits=[other if part == missing else part for part in SPLITS])
+    with pytest.raises(InputError, match=f"no sampled cell in split {missing}"):
+        run_training(case, tmp_path / "out", POINTS)
+
+
+def test_record_tells_what_the_training_was(complete):
+    record = json.loads((complete / "record.json").read_text())
+    model, kept = models.load(complete / "model.pt")
+    assert kept == POINTS
+    assert record["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    assert record["epochs"] == 5
+    assert record["best_val_loss"] == pytest.approx(curves(complete)["val_loss"].min())
+    assert record["best_epoch"] == curves(complete)["val_loss"].argmin()
+    assert record["train_s"] == pytest.approx(curves(complete)["seconds"].sum())
+    assert record["train_s"] > 0
+    assert record["gpu_hours"] == 0
+    assert record["device"]
+    assert set(record["versions"]) == {"python", "torch", "lightning"}
+    assert record["seed"] == 1
