@@ -23,7 +23,7 @@ $(STAMP): requirements.lock.txt workflow/setup.sh
 	bash workflow/setup.sh "$@"
 
 demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about four minutes
-	bash workflow/unlock.sh
+	@bash workflow/unlock.sh
 	snakemake --profile profiles/demo --cores $(CORES) figures/fig2.pdf
 	if [ ! -e report.html ] || [ figures/fig2.pdf -nt report.html ]; then
 	    snakemake --profile profiles/demo --report report.html figures/fig2.pdf

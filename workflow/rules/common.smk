@@ -41,7 +41,8 @@ def local_source(wildcards):
     """Input function: the files of a local source, when it is there; the job says what is missing if not."""
     source = CONFIG["datasets"][wildcards.dataset]["source"]
     folders = [source[key] for key in ("shapes", "packings") if source.get(key)]
-    return sorted(str(path) for folder in folders for path in Path(folder).glob("*") if path.is_file())
+    kinds = {".csv", ".json", ".obj", ".ply", ".stl"}
+    return sorted(str(path) for folder in folders for path in Path(folder).glob("*") if path.suffix in kinds)
 
 
 def per_model(pattern, key="models"):
