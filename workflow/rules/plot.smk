@@ -7,12 +7,14 @@ rule plot_fig2:
             "figures/fig2.pdf",
             caption="../report/figure.rst",
             category="Figure 2",
+            subcategory="The figure",
             labels={"file": "vector (PDF)"},
         ),
         png=report(
             "figures/fig2.png",
             caption="../report/figure.rst",
             category="Figure 2",
+            subcategory="The figure",
             labels={"file": "picture"},
         ),
         tables=report(
@@ -48,12 +50,14 @@ use rule plot_fig2 as plot_fig3 with:
             "figures/fig3.pdf",
             caption="../report/figure.rst",
             category="Figure 3",
+            subcategory="The figure",
             labels={"file": "vector (PDF)"},
         ),
         png=report(
             "figures/fig3.png",
             caption="../report/figure.rst",
             category="Figure 3",
+            subcategory="The figure",
             labels={"file": "picture"},
         ),
         tables=report(
