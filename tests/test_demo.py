@@ -78,9 +78,8 @@ def test_every_cell_is_accounted_for(demo):
     assert len(manifest) == 192
     assert manifest["success"].all(), manifest.loc[~manifest["success"], ["CellId", "error"]]
     assert (manifest.groupby("group")["split"].nunique() == 1).all()
-    assert manifest.groupby("split")["group"].nunique().to_dict() == {"train": 22, "val": 4, "test": 6} or (
-        set(manifest["split"]) == {"train", "val", "test"}
-    )
+    # 70, 15 and 15 % of 32 nuclei.
+    assert manifest.groupby("split")["group"].nunique().to_dict() == {"train": 22, "val": 5, "test": 5}
 
 
 def test_the_killed_training_went_on_from_its_checkpoint(demo):

@@ -94,3 +94,10 @@ def test_another_kind_of_content_is_no_model(saved, content):
     torch.save(content, saved)
     with pytest.raises(InputError, match="not a model of this project"):
         models.load(saved)
+
+
+def test_the_same_model_has_the_same_bytes_under_any_name(saved, tmp_path):
+    model, chosen = models.load(saved)
+    for name in ("one.pt", "another.pt"):
+        models.save(model, chosen, tmp_path / name)
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "another.pt").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
 import pickle
 import textwrap
@@ -65,8 +66,11 @@ def create(family: str, **architecture: Any) -> Autoencoder:
 def save(model: Autoencoder, settings: Mapping[str, Any], path: str | Path) -> None:
     """Save weights and settings (the content of the model's yaml) as tensors and JSON text."""
     content = {"settings": json.dumps(settings, sort_keys=True), "state_dict": model.state_dict()}
+    # Written to a file, the archive would carry the temporary name, and its bytes would differ every time.
+    archive = io.BytesIO()
+    torch.save(content, archive)
     with atomic_file(path) as part:
-        torch.save(content, part)
+        part.write_bytes(archive.getvalue())
 
 
 def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
