@@ -14,7 +14,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo test lint bench-pack clean
+.PHONY: help setup demo test lint bench-pack bench-models clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -42,6 +42,9 @@ lint: $(STAMP)  ## formats, lint, schemas, dry-run
 
 bench-pack: $(STAMP)  ## time the packing and the imports
 	python tests/speed/bench_pack.py
+
+bench-models: $(STAMP)  ## time the models beside the published formulation
+	python tests/speed/bench_models.py
 
 clean:  ## remove everything that the workflow made; the environment stays
 	rm -rf results/*/ results/.scale figures logs benchmarks report.html .snakemake

@@ -36,7 +36,7 @@ def leaves() -> list[tuple[str, tuple[str, ...]]]:
 
 
 def section(schema: str) -> str:
-    heads = {"config": "config.yaml", "dataset": "datasets/", "model": "models/"}
+    heads = {"config": "config.yaml", "dataset": "datasets/", "model": "models/", "sweep": "sweeps/"}
     return README.split(f"\n## {heads[schema.split('.')[0]]}")[1].split("\n## ")[0]
 
 

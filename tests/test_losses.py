@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from morphobench.errors import InputError
+from morphobench.models import losses
 from morphobench.models.losses import LOSSES, chamfer, mse, sinkhorn
 
 earth_mover = partial(sinkhorn, blur=0.01, scaling=0.5)
@@ -101,18 +102,90 @@ def test_grad_mode_is_left_as_found(loss, enabled):
         assert value.requires_grad is enabled
 
 
-def test_grad_mode_survives_a_failure(monkeypatch):
-    import geomloss
+def published(a, b, scaling=0.5):
+    """Give the Sinkhorn divergence of geomloss, every pair from its own diameter."""
+    from geomloss import SamplesLoss
 
-    def fail(self, *clouds):
-        torch.autograd.set_grad_enabled(True)
-        raise RuntimeError("interrupted")
+    grad_mode = torch.is_grad_enabled()
+    exact = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
+    values = []
+    for pair in zip(a, b, strict=True):
+        both = torch.cat(pair).detach()
+        diameter = max(torch.linalg.vector_norm(both.amax(0) - both.amin(0)).item(), 0.01)
+        settings = {"blur": 0.01, "scaling": scaling, "diameter": diameter, "cost": exact}
+        loss = SamplesLoss("sinkhorn", p=1, backend="tensorized", **settings)
+        values.append(loss(*(cloud.unsqueeze(0) for cloud in pair)))
+    torch.set_grad_enabled(grad_mode)
+    return torch.cat(values)
 
-    monkeypatch.setattr(geomloss.SamplesLoss, "forward", fail)
-    with torch.no_grad():
-        with pytest.raises(RuntimeError, match="interrupted"):
-            earth_mover(clouds(1), clouds(2))
-        assert not torch.is_grad_enabled()
+
+def value_and_gradients(loss, a, b):
+    a, b = a.clone().requires_grad_(), b.clone().requires_grad_()
+    value = loss(a, b)
+    return value.detach(), *torch.autograd.grad(value.sum(), (a, b))
+
+
+@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.5), (30.0, 5.0), (1.0, 50.0), (0.001, 0.0)])
+def test_sinkhorn_equals_geomloss_in_value_and_gradient(monkeypatch, scale, shift, precise):
+    if precise:
+        # No sum is trusted: every step takes the path for potentials that are far off.
+        monkeypatch.setattr(losses, "_LEAST_SUM", 1.0)
+    # More points than a block has rows, on both sides.
+    a = clouds(4, batch=2, n_points=420, scale=scale).double()
+    b = clouds(5, batch=2, n_points=380, scale=scale).double() + shift
+    for ours, theirs in zip(
+        value_and_gradients(earth_mover, a, b), value_and_gradients(published, a, b), strict=True
+    ):
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_potentials_that_jump_between_scales_take_the_exact_path(monkeypatch):
+    taken = []
+    exact = losses._exact_dual_step
+    monkeypatch.setattr(losses, "_exact_dual_step", lambda *step: taken.append(step) or exact(*step))
+    a, b = clouds(1, scale=10.0), clouds(2, n_points=30) + 20
+    steep = sinkhorn(a, b, blur=0.01, scaling=0.001)
+    assert taken
+    assert torch.allclose(steep, published(a.double(), b.double(), scaling=0.001).float(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", CLOUD_LOSSES)
+def test_blocks_do_not_change_values_or_gradients(monkeypatch, loss):
+    a, b = clouds(1).double(), clouds(2, n_points=30).double()
+    whole = value_and_gradients(loss, a, b)
+    monkeypatch.setattr(losses, "_rows_per_block", lambda n_columns, device: 7)
+    for one, other in zip(whole, value_and_gradients(loss, a, b), strict=True):
+        assert torch.allclose(one, other, rtol=1e-10)
+
+
+def test_chamfer_never_holds_all_distances(monkeypatch):
+    sizes = []
+
+    def watched(a, b):
+        sizes.append(a.shape[-2] * b.shape[-2] * len(a))
+        return torch.cdist(a, b)
+
+    monkeypatch.setattr(losses, "_distances", watched)
+    chamfer(clouds(1, n_points=700), clouds(2, n_points=900))
+    assert sum(sizes) == 3 * 700 * 900
+    assert max(sizes) <= 2**17
+
+
+@pytest.mark.parametrize("loss", CLOUD_LOSSES)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_broken_coordinate_gives_a_loss_that_is_not_finite(loss, value):
+    a = clouds(1).requires_grad_()
+    b = clouds(2)
+    b[1, 3, 0] = value
+    assert torch.isfinite(loss(a, b)).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("loss", CLOUD_LOSSES)
+def test_half_precision_is_computed_in_single(loss):
+    a, b = clouds(1).bfloat16(), clouds(2)
+    assert loss(a, b).dtype == torch.float32
+    assert torch.equal(loss(a, b), loss(a.float(), b))
 
 
 def test_mse_is_the_mean_over_voxels_of_each_sample():

@@ -12,10 +12,12 @@ from torch.nn import functional
 
 from morphobench import rotation
 from morphobench.errors import InputError
-from morphobench.models import folding, graph
+from morphobench.models import graph
 from morphobench.models import vector_neurons as vn
 from morphobench.models.classical_pointcloud import ClassicalPointcloud, EdgeConv
 from morphobench.models.rotation_invariant_pointcloud import RotationInvariantPointcloud, VectorEncoder
+from morphobench.models.rotation_invariant_pointcloud_sdf import RotationInvariantPointcloudSDF, query_grid
+from morphobench.models.vector_encoder import intensity_vectors
 
 SMALL = {"latent_dim": 32, "hidden_dim": 16, "k": 16, "n_output_points": 100, "folding_hidden": 64}
 MODELS = [ClassicalPointcloud, RotationInvariantPointcloud]
@@ -45,12 +47,29 @@ def clouds(batch, n_points=128, dtype=torch.float32):
     return torch.tensor(points, dtype=dtype)
 
 
+def bright_clouds(batch, n_points=128, dtype=torch.float32):
+    """Clouds with an intensity that varies in space."""
+    x = clouds(batch, n_points, dtype)
+    return torch.cat((x, x[..., :1].sin().square() + 0.2 * x[..., 2:]), dim=-1)
+
+
+def implicit(dtype=torch.float32, **changes):
+    torch.manual_seed(11)
+    small = {"latent_dim": 32, "hidden_dim": 16, "k": 16, "decoder_hidden": 24, "grid_size": 5}
+    model = RotationInvariantPointcloudSDF(**{**small, **changes}).to(dtype)
+    # These start at zero and would hide their layers.
+    for name, weight in model.named_parameters():
+        if "fc_1" in name:
+            nn.init.normal_(weight, std=0.2)
+    return model.eval()
+
+
 def random_rotations(batch, dtype):
     return torch.tensor(rotation.uniform(batch, np.random.default_rng(batch + 100)), dtype=dtype)
 
 
 def turn(points, matrices):
-    return points @ matrices.transpose(1, 2)
+    return torch.cat((points[..., :3] @ matrices.transpose(1, 2), points[..., 3:]), dim=-1)
 
 
 def error(got, wanted):
@@ -72,6 +91,100 @@ def test_code_ignores_and_pose_and_reconstruction_follow_rotations(batch, dtype,
     # A frame divides by lengths that can be small: a digit more than the code.
     assert error(after.pose, r @ before.pose) < 10 * tolerance
     assert error(decoded_turned, turn(decoded, r)) < 10 * tolerance
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+@pytest.mark.parametrize("batch", BATCHES)
+def test_uniform_rotations_with_intensity(batch, dtype, tolerance):
+    model, r = make(RotationInvariantPointcloud, dtype, intensity=True), random_rotations(batch, dtype)
+    x = bright_clouds(batch, dtype=dtype)
+    with torch.no_grad():
+        before, after = model.encode_with_pose(x), model.encode_with_pose(turn(x, r))
+        decoded, decoded_turned = model.reconstruct(x), model.reconstruct(turn(x, r))
+    print(f"code {error(after.z, before.z):.1e}, pose {error(after.pose, r @ before.pose):.1e}")
+    assert error(after.z, before.z) < tolerance
+    assert error(after.pose, r @ before.pose) < 10 * tolerance
+    assert decoded.shape == (batch, 100, 4)
+    assert error(decoded_turned, turn(decoded, r)) < 10 * tolerance
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+@pytest.mark.parametrize("batch", BATCHES)
+def test_uniform_rotations_of_the_implicit_model(batch, dtype, tolerance):
+    model, r = implicit(dtype), random_rotations(batch, dtype)
+    x, queries = clouds(batch, dtype=dtype), clouds(batch, n_points=50, dtype=dtype)
+    with torch.no_grad():
+        before, after = model.encode_with_pose(x), model.encode_with_pose(turn(x, r))
+        vectors, vectors_turned = model.vectors(x), model.vectors(turn(x, r))
+        decoded, decoded_turned = model(x, queries), model(turn(x, r), turn(queries, r))
+        posed = model.decode_at(turn(vectors, r), turn(queries, r))
+    print(f"code {error(after.z, before.z):.1e}, pose {error(after.pose, r @ before.pose):.1e}")
+    assert error(after.z, before.z) < tolerance
+    assert error(vectors_turned, turn(vectors, r)) < tolerance
+    assert error(after.pose, r @ before.pose) < 10 * tolerance
+    assert error(decoded_turned, decoded) < tolerance
+    assert error(posed, decoded) < tolerance
+
+
+@pytest.mark.parametrize("model", ["plain", "intensity", "implicit"])
+def test_cube_rotations(model):
+    x = bright_clouds(2) if model == "intensity" else clouds(2)
+    built = (
+        implicit()
+        if model == "implicit"
+        else make(RotationInvariantPointcloud, intensity=model == "intensity")
+    )
+    with torch.no_grad():
+        before = built.encode_with_pose(x)
+        for matrix in torch.tensor(rotation.cube_rotations(), dtype=x.dtype):
+            after = built.encode_with_pose(turn(x, matrix.expand(2, 3, 3)))
+            assert error(after.z, before.z) < 1e-5
+            assert error(after.pose, matrix @ before.pose) < 1e-4
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_published_intensity_code_survives_quarter_turns_alone(batch):
+    model = make(RotationInvariantPointcloud, torch.float64, intensity=True, variant="published")
+    x, quarter = (
+        bright_clouds(batch, dtype=torch.float64),
+        torch.tensor(rotation.about_z(90)).expand(batch, 3, 3),
+    )
+    with torch.no_grad():
+        z = model.encode(x)
+        assert error(model.encode(turn(x, quarter)), z) < 1e-10
+        assert error(model.encode(turn(x, random_rotations(batch, x.dtype))), z) > 1e-3
+
+
+def test_intensity_is_seen_and_scales_unit_vectors():
+    x = bright_clouds(2, dtype=torch.float64)
+    edges = graph.edge_vectors(x[..., :3], graph.nearest_points(x[..., :3], 16))
+    found = intensity_vectors(edges, x[..., 3], "corrected")
+    lengths = x[..., 3].abs()[..., None, None] * (edges.norm(dim=-1) > 0)
+    torch.testing.assert_close(found.norm(dim=-1), lengths)
+    dimmed = torch.cat((x[..., :3], 0.5 * x[..., 3:]), dim=-1)
+    model = make(RotationInvariantPointcloud, torch.float64, intensity=True)
+    with torch.no_grad():
+        assert error(model.encode(dimmed), model.encode(x)) > 1e-3
+
+
+def test_canonical_vectors_of_the_implicit_model_decode_to_the_shape_in_its_pose():
+    model, x = implicit(torch.float64), clouds(3, dtype=torch.float64)
+    with torch.no_grad():
+        vectors, pose = model.vectors(x), model.pose(x)
+        canonical = turn(vectors, pose.transpose(1, 2))
+        found = model.decode(canonical, pose)
+        assert found.shape == (3, 1, 5, 5, 5)
+        assert error(found, model.reconstruct(x)) < 1e-10
+        turned = turn(x, random_rotations(3, x.dtype))
+        again = turn(model.vectors(turned), model.pose(turned).transpose(1, 2))
+        assert error(model.decode(again), model.decode(canonical)) < 1e-8
+        corner = model.decode_at(vectors, torch.tensor([[[0.55, -0.55, -0.55]]]).double().expand(3, 1, 3))
+        assert error(found[:, 0, 0, 0, -1], corner[:, 0]) < 1e-6
+
+
+def test_query_grid_is_zyx_with_x_fastest():
+    grid = query_grid(3, 0.5)
+    assert grid[:4].tolist() == [[-0.5, -0.5, -0.5], [0.0, -0.5, -0.5], [0.5, -0.5, -0.5], [-0.5, 0.0, -0.5]]
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -151,6 +264,39 @@ def test_awkward_clouds_give_finite_results_and_gradients(family, kind):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
+def _plane(x):
+    return x * torch.tensor([1.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    "kind", ["origin", "duplicates", "one place", "nothing but the origin", "line", "plane"]
+)
+@pytest.mark.parametrize("variant", ["corrected", "published", "implicit"])
+def test_awkward_clouds_with_intensity_or_implicit(variant, kind):
+    x = _plane(clouds(2)) if kind == "plane" else awkward(kind)
+    if variant == "implicit":
+        model = implicit().train()
+    else:
+        x = torch.cat((x, torch.ones_like(x[..., :1])), dim=-1)
+        model = make(RotationInvariantPointcloud, intensity=True, variant=variant).train()
+    x.requires_grad_()
+    out, pose = model(x), model.pose(x)
+    out.square().mean().backward()
+    assert torch.isfinite(out).all()
+    assert torch.isfinite(x.grad).all()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    torch.testing.assert_close(pose @ pose.mT, torch.eye(3).expand(2, 3, 3), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["duplicates", "line", "plane"])
+def test_corrected_intensity_code_of_awkward_clouds_still_ignores_rotations(kind):
+    x = (_plane(clouds(2)) if kind == "plane" else awkward(kind)).double()
+    x = torch.cat((x, x[..., :1].cos()), dim=-1)
+    model = make(RotationInvariantPointcloud, torch.float64, intensity=True)
+    with torch.no_grad():
+        assert error(model.encode(turn(x, random_rotations(2, x.dtype))), model.encode(x)) < 1e-10
+
+
 @pytest.mark.parametrize("kind", ["one place", "nothing but the origin", "line"])
 def test_pose_is_a_rotation_even_where_none_is_defined(kind):
     with torch.no_grad():
@@ -182,6 +328,66 @@ def test_bad_batches_are_refused_with_a_reason(family, name):
     x, reason = BAD[name]
     with pytest.raises(InputError, match=reason):
         make(family).encode(x)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_batches_of_the_implicit_model(name):
+    x, reason = BAD[name]
+    with pytest.raises(InputError, match=reason):
+        implicit().encode(x)
+
+
+BAD_BRIGHT = {
+    "fewer": (bright_clouds(2, n_points=10), "10 points"),
+    "columns": (clouds(2), r"\(2, 128, 3\).* 4\), columns x, y, z, intensity"),
+    "empty": (torch.zeros(0, 128, 4), "empty"),
+    "nan intensity": (bright_clouds(2) * torch.tensor([1.0, 1.0, 1.0, torch.nan]), r"sample\(s\) \[0, 1\]"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_BRIGHT)
+def test_bad_batches_with_intensity(name):
+    x, reason = BAD_BRIGHT[name]
+    with pytest.raises(InputError, match=reason):
+        make(RotationInvariantPointcloud, intensity=True).encode(x)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "queries", "reason"),
+    [
+        (torch.zeros(2, 32), torch.zeros(2, 9, 3), "do not hold a shape"),
+        (torch.zeros(2, 31, 3), torch.zeros(2, 9, 3), r"\(batch, 32, 3\)"),
+        (torch.zeros(2, 32, 3), torch.zeros(3, 9, 3), r"need \(2, n_queries, 3\)"),
+        (torch.zeros(2, 32, 3), torch.full((2, 9, 3), torch.nan), "query points hold NaN"),
+    ],
+)
+def test_codes_and_queries_that_do_not_fit_are_refused(vectors, queries, reason):
+    with pytest.raises(InputError, match=reason):
+        implicit().decode_at(vectors, queries)
+
+
+def test_lengths_are_no_shape():
+    with pytest.raises(InputError, match="do not hold a shape"):
+        implicit().decode(torch.zeros(2, 32))
+
+
+def test_every_parameter_of_the_implicit_model_learns():
+    model = implicit().train()
+    model(clouds(3), clouds(3, n_points=20)).sin().sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (lambda: make(RotationInvariantPointcloud, variant="corect"), "variant = 'corect'"),
+        (lambda: implicit(latent_dim=1), "latent_dim = 1"),
+        (lambda: implicit(grid_size=1), "grid_size = 1"),
+    ],
+)
+def test_bad_arguments_are_refused(build, reason):
+    with pytest.raises(InputError, match=reason):
+        build()
 
 
 def test_too_short_a_code_is_refused():
@@ -323,24 +529,3 @@ def test_vector_encoder_reproduces_published_vectors():
     with torch.no_grad():
         vectors = encoder.vectors(graph.edge_vectors(x, graph.nearest_points(x, 20)))
     assert error(vectors.transpose(1, 2), published["embedding"]) < 1e-5
-
-
-def test_vector_model_reproduces_published_code_pose_and_reconstruction():
-    published = bundle("pcna_pc_equiv")
-    x, state = published["input"]["pcloud"], published["state_dict"]
-    encoder = VectorEncoder(256, 64, 20)
-    # The published model of this data adds three vectors per edge, scaled by the intensity of the centre.
-    encoder.convs[0] = vn.VectorLinearLeakyReLU(6, 64, 0.0)
-    encoder.load_state_dict(part(state, "encoder.pcloud."), strict=True)
-    decoder = folding.FoldingNet(256, 512, folding.plane(2048), n_coordinates=4)
-    decoder.load_state_dict(part(state, "decoder.pcloud."), strict=True)
-    with torch.no_grad():
-        edges = graph.edge_vectors(x[..., :3], graph.nearest_points(x[..., :3], 20))
-        per_axis = edges / edges.norm(dim=-2, keepdim=True)
-        edges = torch.cat((edges, x[:, :, 3, None, None, None] * per_axis), dim=-2)
-        z, pose = encoder.read_out(encoder.vectors(edges))
-        canonical = decoder(z)
-    assert error(z, published["embedding"]) < 1e-5
-    assert error(pose.transpose(1, 2), published["z_params"]["rotation"]) < 1e-4
-    assert error(canonical, published["canonical"]) < 1e-5
-    assert error(turn(canonical[..., :3], pose), published["reconstruction"][..., :3]) < 1e-4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from trained_case import (
     FAMILIES,
     SPLITS,
@@ -23,8 +25,9 @@ from trained_case import (
     write_case,
 )
 
-from morphobench import models, train
+from morphobench import history, models, train
 from morphobench.errors import InputError
+from morphobench.record import training_record
 
 POINTS = settings("classical_pointcloud", max_epochs=5)
 HERE = Path(__file__).parent
@@ -184,6 +187,19 @@ def test_killed_at_a_random_moment_ends_with_the_same_bits(case, complete, tmp_p
     assert_same_training(complete, run_training(case, tmp_path / "killed", POINTS))
 
 
+def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, complete, tmp_path, monkeypatch):
+    def step(self, x, batch_idx):
+        raise SIGTERMException
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Training, "training_step", step)
+        with pytest.raises(SystemExit) as caught:
+            run_training(case, tmp_path, POINTS)
+    assert caught.value.code == 143
+    assert not (tmp_path / "model.pt").exists()
+    assert_same_training(complete, run_training(case, tmp_path, POINTS))
+
+
 @pytest.mark.parametrize("damaged", [["last.ckpt"], ["best.ckpt"], ["best.ckpt", "last.ckpt"]])
 def test_half_written_checkpoints_cost_time_not_bits(case, complete, tmp_path, damaged):
     interrupt(case, tmp_path, POINTS, train.Training, "training_step", 8)
@@ -208,10 +224,10 @@ def test_best_weights_survive_a_move_of_the_results(case, tmp_path):
 
 def test_stops_after_so_many_epochs_without_a_new_lowest_loss():
     losses = [5.0, 3.0, 4.0, 3.0, 2.9, 3.0, 3.0]
-    stop = [train.finished(losses[:n], patience=2, min_epochs=1) for n in range(1, 8)]
+    stop = [history.finished(losses[:n], patience=2, min_epochs=1) for n in range(1, 8)]
     assert stop == [False, False, False, True, False, False, True]
-    assert not train.finished(losses[:4], patience=2, min_epochs=5)
-    assert not train.finished([], patience=1, min_epochs=1)
+    assert not history.finished(losses[:4], patience=2, min_epochs=5)
+    assert not history.finished([], patience=1, min_epochs=1)
 
 
 def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
@@ -252,8 +268,9 @@ def changed(key, value):
         (POINTS, {"code": "b"}),
         (POINTS, {"seed": 9}),
         (POINTS, {"precision": "64-true"}),
+        (POINTS, {"gradient_clip": 0.5}),
     ],
-    ids=["settings", "input_scale", "code", "seed", "precision"],
+    ids=["settings", "input_scale", "code", "seed", "precision", "gradient_clip"],
 )
 def test_another_training_starts_anew_and_the_old_checkpoints_go(
     case, complete, tmp_path, steps, chosen, more
@@ -326,5 +343,81 @@ def test_record_tells_what_the_training_was(complete):
     assert record["train_s"] > 0
     assert record["gpu_hours"] == 0
     assert record["device"]
-    assert set(record["versions"]) == {"python", "torch", "lightning"}
+    assert set(record["versions"]) == {"morphobench", "python", "numpy", "torch", "lightning", "cuda"}
     assert record["seed"] == 1
+    assert (record["dataset"], record["model"]) == ("tiny", "classical_pointcloud")
+    assert record["code"] == "a"
+    assert record["settings"] == POINTS
+    assert record["trainer"]["precision"] == "32-true"
+    assert record["peak_memory_mib"] == pytest.approx(curves(complete)["peak_memory_mib"].max())
+    assert record["peak_memory_mib"] > 100, "torch alone takes more"
+
+
+def test_record_of_another_configuration_has_another_digest(complete):
+    record = json.loads((complete / "record.json").read_text())
+    rows = curves(complete).to_dict("records")
+    again = training_record(rows, POINTS, record["trainer"])
+    assert again["config"] == record["config"]
+    other = training_record(rows, changed("lr", 1.0), {**record["trainer"]})
+    assert other["config"] != record["config"]
+
+
+# What section `train` chooses
+
+
+def test_gradients_are_clipped_to_their_norm(case, tmp_path, monkeypatch):
+    norms = []
+
+    def note(self, epoch, batch_idx, optimizer):
+        grads = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        norms.extend([torch.stack([grad.norm() for grad in grads]).norm().item()] if grads else [])
+        optimizer.zero_grad()
+
+    # At this moment the gradients are those that the step before was taken with.
+    monkeypatch.setattr(train.Training, "optimizer_zero_grad", note)
+    run_training(case, tmp_path / "free", POINTS)
+    free = norms.copy()
+    norms.clear()
+    run_training(case, tmp_path / "clipped", POINTS, gradient_clip=0.01)
+    assert len(free) == len(norms) >= 5
+    assert max(norms) <= 0.01 * (1 + 1e-4)
+    assert max(free) > 0.02, "nothing to clip"
+
+
+def test_a_compiled_model_has_the_weights_of_a_plain_one(case, complete, tmp_path, monkeypatch):
+    compiled, original = [], torch.nn.Module.compile
+
+    def eager(self):
+        compiled.append(type(self).__name__)
+        # Traced by torch.compile as ever, but run as it is: no C++ compiler, the same bits.
+        original(self, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", eager)
+    assert_same_training(complete, run_training(case, tmp_path, POINTS, compile=True))
+    assert compiled == ["ClassicalPointcloud"]
+
+
+def test_tensorboard_files_by_configuration_alone(case, complete, tmp_path):
+    assert not list(complete.rglob("events.out.*"))
+    assert_same_training(complete, run_training(case, tmp_path, POINTS, loggers=["tensorboard"]))
+    assert list(tmp_path.rglob("events.out.*"))
+
+
+@pytest.mark.parametrize("name", ["mlflow", "tensorboard"])
+def test_a_logger_that_is_not_installed_is_told_before_training(case, tmp_path, monkeypatch, steps, name):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == name else find(n, *a))
+    with pytest.raises(InputError, match=rf"train\.loggers names {name}.*pip install {name}"):
+        run_training(case, tmp_path, POINTS, loggers=[name])
+    assert steps == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_told(case, tmp_path):
+    with pytest.raises(InputError, match=r"train\.accelerator = gpu .* does not fit this machine"):
+        run_training(case, tmp_path, POINTS, accelerator="gpu")
+
+
+def test_a_batch_that_cannot_be_shared_is_told(case, tmp_path):
+    with pytest.raises(InputError, match=r"training\.batch_size = 4 .* train\.devices = 3"):
+        run_training(case, tmp_path, POINTS, devices=3)

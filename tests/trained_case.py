@@ -18,7 +18,15 @@ DATASET = "tiny"
 N_POINTS, CUBE_SIZE, SIDE_UM = 64, 9, 9.0
 SPLITS = ["train"] * 9 + ["val"] * 3 + ["test"] * 4
 FAILED = 5
-TRAINER = {"accelerator": "cpu", "precision": "32-true", "tensorboard": False}
+TRAINER = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "strategy": "auto",
+    "precision": "32-true",
+    "compile": False,
+    "gradient_clip": None,
+    "loggers": [],
+}
 EMBED = {
     "batch_size": 3,
     "n_uniform": 4,

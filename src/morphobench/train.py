@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import importlib.util
 import logging
-import platform
 import shutil
-import time
+import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,38 +15,66 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
+from torch.multiprocessing import ProcessRaisedException
 
 from morphobench import models, seeds
+from morphobench.batches import Batches, share_of_batch
 from morphobench.errors import InputError
-from morphobench.files import atomic_file, write_json, write_table
-from morphobench.loading import ARRAYS, loader, open_cells
+from morphobench.files import write_json, write_table
+from morphobench.history import BEST, History, resumable, rows_of
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.losses import LOSSES
+from morphobench.record import data_digest, fingerprint, training_record
 
-BEST, LAST = "best.ckpt", "last.ckpt"
 # What of a model's yaml a training depends on; a new colour or label must not cost days.
 TRAINED_BY = ("family", "representation", "input_scale", "architecture", "training")
+# What of section `train` changes the weights: not where its curves are told.
+TRAINED_WITH = ("precision", "devices", "compile", "gradient_clip")
+
+
+def _quiet() -> None:
+    # Its hints and device lists would bury our own progress lines.
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
 class Training(pl.LightningModule):
     """The optimisation of an autoencoder: reconstruction loss, Adam, seeded noise on the input."""
 
-    def __init__(self, model: Autoencoder, settings: Mapping[str, Any], seed: int) -> None:
+    def __init__(
+        self,
+        model: Autoencoder,
+        settings: Mapping[str, Any],
+        seed: int,
+        *,
+        compiled: bool = False,
+        threads: int = 1,
+    ) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
         self.seed = seed
+        self.compiled, self.threads = compiled, threads
         self.loss = partial(LOSSES[settings["loss"]], **(settings.get("loss_options") or {}))
+
+    def setup(self, stage: str) -> None:
+        """Prepare the process that trains: neither threads nor compiled code pass from one to another."""
+        _quiet()
+        torch.set_num_threads(self.threads)
+        if self.compiled:
+            self.model.compile()
 
     def _noisy(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
         jitter = self.settings["jitter"]
         if not jitter:
             return x
-        generator = torch.Generator().manual_seed(
-            seeds.integer(self.seed, "noise", self.current_epoch, batch_idx)
-        )
+        parts = (self.seed, "noise", self.current_epoch, batch_idx)
+        parts += (self.global_rank,) if self.global_rank else ()
+        generator = torch.Generator().manual_seed(seeds.integer(*parts))
         noise = torch.randn(x.shape, generator=generator).clamp(-2, 2) * jitter
         return x + noise.to(x)
 
@@ -60,7 +86,7 @@ class Training(pl.LightningModule):
                 "The last good checkpoint is kept. Lower training.lr in the model's yaml and run the same "
                 "command again."
             )
-        self.log(f"{phase}/loss", loss, on_step=False, on_epoch=True, batch_size=len(x))
+        self.log(f"{phase}/loss", loss, on_step=False, on_epoch=True, batch_size=len(x), sync_dist=True)
         return loss
 
     def training_step(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
@@ -76,164 +102,104 @@ class Training(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.settings["lr"])
 
 
-def finished(val_losses: Sequence[float], patience: int, min_epochs: int) -> bool:
-    """Tell whether early stopping ends a training: `patience` epochs without a new lowest validation loss.
+def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
+    """Return Lightning's loggers of these names (tensorboard, mlflow), writing into `folder`.
 
-    A function of the losses alone, so that an interrupted training stops where it would have stopped.
+    MLflow follows MLFLOW_TRACKING_URI when that is set.
+
+    Raises
+    ------
+    InputError
+        When the package of one is not installed.
     """
-    best = min(range(len(val_losses)), key=val_losses.__getitem__, default=0)
-    return len(val_losses) >= min_epochs and len(val_losses) - 1 - best >= patience
-
-
-class History(Callback):
-    """Losses and seconds of every epoch; from them, what is worth a checkpoint and when to stop.
-
-    Lightning's own callbacks for the two forget, in a resumed training, that it had stopped, and which
-    checkpoint was the best one when the results have moved to another folder.
-    """
-
-    def __init__(self, folder: Path, patience: int, min_epochs: int) -> None:
-        self.folder, self.patience, self.min_epochs = folder, patience, min_epochs
-        self.rows: list[dict[str, float]] = []
-        self._start = self._told = time.perf_counter()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the rows of an interrupted run."""
-        self.rows = list(state["rows"])
-
-    def _finished(self) -> bool:
-        return finished([row["val_loss"] for row in self.rows], self.patience, self.min_epochs)
-
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Stop at once when the training that is resumed had come to its end."""
-        trainer.should_stop = self._finished()
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Start the clock of an epoch."""
-        self._start = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Note an epoch, save it and decide whether to go on."""
-        seconds = time.perf_counter() - self._start
-        losses = {
-            f"{phase}_loss": float(trainer.callback_metrics[f"{phase}/loss"]) for phase in ("train", "val")
-        }
-        is_best = losses["val_loss"] < min((row["val_loss"] for row in self.rows), default=float("inf"))
-        self.rows.append({"epoch": trainer.current_epoch, **losses, "seconds": seconds})
-        for name in (BEST, LAST) if is_best else (LAST,):
-            with atomic_file(self.folder / name) as part:
-                trainer.save_checkpoint(part)
-        trainer.should_stop = self._finished()
-        self._tell(trainer)
-
-    def _tell(self, trainer: pl.Trainer) -> None:
-        row = self.rows[-1]
-        done, planned = row["epoch"] + 1, trainer.max_epochs
-        if time.perf_counter() - self._told > 10 or done in (1, planned):
-            self._told = time.perf_counter()
-            left = (planned - done) * row["seconds"]
-            logger.info(
-                "epoch %d of %d: val loss %.4g, at most %.0f s left", done, planned, row["val_loss"], left
+    makers = {
+        "tensorboard": lambda: pl.loggers.TensorBoardLogger(folder, name="tensorboard"),
+        "mlflow": lambda: pl.loggers.MLFlowLogger(
+            "morphobench", folder.name, save_dir=str(folder / "mlruns")
+        ),
+    }
+    chosen = [name for name in makers if name in names]
+    for name in chosen:
+        if importlib.util.find_spec(name) is None:
+            raise InputError(
+                f"train.loggers names {name}, which is not installed. Install it (pip install {name}) or "
+                "take it out of train.loggers in config/config.yaml; curves.csv is written in any case."
             )
+    return [makers[name]() for name in chosen]
 
 
-def fingerprint(*parts: Any) -> str:
-    """Return 16 hex digits that name a training: same digits, same run to continue."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def data_digest(manifest: str | Path, shards: Sequence[str | Path], representation: str) -> list[str]:
-    """Return digests of the manifest and of the arrays that are trained on.
-
-    The manifest does not tell: cells sampled anew with other settings keep their rows in it.
-    """
-    digests = []
-    for path in (Path(manifest), *(Path(shard) / f"{ARRAYS[representation]}.npy" for shard in shards)):
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digests
-
-
-def _readable(path: Path) -> bool:
+def _engine(training: Mapping[str, Any], trainer: Mapping[str, Any], **more: Any) -> pl.Trainer:
+    strategy, devices = trainer["strategy"], trainer["devices"]
     try:
-        torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a half-written file fails in as many ways as there are bytes in it
-        logger.warning("checkpoint %s is not readable (%s); not used", path, type(error).__name__)
-        return False
-    return True
-
-
-def resumable(folder: Path) -> Path | None:
-    """Return the checkpoint that an interrupted training goes on from, or None to start anew.
-
-    The last one, or the best if the last is damaged; none if the best is, which could not be given back.
-    """
-    if not (folder / BEST).exists() or not _readable(folder / BEST):
-        return None
-    return folder / (LAST if (folder / LAST).exists() and _readable(folder / LAST) else BEST)
+        return pl.Trainer(
+            accelerator=trainer["accelerator"],
+            devices=devices,
+            # Lightning's own choice starts the script of the job again, once per device.
+            strategy="ddp_spawn" if strategy == "auto" and devices > 1 else strategy,
+            # Inside a SLURM job it would expect one task per device, which Snakemake does not start.
+            plugins=[LightningEnvironment()],
+            precision=trainer["precision"],
+            gradient_clip_val=trainer["gradient_clip"],
+            max_epochs=training["max_epochs"],
+            enable_checkpointing=False,
+            deterministic="warn",
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            **more,
+        )
+    except MisconfigurationException as error:
+        raise InputError(
+            f"train.accelerator = {trainer['accelerator']} with train.devices = {devices} does not fit this "
+            f"machine: {' '.join(str(error).split())} Set them in config/config.yaml to what it has."
+        ) from error
 
 
 def fit(
     model: Autoencoder,
-    loaders: tuple,
+    batches: Batches,
     *,
     training: Mapping[str, Any],
     trainer: Mapping[str, Any],
     folder: Path,
     seed: int,
-) -> tuple[Path, History]:
+    threads: int,
+) -> tuple[Path, list[dict[str, float]]]:
     """Run the training to its end, from the last checkpoint in `folder` if there is one.
 
     Returns
     -------
     tuple
-        Path of the best checkpoint, and the history.
+        Path of the best checkpoint, and one row per epoch: epoch, losses, seconds, peak memory in MiB.
+
+    Raises
+    ------
+    InputError
+        For a machine or batch size that does not fit, a missing logger, or a loss that is not finite.
     """
+    share_of_batch(training["batch_size"], trainer["devices"])
     history = History(folder, training["patience"], training["min_epochs"])
-    loggers = [pl.loggers.TensorBoardLogger(folder, name="tensorboard")] if trainer["tensorboard"] else False
-    engine = pl.Trainer(
-        accelerator=trainer["accelerator"],
-        devices=1,
-        precision=trainer["precision"],
-        max_epochs=training["max_epochs"],
-        callbacks=[history],
-        enable_checkpointing=False,
-        logger=loggers,
-        deterministic="warn",
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    told = loggers(trainer["loggers"], folder)
+    engine = _engine(training, trainer, callbacks=[history], logger=told, default_root_dir=folder)
     last = resumable(folder)
-    logger.info("training on %s from %s", engine.strategy.root_device, last or "the start")
-    engine.fit(Training(model, training, seed), *loaders, ckpt_path=last, weights_only=True)
-    return folder / BEST, history
-
-
-def _record(model: Autoencoder, history: History, trainer: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    seconds = sum(row["seconds"] for row in history.rows)
-    on_gpu = trainer["accelerator"] != "cpu" and torch.cuda.is_available()
-    best = min(history.rows, key=lambda row: row["val_loss"])
-    return {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "epochs": len(history.rows),
-        "best_epoch": best["epoch"],
-        "best_val_loss": best["val_loss"],
-        "train_s": seconds,
-        "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine(),
-        "gpu_hours": seconds / 3600 if on_gpu else 0.0,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "lightning": pl.__version__,
-        },
-        **more,
-    }
+    logger.info(
+        "training on %d x %s from %s", engine.world_size, engine.strategy.root_device, last or "the start"
+    )
+    threads = max(1, threads // trainer["devices"])
+    module = Training(model, training, seed, compiled=trainer["compile"], threads=threads)
+    try:
+        engine.fit(module, batches, ckpt_path=last, weights_only=True)
+    except SIGTERMException as error:
+        # Lightning would end the process with status 0, as if the training were complete.
+        raise SystemExit(128 + signal.SIGTERM) from error
+    except ProcessRaisedException as error:
+        # What a process of its own raised arrives as text.
+        _, found, reason = str(error).rpartition(f"{InputError.__name__}: ")
+        if not found:
+            raise
+        raise InputError(reason.strip()) from error
+    return folder / BEST, rows_of(resumable(folder))
 
 
 def run(
@@ -268,48 +234,47 @@ def run(
         Training seed: weights, order and noise.
     code
         Digest of the code that trains.
+    threads
+        Cores, shared by all devices.
 
     Raises
     ------
     InputError
-        For an empty split, a loss that is not finite, or settings that do not fit the data.
+        For an empty split, a loss that is not finite, or settings that do not fit data or machine.
     """
+    _quiet()
     torch.set_num_threads(threads)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    # Its hints and device lists would bury our own progress lines.
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    training, representation = settings["training"], settings["representation"]
+    training = settings["training"]
     name = fingerprint(
         dataset,
         {key: settings[key] for key in TRAINED_BY},
-        trainer["precision"],
+        {key: trainer[key] for key in TRAINED_WITH},
         seed,
         code,
-        data_digest(manifest, shards, representation),
+        data_digest(manifest, shards, settings["representation"]),
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
     base = seeds.integer(seed, dataset, "train", model_name)
-    loaders = (
-        loader(
-            open_cells(manifest, shards, representation, "train"),
-            settings,
-            batch_size=training["batch_size"],
-            order_seed=base,
-        ),
-        loader(
-            open_cells(manifest, shards, representation, "val"), settings, batch_size=training["batch_size"]
-        ),
-    )
     with torch.random.fork_rng():
         torch.manual_seed(base)
         model = models.create(settings["family"], **settings["architecture"])
-    best, history = fit(model, loaders, training=training, trainer=trainer, folder=folder, seed=base)
+    best, rows = fit(
+        model,
+        Batches(manifest, shards, settings, base),
+        training=training,
+        trainer=trainer,
+        folder=folder,
+        seed=base,
+        threads=threads,
+    )
     state = torch.load(best, weights_only=True, map_location="cpu")["state_dict"]
     model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
     models.save(model, settings, model_out)
-    write_table(pd.DataFrame(history.rows), curves_out)
-    write_json(_record(model, history, trainer, fingerprint=name, seed=seed), record_out)
+    write_table(pd.DataFrame(rows), curves_out)
+    named = {"fingerprint": name, "seed": seed, "code": code, "dataset": dataset, "model": model_name}
+    named["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    write_json(training_record(rows, settings, trainer, **named), record_out)
     for old in Path(checkpoints).iterdir():
         if old.name != name:
             shutil.rmtree(old, ignore_errors=True)

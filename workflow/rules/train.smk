@@ -1,3 +1,34 @@
+from morphobench import sweep as sweeps
+
+# Each device of a training is a GPU of its own.
+TRAIN = {**GPU, "gpu": GPU["gpu"] * CONFIG["train"]["devices"]}
+
+
+def train_code(model_of):
+    """Params function: digest of the code that trains the model which `model_of` tells of."""
+
+    def digest(wildcards):
+        return code.digest("morphobench.train", f"morphobench.models.{model_of(wildcards)['family']}")
+
+    return digest
+
+
+def of_sweep(wildcards):
+    return or_stop(sweeps.read, wildcards.sweep, CONFIG)
+
+
+def of_point(wildcards):
+    return or_stop(sweeps.model_for, wildcards.sweep, wildcards.point, CONFIG)
+
+
+def sampled(wildcards):
+    """Input function: the shards of the data set that a sweep trains on."""
+    dataset = of_sweep(wildcards)["dataset"]
+    return expand(
+        f"results/sample/{dataset}/shard-{{number}}", number=range(CONFIG["datasets"][dataset]["n_shards"])
+    )
+
+
 rule train:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
@@ -6,23 +37,86 @@ rule train:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         record="results/train/{dataset}/{model}/seed-{seed}/record.json",
         curves="results/train/{dataset}/{model}/seed-{seed}/curves.csv",
+        picture=report(
+            "results/train/{dataset}/{model}/seed-{seed}/curves.png",
+            caption="../report/curves.rst",
+            category="Training",
+            labels={"dataset": "{dataset}", "model": "{model}", "seed": "{seed}"},
+        ),
     log:
         "logs/train/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
+    threads: CONFIG["train"]["devices"]
     resources:
-        **GPU,
+        **TRAIN,
     params:
         # A path, not an output: what a job declares is deleted when it fails, and these must survive a crash.
         checkpoints="results/train/{dataset}/{model}/seed-{seed}/checkpoints",
         model=of_model,
+        dataset="{dataset}",
+        model_name="{model}",
+        seed=lambda wildcards: int(wildcards.seed),
         settings=CONFIG["train"],
-        code=lambda wildcards: code.digest(
-            "morphobench.train", f"morphobench.models.{of_model(wildcards)['family']}"
-        ),
+        code=train_code(of_model),
     message:
-        "Train {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
+        "Train {params.model_name} on {params.dataset}, seed {params.seed}"
     script:
         "../scripts/train.py"
+
+
+use rule train as train_sweep_point with:
+    input:
+        manifest=lambda wildcards: f"results/sample/{of_sweep(wildcards)['dataset']}/manifest.parquet",
+        shards=sampled,
+    output:
+        model="results/train/sweeps/{sweep}/{point}/model.pt",
+        record="results/train/sweeps/{sweep}/{point}/record.json",
+        curves="results/train/sweeps/{sweep}/{point}/curves.csv",
+        picture="results/train/sweeps/{sweep}/{point}/curves.png",
+    log:
+        "logs/train_sweep_point/{sweep}/{point}.log",
+    benchmark:
+        "benchmarks/train_sweep_point/{sweep}/{point}.tsv"
+    params:
+        checkpoints="results/train/sweeps/{sweep}/{point}/checkpoints",
+        model=of_point,
+        dataset=lambda wildcards: of_sweep(wildcards)["dataset"],
+        model_name=lambda wildcards: of_sweep(wildcards)["model"],
+        seed=CONFIG["train"]["seeds"][0],
+        settings=CONFIG["train"],
+        code=train_code(of_point),
+    message:
+        "Train point {wildcards.point} of sweep {wildcards.sweep}"
+
+
+rule train_sweep:
+    input:
+        records=lambda wildcards: [
+            f"results/train/sweeps/{wildcards.sweep}/{point}/record.json"
+            for point in of_sweep(wildcards)["points"]
+        ],
+    output:
+        table="results/train/sweeps/{sweep}.csv",
+    log:
+        "logs/train_sweep/{sweep}.log",
+    benchmark:
+        "benchmarks/train_sweep/{sweep}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **LIGHT,
+    params:
+        points=lambda wildcards: of_sweep(wildcards)["points"],
+        code=code.digest("morphobench.sweep"),
+    message:
+        "Compare the points of sweep {wildcards.sweep}"
+    script:
+        "../scripts/train_sweep.py"
+
+
+wildcard_constraints:
+    sweep=r"[A-Za-z0-9_]+",
+    point=r"p[0-9a-f]{8}",

@@ -1,4 +1,5 @@
 from morphobench import log, train
+from morphobench.plot import curves
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
@@ -9,11 +10,13 @@ if __name__ == "__main__":
             record_out=snakemake.output.record,
             curves_out=snakemake.output.curves,
             checkpoints=snakemake.params.checkpoints,
-            dataset=snakemake.wildcards.dataset,
-            model_name=snakemake.wildcards.model,
+            dataset=snakemake.params.dataset,
+            model_name=snakemake.params.model_name,
             settings=snakemake.params.model,
             trainer=snakemake.params.settings,
-            seed=int(snakemake.wildcards.seed),
+            seed=snakemake.params.seed,
             code=snakemake.params.code,
             threads=snakemake.threads,
         )
+        # Here, not in the training itself: the look of a picture must not train a model again.
+        curves.run(snakemake.output.curves, snakemake.output.picture, title=snakemake.params.model_name)

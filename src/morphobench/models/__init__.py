@@ -25,6 +25,9 @@ FAMILIES = {
     "rotation_invariant_image": "RotationInvariantImage",
 }
 
+# These need query points, and vectors instead of z, to decode: the stages after training cannot drive them.
+IMPLICIT_FAMILIES = {"rotation_invariant_pointcloud_sdf": "RotationInvariantPointcloudSDF"}
+
 # What torch, json and the families raise for a file that is cut short, altered or of another kind.
 _DAMAGED = (
     AttributeError,
@@ -44,7 +47,7 @@ def create(family: str, **architecture: Any) -> Autoencoder:
     Parameters
     ----------
     family
-        Key of `FAMILIES`, which is also the name of the module.
+        Key of `FAMILIES` or `IMPLICIT_FAMILIES`, which is also the name of the module.
     **architecture
         Keyword arguments of the family's class.
 
@@ -53,9 +56,10 @@ def create(family: str, **architecture: Any) -> Autoencoder:
     InputError
         For an unknown family or keyword, naming the known ones.
     """
-    if family not in FAMILIES:
-        raise InputError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}.")
-    cls = getattr(importlib.import_module(f"{__name__}.{family}"), FAMILIES[family])
+    families = FAMILIES | IMPLICIT_FAMILIES
+    if family not in families:
+        raise InputError(f"unknown model family {family!r}; known: {', '.join(families)}.")
+    cls = getattr(importlib.import_module(f"{__name__}.{family}"), families[family])
     known = list(inspect.signature(cls).parameters)
     strangers = [key for key in architecture if key not in known]
     if strangers:
@@ -94,3 +98,18 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
             f"{path} is not a model of this project ({reason}). Delete it to train it again."
         ) from error
     return model.eval(), settings
+
+
+def load_published(
+    checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None
+) -> Autoencoder:
+    """Load a checkpoint of the published system, see `morphobench.models.published.load_published`.
+
+    Raises
+    ------
+    InputError
+        When the files are damaged, foreign, or do not fit together.
+    """
+    from morphobench.models import published
+
+    return published.load_published(checkpoint, config_yaml, grid_file)

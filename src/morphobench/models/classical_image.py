@@ -11,6 +11,7 @@ from torch import nn
 from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder, Latent
 from morphobench.models.image_checks import check_architecture, check_codes, check_cubes
+from morphobench.models.plain_encoder import with_plain_encoder
 from morphobench.models.residual_decoder import residual_decoder
 from morphobench.models.steerable_basis import Group
 from morphobench.models.steerable_encoder import SteerableEncoder, grid_sizes
@@ -70,6 +71,16 @@ class ClassicalImage(Autoencoder):
         """
         check_cubes(x, self.size)
         return Latent(self.encoder["embedding"](x)[0], None)
+
+    def export(self) -> ClassicalImage:
+        """Return a copy for inference whose encoder is plain convolutions, see `with_plain_encoder`.
+
+        Raises
+        ------
+        InputError
+            When the model is in training mode.
+        """
+        return with_plain_encoder(self)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         """Decode codes of shape (batch, latent_dim) to cubes of shape (batch, 1, size, size, size), zyx.

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from morphobench.models.base import Latent
+from morphobench.models.folding import FoldingNet, make_grid
 from morphobench.models.graph import gather_neighbours, nearest_features, nearest_points
 from morphobench.models.pointcloud import PointcloudAutoencoder
 
@@ -97,6 +98,39 @@ class ScalarEncoder(nn.Module):
 
 
 class ClassicalPointcloud(PointcloudAutoencoder):
-    """Autoencoder of point clouds without symmetry or pose; see its base for parameters and errors."""
+    """Autoencoder of point clouds without symmetry or pose; defaults are the published widths.
 
-    encoder_type = ScalarEncoder
+    Parameters
+    ----------
+    latent_dim, hidden_dim, k
+        See `ScalarEncoder`.
+    n_output_points, grid, grid_file
+        Points to decode and the grid they are folded from, see `morphobench.models.folding.make_grid`.
+    folding_hidden
+        Width of the decoder.
+
+    Raises
+    ------
+    InputError
+        When the grid cannot be made.
+
+    Notes
+    -----
+    Vasan et al. 2025.
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 256,
+        hidden_dim: int = 64,
+        k: int = 20,
+        n_output_points: int = 2048,
+        grid: str = "sphere",
+        grid_file: str | None = None,
+        folding_hidden: int = 512,
+    ) -> None:
+        points = make_grid(grid, n_output_points, grid_file)
+        super().__init__(
+            ScalarEncoder(latent_dim, hidden_dim, k), FoldingNet(latent_dim, folding_hidden, points)
+        )

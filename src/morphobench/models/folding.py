@@ -113,6 +113,7 @@ class FoldingNet(nn.Module):
 
     def __init__(self, latent_dim: int, hidden_dim: int, grid: np.ndarray, n_coordinates: int = 3) -> None:
         super().__init__()
+        self.latent_dim, self.n_coordinates = latent_dim, n_coordinates
         equal = latent_dim == hidden_dim
         self.project = nn.Identity() if equal else nn.Linear(latent_dim, hidden_dim, bias=False)
         self.folding1 = _perceptron(hidden_dim, grid.shape[1], n_coordinates)

@@ -6,16 +6,20 @@ import torch
 
 from morphobench.errors import InputError
 
+_COLUMNS = {3: "x, y, z", 4: "x, y, z, intensity"}
 
-def check_points(points: torch.Tensor, k: int) -> None:
+
+def check_points(points: torch.Tensor, k: int, n_columns: int = 3) -> None:
     """Refuse a batch that no point-cloud model can encode.
 
     Parameters
     ----------
     points
-        Claimed to be of shape (batch, n_points, 3), xyz, in model units.
+        Claimed to be of shape (batch, n_points, n_columns), in model units.
     k
         Number of neighbours the model looks at, the point itself included.
+    n_columns
+        3 for xyz, 4 for xyz and intensity.
 
     Raises
     ------
@@ -23,10 +27,11 @@ def check_points(points: torch.Tensor, k: int) -> None:
         When the shape is wrong, the batch is empty, there are fewer than `k` points or a coordinate is not
         finite.
     """
-    if points.ndim != 3 or points.shape[-1] != 3:
+    if points.ndim != 3 or points.shape[-1] != n_columns:
         raise InputError(
-            f"A point-cloud model got a batch of shape {tuple(points.shape)} but needs (batch, n_points, 3), "
-            "columns x, y, z. Choose the representation 'points', or drop the extra columns."
+            f"A point-cloud model got a batch of shape {tuple(points.shape)} but needs (batch, n_points, "
+            f"{n_columns}), columns {_COLUMNS[n_columns]}. Choose the representation 'points', and a model "
+            "with intensity for four columns, without for three."
         )
     if len(points) == 0:
         raise InputError("A point-cloud model got an empty batch. Check that the split holds any cells.")

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from morphobench.models.base import Autoencoder, Latent
 from morphobench.models.classical_image import CHANNELS, STRIDES
 from morphobench.models.image_checks import check_architecture, check_codes, check_cubes
+from morphobench.models.plain_encoder import with_plain_encoder
 from morphobench.models.residual_decoder import residual_decoder
 from morphobench.models.steerable_basis import Group
 from morphobench.models.steerable_encoder import SteerableEncoder, grid_sizes
@@ -143,6 +144,16 @@ class RotationInvariantImage(Autoencoder):
         check_cubes(x, self.size)
         scalars, vectors = self.encoder["embedding"](x)
         return Latent(scalars, pose_from_vectors(vectors))
+
+    def export(self) -> RotationInvariantImage:
+        """Return a copy for inference whose encoder is plain convolutions, see `with_plain_encoder`.
+
+        Raises
+        ------
+        InputError
+            When the model is in training mode.
+        """
+        return with_plain_encoder(self)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         """Decode codes of shape (batch, latent_dim) to cubes of shape (batch, 1, size, size, size), zyx.

@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from morphobench.errors import InputError
 from morphobench.models.base import Latent
-from morphobench.models.graph import edge_vectors, nearest_points
+from morphobench.models.folding import FoldingNet, make_grid
 from morphobench.models.pointcloud import PointcloudAutoencoder
-from morphobench.models.vector_neurons import (
-    VectorFrame,
-    VectorLeakyReLU,
-    VectorLinear,
-    VectorLinearLeakyReLU,
-)
+from morphobench.models.vector_encoder import Variant, VectorBackbone, check_variant
+from morphobench.models.vector_neurons import VectorFrame, VectorLinear
 
-# Vectors that `edge_vectors` reads off an edge.
-_N_EDGE_VECTORS = 3
 # The pose net halves the number of vectors twice.
 _LEAST_LATENT_DIM = 4
 
 
-class VectorEncoder(nn.Module):
+class VectorEncoder(VectorBackbone):
     """DGCNN of vector neurons: the code is lengths of vectors, the pose a frame of two of them.
 
     Parameters
     ----------
     latent_dim
         Length of a code, at least 4.
-    hidden_dim
-        Vector channels per layer.
-    k
-        Neighbours of a point, itself included.
+    hidden_dim, k, intensity, variant
+        See `VectorBackbone`.
 
     Raises
     ------
@@ -40,52 +31,26 @@ class VectorEncoder(nn.Module):
         When `latent_dim` is too small.
     """
 
-    def __init__(self, latent_dim: int, hidden_dim: int, k: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        latent_dim: int,
+        hidden_dim: int,
+        k: int,
+        intensity: bool = False,
+        variant: Variant = "corrected",
+    ) -> None:
         if latent_dim < _LEAST_LATENT_DIM:
             raise InputError(
                 f"latent_dim = {latent_dim} is too small for rotation_invariant_pointcloud, which reads its "
                 f"pose off a quarter of the code's vectors. Set latent_dim to {_LEAST_LATENT_DIM} or more."
             )
-        self.k = k
-        wide = 2 * hidden_dim
-        self.convs = nn.ModuleList(
-            [
-                VectorLinearLeakyReLU(_N_EDGE_VECTORS, hidden_dim, slope=0.0),
-                nn.Sequential(
-                    VectorLinear(hidden_dim, wide),
-                    VectorLeakyReLU(wide, slope=0.0),
-                    VectorLinear(wide, hidden_dim),
-                ),
-                *(
-                    nn.Sequential(VectorLeakyReLU(wide, slope=0.0), VectorLinear(wide, hidden_dim))
-                    for _ in range(3)
-                ),
-            ]
-        )
-        self.final_conv = nn.Sequential(
-            VectorLeakyReLU(8 * hidden_dim, slope=0.0), VectorLinear(8 * hidden_dim, latent_dim)
-        )
+        super().__init__(latent_dim, hidden_dim, k, intensity, variant)
         self.rotation = VectorFrame(latent_dim, slope=0.2)
         self.embedding_head = VectorLinear(latent_dim, latent_dim)
 
     def forward(self, points: torch.Tensor) -> Latent:
-        """Encode points of shape (batch, n_points, 3)."""
-        return self.read_out(self.vectors(edge_vectors(points, nearest_points(points, self.k))))
-
-    def vectors(self, edges: torch.Tensor) -> torch.Tensor:
-        """Map edges to vectors that turn with them.
-
-        Shapes (batch, n_points, k, 3 vectors, 3 xyz) and (batch, 3 xyz, latent_dim).
-        """
-        layers = [self.convs[0].edge_mean(edges)]
-        for conv in self.convs[1:-1]:
-            local = conv(layers[-1])
-            layers.append(torch.cat((local.mean(dim=2, keepdim=True).expand_as(local), local), dim=-1))
-        layers.append(self.convs[-1](layers[-1]))
-        bend, mix = self.final_conv
-        # Mixing channels and averaging points commute; averaging first spares the largest matrix product.
-        return mix(bend(torch.cat(layers, dim=-1)).mean(dim=2))
+        """Encode points of shape (batch, n_points, 3), or 4 columns with intensity."""
+        return self.read_out(self.vectors(self.edges(points)))
 
     def read_out(self, vectors: torch.Tensor) -> Latent:
         """Reduce vectors of shape (batch, 3, latent_dim) to code and pose.
@@ -101,7 +66,51 @@ class VectorEncoder(nn.Module):
 class RotationInvariantPointcloud(PointcloudAutoencoder):
     """Autoencoder of point clouds whose code ignores, and whose pose follows, rotations about the origin.
 
-    See its base for parameters and errors; `latent_dim` must be at least 4.
+    Parameters
+    ----------
+    latent_dim
+        Length of a code, at least 4.
+    hidden_dim, k
+        See `VectorBackbone`.
+    n_output_points, grid, grid_file
+        Points to decode and the grid they are folded from, see `morphobench.models.folding.make_grid`.
+    folding_hidden
+        Width of the decoder.
+    intensity
+        Whether points have a fourth column, a scalar in model units, which is encoded and decoded too and
+        which no rotation touches.
+    variant
+        Matters with `intensity` alone. "corrected" is invariant under every rotation; "published", only
+        under quarter turns about the axes, gives published weights their meaning (`intensity_vectors`).
+
+    Raises
+    ------
+    InputError
+        When the grid cannot be made, or an argument is not one of those named; when encoding, for clouds
+        that `check_points` refuses.
+
+    Notes
+    -----
+    The published code builds a wrong frame for a batch of exactly three clouds (a cross product over the
+    batch axis). No variant repeats that: a cloud's code never depends on its batch.
     """
 
-    encoder_type = VectorEncoder
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 256,
+        hidden_dim: int = 64,
+        k: int = 20,
+        n_output_points: int = 2048,
+        grid: str = "sphere",
+        grid_file: str | None = None,
+        folding_hidden: int = 512,
+        intensity: bool = False,
+        variant: Variant = "corrected",
+    ) -> None:
+        check_variant(variant)
+        points = make_grid(grid, n_output_points, grid_file)
+        super().__init__(
+            VectorEncoder(latent_dim, hidden_dim, k, intensity, variant),
+            FoldingNet(latent_dim, folding_hidden, points, n_coordinates=4 if intensity else 3),
+        )

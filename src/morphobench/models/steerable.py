@@ -122,12 +122,43 @@ class SteerableConvolution(nn.Module):
             for (i, o), basis in kernel_bases(kernel_size, group).items()
             if i in n_in and o in n_out
         }
+        self.n_in, self.n_out = n_in, n_out
         self.weight_shapes = {(i, o): (n_out[o], n_in[i], len(basis)) for (i, o), basis in bases.items()}
         for i in n_in:
             kernels = torch.cat([basis.flatten(0, 1) for pair, basis in bases.items() if pair[0] == i])
             self.register_buffer(f"kernels_{i}", kernels, persistent=False)
         self.weights = nn.Parameter(self._initial_weights())
         self.bias = nn.Parameter(torch.zeros(n_out[0]))
+
+    def filters(self) -> torch.Tensor:
+        """Return the filters that kernels and weights amount to, shape (channels out, channels in, k, k, k).
+
+        Channels are the scalar fields, then x, y, z of each vector field in turn.
+        """
+        sizes = [math.prod(shape) for shape in self.weight_shapes.values()]
+        blocks = {}
+        for (i, o), weights in zip(self.weight_shapes, self.weights.split(sizes), strict=True):
+            weights = weights.view(self.weight_shapes[i, o])
+            mixed = torch.einsum("oib,bac...->oaic...", weights, self._kernels(i, o))
+            blocks[i, o] = mixed.flatten(0, 1).flatten(1, 2)
+        edge = 2 * self.margin_voxel + 1
+        return torch.cat(
+            [
+                torch.cat([blocks.get((i, o), self._no_filters(i, o, edge)) for i in self.n_in], dim=1)
+                for o in self.n_out
+            ]
+        )
+
+    def _no_filters(self, i: int, o: int, edge: int) -> torch.Tensor:
+        n_rows, n_columns = self.n_out[o] * (2 * o + 1), self.n_in[i] * (2 * i + 1)
+        return self.weights.new_zeros(n_rows, n_columns, edge, edge, edge)
+
+    def _kernels(self, i: int, o: int) -> torch.Tensor:
+        """Return the basis of a pair, shape (elements, 2 out + 1, 2 in + 1, k, k, k)."""
+        outputs = [pair[1] for pair in self.weight_shapes if pair[0] == i]
+        widths = [self.weight_shapes[i, one][2] * (2 * one + 1) for one in outputs]
+        parts = self.get_buffer(f"kernels_{i}").split(widths)
+        return parts[outputs.index(o)].unflatten(0, (-1, 2 * o + 1))
 
     def _initial_weights(self) -> torch.Tensor:
         """Draw weights so that white input of variance 1 gives output of variance 1.
@@ -196,6 +227,11 @@ class ScalarNorm(nn.Module):
         self.register_buffer("irrep_0_running_mean", torch.zeros(n_fields, 1))
         self.register_buffer("irrep_0_running_var", torch.ones(n_fields, 1))
 
+    def affine(self, mean: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scale and shift of each field, shape (n_fields, 1), for statistics of that shape."""
+        scale = self.irrep_0_weight / (variance + _VARIANCE_FLOOR).sqrt()
+        return scale, self.irrep_0_bias - mean * scale
+
     def forward(self, fields: Fields) -> Fields:
         """Normalise ``fields[0]``; other degrees pass.
 
@@ -215,8 +251,7 @@ class ScalarNorm(nn.Module):
             variance, mean = torch.var_mean(x.detach(), dim=(0, 3, 4, 5), correction=1)
             self.irrep_0_running_mean.lerp_(mean, _MOMENTUM)
             self.irrep_0_running_var.lerp_(variance, _MOMENTUM)
-        scale = self.irrep_0_weight / (variance + _VARIANCE_FLOOR).sqrt()
-        shift = self.irrep_0_bias - mean * scale
+        scale, shift = self.affine(mean, variance)
         return {**fields, 0: x * scale[..., None, None, None] + shift[..., None, None, None]}
 
 
@@ -232,6 +267,10 @@ class VectorNorm(nn.Module):
         self.register_parameter("3_weight", nn.Parameter(torch.ones(1, n_fields, 1)))
         self.register_buffer("3_running_var", torch.ones(1, n_fields, 1))
 
+    def scale(self) -> torch.Tensor:
+        """Return the factor of each field by the running value, shape (1, n_fields, 1)."""
+        return self.get_parameter("3_weight") / (self.get_buffer("3_running_var") + _VARIANCE_FLOOR).sqrt()
+
     def forward(self, fields: Fields) -> Fields:
         """Scale ``fields[1]``; other degrees pass."""
         x = fields[1]
@@ -241,8 +280,7 @@ class VectorNorm(nn.Module):
             mean_square = x.detach().square().mean(dim=(0, 2, 3, 4, 5)).view_as(running)
             unbiased = mean_square * (n_vectors / max(n_vectors - 1, 1))
             running.lerp_(unbiased.to(running), _MOMENTUM)
-        scale = self.get_parameter("3_weight") / (running + _VARIANCE_FLOOR).sqrt()
-        return {**fields, 1: x * scale[..., None, None, None]}
+        return {**fields, 1: x * self.scale()[..., None, None, None]}
 
 
 class ScalarReLU(nn.Module):

@@ -54,7 +54,7 @@ def grid_sizes(size: int, strides: Sequence[int]) -> list[int]:
     return sizes
 
 
-class _Unit(nn.Module):
+class Unit(nn.Module):
     """Convolution (with pooling), normalisation, non-linearity; numbered as in the published checkpoints."""
 
     def __init__(self, convolution: SteerableConvolution, activated: Counts | None = None) -> None:
@@ -75,10 +75,11 @@ class _Unit(nn.Module):
         return fields
 
     def forward(self, fields: Fields) -> Fields:
+        """Apply all layers to fields of shape (batch, n, 2 degree + 1, z, y, x)."""
         return self.after(self.net["0"].responses(fields))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Residual block: `n_units` units beside an identity, 1^3 or strided 3^3 convolution; then their sum."""
 
     def __init__(
@@ -86,17 +87,18 @@ class _Block(nn.Module):
     ) -> None:
         super().__init__()
         layout = (_KERNEL_SIZE, group, padding)
-        units = [_Unit(SteerableConvolution(n_in, n_out, *layout, stride), n_out)]
-        units += [_Unit(SteerableConvolution(n_out, n_out, *layout), n_out) for _ in range(n_units - 1)]
+        units = [Unit(SteerableConvolution(n_in, n_out, *layout, stride), n_out)]
+        units += [Unit(SteerableConvolution(n_out, n_out, *layout), n_out) for _ in range(n_units - 1)]
         self.conv = nn.ModuleList(units)
         self.shares_responses = stride == 2
         self.residual = None
         if stride == 2:
-            self.residual = _Unit(SteerableConvolution(n_in, n_out, *layout, stride))
+            self.residual = Unit(SteerableConvolution(n_in, n_out, *layout, stride))
         elif n_in != n_out:
-            self.residual = _Unit(SteerableConvolution(n_in, n_out, 1, group))
+            self.residual = Unit(SteerableConvolution(n_in, n_out, 1, group))
 
     def forward(self, fields: Fields) -> Fields:
+        """Apply the block to fields of shape (batch, n, 2 degree + 1, z, y, x)."""
         responses = self.conv[0].net["0"].responses(fields)
         main = self.conv[0].after(responses)
         for unit in self.conv[1:]:
@@ -147,10 +149,10 @@ class SteerableEncoder(nn.Module):
         for i, (n_fields, stride) in enumerate(zip(channels, strides, strict=True)):
             n_out = dict.fromkeys(degrees(group), n_fields)
             padding: Padding = "constant" if i else "replicate"
-            blocks.append(_Block(n_in, n_out, stride, num_res_units, group, padding))
+            blocks.append(Block(n_in, n_out, stride, num_res_units, group, padding))
             n_in = n_out
         n_out = {degree: 2 if degree else latent_dim for degree in degrees(group)}
-        blocks.append(_Unit(SteerableConvolution(n_in, n_out, 1, group)))
+        blocks.append(Unit(SteerableConvolution(n_in, n_out, 1, group)))
         self.net = nn.ModuleList(blocks)
 
     def forward(self, cube_zyx: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -1,0 +1,186 @@
+"""The implicit contestant: vector-neuron encoder of a surface's points, distances at any point decoded."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from morphobench.errors import InputError
+from morphobench.models.base import Autoencoder, Latent
+from morphobench.models.graph import check_points
+from morphobench.models.inner_product_decoder import InnerProductDecoder
+from morphobench.models.vector_encoder import VectorBackbone
+from morphobench.models.vector_neurons import frame
+
+
+def query_grid(size: int, half_extent: float) -> torch.Tensor:
+    """Return the centres of a regular grid over a cube, shape (size^3, 3), xyz, model units; x runs fastest.
+
+    Parameters
+    ----------
+    size
+        Points along an edge; the first and last lie on the faces of the cube.
+    half_extent
+        Half the edge of the cube, in model units.
+    """
+    ticks = torch.linspace(-half_extent, half_extent, size)
+    z, y, x = torch.meshgrid(ticks, ticks, ticks, indexing="ij")
+    return torch.stack((x, y, z), dim=-1).flatten(0, 2)
+
+
+class RotationInvariantPointcloudSDF(Autoencoder):
+    """Implicit autoencoder: points of a surface in, distances to it at query points out.
+
+    The network keeps a code of vectors that turn with the cloud (`vectors`); the representation z is their
+    lengths. Lengths alone do not hold the shape, so `decode` takes the vectors, as `decode_at` does.
+
+    Parameters
+    ----------
+    latent_dim
+        Number of vectors, and so the length of z; at least 2, for the pose.
+    hidden_dim
+        Vector channels per layer of the encoder.
+    k
+        Neighbours of a point, itself included.
+    decoder_hidden
+        Width of the decoder.
+    grid_size, half_extent
+        The cube on which `decode` and `reconstruct` evaluate: points along an edge, and half its edge in
+        model units (published: 0.55).
+
+    Raises
+    ------
+    InputError
+        When `latent_dim` or `grid_size` is below 2.
+
+    Notes
+    -----
+    Vasan et al. 2025, "rotation-invariant point cloud SDF"; defaults are the published widths. The published
+    class also holds a pose net and a linear head that no output depends on; they are left out here.
+    """
+
+    representation: ClassVar[str] = "points"
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 512,
+        hidden_dim: int = 342,
+        k: int = 20,
+        decoder_hidden: int = 342,
+        grid_size: int = 32,
+        half_extent: float = 0.55,
+    ) -> None:
+        super().__init__()
+        for name, value in {"latent_dim": latent_dim, "grid_size": grid_size}.items():
+            if value < 2:
+                raise InputError(
+                    f"{name} = {value} is too small for the implicit model. Set it to 2 or more."
+                )
+        self.latent_dim, self.grid_size = latent_dim, grid_size
+        self.encoder = nn.ModuleDict({"pcloud": VectorBackbone(latent_dim, hidden_dim, k)})
+        self.decoder = nn.ModuleDict({"pcloud": InnerProductDecoder(latent_dim, decoder_hidden)})
+        self.register_buffer("grid", query_grid(grid_size, half_extent), persistent=False)
+
+    def vectors(self, x: torch.Tensor) -> torch.Tensor:
+        """Encode points (batch, n_points, 3), xyz, model units, into vectors (batch, latent_dim, 3), xyz.
+
+        Raises
+        ------
+        InputError
+            For clouds that `check_points` refuses.
+        """
+        encoder = self.encoder["pcloud"]
+        check_points(x, encoder.k)
+        return encoder.vectors(encoder.edges(x)).transpose(1, 2)
+
+    def encode_with_pose(self, x: torch.Tensor) -> Latent:
+        """Return the lengths of the vectors and the frame of their two halves' means.
+
+        The published model has no pose; this frame, which has no parameters, turns with the cloud and so
+        serves to bring clouds, or their vectors, into one frame. Errors as in `vectors`.
+        """
+        vectors = self.vectors(x)
+        halves = vectors.tensor_split(2, dim=1)
+        pose = frame(torch.stack([half.mean(dim=1) for half in halves], dim=-1))
+        return Latent(torch.linalg.vector_norm(vectors, dim=-1), pose)
+
+    def decode_at(self, vectors: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        """Return the distances that a code describes at query points.
+
+        Parameters
+        ----------
+        vectors
+            Shape (batch, latent_dim, 3), xyz, what `vectors` returns.
+        queries
+            Shape (batch, n_queries, 3), xyz, model units, in the frame of the vectors.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (batch, n_queries), model units.
+
+        Raises
+        ------
+        InputError
+            When a shape is another, or the query points are not finite.
+        """
+        if vectors.ndim != 3 or tuple(vectors.shape[1:]) != (self.latent_dim, 3):
+            raise InputError(
+                f"codes have shape {tuple(vectors.shape)}, the implicit model decodes (batch, "
+                f"{self.latent_dim}, 3): vectors as `vectors` returns them. Their lengths, "
+                "the representation z, do not hold a shape."
+            )
+        if queries.ndim != 3 or queries.shape[-1] != 3 or len(queries) != len(vectors):
+            raise InputError(
+                f"query points have shape {tuple(queries.shape)}, {len(vectors)} codes need "
+                f"({len(vectors)}, n_queries, 3), columns x, y, z."
+            )
+        if not torch.isfinite(queries).all():
+            raise InputError("query points hold NaN or infinite coordinates. Sample them again.")
+        return self.decoder["pcloud"](queries, vectors)
+
+    def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
+        """Decode vectors into distances on the model's grid.
+
+        Parameters
+        ----------
+        z
+            Vectors of shape (batch, latent_dim, 3); turned by the inverse of the pose, they give the
+            canonical shape.
+        pose
+            Rotations of shape (batch, 3, 3) that turn the vectors first, and so the shape; or None.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (batch, 1, grid_size, grid_size, grid_size), zyx, model units.
+
+        Raises
+        ------
+        InputError
+            When `z` has another shape, as lengths have.
+        """
+        posed = z if pose is None or z.ndim != 3 else z @ pose.transpose(1, 2)
+        distances = self.decode_at(posed, self.grid.expand(len(z), -1, -1))
+        return distances.unflatten(1, (1, *(self.grid_size,) * 3))
+
+    def reconstruct(self, x: torch.Tensor, queries: torch.Tensor | None = None) -> torch.Tensor:
+        """Encode clouds and decode them in their observed frame.
+
+        Parameters
+        ----------
+        x
+            Shape (batch, n_points, 3), xyz, model units.
+        queries
+            Shape (batch, n_queries, 3): distances of shape (batch, n_queries) are returned. None evaluates
+            on the model's grid, as `decode`.
+        """
+        vectors = self.vectors(x)
+        return self.decode(vectors) if queries is None else self.decode_at(vectors, queries)
+
+    def forward(self, x: torch.Tensor, queries: torch.Tensor | None = None) -> torch.Tensor:
+        """Reconstruct: what training calls, with query points."""
+        return self.reconstruct(x, queries)

@@ -1,0 +1,56 @@
+"""Training curves: the losses of every epoch as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from morphobench.errors import InputError
+from morphobench.files import atomic_file
+from morphobench.plot import style
+from morphobench.tables import read_checked
+
+COLUMNS = ("epoch", "train_loss", "val_loss")
+
+
+def draw(curves: pd.DataFrame, title: str) -> Figure:
+    """Draw training and validation loss over epochs and mark the epoch whose weights are kept.
+
+    Parameters
+    ----------
+    curves
+        One row per epoch: epoch, train_loss, val_loss.
+    title
+        Of the picture.
+
+    Raises
+    ------
+    InputError
+        When there is no epoch.
+    """
+    if curves.empty:
+        raise InputError("The training curves hold no epoch. Train the model again.")
+    style.apply()
+    figure, axes = plt.subplots(figsize=(89 * style.MM, 60 * style.MM), layout="constrained")
+    # A single epoch is a point, which a line does not show.
+    marker = "." if len(curves) == 1 else None
+    axes.plot(curves["epoch"], curves["train_loss"], color="0.6", lw=1, marker=marker, label="training")
+    axes.plot(curves["epoch"], curves["val_loss"], color="C0", lw=1, marker=marker, label="validation")
+    best = curves.loc[curves["val_loss"].idxmin()]
+    axes.plot(best["epoch"], best["val_loss"], "o", color="C3", ms=3, label=f"kept: epoch {best['epoch']:g}")
+    if (curves[["train_loss", "val_loss"]] > 0).all(axis=None):
+        axes.set_yscale("log")
+    axes.set(xlabel="epoch", ylabel="loss (model units)", title=title)
+    axes.legend(frameon=False)
+    return figure
+
+
+def run(curves_path: str | Path, png: str | Path, *, title: str) -> None:
+    """Draw the table that a training wrote as a PNG, the same bytes every time."""
+    figure = draw(read_checked(curves_path, COLUMNS), title)
+    with atomic_file(png) as part:
+        figure.savefig(part, format="png", metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,45 @@
+"""The speed table: at tiny sizes, both formulations agree in every row."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parent / "speed" / "bench_models.py"
+# The published annealing starts from the diameter of the batch, which tells in the gradient.
+ROWS = {
+    "encode 2x256x3": 1e-5,
+    "without loss": 1e-3,
+    "with Sinkhorn": 2e-2,
+    "Sinkhorn with": 1e-3,
+    "Chamfer": 1e-5,
+    "SO(3)": 1e-5,
+    "mean square": 1e-3,
+}
+
+
+@pytest.fixture(scope="module")
+def printed():
+    command = [sys.executable, str(BENCH), "--quick", "--device", "cpu"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def table(printed):
+    lines = [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| ")]
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines[1:]}
+
+
+@pytest.mark.parametrize(("row", "tolerance"), ROWS.items())
+def test_both_formulations_give_the_same(table, row, tolerance):
+    (cells,) = [cells for name, cells in table.items() if row in name]
+    assert float(cells[-1]) < tolerance
+
+
+def test_memory_and_loader_are_reported(table, printed):
+    (memory,) = [cells for name, cells in table.items() if "peak memory" in name]
+    assert all(cell.endswith("GB") and float(cell.split()[0]) > 0 for cell in memory[:2])
+    assert "of a training step" in printed.splitlines()[-1]
