@@ -1,32 +1,5 @@
-from morphobench import sweep as sweeps
-
 # Each device of a training is a GPU of its own.
 TRAIN = {**GPU, "gpu": GPU["gpu"] * CONFIG["train"]["devices"]}
-
-
-def train_code(model_of):
-    """Params function: digest of the code that trains the model which `model_of` tells of."""
-
-    def digest(wildcards):
-        return code.digest("morphobench.train", f"morphobench.models.{model_of(wildcards)['family']}")
-
-    return digest
-
-
-def of_sweep(wildcards):
-    return or_stop(sweeps.read, wildcards.sweep, CONFIG)
-
-
-def of_point(wildcards):
-    return or_stop(sweeps.model_for, wildcards.sweep, wildcards.point, CONFIG)
-
-
-def sampled(wildcards):
-    """Input function: the shards of the data set that a sweep trains on."""
-    dataset = of_sweep(wildcards)["dataset"]
-    return expand(
-        f"results/sample/{dataset}/shard-{{number}}", number=range(CONFIG["datasets"][dataset]["n_shards"])
-    )
 
 
 rule train:
