@@ -21,8 +21,9 @@ say "making .venv (about three minutes, once)"
 rm -rf .venv
 "$python" -m venv .venv || fail "python3 -m venv failed. On Debian or Ubuntu: apt-get install python3.11-venv"
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep '^uv==' requirements.lock.txt)"
-# uv does not read pip's find-links; handed on, a wheel that pip would take from disk is taken here too.
+# uv reads neither pip's find-links nor its certificate; handed on, what pip can take uv takes too.
 if [ -n "${PIP_FIND_LINKS:-}" ]; then export UV_FIND_LINKS="${UV_FIND_LINKS:-${PIP_FIND_LINKS// /,}}"; fi
+if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
 # TORCH_BACKEND=cpu skips the CUDA build where there is no GPU (uv knows where that build lies).
 uv_install() {
     .venv/bin/uv pip install --quiet --python .venv/bin/python ${TORCH_BACKEND:+--torch-backend "$TORCH_BACKEND"} "$@"
