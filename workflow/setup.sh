@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stamp=$1
+# Never build the new environment with the old one's interpreter, which is about to be deleted.
+PATH=${PATH//"$PWD/.venv/bin:"/}
 python=${PYTHON:-$(command -v python3.11 || command -v python3 || true)}
 
 say() { echo "setup: $*" >&2; }
@@ -35,3 +37,4 @@ uv_install --no-deps --requirement requirements.lock.txt
 env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m compileall -q -j 0 .venv/lib/python3.11/site-packages >/dev/null 2>&1 || true
 touch "$stamp"
 say "done"
+
