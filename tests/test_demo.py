@@ -162,6 +162,15 @@ def test_a_colour_draws_again_and_trains_nothing(demo, edited):
     assert planned(demo) == {"plot_fig2": 1, "total": 1}
 
 
+def test_a_further_seed_trains_itself_and_not_the_first_again(demo):
+    plan = snakemake(demo, "-n", "--config", "train={seeds: [42, 43]}", "--", "figures/fig2.pdf").stdout
+    jobs = job_counts(plan)
+    assert jobs["train"] == jobs["score_model"] == 5
+    assert jobs["embed"] == 15
+    assert "seed 43" in plan
+    assert "seed 42" not in plan
+
+
 def test_a_comment_in_the_code_runs_nothing(demo, edited):
     edited("src/morphobench/embed.py", "from __future__", "# A remark.\nfrom __future__")
     assert planned(demo) == {}

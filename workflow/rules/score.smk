@@ -99,7 +99,7 @@ rule score_model:
         **HEAVY,
     params:
         labels=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["labels"],
-        settings=CONFIG["score"],
+        settings={key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours")},
         seed=CONFIG["seed"],
         code=code.digest("morphobench.score"),
     message:

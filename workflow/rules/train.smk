@@ -1,5 +1,7 @@
 # Each device of a training is a GPU of its own.
 TRAIN = {**GPU, "gpu": GPU["gpu"] * CONFIG["train"]["devices"]}
+# Not the list of seeds nor what is asked of the scheduler: a further seed must not train the others again.
+TRAINER = {key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus")}
 
 
 rule train:
@@ -32,7 +34,7 @@ rule train:
         dataset="{dataset}",
         model_name="{model}",
         seed=lambda wildcards: int(wildcards.seed),
-        settings=CONFIG["train"],
+        settings=TRAINER,
         code=train_code(of_model),
     message:
         "Train {params.model_name} on {params.dataset}, seed {params.seed}"
@@ -59,7 +61,7 @@ use rule train as train_sweep_point with:
         dataset=lambda wildcards: of_sweep(wildcards)["dataset"],
         model_name=lambda wildcards: of_sweep(wildcards)["model"],
         seed=CONFIG["train"]["seeds"][0],
-        settings=CONFIG["train"],
+        settings=TRAINER,
         code=train_code(of_point),
     message:
         "Train point {wildcards.point} of sweep {wildcards.sweep}"
