@@ -121,13 +121,13 @@ def source(tmp_path_factory) -> dict:
 
 
 def test_the_light_stages_run_one_after_the_other(source, tmp_path):
-    params = {"seed": 1, "max_failed_fraction": 0.0}
+    params = {"seed": 1, "max_failed_fraction": 0.0, "kind": "packing"}
     at = {stage: tmp_path / stage for stage in ("download", "align", "mask", "sample")}
     points = {"n_points": 64, "jitter_um": 0.01, "jitter_clip_um": 0.02}
     cube = {"size": 16, "side_um": 8.0, "radius_um": 0.1, "oversample": 2}
     own = {
         "download": {"dataset": source},
-        "align": {"dataset": {key: source[key] for key in ("name", "kind", "voxel_um")}},
+        "align": {"dataset": {"voxel_um": source["voxel_um"]}},
         "mask": {"mask": {"tolerance_um": 0.0, "min_points": 32}},
         "sample": {"sample": {"points": points, "cube": cube}},
     }
@@ -155,12 +155,11 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
 
 
 def test_a_script_stops_with_status_one_and_a_message(source, tmp_path):
-    broken = source | {"kind": "punctate"}
-    params = SimpleNamespace(dataset=broken, seed=1, max_failed_fraction=0.0)
+    params = SimpleNamespace(dataset=source, kind="tissue", seed=1, max_failed_fraction=0.0)
     with pytest.raises(SystemExit) as stopped:
         call("download", tmp_path, input=Items(), output=Items(tmp_path / "out"), params=params)
     assert stopped.value.code == 1
     text = (tmp_path / "a.log").read_text()
-    assert "punctate" in text
+    assert "tissue" in text
     assert "Traceback" not in text
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from packing_case import dataset, ellipsoid, write_shapes
 
-from morphobench import align, download, files, meshes, pack, stage
+from morphobench import files, meshes, pack, stage
+from morphobench.align import packing as align
+from morphobench.download import packing as download
 from morphobench.errors import InputError
 
 
@@ -117,12 +119,6 @@ def test_an_empty_shard_passes(downloaded, tmp_path):
     cells, points_um = run(downloaded, tmp_path / "out")
     assert points_um.shape == (0, 3)
     assert cells["n_points"].dtype == cells["first"].dtype == np.int64
-
-
-def test_another_kind_is_refused(downloaded, tmp_path):
-    folder, config = downloaded
-    with pytest.raises(InputError, match="kind 'punctate' cannot be aligned"):
-        align.run(folder, tmp_path / "out", dataset=config | {"kind": "punctate"}, max_failed_fraction=1)
 
 
 def test_positions_survive_a_round_trip(tmp_path):

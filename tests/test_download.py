@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from packing_case import RULES, dataset, ellipsoid, write_shapes
 
-from morphobench import download, files, meshes, seeds
+from morphobench import files, meshes, seeds
+from morphobench.download import packing as download
 from morphobench.errors import InputError
 
 
@@ -202,11 +203,3 @@ def test_a_bad_manifest_stops_the_stage(text, reason, shapes, tmp_path):
     with pytest.raises(InputError, match=reason) as caught:
         fetch(dataset(shapes), tmp_path / "out")
     assert str(shapes / "manifest.csv") in str(caught.value)
-
-
-def test_another_kind_is_refused(shapes, tmp_path):
-    config = dataset(shapes) | {"name": "pcna", "kind": "punctate"}
-    with pytest.raises(
-        InputError, match="dataset pcna: kind 'punctate' cannot be downloaded by this version; "
-    ):
-        fetch(config, tmp_path / "out")

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from packing_case import ellipsoid
 
-from morphobench import files, mask, meshes, rotation, stage
+from morphobench import files, meshes, rotation, stage
 from morphobench.errors import InputError
+from morphobench.mask import packing as mask
 
 
 def write_shard(folder, clouds, semi_axes=(5, 4, 3)):

@@ -11,7 +11,11 @@ from packing_case import RULES
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
-from morphobench import align, download, files, mask, meshes, sample
+from morphobench import files, meshes
+from morphobench.align import packing as align
+from morphobench.download import packing as download
+from morphobench.mask import packing as mask
+from morphobench.sample import packing as sample
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "workflow/resources/nuclei_series006"

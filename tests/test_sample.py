@@ -7,8 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packing_case import dataset, ellipsoid, write_shapes
 
-from morphobench import align, download, files, mask, rotation, sample, seeds, stage
+from morphobench import files, rotation, seeds, stage
+from morphobench.align import packing as align
+from morphobench.download import packing as download
 from morphobench.errors import InputError
+from morphobench.mask import packing as mask
+from morphobench.sample import manifest
+from morphobench.sample import packing as sample
 
 POINTS = {"n_points": 64, "jitter_um": 0.01, "jitter_clip_um": 0.02}
 CUBE = {"size": 16, "side_um": 8.0, "radius_um": 0.1, "oversample": 4}
@@ -187,7 +192,7 @@ def whole_run(shapes, folder, n_shards):
         mask.run(stages[1], stages[2], min_points=32, tolerance_um=0.0, max_failed_fraction=0)
         run(stages[2], stages[3], seed=7, max_failed_fraction=0)
     shards = {shard: folder / f"sample-{shard}" for shard in range(n_shards)}
-    sample.manifest(shards, folder / "manifest.parquet", split=SPLIT, seed=7, dataset_name="cellpack")
+    manifest.run(shards, folder / "manifest.parquet", split=SPLIT, seed=7, dataset_name="cellpack")
     cells = files.read_table(folder / "manifest.parquet")
     arrays = {
         row.CellId: tuple(
@@ -218,8 +223,8 @@ def test_any_number_of_shards_gives_the_same_cells(shapes, tmp_path):
 @settings(max_examples=50, deadline=None)
 def test_splits_are_disjoint_complete_and_independent_of_order(n, seed):
     groups = [f"g{i}" for i in range(n)]
-    splits = sample.split_groups(groups, SPLIT, np.random.default_rng(seed))
-    again = sample.split_groups(2 * groups[::-1], SPLIT, np.random.default_rng(seed))
+    splits = manifest.split_groups(groups, SPLIT, np.random.default_rng(seed))
+    again = manifest.split_groups(2 * groups[::-1], SPLIT, np.random.default_rng(seed))
     assert splits == again
     assert set(splits) == set(groups)
     counts = [list(splits.values()).count(split) for split in SPLIT]
@@ -228,18 +233,18 @@ def test_splits_are_disjoint_complete_and_independent_of_order(n, seed):
 
 
 def test_splits_have_the_published_sizes():
-    splits = sample.split_groups(map(str, range(254)), SPLIT, np.random.default_rng(0))
+    splits = manifest.split_groups(map(str, range(254)), SPLIT, np.random.default_rng(0))
     assert [list(splits.values()).count(split) for split in SPLIT] == [177, 38, 39]
-    tens = sample.split_groups(map(str, range(20)), SPLIT, np.random.default_rng(0))
+    tens = manifest.split_groups(map(str, range(20)), SPLIT, np.random.default_rng(0))
     assert [list(tens.values()).count(split) for split in SPLIT] == [14, 3, 3]
     # 0.57 * 100 is a bit less than 57 in binary.
     odd = {"train": 0.57, "val": 0.01, "test": 0.42}
-    hundred = sample.split_groups(map(str, range(100)), odd, np.random.default_rng(0))
+    hundred = manifest.split_groups(map(str, range(100)), odd, np.random.default_rng(0))
     assert [list(hundred.values()).count(split) for split in odd] == [57, 1, 42]
 
 
 def test_splits_differ_with_the_seed():
-    draws = [sample.split_groups(map(str, range(30)), SPLIT, np.random.default_rng(s)) for s in range(20)]
+    draws = [manifest.split_groups(map(str, range(30)), SPLIT, np.random.default_rng(s)) for s in range(20)]
     test_sets = {tuple(sorted(g for g, split in draw.items() if split == "test")) for draw in draws}
     assert len(test_sets) > 15
 
@@ -247,7 +252,7 @@ def test_splits_differ_with_the_seed():
 def test_the_manifest_lists_failed_cells_and_keeps_groups_together(tmp_path):
     names = [f"{group}_{rule}" for group in "zyxwvutsr" for rule in range(2)]
     run(write_shard(tmp_path / "in", [cloud()] * len(names), names), tmp_path / "out")
-    sample.manifest({3: tmp_path / "out"}, tmp_path / "m.parquet", split=SPLIT, seed=1, dataset_name="d")
+    manifest.run({3: tmp_path / "out"}, tmp_path / "m.parquet", split=SPLIT, seed=1, dataset_name="d")
     cells = files.read_table(tmp_path / "m.parquet")
     assert list(cells["CellId"]) == sorted([*names, "old"])
     assert (cells["shard"] == 3).all()
@@ -260,7 +265,7 @@ def test_a_repeated_cell_is_refused(tmp_path):
     for shard in "ab":
         run(write_shard(tmp_path / f"in{shard}", [cloud()]), tmp_path / shard)
     with pytest.raises(InputError, match="CellId c_0, old occurs more than once"):
-        sample.manifest(
+        manifest.run(
             {0: tmp_path / "a", 1: tmp_path / "b"},
             tmp_path / "m.parquet",
             split=SPLIT,

@@ -12,7 +12,7 @@ import torch
 
 from morphobench import models, train
 from morphobench.files import CELL_TABLE, write_table
-from morphobench.sample import rasterise
+from morphobench.sample.packing import rasterise
 
 DATASET = "tiny"
 N_POINTS, CUBE_SIZE, SIDE_UM = 64, 9, 9.0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,23 @@ from morphobench.errors import InputError
 from morphobench.log import logger
 
 _PROGRESS_EVERY = 100
+
+
+def of_kind(stage: str, kind: str) -> ModuleType:
+    """Return the module of a stage for a kind of dataset, such as `morphobench.align.packing`.
+
+    Raises
+    ------
+    InputError
+        When the stage has none for this kind.
+    """
+    name = f"morphobench.{stage}.{kind}"
+    if importlib.util.find_spec(name) is None:
+        raise InputError(
+            f"stage {stage} has no module for datasets of kind {kind!r}. Set `kind` in the dataset's yaml to "
+            "one that this version knows, see config/README.md."
+        )
+    return importlib.import_module(name)
 
 
 def each_cell(

@@ -28,7 +28,8 @@ import trimesh
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
-from morphobench import config, download, meshes, pack  # noqa: E402
+from morphobench import config, meshes, pack  # noqa: E402
+from morphobench.download import packing as download  # noqa: E402
 
 REPEATS = 5
 DATASET = "cellpack"

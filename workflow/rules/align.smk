@@ -12,9 +12,10 @@ rule align:
     resources:
         **LIGHT,
     params:
-        dataset=of_dataset("name", "kind", "voxel_um"),
+        kind=kind_of,
+        dataset=of_dataset("voxel_um"),
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code.digest("morphobench.align"),
+        code=code_of_kind("align"),
     message:
         "Bring the cells of {wildcards.dataset}, shard {wildcards.shard}, into one frame in micrometres"
     script:

@@ -25,6 +25,15 @@ def of_dataset(*keys):
     return lambda wildcards: {key: CONFIG["datasets"][wildcards.dataset].get(key) for key in keys}
 
 
+def kind_of(wildcards):
+    return CONFIG["datasets"][wildcards.dataset]["kind"]
+
+
+def code_of_kind(stage):
+    """Params function: digest of the code of a stage for the dataset's kind."""
+    return lambda wildcards: code.digest(f"morphobench.{stage}.{kind_of(wildcards)}")
+
+
 def of_model(wildcards):
     return configuration.model_for(CONFIG, wildcards.dataset, wildcards.model)
 

@@ -12,10 +12,11 @@ rule download:
     resources:
         **LIGHT,
     params:
-        dataset=of_dataset("name", "kind", "source", "rules", "packing", "voxel_um", "n_shards"),
+        kind=kind_of,
+        dataset=of_dataset("name", "source", "rules", "packing", "voxel_um", "n_shards"),
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code.digest("morphobench.download"),
+        code=code_of_kind("download"),
     message:
         "Pack or fetch the cells of {wildcards.dataset}, shard {wildcards.shard}"
     script:

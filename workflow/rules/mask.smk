@@ -12,9 +12,10 @@ rule mask:
     resources:
         **LIGHT,
     params:
+        kind=kind_of,
         mask=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["mask"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code.digest("morphobench.mask"),
+        code=code_of_kind("mask"),
     message:
         "Keep what lies inside the mask of each cell of {wildcards.dataset}, shard {wildcards.shard}"
     script:

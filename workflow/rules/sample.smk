@@ -12,10 +12,11 @@ rule sample:
     resources:
         **LIGHT,
     params:
+        kind=kind_of,
         sample=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"],
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code.digest("morphobench.sample"),
+        code=code_of_kind("sample"),
     message:
         "Sample point clouds and cubes of {wildcards.dataset}, shard {wildcards.shard}"
     script:
@@ -38,7 +39,7 @@ rule sample_manifest:
     params:
         split=CONFIG["sample"]["split"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.sample"),
+        code=code.digest("morphobench.sample.manifest"),
     message:
         "Account for every cell of {wildcards.dataset} and split them into train, val and test"
     script:

@@ -1,8 +1,8 @@
-from morphobench import align, log
+from morphobench import log, stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        align.run(
+        stage.of_kind("align", snakemake.params.kind).run(
             snakemake.input[0],
             snakemake.output[0],
             dataset=snakemake.params.dataset,

@@ -1,8 +1,8 @@
-from morphobench import download, log
+from morphobench import log, stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        download.run(
+        stage.of_kind("download", snakemake.params.kind).run(
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             shard=int(snakemake.wildcards.shard),

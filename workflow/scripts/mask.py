@@ -1,8 +1,8 @@
-from morphobench import log, mask
+from morphobench import log, stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        mask.run(
+        stage.of_kind("mask", snakemake.params.kind).run(
             snakemake.input[0],
             snakemake.output[0],
             **snakemake.params.mask,

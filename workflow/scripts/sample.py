@@ -1,8 +1,8 @@
-from morphobench import log, sample
+from morphobench import log, stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        sample.run(
+        stage.of_kind("sample", snakemake.params.kind).run(
             snakemake.input[0],
             snakemake.output[0],
             dataset_name=snakemake.wildcards.dataset,

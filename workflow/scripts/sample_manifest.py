@@ -1,8 +1,9 @@
-from morphobench import log, sample
+from morphobench import log
+from morphobench.sample import manifest
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        sample.manifest(
+        manifest.run(
             dict(enumerate(snakemake.input)),
             snakemake.output[0],
             split=snakemake.params.split,

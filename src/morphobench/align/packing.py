@@ -1,4 +1,4 @@
-"""Stage `align`: bring raw cells into this project's frame, in micrometres, centred on their nucleus."""
+"""Stage `align` for packings: into this project's frame, in micrometres, centred on the nucleus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from morphobench import files, meshes, stage
-from morphobench.download import PACKINGS, POSITION_KEYS, SHAPES, positions_name
+from morphobench.download.packing import PACKINGS, POSITION_KEYS, SHAPES, positions_name
 from morphobench.errors import InputError
 from morphobench.pack import packing_to_um
 
@@ -34,20 +34,15 @@ def run(
     shard_out
         Folder to write, whole or not at all.
     dataset
-        Keys name, kind and voxel_um of the dataset's configuration.
+        Key voxel_um of the dataset's configuration.
     max_failed_fraction
         Largest share of failed cells that lets the stage go on.
 
     Raises
     ------
     InputError
-        When this version cannot align the kind, or too many cells fail.
+        When too many cells fail.
     """
-    if dataset["kind"] != "packing":
-        raise InputError(
-            f"dataset {dataset['name']}: kind {dataset['kind']!r} cannot be aligned by this version; "
-            "it aligns kind 'packing'."
-        )
     shard_in = Path(shard_in)
     cells = files.read_cells(shard_in)
     clouds: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""Stage `mask`: keep what lies inside the nucleus of each cell."""
+"""Stage `mask` for packings: keep what lies inside the nucleus of each cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import trimesh
 
 from morphobench import files, meshes, stage
-from morphobench.align import NUCLEI
+from morphobench.align.packing import NUCLEI
 from morphobench.errors import InputError
 
 

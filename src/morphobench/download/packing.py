@@ -1,4 +1,4 @@
-"""Stage `download`: bring a dataset's raw cells here. Synthetic packings are made, or copied when published.
+"""Stage `download` for packings: made here, or copied when published.
 
 A shard folder has the published layout: ``packings/positions_pcna_analyze_<rule>_<shape>_<angle>.json``
 (packing units, depth first), ``reference_nuclear_shapes/<shape>_<angle>.obj`` with a manifest, and the cell
@@ -63,7 +63,7 @@ def run(
     shard_out
         Folder to write, whole or not at all.
     dataset
-        Keys name, kind, voxel_um, source, rules and packing of the dataset's configuration.
+        Keys name, voxel_um, source, rules and packing of the dataset's configuration.
     shard, n_shards
         This shard and their number; a shape's shard follows from its id alone.
     seed
@@ -74,13 +74,8 @@ def run(
     Raises
     ------
     InputError
-        When this version cannot fetch the kind, the source is missing or incomplete, or too many cells fail.
+        When the source is missing or incomplete, or too many cells fail.
     """
-    if dataset["kind"] != "packing":
-        raise InputError(
-            f"dataset {dataset['name']}: kind {dataset['kind']!r} cannot be downloaded by this version; "
-            "it makes or copies packings. Ask for the results of a dataset of kind 'packing' instead."
-        )
     source = dataset["source"]
     shapes = list_shapes(Path(source["shapes"]))
     shapes = shapes[[seeds.shard_of(shape, n_shards) == shard for shape in shapes["CellId"]]]
