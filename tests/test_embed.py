@@ -8,6 +8,7 @@ import pytest
 import torch
 from trained_case import (
     DATASET,
+    DECODING,
     EMBED,
     FAILED,
     FAMILIES,
@@ -24,6 +25,8 @@ from morphobench import embed, rotation
 from morphobench.decode import cube_to_points_um, decode_points_um, thin
 from morphobench.errors import InputError
 from morphobench.files import read_table
+from morphobench.inputs import resampled, turned
+from morphobench.loading import CLOUDS, open_cells
 from morphobench.models import load
 from morphobench.tables import embedding_matrix, mu_columns
 
@@ -104,7 +107,7 @@ def test_thinning_keeps_different_points_of_the_cloud():
     assert torch.equal(thin(clouds, 64, seeded()), clouds)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DECODING)
 def test_decoded_shapes_are_micrometres_and_do_not_depend_on_batches(family, tmp_path):
     model, chosen = load(write_untrained(tmp_path / "model.pt", family))
     z = np.random.default_rng(0).normal(size=(5, 8))
@@ -135,33 +138,37 @@ def test_decoded_shapes_are_micrometres_and_do_not_depend_on_batches(family, tmp
 # Rotations
 
 
+def turned_points(points_um, turn):
+    return turned({"points_um": points_um}, turn)["points_um"]
+
+
 def test_points_are_turned_exactly():
     raw = clouds_um(2)
     (turn,) = rotation.uniform(1, np.random.default_rng(0))
-    turned = embed.turn_raw(raw, turn, "points")
-    np.testing.assert_allclose(turned[1, 7], turn @ raw[1, 7], rtol=1e-5, atol=1e-6)
+    found = turned_points(raw, turn)
+    np.testing.assert_allclose(found[1, 7], turn @ raw[1, 7], rtol=1e-5, atol=1e-6)
     for quarter in rotation.cube_rotations():
-        there = embed.turn_raw(raw, quarter, "points")
-        np.testing.assert_array_equal(embed.turn_raw(there, quarter.T, "points"), raw)
+        there = turned_points(raw, quarter)
+        np.testing.assert_array_equal(turned_points(there, quarter.T), raw)
 
 
 def test_turned_cube_is_the_cube_of_the_turned_cloud():
     cloud = clouds_um(1)
     for quarter in rotation.cube_rotations():
-        turned = embed.turn_raw(cube_of(cloud[0])[None], quarter, "cube")[0].astype(int)
-        expected = cube_of(embed.turn_raw(cloud, quarter, "points")[0]).astype(int)
+        found = turned({"cube": cube_of(cloud[0])[None]}, quarter)["cube"][0].astype(int)
+        expected = cube_of(turned_points(cloud, quarter)[0]).astype(int)
         # The sphere stencil is not the same to the last sub-voxel after a flip.
-        assert abs(turned - expected).sum() < 0.02 * expected.sum()
+        assert abs(found - expected).sum() < 0.02 * expected.sum()
 
 
 def test_interpolated_turn_agrees_with_the_exact_one_and_moves_matter_the_right_way():
     counts = cube_of(clouds_um(1)[0])[None]
     for quarter in rotation.cube_rotations():
         exact = rotation.rotate_cube_lattice(counts, quarter)
-        np.testing.assert_allclose(embed.resample_cube(counts, quarter), exact, atol=1e-3)
+        np.testing.assert_allclose(resampled(counts, quarter), exact, atol=1e-3)
     blob = np.zeros((1, 9, 9, 9))
     blob[0, 4, 4, 7] = 1.0  # 3 voxels along x
-    z, y, x = np.unravel_index(embed.resample_cube(blob, rotation.about_z(45))[0].argmax(), (9, 9, 9))
+    z, y, x = np.unravel_index(resampled(blob, rotation.about_z(45))[0].argmax(), (9, 9, 9))
     assert (z, y, x) == (4, 6, 6)
 
 
@@ -227,7 +234,7 @@ def test_identity_table_has_every_sampled_cell_once(tables, family):
     assert np.isfinite(embedding_matrix(table)).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DECODING)
 def test_only_test_cells_have_errors(tables, family):
     table = tables[family, "identity"]
     is_test = table["CellId"].isin(TEST_CELLS)
@@ -261,6 +268,8 @@ def spread(table):
     [
         ("rotation_invariant_pointcloud", "lattice"),
         ("rotation_invariant_pointcloud", "uniform"),
+        ("rotation_invariant_pointcloud_sdf", "lattice"),
+        ("rotation_invariant_pointcloud_sdf", "uniform"),
         ("rotation_invariant_image", "lattice"),
     ],
 )
@@ -288,7 +297,7 @@ def test_tables_do_not_depend_on_batches_or_shards(tables, family, folder, tmp_p
     pd.testing.assert_frame_equal(found, tables[family, "identity"], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DECODING)
 def test_no_untrained_model_is_better_than_perfect(tables, family):
     table = tables[family, "identity"].dropna()
     assert table["noise_floor_um"].mean() < table["sinkhorn_um"].mean()
@@ -296,14 +305,14 @@ def test_no_untrained_model_is_better_than_perfect(tables, family):
 
 def test_a_perfect_reconstruction_has_no_error(case):
     class Echo(torch.nn.Module):
-        def forward(self, x):
+        def reconstruct(self, x):
             return x
 
-    cells = embed.open_cells(case.manifest, case.shards, "points", "test")
+    cells = open_cells(case.manifest, case.shards, CLOUDS, "test")
     found = embed.errors(
         Echo(),
         cells,
-        cells.raw(range(len(cells))),
+        cells.raw(range(len(cells)))["points_um"],
         settings("classical_pointcloud"),
         {**EMBED, "error_points": 64},
         dataset=DATASET,

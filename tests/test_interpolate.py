@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from trained_case import DATASET, EMBED, FAILED, FAMILIES, N_POINTS, SIDE_UM, write_case, write_untrained
+from trained_case import DATASET, DECODING, EMBED, FAILED, N_POINTS, SIDE_UM, write_case, write_untrained
 
 from morphobench import embed, interpolate, rotation
 from morphobench.files import read_table, write_table
@@ -111,7 +111,7 @@ def test_pair_that_decodes_to_one_shape_has_no_energy():
     assert np.isnan(interpolate.energies([cloud], cloud, cloud)).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", DECODING)
 def test_every_family_interpolates_alike_in_any_batches(family, tmp_path):
     case = write_case(tmp_path / "data")
     embed.run(

@@ -226,8 +226,15 @@ def test_sinkhorn_settings_out_of_range_are_refused(blur, scaling):
         sinkhorn(clouds(1), clouds(2), blur=blur, scaling=scaling)
 
 
+def test_l1_sums_over_a_sample_and_not_over_the_batch():
+    a, b = torch.zeros(2, 3), torch.tensor([[1.0, -2.0, 0.0], [4.0, 0.0, 0.0]])
+    assert LOSSES["l1"](a, b).tolist() == [3.0, 4.0]
+    with pytest.raises(InputError, match="l1 loss got shapes"):
+        LOSSES["l1"](a, b[:, :2])
+
+
 def test_losses_are_found_by_name():
-    assert set(LOSSES) == {"chamfer", "sinkhorn", "mse"}
+    assert set(LOSSES) == {"chamfer", "sinkhorn", "mse", "l1"}
     assert LOSSES["chamfer"] is chamfer
 
 

@@ -22,11 +22,16 @@ from trained_case import (
     SPLITS,
     run_training,
     settings,
+    with_intensity,
     write_case,
 )
 
 from morphobench import history, models, train
+from morphobench import rotation as rotation_matrices
 from morphobench.errors import InputError
+from morphobench.loading import cell_batch, open_cells
+from morphobench.models.base import Autoencoder
+from morphobench.models.losses import LOSSES
 from morphobench.record import training_record
 
 POINTS = settings("classical_pointcloud", max_epochs=5)
@@ -52,13 +57,13 @@ def complete(case, tmp_path_factory):
 def steps(monkeypatch):
     """Epochs of the training steps that are taken during a test."""
     taken = []
-    original = train.Training.training_step
+    original = Autoencoder.training_step
 
     def step(self, x, batch_idx):
         taken.append(self.current_epoch)
         return original(self, x, batch_idx)
 
-    monkeypatch.setattr(train.Training, "training_step", step)
+    monkeypatch.setattr(Autoencoder, "training_step", step)
     return taken
 
 
@@ -123,7 +128,7 @@ def test_trains_in_mixed_precision(family, case, tmp_path):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path):
     chosen = settings(family, max_epochs=4, jitter=0.01)
-    interrupt(case, tmp_path / "cut", chosen, train.Training, "training_step", 6)
+    interrupt(case, tmp_path / "cut", chosen, Autoencoder, "training_step", 6)
     again = run_training(case, tmp_path / "cut", chosen)
     assert_same_training(run_training(case, tmp_path / "whole", chosen), again)
     assert curves(again)["epoch"].tolist() == [0, 1, 2, 3]
@@ -133,9 +138,9 @@ def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path)
 @pytest.mark.parametrize(
     ("owner", "method", "on_call"),
     [
-        (train.Training, "training_step", 1),
-        (train.Training, "training_step", 7),
-        (train.Training, "validation_step", 3),
+        (Autoencoder, "training_step", 1),
+        (Autoencoder, "training_step", 7),
+        (Autoencoder, "validation_step", 3),
         (train.History, "on_train_epoch_end", 2),
         (train.History, "_tell", 3),
         (train, "write_json", 1),
@@ -192,7 +197,7 @@ def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, comp
         raise SIGTERMException
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Training, "training_step", step)
+        patch.setattr(Autoencoder, "training_step", step)
         with pytest.raises(SystemExit) as caught:
             run_training(case, tmp_path, POINTS)
     assert caught.value.code == 143
@@ -202,7 +207,7 @@ def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, comp
 
 @pytest.mark.parametrize("damaged", [["last.ckpt"], ["best.ckpt"], ["best.ckpt", "last.ckpt"]])
 def test_half_written_checkpoints_cost_time_not_bits(case, complete, tmp_path, damaged):
-    interrupt(case, tmp_path, POINTS, train.Training, "training_step", 8)
+    interrupt(case, tmp_path, POINTS, Autoencoder, "training_step", 8)
     for name in damaged:
         (path,) = tmp_path.rglob(name)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -214,7 +219,7 @@ def test_best_weights_survive_a_move_of_the_results(case, tmp_path):
     whole = run_training(case, tmp_path / "whole", chosen)
     worst_after = int(curves(whole)["val_loss"].argmin()) + 1
     assert worst_after < 8, "the lowest loss must not be the last for this test to mean anything"
-    interrupt(case, tmp_path / "cut", chosen, train.Training, "training_step", 2 * worst_after + 1)
+    interrupt(case, tmp_path / "cut", chosen, Autoencoder, "training_step", 2 * worst_after + 1)
     shutil.move(tmp_path / "cut", tmp_path / "moved")
     assert_same_training(whole, run_training(case, tmp_path / "moved", chosen))
 
@@ -236,7 +241,7 @@ def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
     n_epochs = len(curves(whole))
     assert 2 < n_epochs < 40
     # In the last epoch, and after it: there the resumed training must notice that it is over.
-    for owner, method, on_call in ((train.Training, "training_step", 2 * n_epochs), (models, "save", 1)):
+    for owner, method, on_call in ((Autoencoder, "training_step", 2 * n_epochs), (models, "save", 1)):
         interrupt(case, tmp_path / method, chosen, owner, method, on_call)
         assert_same_training(whole, run_training(case, tmp_path / method, chosen))
 
@@ -301,13 +306,11 @@ def test_cells_sampled_anew_are_trained_on_anew(tmp_path, steps):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     case, complete, tmp_path, monkeypatch, phase
 ):
-    chamfer, calls = train.LOSSES["chamfer"], iter(range(1, 1000))
+    chamfer, calls = LOSSES["chamfer"], iter(range(1, 1000))
     # An epoch is two training batches and one of validation.
     bad = {"train": 7, "val": 9}[phase]
     with monkeypatch.context() as patch:
-        patch.setitem(
-            train.LOSSES, "chamfer", lambda a, b: chamfer(a, b) * (np.nan if next(calls) == bad else 1)
-        )
+        patch.setitem(LOSSES, "chamfer", lambda a, b: chamfer(a, b) * (np.nan if next(calls) == bad else 1))
         with pytest.raises(InputError, match=rf"{phase} loss is nan in epoch 2.*Lower training\.lr"):
             run_training(case, tmp_path, POINTS)
     assert not (tmp_path / "model.pt").exists()
@@ -329,6 +332,40 @@ def test_an_empty_split_is_told(tmp_path, missing):
     case = write_case(tmp_path, splits=[other if part == missing else part for part in SPLITS])
     with pytest.raises(InputError, match=f"no sampled cell in split {missing}"):
         run_training(case, tmp_path / "out", POINTS)
+
+
+def test_a_family_that_does_not_read_the_representation_is_told(case, tmp_path):
+    chosen = POINTS | {"representation": "surface"}
+    with pytest.raises(InputError, match="classical_pointcloud does not read representation surface"):
+        run_training(case, tmp_path, chosen)
+
+
+@pytest.mark.parametrize("rotation", ["z", "so3"])
+def test_turned_training_cells_are_turned_alike_in_an_interrupted_training(case, tmp_path, rotation):
+    chosen = settings("classical_pointcloud", max_epochs=3, rotation=rotation)
+    interrupt(case, tmp_path / "cut", chosen, Autoencoder, "training_step", 4)
+    again = run_training(case, tmp_path / "cut", chosen)
+    whole = run_training(case, tmp_path / "whole", chosen)
+    assert_same_training(whole, again)
+    assert not same_weights(whole, run_training(case, tmp_path / "plain", POINTS))
+
+
+def test_intensity_trains_and_its_code_ignores_rotations(case, tmp_path):
+    chosen = with_intensity(max_epochs=3)
+    out = run_training(case, tmp_path, chosen)
+    assert np.isfinite(curves(out)[["train_loss", "val_loss"]].to_numpy()).all()
+    model = models.load(out / "model.pt")[0]
+    cells = open_cells(case.manifest, case.shards, chosen)
+    turns = rotation_matrices.uniform(5, np.random.default_rng(0))
+    with torch.inference_mode():
+        codes = [model.encode(cell_batch(cells, range(4), chosen, turn=turn).x) for turn in turns]
+    assert max((code - codes[0]).norm() / codes[0].norm() for code in codes) < 1e-5
+
+
+def test_the_implicit_model_learns_the_distances(case, tmp_path):
+    chosen = settings("rotation_invariant_pointcloud_sdf", max_epochs=60, lr=1e-2, jitter=0.0)
+    out = run_training(case, tmp_path, chosen)
+    assert curves(out)["val_loss"].min() < 0.5 * curves(out)["val_loss"].iloc[0]
 
 
 def test_record_tells_what_the_training_was(complete):
@@ -374,7 +411,7 @@ def test_gradients_are_clipped_to_their_norm(case, tmp_path, monkeypatch):
         optimizer.zero_grad()
 
     # At this moment the gradients are those that the step before was taken with.
-    monkeypatch.setattr(train.Training, "optimizer_zero_grad", note)
+    monkeypatch.setattr(Autoencoder, "optimizer_zero_grad", note)
     run_training(case, tmp_path / "free", POINTS)
     free = norms.copy()
     norms.clear()
@@ -385,16 +422,16 @@ def test_gradients_are_clipped_to_their_norm(case, tmp_path, monkeypatch):
 
 
 def test_a_compiled_model_has_the_weights_of_a_plain_one(case, complete, tmp_path, monkeypatch):
-    compiled, original = [], torch.nn.Module.compile
+    compiled, original = [], torch.compile
 
-    def eager(self):
-        compiled.append(type(self).__name__)
+    def eager(method):
+        compiled.append(method.__qualname__)
         # Traced by torch.compile as ever, but run as it is: no C++ compiler, the same bits.
-        original(self, backend="eager")
+        return original(method, backend="eager")
 
-    monkeypatch.setattr(torch.nn.Module, "compile", eager)
+    monkeypatch.setattr(torch, "compile", eager)
     assert_same_training(complete, run_training(case, tmp_path, POINTS, compile=True))
-    assert compiled == ["ClassicalPointcloud"]
+    assert compiled == ["Autoencoder.fit_batch"]
 
 
 def test_tensorboard_files_by_configuration_alone(case, complete, tmp_path):

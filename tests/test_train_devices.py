@@ -28,7 +28,7 @@ class Linear(Autoencoder):
         super().__init__()
         self.down, self.up = nn.Linear(3 * N_POINTS, 8), nn.Linear(8, 3 * N_POINTS)
 
-    def encode_with_pose(self, x):
+    def infer(self, x):
         return Latent(self.down(x.flatten(1)), None)
 
     def decode(self, z, pose=None):
@@ -68,7 +68,7 @@ def fitted(case, folder, trainer, max_epochs):
     train.fit(
         Linear(),
         Batches(case.manifest, case.shards, chosen, 7),
-        training=chosen["training"],
+        settings=chosen,
         trainer=trainer,
         folder=folder,
         seed=7,
@@ -84,7 +84,7 @@ def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, 
     fitted(case, tmp_path / "two", TRAINER, 2)
     together, rows = fitted(case, tmp_path / "two", TWO, 4)
     start = Linear().state_dict()
-    assert alone.keys() == together.keys() == {f"model.{key}" for key in start}
+    assert alone.keys() == together.keys() == start.keys()
     for key in alone:
         torch.testing.assert_close(together[key], alone[key], rtol=1e-4, atol=1e-6)
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3]

@@ -37,6 +37,10 @@ EMBED = {
 _POINTS = {"latent_dim": 8, "hidden_dim": 4, "k": 6, "folding_hidden": 16, "n_output_points": 32}
 # 9, 5 and 3 voxels: odd at every level, so the 24 rotations of the grid are exact.
 _CUBE = {"size": CUBE_SIZE, "latent_dim": 8, "channels": [2, 3, 4], "strides": [1, 2, 2]}
+# Implicit: clouds of a surface, and query points with their distances to it.
+N_SURFACE, N_QUERIES = 48, 80
+_SURFACE = {"latent_dim": 8, "hidden_dim": 4, "k": 6, "decoder_hidden": 8, "grid_size": 5}
+_IMPLICIT = "rotation_invariant_pointcloud_sdf"
 _TRAINING = {
     "loss": "chamfer",
     "loss_options": None,
@@ -48,6 +52,8 @@ _TRAINING = {
     "jitter": 0.01,
 }
 FAMILIES = list(models.FAMILIES)
+# Families whose codes can be decoded into clouds.
+DECODING = [family for family in FAMILIES if family != _IMPLICIT]
 
 
 class Case(NamedTuple):
@@ -59,18 +65,25 @@ class Case(NamedTuple):
 
 def settings(family: str, **training) -> dict:
     """Content of a model's yaml; keywords replace entries of `training`."""
-    cube = family.endswith("image")
+    own = {"representation": "points", "architecture": _POINTS}
+    if family.endswith("image"):
+        own = {"representation": "cube", "architecture": _CUBE}
+        training = {"loss": "mse", "jitter": 0.0} | training
+    if family == _IMPLICIT:
+        draw = {"n_points": 32, "n_queries": 40}
+        own = {"representation": "surface", "architecture": _SURFACE, "draw": draw}
+        training = {"loss": "l1"} | training
+    look = {"label": family, "color": "#000000"}
     return copy.deepcopy(
-        {
-            "label": family,
-            "color": "#000000",
-            "family": family,
-            "representation": "cube" if cube else "points",
-            "input_scale": 0.5,
-            "architecture": _CUBE if cube else _POINTS,
-            "training": {**_TRAINING, **({"loss": "mse", "jitter": 0.0} if cube else {}), **training},
-        }
+        {**look, "family": family, "input_scale": 0.5, **own, "training": {**_TRAINING, **training}}
     )
+
+
+def with_intensity(**training) -> dict:
+    """Settings of the invariant model that reads intensities, of clouds drawn anew at each access."""
+    chosen = settings("rotation_invariant_pointcloud", **training)
+    chosen["architecture"]["intensity"] = True
+    return chosen | {"intensity": {"scale": 0.01}, "draw": {"n_points": 40, "weight": "uniform"}}
 
 
 def clouds_um(n: int = len(SPLITS)) -> np.ndarray:
@@ -80,6 +93,27 @@ def clouds_um(n: int = len(SPLITS)) -> np.ndarray:
     points = rng.normal(size=(n, N_POINTS, 3)).clip(-2, 2) * scale
     points[:, : N_POINTS // 4] += [1.5, 0.8, -0.6]
     return points.astype(np.float32)
+
+
+def intensities(n: int = len(SPLITS)) -> np.ndarray:
+    """Camera counts of every point of `clouds_um`, shape (n, 64), float32."""
+    return np.random.default_rng(6).gamma(2.0, 60.0, (n, N_POINTS)).astype(np.float32)
+
+
+def surfaces(n: int = len(SPLITS)) -> dict[str, np.ndarray]:
+    """Two touching spheres per cell: points on them, query points, and exact distances outside of them."""
+    rng = np.random.default_rng(7)
+    radii = rng.uniform(0.08, 0.24, (n, 1, 2))
+    centres = np.zeros((n, 1, 2, 3))
+    centres[:, 0, 0, 0], centres[:, 0, 1, 0] = radii[:, 0, 0], -radii[:, 0, 1]
+    directions = rng.normal(size=(n, N_SURFACE, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    which = rng.integers(0, 2, N_SURFACE)
+    surface = centres[:, 0, which] + radii[:, 0, which, None] * directions
+    queries = rng.uniform(-0.5, 0.5, (n, N_QUERIES, 3))
+    distances = (np.linalg.norm(queries[:, :, None] - centres, axis=-1) - radii).min(axis=-1)
+    found = {"surface": surface, "queries": queries, "distances": distances}
+    return {name: array.astype(np.float32) for name, array in found.items()}
 
 
 def write_case(root: Path, n_shards: int = 2, splits: list[str] = SPLITS) -> Case:
@@ -98,12 +132,15 @@ def write_case(root: Path, n_shards: int = 2, splits: list[str] = SPLITS) -> Cas
         }
     )
     clouds = clouds_um(len(splits))
+    others = {"intensity": intensities(len(splits)), **surfaces(len(splits))}
     shards = [root / f"shard-{shard}" for shard in range(n_shards)]
     for shard, folder in enumerate(shards):
         folder.mkdir(parents=True)
         mine = numbers[(cells["shard"] == shard) & cells["success"]]
         cells.loc[mine, "index"] = np.arange(len(mine))
         np.save(folder / "points_um.npy", clouds[mine])
+        for name, array in others.items():
+            np.save(folder / f"{name}.npy", array[mine])
         np.save(folder / "cube.npy", np.stack([cube_of(clouds[number]) for number in mine]))
         write_table(cells[cells["shard"] == shard].drop(columns=["shard", "split"]), folder / CELL_TABLE)
     write_table(cells, root / "manifest.parquet")
@@ -140,9 +177,6 @@ def write_untrained(path: Path, family: str) -> Path:
     torch.manual_seed(2)
     chosen = settings(family)
     model = models.create(family, **chosen["architecture"])
-    noise = (
-        torch.randn(4, N_POINTS, 3) if chosen["representation"] == "points" else torch.randn(4, 1, 9, 9, 9)
-    )
-    model.train()(noise)
+    model.train()(torch.randn(4, 1, 9, 9, 9) if chosen["representation"] == "cube" else torch.randn(4, 64, 3))
     models.save(model, chosen, path)
     return path

@@ -81,7 +81,7 @@ class Batches(pl.LightningDataModule):
     def _loader(self, split: str, order_seed: int | None) -> DataLoader:
         settings, n_processes = self.model_settings, self.trainer.world_size
         made = loader(
-            open_cells(self.manifest, self.shards, settings["representation"], split),
+            open_cells(self.manifest, self.shards, settings, split),
             settings,
             batch_size=share_of_batch(settings["training"]["batch_size"], n_processes),
             order_seed=order_seed,

@@ -16,6 +16,8 @@ from morphobench.errors import InputError
 
 SCHEMAS = Path("config/schemas")
 LOOKS = ("label", "color")
+# Representations made of points, of which a model may see a draw at each access.
+CLOUDS = ("points", "surface")
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,6 +139,9 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
         strangers = [model for model in named if model not in dataset["models"]]
         if strangers:
             raise InputError(f"{source}: {key} names {', '.join(strangers)}, which `models` does not list.")
+    for model in dataset["models"]:
+        if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
+            raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
     if dataset["kind"] == "packing":
         for rule, settings in dataset["rules"].items():
             needed = {"vector": ["direction", "decay"], "surface": ["decay"], "radial": ["decay"]}
@@ -147,15 +152,36 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
                 )
 
 
+def _check_model(name: str, model: Mapping[str, Any]) -> None:
+    source = f"config/models/{name}.yaml"
+    training, clouds = model["training"], model["representation"] in CLOUDS
+    turn = training.get("rotation", "none")
+    if not clouds and (training["jitter"] or turn not in ("none", "lattice")):
+        raise InputError(f"{source}: volumes take no training.jitter, and training.rotation none or lattice.")
+    if clouds and turn == "lattice":
+        raise InputError(f"{source}: training.rotation lattice is for volumes; clouds take none, z or so3.")
+    if bool(model.get("intensity")) != bool(model["architecture"].get("intensity")):
+        raise InputError(f"{source}: give both intensity.scale and architecture.intensity: true, or neither.")
+    if (training["loss"] == "l1") != (model["representation"] == "surface"):
+        raise InputError(f"{source}: representation surface is trained with loss l1, and nothing else is.")
+
+
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
-    """Return what a training needs to know of a model: cubes have the size that the dataset samples.
+    """Return what a training needs to know of a model on a dataset.
+
+    The dataset fills in the size of cubes, ranges of intensity and draws from stored clouds.
 
     Label and colour are left out: a new colour must not train a model again.
     """
     known = config["models"][model]
     settings = {key: copy.deepcopy(value) for key, value in known.items() if key not in LOOKS}
+    described = config["datasets"][dataset]
     if settings["representation"] == "cube":
-        settings["architecture"]["size"] = config["datasets"][dataset]["sample"]["cube"]["size"]
+        settings["architecture"]["size"] = described["sample"]["cube"]["size"]
+    if settings.get("intensity", {}).pop("structure_norm", False):
+        settings["intensity"]["structure_norms"] = described["structure_norms"]
+    if settings["representation"] in CLOUDS and "draw" in described:
+        settings["draw"] = copy.deepcopy(described["draw"])
     return settings
 
 
@@ -186,6 +212,8 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
         raise InputError(f"config/config.yaml: sample.split must sum to 1, not {sum(shares.values()):g}.")
     models = _registry(Path("config/models"), config["models"], "model", root)
     datasets = _registry(Path("config/datasets"), config["datasets"], "dataset", root)
+    for name, model in models.items():
+        _check_model(name, model)
     for name, dataset in datasets.items():
         _check_dataset(name, dataset, models)
         dataset["name"] = name

@@ -13,7 +13,7 @@ import torch
 from morphobench import models
 from morphobench.decode import device_of
 from morphobench.files import write_json
-from morphobench.loading import normalise, open_cells
+from morphobench.loading import cell_batch, open_cells
 from morphobench.log import logger
 
 
@@ -81,11 +81,11 @@ def run(
     record = json.loads(Path(record_path).read_text())
     model, settings = models.load(model_path)
     device = device_of(accelerator)
-    model.to(device)
-    cells = open_cells(manifest, shards, settings["representation"], "test")
-    x = normalise(cells.raw([0]), settings["representation"], settings["input_scale"]).to(device)
-    z = model.encode(x)
-    energy_kwh, emissions_kg = energy_of(lambda: model(x), n_repeats)
+    model = model.export().to(device)
+    cells = open_cells(manifest, shards, settings, "test")
+    x = cell_batch(cells, [0], settings).x.to(device)
+    z = model.decodable(x)
+    energy_kwh, emissions_kg = energy_of(lambda: model.reconstruct(x), n_repeats)
     write_json(
         {
             "parameters": record["parameters"],

@@ -68,7 +68,7 @@ def to_points_um(
     """
     if settings["representation"] == "cube":
         return cube_to_points_um(decoded, side_um=side_um, n_points=n_points, generator=generator)
-    points = decoded.detach().cpu() / settings["input_scale"]
+    points = decoded.detach().cpu()[..., :3] / settings["input_scale"]
     return thin(points, n_points, generator)
 
 

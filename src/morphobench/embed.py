@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn.functional import affine_grid, grid_sample
 
 from morphobench import models, rotation, seeds
 from morphobench.decode import device_of, thin, to_points_um
 from morphobench.files import write_table
-from morphobench.loading import Cells, normalise, open_cells
+from morphobench.loading import CLOUDS, Cells, cell_batch, open_cells
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.losses import chamfer, sinkhorn
+
+# Representations of cells whose clouds the stage `sample` writes too.
+WITH_CLOUDS = ("points", "cube")
 
 
 def rotations_of(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
@@ -29,37 +31,6 @@ def rotations_of(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarr
     return rotation.uniform(n_uniform, seeds.generator(seed, dataset, "embed", "uniform"))
 
 
-def resample_cube(counts: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Rotate cubes by any rotation with trilinear interpolation; what comes from outside is empty (0 counts).
-
-    Parameters
-    ----------
-    counts
-        Shape (batch, s, s, s), axes z, y, x.
-    turn
-        Rotation, shape (3, 3).
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, same shape.
-    """
-    volume = torch.from_numpy(np.ascontiguousarray(counts, dtype=np.float32)).unsqueeze(1)
-    # Each output position p looks up the input at R^-1 p = R^T p; grid_sample's coordinates are x, y, z.
-    theta = torch.eye(3, 4).repeat(len(volume), 1, 1)
-    theta[:, :, :3] = torch.from_numpy(turn.T.astype(np.float32))
-    grid = affine_grid(theta, list(volume.shape), align_corners=False)
-    return grid_sample(volume, grid, padding_mode="zeros", align_corners=False)[:, 0].numpy()
-
-
-def turn_raw(raw: np.ndarray, turn: np.ndarray, representation: str) -> np.ndarray:
-    """Rotate stored arrays about the cube's middle: exactly, except cubes by other than quarter turns."""
-    if representation == "points":
-        return rotation.rotate_points(raw, turn.astype(raw.dtype))
-    on_grid = np.allclose(np.rint(turn), turn, atol=1e-6)
-    return rotation.rotate_cube_lattice(raw, turn) if on_grid else resample_cube(raw, turn)
-
-
 def encode_cells(
     model: Autoencoder,
     cells: Cells,
@@ -67,12 +38,12 @@ def encode_cells(
     settings: Mapping[str, Any],
     batch_size: int,
     device: torch.device,
+    draw_seed: int = 0,
 ) -> np.ndarray:
     """Encode all cells under one rotation; float32, shape (n_cells, latent_dim)."""
     codes = []
     for rows in np.array_split(np.arange(len(cells)), -(-len(cells) // batch_size)):
-        raw = turn_raw(cells.raw(rows), turn, settings["representation"])
-        x = normalise(raw, settings["representation"], settings["input_scale"])
+        x = cell_batch(cells, rows, settings, turn=turn, draw_seed=draw_seed).x
         codes.append(model.encode(x.to(device)).float().cpu().numpy())
     return np.concatenate(codes)
 
@@ -134,8 +105,8 @@ def errors(
     """
     rows = []
     for batch in np.array_split(np.arange(len(cells)), -(-len(cells) // embed["batch_size"])):
-        x = normalise(cells.raw(batch), settings["representation"], settings["input_scale"])
-        decoded = model(x.to(device))
+        x = cell_batch(cells, batch, settings, draw_seed=seeds.integer(seed, dataset, "embed")).x
+        decoded = model.reconstruct(x.to(device))
         for row, found, given in zip(batch, decoded.split(1), x.split(1), strict=True):
             own = seeds.integer(seed, dataset, "embed", cells.table["CellId"][row])
             sampling = {
@@ -168,34 +139,29 @@ def run(
 
     Pose "identity" holds every cell, with reconstruction errors for the test cells; the others hold the test
     cells once per rotation. Columns: CellId, group, split, rotation (index in the pose set), r_00 ... r_22
-    (the matrix), mu_0 ... mu_{D-1}.
+    (the matrix), mu_0 ... mu_{D-1}. Errors are measured between clouds, so `WITH_CLOUDS` alone have them.
     """
     torch.set_num_threads(threads)
     model, model_settings = models.load(model_path)
     device = device_of(accelerator)
-    model.to(device)
-    representation = model_settings["representation"]
-    cells = open_cells(manifest, shards, representation, None if pose == "identity" else "test")
-    tables = []
-    turns = rotations_of(pose, settings["n_uniform"], seed, dataset)
-    for index, turn in enumerate(turns):
-        codes = encode_cells(model, cells, turn, model_settings, settings["batch_size"], device)
-        table = cells.table[["CellId", "group", "split"]].assign(rotation=index)
-        matrix = pd.DataFrame(
-            [turn.ravel()] * len(table), columns=[f"r_{i}{j}" for i in range(3) for j in range(3)]
-        )
-        mu = pd.DataFrame(codes, columns=[f"mu_{i}" for i in range(codes.shape[1])])
-        tables.append(pd.concat([table, matrix, mu], axis=1))
-        if index % 8 == 0:
-            logger.info("%s: rotation %d of %d, %d cells", pose, index + 1, len(turns), len(cells))
-    table = pd.concat(tables, ignore_index=True)
-    if pose == "identity":
-        test = open_cells(manifest, shards, representation, "test")
-        clouds = open_cells(manifest, shards, "points", "test")
+    model = model.export().to(device)
+    cells = open_cells(manifest, shards, model_settings, None if pose == "identity" else "test")
+    table = _codes(
+        model,
+        cells,
+        rotations_of(pose, settings["n_uniform"], seed, dataset),
+        model_settings,
+        batch_size=settings["batch_size"],
+        device=device,
+        draw_seed=seeds.integer(seed, dataset, "embed"),
+    )
+    if pose == "identity" and model_settings["representation"] in WITH_CLOUDS:
+        test = open_cells(manifest, shards, model_settings, "test")
+        clouds = open_cells(manifest, shards, CLOUDS, "test")
         measured = errors(
             model,
             test,
-            clouds.raw(range(len(clouds))),
+            clouds.raw(range(len(clouds)))["points_um"],
             model_settings,
             settings,
             dataset=dataset,
@@ -207,3 +173,20 @@ def run(
             measured.assign(CellId=test.table["CellId"]), on="CellId", how="left", validate="1:1"
         )
     write_table(table, out)
+
+
+def _codes(
+    model: Autoencoder, cells: Cells, turns: np.ndarray, model_settings: Mapping[str, Any], **how: Any
+) -> pd.DataFrame:
+    tables = []
+    for index, turn in enumerate(turns):
+        codes = encode_cells(model, cells, turn, model_settings, **how)
+        table = cells.table[["CellId", "group", "split"]].assign(rotation=index)
+        matrix = pd.DataFrame(
+            [turn.ravel()] * len(table), columns=[f"r_{i}{j}" for i in range(3) for j in range(3)]
+        )
+        mu = pd.DataFrame(codes, columns=[f"mu_{i}" for i in range(codes.shape[1])])
+        tables.append(pd.concat([table, matrix, mu], axis=1))
+        if index % 8 == 0:
+            logger.info("rotation %d of %d, %d cells", index + 1, len(turns), len(cells))
+    return pd.concat(tables, ignore_index=True)

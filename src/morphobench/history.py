@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from morphobench.files import atomic_file
-from morphobench.log import logger
+from morphobench.log import bar, logger
 from morphobench.record import peak_memory_mib
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -25,6 +25,14 @@ def finished(val_losses: Sequence[float], patience: int, min_epochs: int) -> boo
     """
     best = min(range(len(val_losses)), key=val_losses.__getitem__, default=0)
     return len(val_losses) >= min_epochs and len(val_losses) - 1 - best >= patience
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    )
 
 
 class History(Callback):
@@ -86,8 +94,10 @@ class History(Callback):
         if time.perf_counter() - self._told > 10 or done in (1, planned):
             self._told = time.perf_counter()
             left = (planned - done) * row["seconds"]
+            shown, at_most = bar(done, planned), _clock(left)
+            loss = row["val_loss"]
             logger.info(
-                "epoch %d of %d: val loss %.4g, at most %.0f s left", done, planned, row["val_loss"], left
+                "%s epoch %d of %d, val loss %.4g, at most %s left", shown, done, planned, loss, at_most
             )
 
 

@@ -13,7 +13,7 @@ import torch
 from morphobench import models, seeds
 from morphobench.decode import decode_points_um, thin
 from morphobench.files import read_table, write_table
-from morphobench.loading import open_cells
+from morphobench.loading import CLOUDS, open_cells
 from morphobench.models.losses import chamfer
 from morphobench.score import evolution_energy
 from morphobench.tables import embedding_matrix
@@ -74,11 +74,11 @@ def run(
         )
         for fraction in (0.0, 1.0, *fractions)
     )
-    cells = open_cells(manifest, shards, "points")
+    cells = open_cells(manifest, shards, CLOUDS)
     row_of = {cell: row for row, cell in enumerate(cells.table["CellId"])}
     given = (
         thin(
-            torch.from_numpy(cells.raw([row_of[cell] for cell in table[side]])),
+            torch.from_numpy(cells.raw([row_of[cell] for cell in table[side]])["points_um"]),
             embed["error_points"],
             generator,
         )

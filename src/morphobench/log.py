@@ -20,6 +20,18 @@ from morphobench.errors import InputError
 logger = logging.getLogger("morphobench")
 
 
+def bar(done: int, total: int, width: int = 20) -> str:
+    """Return a progress bar in text, for logs that several jobs share.
+
+    Examples
+    --------
+    >>> bar(5, 20)
+    '[#####...............]'
+    """
+    full = width * done // max(total, 1)
+    return f"[{'#' * full}{'.' * (width - full)}]"
+
+
 def _end_with_the_engine() -> None:
     """End this process when the snakemake that started it is gone, as after a kill -9.
 

@@ -15,7 +15,6 @@ import pytorch_lightning as pl
 import torch
 
 from morphobench import __version__
-from morphobench.loading import ARRAYS
 
 
 def fingerprint(*parts: Any) -> str:
@@ -23,13 +22,14 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def data_digest(manifest: str | Path, shards: Sequence[str | Path], representation: str) -> list[str]:
+def data_digest(manifest: str | Path, shards: Sequence[str | Path], arrays: Sequence[str]) -> list[str]:
     """Return digests of the manifest and of the arrays that are trained on.
 
     The manifest does not tell: cells sampled anew with other settings keep their rows in it.
     """
     digests = []
-    for path in (Path(manifest), *(Path(shard) / f"{ARRAYS[representation]}.npy" for shard in shards)):
+    read = (Path(shard) / f"{name}.npy" for shard in shards for name in arrays)
+    for path in (Path(manifest), *read):
         with path.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     return digests

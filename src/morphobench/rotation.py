@@ -41,6 +41,29 @@ def rotate_points(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return points @ np.swapaxes(rotation, -1, -2)
 
 
+def lattice_axes(rotation: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return how one of the 24 cube rotations acts on the last three axes, z, y, x, of a volume.
+
+    Returns
+    -------
+    tuple
+        The order in which to take the axes, and those of the result to reverse; counted from the end, -3 to
+        -1.
+
+    Raises
+    ------
+    ValueError
+        When `rotation`, shape (3, 3), does not map the grid to itself.
+    """
+    signed = np.rint(rotation).astype(int)
+    if not np.allclose(signed, rotation, atol=1e-6) or not np.array_equal(abs(signed).sum(0), [1, 1, 1]):
+        raise ValueError("lattice_axes needs one of the 24 cube rotations; resample for any other")
+    # In zyx order the same rotation has its rows and columns reversed.
+    zyx = signed[::-1, ::-1]
+    source = np.abs(zyx).argmax(axis=1)
+    return [int(axis) - 3 for axis in source], [axis - 3 for axis in range(3) if zyx[axis, source[axis]] < 0]
+
+
 def rotate_cube_lattice(volume_zyx: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Rotate a cubic volume by one of the 24 cube rotations, exactly: axes are swapped and flipped.
 
@@ -56,13 +79,7 @@ def rotate_cube_lattice(volume_zyx: np.ndarray, rotation: np.ndarray) -> np.ndar
     ValueError
         When `rotation` does not map the grid to itself.
     """
-    signed = np.rint(rotation).astype(int)
-    if not np.allclose(signed, rotation, atol=1e-6) or not np.array_equal(abs(signed).sum(0), [1, 1, 1]):
-        raise ValueError("rotate_cube_lattice needs one of the 24 cube rotations; resample for any other")
-    # In zyx order the same rotation has its rows and columns reversed.
-    zyx = signed[::-1, ::-1]
-    source = np.abs(zyx).argmax(axis=1)
+    order, reversed_axes = lattice_axes(rotation)
     lead = volume_zyx.ndim - 3
-    turned = np.transpose(volume_zyx, [*range(lead), *(lead + source)])
-    flipped = [lead + axis for axis in range(3) if zyx[axis, source[axis]] < 0]
-    return np.flip(turned, flipped)
+    turned = np.transpose(volume_zyx, [*range(lead), *(axis + lead + 3 for axis in order)])
+    return np.flip(turned, reversed_axes)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
+import os
 import shutil
 import signal
-import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,87 +23,21 @@ from morphobench.batches import Batches, share_of_batch
 from morphobench.errors import InputError
 from morphobench.files import write_json, write_table
 from morphobench.history import BEST, History, resumable, rows_of
+from morphobench.inputs import arrays_of
 from morphobench.log import logger
-from morphobench.models.base import Autoencoder
-from morphobench.models.losses import LOSSES
+from morphobench.models.base import Autoencoder, Plan, quiet
 from morphobench.record import data_digest, fingerprint, training_record
 
 # What of a model's yaml a training depends on; a new colour or label must not cost days.
-TRAINED_BY = ("family", "representation", "input_scale", "architecture", "training")
+TRAINED_BY = ("family", "representation", "input_scale", "intensity", "draw", "architecture", "training")
 # What of section `train` changes the weights: not where its curves are told.
 TRAINED_WITH = ("precision", "devices", "compile", "gradient_clip")
-
-
-def _quiet() -> None:
-    # Its hints and device lists would bury our own progress lines.
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-
-
-class Training(pl.LightningModule):
-    """The optimisation of an autoencoder: reconstruction loss, Adam, seeded noise on the input."""
-
-    def __init__(
-        self,
-        model: Autoencoder,
-        settings: Mapping[str, Any],
-        seed: int,
-        *,
-        compiled: bool = False,
-        threads: int = 1,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.settings = settings
-        self.seed = seed
-        self.compiled, self.threads = compiled, threads
-        self.loss = partial(LOSSES[settings["loss"]], **(settings.get("loss_options") or {}))
-
-    def setup(self, stage: str) -> None:
-        """Prepare the process that trains: neither threads nor compiled code pass from one to another."""
-        _quiet()
-        torch.set_num_threads(self.threads)
-        if self.compiled:
-            self.model.compile()
-
-    def _noisy(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        jitter = self.settings["jitter"]
-        if not jitter:
-            return x
-        parts = (self.seed, "noise", self.current_epoch, batch_idx)
-        parts += (self.global_rank,) if self.global_rank else ()
-        generator = torch.Generator().manual_seed(seeds.integer(*parts))
-        noise = torch.randn(x.shape, generator=generator).clamp(-2, 2) * jitter
-        return x + noise.to(x)
-
-    def _loss(self, x: torch.Tensor, phase: str) -> torch.Tensor:
-        loss = self.loss(self.model(x), x).mean()
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"the {phase} loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. "
-                "The last good checkpoint is kept. Lower training.lr in the model's yaml and run the same "
-                "command again."
-            )
-        self.log(f"{phase}/loss", loss, on_step=False, on_epoch=True, batch_size=len(x), sync_dist=True)
-        return loss
-
-    def training_step(self, x: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        """Return the mean loss of a batch; stop when it is not finite."""
-        return self._loss(self._noisy(x, batch_idx), "train")
-
-    def validation_step(self, x: torch.Tensor, batch_idx: int) -> None:
-        """Log the mean loss over validation cells; stop when it is not finite."""
-        self._loss(x, "val")
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, as in the paper."""
-        return torch.optim.Adam(self.parameters(), lr=self.settings["lr"])
 
 
 def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     """Return Lightning's loggers of these names (tensorboard, mlflow), writing into `folder`.
 
-    MLflow follows MLFLOW_TRACKING_URI when that is set.
+    MLflow follows MLFLOW_TRACKING_URI; without it, it writes a database `mlflow.db` there.
 
     Raises
     ------
@@ -115,7 +47,10 @@ def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     makers = {
         "tensorboard": lambda: pl.loggers.TensorBoardLogger(folder, name="tensorboard"),
         "mlflow": lambda: pl.loggers.MLFlowLogger(
-            "morphobench", folder.name, save_dir=str(folder / "mlruns")
+            "morphobench",
+            folder.name,
+            # Not its default, plain files, which recent versions refuse to write.
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.resolve()}/mlflow.db",
         ),
     }
     chosen = [name for name in makers if name in names]
@@ -160,7 +95,7 @@ def fit(
     model: Autoencoder,
     batches: Batches,
     *,
-    training: Mapping[str, Any],
+    settings: Mapping[str, Any],
     trainer: Mapping[str, Any],
     folder: Path,
     seed: int,
@@ -178,6 +113,7 @@ def fit(
     InputError
         For a machine or batch size that does not fit, a missing logger, or a loss that is not finite.
     """
+    training = settings["training"]
     share_of_batch(training["batch_size"], trainer["devices"])
     history = History(folder, training["patience"], training["min_epochs"])
     told = loggers(trainer["loggers"], folder)
@@ -187,9 +123,9 @@ def fit(
         "training on %d x %s from %s", engine.world_size, engine.strategy.root_device, last or "the start"
     )
     threads = max(1, threads // trainer["devices"])
-    module = Training(model, training, seed, compiled=trainer["compile"], threads=threads)
+    model.plan = Plan(settings, seed, threads, trainer["compile"])
     try:
-        engine.fit(module, batches, ckpt_path=last, weights_only=True)
+        engine.fit(model, batches, ckpt_path=last, weights_only=True)
     except SIGTERMException as error:
         # Lightning would end the process with status 0, as if the training were complete.
         raise SystemExit(128 + signal.SIGTERM) from error
@@ -242,16 +178,15 @@ def run(
     InputError
         For an empty split, a loss that is not finite, or settings that do not fit data or machine.
     """
-    _quiet()
+    quiet()
     torch.set_num_threads(threads)
-    training = settings["training"]
     name = fingerprint(
         dataset,
-        {key: settings[key] for key in TRAINED_BY},
+        {key: settings.get(key) for key in TRAINED_BY},
         {key: trainer[key] for key in TRAINED_WITH},
         seed,
         code,
-        data_digest(manifest, shards, settings["representation"]),
+        data_digest(manifest, shards, arrays_of(settings)),
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -259,17 +194,21 @@ def run(
     with torch.random.fork_rng():
         torch.manual_seed(base)
         model = models.create(settings["family"], **settings["architecture"])
+    if settings["representation"] not in model.representations:
+        raise InputError(
+            f"family {settings['family']} does not read representation {settings['representation']}. Set one "
+            f"of {', '.join(model.representations)} in the model's yaml."
+        )
     best, rows = fit(
         model,
         Batches(manifest, shards, settings, base),
-        training=training,
+        settings=settings,
         trainer=trainer,
         folder=folder,
         seed=base,
         threads=threads,
     )
-    state = torch.load(best, weights_only=True, map_location="cpu")["state_dict"]
-    model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()})
+    model.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
     models.save(model, settings, model_out)
     write_table(pd.DataFrame(rows), curves_out)
     named = {"fingerprint": name, "seed": seed, "code": code, "dataset": dataset, "model": model_name}

@@ -265,10 +265,10 @@ def loader_seconds(sizes: Sizes) -> float:
         np.save(Path(folder) / "points_um.npy", points_um)
         table = pd.DataFrame({"CellId": [str(i) for i in range(n_cells)], "index": range(n_cells)})
         table.assign(split="train", shard=0, success=True).to_parquet(Path(folder) / "manifest.parquet")
-        cells = loading.open_cells(Path(folder) / "manifest.parquet", [folder], "points", "train")
         settings = {"representation": "points", "input_scale": 0.1}
+        cells = loading.open_cells(Path(folder) / "manifest.parquet", [folder], settings, "train")
         batches = loading.loader(cells, settings, batch_size=sizes.batch, order_seed=1)
-        return seconds(lambda: sum(len(x) for x in batches), "cpu") / len(batches)
+        return seconds(lambda: sum(len(batch.x) for batch in batches), "cpu") / len(batches)
 
 
 def rows(sizes: Sizes, device: str, quick: bool) -> Iterator[Row]:

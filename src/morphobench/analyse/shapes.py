@@ -14,9 +14,8 @@ from morphobench import models, rotation, seeds
 from morphobench.analyse.examples import example_cells
 from morphobench.analyse.latent import archetypes, latent_walk
 from morphobench.decode import decode_points_um, to_points_um
-from morphobench.embed import turn_raw
 from morphobench.files import read_table, write_table
-from morphobench.loading import Cells, normalise
+from morphobench.loading import Cells, cell_batch
 from morphobench.tables import embedding_matrix
 
 
@@ -115,13 +114,13 @@ def rotation_sheet(
     cells = Cells(
         example_cells(read_table(manifest), stratum),
         dict(enumerate(map(Path, shards))),
-        settings["representation"],
+        settings,
     )
     sampling = _sampling(embed, side_um, seed, "rotations")
     tables = []
     for angle in degrees:
-        raw = turn_raw(cells.raw(range(len(cells))), rotation.about_z(angle), settings["representation"])
-        x = normalise(raw, settings["representation"], settings["input_scale"])
+        turn = rotation.about_z(angle)
+        x = cell_batch(cells, range(len(cells)), settings, turn=turn, draw_seed=seed).x
         latent = model.encode_with_pose(x)
         decoded = {"canonical": model.decode(latent.z), "reconstruction": model.decode(latent.z, latent.pose)}
         for kind, tensor in {"input": x, **decoded}.items():

@@ -23,10 +23,8 @@ FAMILIES = {
     "rotation_invariant_pointcloud": "RotationInvariantPointcloud",
     "classical_image": "ClassicalImage",
     "rotation_invariant_image": "RotationInvariantImage",
+    "rotation_invariant_pointcloud_sdf": "RotationInvariantPointcloudSDF",
 }
-
-# These need query points, and vectors instead of z, to decode: the stages after training cannot drive them.
-IMPLICIT_FAMILIES = {"rotation_invariant_pointcloud_sdf": "RotationInvariantPointcloudSDF"}
 
 # What torch, json and the families raise for a file that is cut short, altered or of another kind.
 _DAMAGED = (
@@ -47,7 +45,7 @@ def create(family: str, **architecture: Any) -> Autoencoder:
     Parameters
     ----------
     family
-        Key of `FAMILIES` or `IMPLICIT_FAMILIES`, which is also the name of the module.
+        Key of `FAMILIES`, which is also the name of the module.
     **architecture
         Keyword arguments of the family's class.
 
@@ -56,10 +54,9 @@ def create(family: str, **architecture: Any) -> Autoencoder:
     InputError
         For an unknown family or keyword, naming the known ones.
     """
-    families = FAMILIES | IMPLICIT_FAMILIES
-    if family not in families:
-        raise InputError(f"unknown model family {family!r}; known: {', '.join(families)}.")
-    cls = getattr(importlib.import_module(f"{__name__}.{family}"), families[family])
+    if family not in FAMILIES:
+        raise InputError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}.")
+    cls = getattr(importlib.import_module(f"{__name__}.{family}"), FAMILIES[family])
     known = list(inspect.signature(cls).parameters)
     strangers = [key for key in architecture if key not in known]
     if strangers:

@@ -12,6 +12,7 @@ from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder, Latent
 from morphobench.models.image_checks import check_architecture, check_codes, check_cubes
 from morphobench.models.plain_encoder import with_plain_encoder
+from morphobench.models.priors import Prior, make_prior
 from morphobench.models.residual_decoder import residual_decoder
 from morphobench.models.steerable_basis import Group
 from morphobench.models.steerable_encoder import SteerableEncoder, grid_sizes
@@ -33,6 +34,8 @@ class ClassicalImage(Autoencoder):
         Fields and stride of each encoder block; the decoder mirrors them.
     num_res_units
         Convolutions in each encoder block (published: 1 for 118^3 cubes, 2 for smaller ones).
+    prior
+        Of the code, see `morphobench.models.priors`.
 
     Raises
     ------
@@ -40,17 +43,18 @@ class ClassicalImage(Autoencoder):
         When arguments do not fit together.
     """
 
-    representation: ClassVar[str] = "cube"
+    representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
     group: ClassVar[Group] = "trivial"
 
     def __init__(
         self,
         *,
-        size: int,
-        latent_dim: int,
+        size: int = 129,
+        latent_dim: int = 256,
         channels: Sequence[int] = CHANNELS,
         strides: Sequence[int] = STRIDES,
         num_res_units: int = 1,
+        prior: Prior = "identity",
     ) -> None:
         super().__init__()
         check_architecture(size, latent_dim, channels, strides, num_res_units)
@@ -60,8 +64,9 @@ class ClassicalImage(Autoencoder):
         decoder = residual_decoder(latent_dim, size, first_size, channels[:0:-1], strides[-2::-1])
         self.encoder = nn.ModuleDict({"embedding": encoder})
         self.decoder = nn.ModuleDict({"image": decoder})
+        self.prior = make_prior(prior, latent_dim)
 
-    def encode_with_pose(self, x: torch.Tensor) -> Latent:
+    def infer(self, x: torch.Tensor) -> Latent:
         """Encode cubes of shape (batch, 1, size, size, size), zyx; the pose is None.
 
         Raises

@@ -10,6 +10,7 @@ from morphobench.models.base import Latent
 from morphobench.models.folding import FoldingNet, make_grid
 from morphobench.models.graph import gather_neighbours, nearest_features, nearest_points
 from morphobench.models.pointcloud import PointcloudAutoencoder
+from morphobench.models.priors import Prior
 
 _SLOPE = 0.2
 
@@ -108,6 +109,8 @@ class ClassicalPointcloud(PointcloudAutoencoder):
         Points to decode and the grid they are folded from, see `morphobench.models.folding.make_grid`.
     folding_hidden
         Width of the decoder.
+    prior
+        Of the code, see `morphobench.models.priors`.
 
     Raises
     ------
@@ -129,8 +132,9 @@ class ClassicalPointcloud(PointcloudAutoencoder):
         grid: str = "sphere",
         grid_file: str | None = None,
         folding_hidden: int = 512,
+        prior: Prior = "identity",
     ) -> None:
         points = make_grid(grid, n_output_points, grid_file)
         super().__init__(
-            ScalarEncoder(latent_dim, hidden_dim, k), FoldingNet(latent_dim, folding_hidden, points)
+            ScalarEncoder(latent_dim, hidden_dim, k), FoldingNet(latent_dim, folding_hidden, points), prior
         )

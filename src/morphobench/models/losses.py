@@ -248,6 +248,30 @@ def _comparable(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.T
     return a.to(dtype), b.to(dtype)
 
 
+def l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the summed absolute difference over all values (query points) of a sample.
+
+    A sum, as published, so that the learning rate of the paper keeps its meaning.
+
+    Parameters
+    ----------
+    a, b
+        Shape (batch, ...), the same for both.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (batch,), in the unit of the values.
+
+    Raises
+    ------
+    InputError
+        When the shapes differ.
+    """
+    _check_same_shape(a, b, "l1")
+    return (a - b).abs().flatten(1).sum(dim=1)
+
+
 def mse(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return the mean squared difference over all voxels of a sample.
 
@@ -266,12 +290,16 @@ def mse(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     InputError
         When the shapes differ.
     """
+    _check_same_shape(a, b, "mse")
+    return (a - b).square().flatten(1).mean(dim=1)
+
+
+def _check_same_shape(a: torch.Tensor, b: torch.Tensor, loss: str) -> None:
     if a.shape != b.shape:
         raise InputError(
-            f"The mse loss got shapes {tuple(a.shape)} and {tuple(b.shape)}, which must be equal. "
-            "Check that model and data are configured for the same cube size."
+            f"The {loss} loss got shapes {tuple(a.shape)} and {tuple(b.shape)}, which must be equal. "
+            "Check that model and data are configured for the same size."
         )
-    return (a - b).square().flatten(1).mean(dim=1)
 
 
 def _check_clouds(a: torch.Tensor, b: torch.Tensor) -> None:
@@ -284,4 +312,9 @@ def _check_clouds(a: torch.Tensor, b: torch.Tensor) -> None:
         )
 
 
-LOSSES: dict[str, Callable[..., torch.Tensor]] = {"chamfer": chamfer, "sinkhorn": sinkhorn, "mse": mse}
+LOSSES: dict[str, Callable[..., torch.Tensor]] = {
+    "chamfer": chamfer,
+    "sinkhorn": sinkhorn,
+    "mse": mse,
+    "l1": l1,
+}

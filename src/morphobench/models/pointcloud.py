@@ -10,6 +10,7 @@ from torch import nn
 from morphobench.models.base import Autoencoder, Latent
 from morphobench.models.folding import FoldingNet
 from morphobench.models.graph import check_points
+from morphobench.models.priors import Prior, make_prior
 
 
 def turn(points: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
@@ -30,17 +31,20 @@ class PointcloudAutoencoder(Autoencoder):
         of points it can read.
     decoder
         Maps codes to clouds with as many columns.
+    prior
+        "identity" or "gaussian", see `morphobench.models.priors`.
     """
 
-    representation: ClassVar[str] = "points"
+    representations: ClassVar[tuple[str, ...]] = ("points",)
 
-    def __init__(self, encoder: nn.Module, decoder: FoldingNet) -> None:
+    def __init__(self, encoder: nn.Module, decoder: FoldingNet, prior: Prior) -> None:
         super().__init__()
         self.latent_dim, self.n_columns = decoder.latent_dim, decoder.n_coordinates
         self.encoder = nn.ModuleDict({"pcloud": encoder})
         self.decoder = nn.ModuleDict({"pcloud": decoder})
+        self.prior = make_prior(prior, decoder.latent_dim)
 
-    def encode_with_pose(self, x: torch.Tensor) -> Latent:
+    def infer(self, x: torch.Tensor) -> Latent:
         """Encode points of shape (batch, n_points, columns): xyz and, if the model reads it, intensity.
 
         Raises

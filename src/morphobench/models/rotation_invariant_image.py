@@ -13,6 +13,7 @@ from morphobench.models.base import Autoencoder, Latent
 from morphobench.models.classical_image import CHANNELS, STRIDES
 from morphobench.models.image_checks import check_architecture, check_codes, check_cubes
 from morphobench.models.plain_encoder import with_plain_encoder
+from morphobench.models.priors import Prior, make_prior
 from morphobench.models.residual_decoder import residual_decoder
 from morphobench.models.steerable_basis import Group
 from morphobench.models.steerable_encoder import SteerableEncoder, grid_sizes
@@ -102,6 +103,8 @@ class RotationInvariantImage(Autoencoder):
         Value outside the object, in model units (published: 2 for signed distances, else 0).
     mask_output
         Whether to fade decoded cubes to `background` outside the inscribed ball (published: 118^3 only).
+    prior
+        Of the code, see `morphobench.models.priors`.
 
     Raises
     ------
@@ -109,19 +112,20 @@ class RotationInvariantImage(Autoencoder):
         When arguments do not fit together.
     """
 
-    representation: ClassVar[str] = "cube"
+    representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
     group: ClassVar[Group] = "so3"
 
     def __init__(
         self,
         *,
-        size: int,
-        latent_dim: int,
+        size: int = 129,
+        latent_dim: int = 256,
         channels: Sequence[int] = CHANNELS,
         strides: Sequence[int] = STRIDES,
         num_res_units: int = 1,
         background: float = 0.0,
         mask_output: bool = False,
+        prior: Prior = "identity",
     ) -> None:
         super().__init__()
         check_architecture(size, latent_dim, channels, strides, num_res_units)
@@ -131,9 +135,10 @@ class RotationInvariantImage(Autoencoder):
         decoder = residual_decoder(latent_dim, size, first_size, channels[:0:-1], strides[-2::-1])
         self.encoder = nn.ModuleDict({"embedding": encoder})
         self.decoder = nn.ModuleDict({"image": decoder})
+        self.prior = make_prior(prior, latent_dim)
         self.register_buffer("mask", ball_mask(size) if mask_output else None, persistent=False)
 
-    def encode_with_pose(self, x: torch.Tensor) -> Latent:
+    def infer(self, x: torch.Tensor) -> Latent:
         """Encode cubes of shape (batch, 1, size, size, size), zyx.
 
         Raises

@@ -8,6 +8,7 @@ from morphobench.errors import InputError
 from morphobench.models.base import Latent
 from morphobench.models.folding import FoldingNet, make_grid
 from morphobench.models.pointcloud import PointcloudAutoencoder
+from morphobench.models.priors import Prior
 from morphobench.models.vector_encoder import Variant, VectorBackbone, check_variant
 from morphobench.models.vector_neurons import VectorFrame, VectorLinear
 
@@ -82,6 +83,8 @@ class RotationInvariantPointcloud(PointcloudAutoencoder):
     variant
         Matters with `intensity` alone. "corrected" is invariant under every rotation; "published", only
         under quarter turns about the axes, gives published weights their meaning (`intensity_vectors`).
+    prior
+        Of the code, see `morphobench.models.priors`.
 
     Raises
     ------
@@ -107,10 +110,12 @@ class RotationInvariantPointcloud(PointcloudAutoencoder):
         folding_hidden: int = 512,
         intensity: bool = False,
         variant: Variant = "corrected",
+        prior: Prior = "identity",
     ) -> None:
         check_variant(variant)
         points = make_grid(grid, n_output_points, grid_file)
         super().__init__(
             VectorEncoder(latent_dim, hidden_dim, k, intensity, variant),
             FoldingNet(latent_dim, folding_hidden, points, n_coordinates=4 if intensity else 3),
+            prior,
         )

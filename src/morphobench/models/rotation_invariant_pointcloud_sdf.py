@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from morphobench.errors import InputError
-from morphobench.models.base import Autoencoder, Latent
+from morphobench.inputs import Batch
+from morphobench.models.base import Autoencoder, Fit, Latent
 from morphobench.models.graph import check_points
 from morphobench.models.inner_product_decoder import InnerProductDecoder
 from morphobench.models.vector_encoder import VectorBackbone
@@ -61,7 +62,7 @@ class RotationInvariantPointcloudSDF(Autoencoder):
     class also holds a pose net and a linear head that no output depends on; they are left out here.
     """
 
-    representation: ClassVar[str] = "points"
+    representations: ClassVar[tuple[str, ...]] = ("surface",)
 
     def __init__(
         self,
@@ -96,7 +97,11 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         check_points(x, encoder.k)
         return encoder.vectors(encoder.edges(x)).transpose(1, 2)
 
-    def encode_with_pose(self, x: torch.Tensor) -> Latent:
+    def decodable(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of a batch, whose lengths z do not hold the shape."""
+        return self.vectors(x)
+
+    def infer(self, x: torch.Tensor) -> Latent:
         """Return the lengths of the vectors and the frame of their two halves' means.
 
         The published model has no pose; this frame, which has no parameters, turns with the cloud and so
@@ -182,5 +187,21 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         return self.decode(vectors) if queries is None else self.decode_at(vectors, queries)
 
     def forward(self, x: torch.Tensor, queries: torch.Tensor | None = None) -> torch.Tensor:
-        """Reconstruct: what training calls, with query points."""
+        """Reconstruct clouds, see `reconstruct`."""
         return self.reconstruct(x, queries)
+
+    def fit_batch(self, batch: Batch, generator: torch.Generator) -> Fit:
+        """Decode the distances at the batch's query points; there is no prior on vectors.
+
+        Raises
+        ------
+        InputError
+            For a batch without query points.
+        """
+        if batch.queries is None or batch.distances is None:
+            raise InputError(
+                "the implicit model is trained on query points and distances. Set representation: surface "
+                "in the model's yaml, and sample them (dataset of kind polymorphic)."
+            )
+        found = self.decode_at(self.vectors(batch.x), batch.queries)
+        return Fit(found, batch.distances, batch.x.new_zeros(len(batch.x)))
