@@ -29,10 +29,15 @@ class VolumeWriter:
         self._file = path.open("wb")
         self._write_header()
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array so far."""
+        return (self.n_voxels,)
+
     def _write_header(self) -> None:
         # 20 digits of room for the final length, so that the header never grows over the data.
         header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False}
-        text = repr(header | {"shape": (self.n_voxels,)}).ljust(117).encode("latin1") + b"\n"
+        text = repr(header | {"shape": self.shape}).ljust(117).encode("latin1") + b"\n"
         self._file.seek(0)
         self._file.write(np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text)
 
