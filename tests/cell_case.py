@@ -42,9 +42,7 @@ def write_ome(
     """Write channels (z, y, x) with the library's own writer, independent of the code under test."""
     data = np.stack(list(channels.values()))
     sizes = PhysicalPixelSizes(*spacing_um_zyx)
-    OmeTiffWriter.save(
-        data, path, dim_order="CZYX", channel_names=list(channels), physical_pixel_sizes=sizes
-    )
+    OmeTiffWriter.save(data, path, dim_order="CZYX", channel_names=list(channels), physical_pixel_sizes=sizes)
     return path
 
 
