@@ -12,7 +12,6 @@ from morphobench import files, stage, volumes
 from morphobench.errors import InputError
 from morphobench.mask import region
 
-OUTSIDE, RIM, MASK = 0, 1, 2
 CLIPS = ("none", "quantile", "structure")
 _AXES = "zyx"
 
@@ -31,11 +30,12 @@ def run(
 ) -> None:
     """Mask one shard of cells.
 
-    Writes structure.npy (float32, camera counts, unchanged in and around the mask, 0 where the dilation leaves
-    the stored volume) and mask.npy (uint8: 0 outside, 1 the rim that dilation adds, 2 the mask), cropped to the
-    dilated mask. Sets first_voxel and size_{z,y,x}; adds box_{z,y,x}, the same extent under the name the common
-    box is made from; center_{z,y,x}_voxel, the centre of mass of the undilated mask as an index into the stored
-    volume; n_voxels and n_dilated; clip_low and clip_high, camera counts, NaN without `clip`.
+    Writes structure.npy (float32, camera counts, unchanged in and around the mask, 0 where the dilation
+    leaves the stored volume) and mask.npy (uint8: 0 outside, 1 the rim that dilation adds, 2 the mask),
+    cropped to the dilated mask. Sets first_voxel and size_{z,y,x}; adds box_{z,y,x}, the same extent under
+    the name that the common box is made from; center_{z,y,x}_voxel, the centre of mass of the undilated mask
+    as an index into the stored volume; n_voxels and n_dilated; clip_low and clip_high, camera counts, NaN
+    without `clip`.
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ def run(
             structure_zyx, labels_zyx = cut(
                 volumes.volume(structure, row), core_zyx, dilation_voxel=dilation_voxel, reference=reference
             )
-            inside = structure_zyx[labels_zyx == MASK]
+            inside = structure_zyx[labels_zyx == region.MASK]
             _check_intensity(structure_zyx, inside)
             low, high = clip_range(inside, clip, quantile, structure_clips, row.get("structure_name"))
             masks.append(labels_zyx)
             placed = volumes.placed(structures.append(structure_zyx), structure_zyx)
             counts = {"n_voxels": inside.size, "n_dilated": int(np.count_nonzero(labels_zyx))}
-            centre_zyx = region.centre_of_mass(labels_zyx == MASK)
+            centre_zyx = region.centre_of_mass(labels_zyx == region.MASK)
             return placed | counts | _places(structure_zyx.shape, centre_zyx) | _range(low, high)
 
         placed = {"first_voxel": 0} | dict.fromkeys(volumes.SIZE_COLUMNS, 0)
@@ -161,15 +161,16 @@ def cut(
     Returns
     -------
     tuple of numpy.ndarray
-        The intensities, 0 where the box leaves the volume, and the labels `OUTSIDE`, `RIM`, `MASK` as uint8.
+        The intensities, 0 where the box leaves the volume, and the labels of `region` as uint8.
     """
     held = region.bounds(core_zyx)
     core = core_zyx[held] != 0
     dilate = region.dilate_box if reference else region.dilate_ball
     reach = region.padding(dilation_voxel)
     dilated = dilate(core, reach if reference else dilation_voxel)
-    labels_zyx = dilated.astype(np.uint8)
-    labels_zyx[tuple(slice(reach, reach + n) for n in core.shape)][core] = MASK
+    labels_zyx = np.full(dilated.shape, region.OUTSIDE, dtype=np.uint8)
+    labels_zyx[dilated] = region.RIM
+    labels_zyx[tuple(slice(reach, reach + n) for n in core.shape)][core] = region.MASK
     filled = region.bounds(dilated)
     starts = [span.start - reach + part.start for span, part in zip(held, filled, strict=True)]
     shape_zyx = [part.stop - part.start for part in filled]

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+# Labels of a stored mask: beside it, the rim that dilation added, the mask itself.
+OUTSIDE, RIM, MASK = 0, 1, 2
+
 
 def bounds(mask_zyx: np.ndarray) -> tuple[slice, slice, slice]:
     """Return the bounding box of a mask with at least one voxel, first and last plane included."""
@@ -18,7 +21,7 @@ def bounds(mask_zyx: np.ndarray) -> tuple[slice, slice, slice]:
 
 
 def centre_of_mass(mask_zyx: np.ndarray) -> np.ndarray:
-    """Return the mean index of the non-zero voxels, shape (3,), in voxels; whole numbers are voxel centres."""
+    """Return the mean index of the non-zero voxels, shape (3,); whole numbers are voxel centres."""
     means = []
     for axis, n in enumerate(mask_zyx.shape):
         others = tuple(other for other in range(3) if other != axis)

@@ -1,4 +1,4 @@
-"""Points drawn from the voxels of a cell, the brighter the likelier: Pearson's second skewness sets how much."""
+"""Points drawn from the voxels of a cell, bright ones more often the more skewed the intensities are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from morphobench.errors import InputError
 from morphobench.mask import region
-from morphobench.mask.punctate import MASK
 from morphobench.sample.reference import Variant, darkened, reference_image, variant_of
 
 MODES = ("corrected", "reference")
@@ -89,15 +88,15 @@ def _voxels(
         raise InputError(f"sample.mode is {mode!r}; set it to {' or '.join(MODES)}.")
     if intensity_zyx.shape != mask_zyx.shape:
         raise InputError(
-            f"the image has shape {intensity_zyx.shape} and its mask {mask_zyx.shape}. Use a mask of this image."
+            f"the image has shape {intensity_zyx.shape}, the mask {mask_zyx.shape}. Use a mask of this image."
         )
     voxels = np.flatnonzero(mask_zyx)
     if not len(voxels):
         raise InputError("the mask is empty. Check the segmentation, or remove the cell.")
     if len(voxels) < n_points and not settings.replacement:
         raise InputError(
-            f"the mask has {len(voxels)} voxels, fewer than sample.points.n_points = {n_points} to draw without "
-            "replacement. Lower n_points, raise mask.dilation_voxel, or remove the cell."
+            f"the mask has {len(voxels)} voxels, fewer than sample.points.n_points = {n_points} to draw "
+            "without replacement. Lower n_points, raise mask.dilation_voxel, or remove the cell."
         )
     looked_at = intensity_zyx if mode == "reference" else intensity_zyx.reshape(-1)[voxels]
     n_bad = int(looked_at.size - np.count_nonzero(np.isfinite(looked_at)))
@@ -107,7 +106,7 @@ def _voxels(
 
 
 def _center(mask_zyx: np.ndarray, settings: Variant, mode: str) -> np.ndarray:
-    core_zyx = mask_zyx == MASK
+    core_zyx = mask_zyx == region.MASK
     if (mode == "reference" and settings.dilated_centre) or not core_zyx.any():
         core_zyx = mask_zyx
     center_zyx = region.centre_of_mass(core_zyx)
@@ -115,7 +114,10 @@ def _center(mask_zyx: np.ndarray, settings: Variant, mode: str) -> np.ndarray:
 
 
 def log_weights(counts: np.ndarray, multiplier: float, floor: float | None) -> np.ndarray:
-    """Return the logarithm of each voxel's weight: k p with p = I / max I and k = K 3 (mean - median) / std of p.
+    """Return the logarithm of each voxel's weight, k p.
+
+    p = I / max I and k = K 3 (mean p - median p) / std p: K times Pearson's second coefficient of skewness,
+    with the standard deviation of the population.
 
     Parameters
     ----------
@@ -139,8 +141,8 @@ def log_weights(counts: np.ndarray, multiplier: float, floor: float | None) -> n
     most, least = float(counts.max()), float(counts.min())
     if most <= 0:
         raise InputError(
-            f"no intensity is above 0 (they go from {least:g} to {most:g}). Check that the channel is the right "
-            "one, or remove the cell."
+            f"no intensity is above 0 (they go from {least:g} to {most:g}). Check that the channel is the "
+            "right one, or remove the cell."
         )
     if most == least:
         raise InputError(

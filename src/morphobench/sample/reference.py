@@ -1,6 +1,6 @@
 """The published constants of the point samplers, and the image encodings that they were applied to.
 
-Source: Vasan et al., Nature Methods 2025, the preprocessing scripts for PCNA, nuclear and cytoplasmic structures.
+Source: Vasan et al., Nature Methods 2025, preprocessing of PCNA, nuclear and cytoplasmic structures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from morphobench.errors import InputError
 from morphobench.mask.box import fit_to_box
 
-# Outside the mask the published uint16 images held -1 wrapped around; the samplers take such values for absent.
+# Outside the mask the published uint16 images held -1 wrapped around; the samplers take that for absent.
 OUTSIDE_COUNTS = 65535
 BRIGHT_COUNTS = 60000
 TOP_COUNTS = 65535
@@ -36,6 +36,8 @@ class Variant(NamedTuple):
         Reference only: values from `BRIGHT_COUNTS` up become the minimum.
     boxed
         Reference only: the image is the one registered in the common box.
+    normalised
+        Reference only: a cell's intensity range, where it has one, is stretched over 1 to 65535.
     gate_counts
         Reference only: counts from here up become 0.
     dilated_centre
@@ -48,13 +50,14 @@ class Variant(NamedTuple):
     threshold: bool = False
     bright_filter: bool = True
     boxed: bool = True
+    normalised: bool = False
     gate_counts: float | None = None
     dilated_centre: bool = False
 
 
 VARIANTS = {
     "pcna": Variant(100, gate_counts=4000),
-    "nuclear": Variant(100),
+    "nuclear": Variant(100, normalised=True),
     "cytoplasmic": Variant(
         500, 25, replacement=True, threshold=True, bright_filter=False, boxed=False, dilated_centre=True
     ),
@@ -100,7 +103,7 @@ def reference_encoding(
     box_zyx
         Size of the common box, voxels.
     clip
-        Range, camera counts, that the pipeline stretched over 1 to 65535; None leaves counts.
+        Range, camera counts, for variants that were normalised; None leaves counts.
 
     Returns
     -------
@@ -113,7 +116,7 @@ def reference_encoding(
         return np.rint(counts).astype(np.int32), np.asarray(mask_zyx)
     if settings.gate_counts is not None:
         counts = np.where(counts >= settings.gate_counts, 0, counts)
-    if clip is None:
+    if clip is None or not settings.normalised:
         stored, outside = np.rint(counts), OUTSIDE_COUNTS
     else:
         low, high = clip
