@@ -1,7 +1,8 @@
-"""The speed table: at tiny sizes, both formulations agree in every row."""
+"""The speed tables: at tiny sizes, both formulations agree."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,16 @@ def test_memory_and_loader_are_reported(table, printed):
     (memory,) = [cells for name, cells in table.items() if "peak memory" in name]
     assert all(cell.endswith("GB") and float(cell.split()[0]) > 0 for cell in memory[:2])
     assert "of a training step" in printed.splitlines()[-1]
+
+
+def test_preprocessing_reports_every_step_and_both_laws_agree():
+    command = [sys.executable, str(BENCH.with_name("bench_preprocess.py")), "--quick"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| ")][1:]
+    seconds = [float(cells[2].split()[0]) for cells in lines]
+    assert len(seconds) == 7
+    assert min(seconds) > 0
+    ratios = [float(cells[3]) for cells in lines[:3]]
+    assert min(ratios) > 0
+    difference = re.search(r"mode reference: ([\d.e+-]+)\.$", printed)[1]
+    assert float(difference) < 1e-9

@@ -78,6 +78,21 @@ def test_too_many_failures_stop_a_stage_and_few_do_not():
     files.check_failures(cells.iloc[:0], 0.0, "mask")
 
 
+def test_excluded_cells_count_neither_as_failed_nor_at_all():
+    cells = pd.DataFrame(
+        {
+            "CellId": list("abcd"),
+            "success": [True, False, False, False],
+            "error": ["", "touches the border", "touches the border", "mask is empty"],
+            "excluded": [False, True, True, False],
+        }
+    )
+    files.check_failures(cells, 0.5, "download")
+    with pytest.raises(InputError, match=r"download: 1 of 2 cells failed.*\n  d: mask is empty\n[^ ]"):
+        files.check_failures(cells, 0.4, "download")
+    files.check_failures(cells[cells["excluded"]], 0.0, "download")
+
+
 def test_seeds_depend_on_every_part_and_on_nothing_else():
     parts = [
         (42, "cellpack", "sample", "7_0"),

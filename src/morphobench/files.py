@@ -114,7 +114,8 @@ def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) 
     Parameters
     ----------
     cells
-        Cell table with columns CellId, success (bool) and error (str, empty on success).
+        Cell table with columns CellId, success (bool), error (str, empty on success) and optionally excluded
+        (bool): cells left out on purpose, which count neither as failed nor at all.
     max_failed_fraction
         Largest share of failed cells, 0 to 1, that lets the stage go on.
     stage
@@ -125,6 +126,8 @@ def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) 
     InputError
         Naming the first reasons.
     """
+    if "excluded" in cells:
+        cells = cells.loc[~cells["excluded"].astype(bool)]
     failed = cells.loc[~cells["success"].astype(bool)]
     if len(failed) <= max_failed_fraction * len(cells):
         return

@@ -97,7 +97,9 @@ def finish(folder: Path, cells: pd.DataFrame, max_failed_fraction: float, stage:
     """
     files.check_failures(cells, max_failed_fraction, stage)
     files.write_table(cells, folder / files.CELL_TABLE)
-    logger.info("%s: %d of %d cells succeeded", stage, int(cells["success"].sum()), len(cells))
+    n_excluded = int(cells["excluded"].sum()) if "excluded" in cells else 0
+    n_good, n_all = int(cells["success"].sum()), len(cells)
+    logger.info("%s: %d of %d cells succeeded, %d excluded", stage, n_good, n_all, n_excluded)
 
 
 def write_clouds(folder: Path, cells: pd.DataFrame, clouds: Sequence[np.ndarray]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 
 from morphobench import files, seeds, stage
 from morphobench.errors import InputError
+from morphobench.sample.arrays import write_rows
 
 
 def run(
@@ -51,32 +52,19 @@ def run(
     shard_in = Path(shard_in)
     points_um = files.read_array(shard_in, "points_um")
 
-    def check(row: dict[str, Any]) -> dict[str, Any]:
-        check_fits(stage.cloud(points_um, row), cube["side_um"], cube["radius_um"])
-        return {}
+    def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        cloud_um = stage.cloud(points_um, row)
+        check_fits(cloud_um, cube["side_um"], cube["radius_um"])
+        rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
+        return {}, {"points_um": upsample(cloud_um, **points, rng=rng), "cube": rasterise(cloud_um, **cube)}
 
-    cells = stage.each_cell(files.read_cells(shard_in), check, {"index": -1}, "sample: fit")
-    n_ok = int(cells["success"].sum())
-    cells.loc[cells["success"], "index"] = np.arange(n_ok)
+    arrays = {
+        "points_um": (np.float32, (points["n_points"], 3)),
+        "cube": (np.uint8, (cube["size"],) * 3),
+    }
     with files.atomic_folder(shard_out) as part:
-        clouds = _create(part / "points_um.npy", (n_ok, points["n_points"], 3), np.float32)
-        cubes = _create(part / "cube.npy", (n_ok, *[cube["size"]] * 3), np.uint8)
-
-        def fill(row: dict[str, Any]) -> dict[str, Any]:
-            cloud_um = stage.cloud(points_um, row)
-            rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
-            clouds[row["index"]] = upsample(cloud_um, **points, rng=rng)
-            cubes[row["index"]] = rasterise(cloud_um, **cube)
-            return {}
-
-        cells = stage.each_cell(cells, fill, {}, "sample")
-        clouds.flush()
-        cubes.flush()
+        cells = write_rows(part, files.read_cells(shard_in), arrays, work)
         stage.finish(part, cells, max_failed_fraction, "sample")
-
-
-def _create(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
 
 def check_fits(points_um: np.ndarray, side_um: float, radius_um: float) -> None:

@@ -1,0 +1,153 @@
+"""From the labels of a field of view to single cells: boxes with a margin, and each cell's own masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from morphobench.errors import InputError
+
+_MAX_LABEL = 2**24
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a labelled cell lies in its field of view.
+
+    Parameters
+    ----------
+    label
+        Its label, 1 or more.
+    box
+        Slices along z, y, x: the cell's bounding box and a margin, cut at the borders of the field.
+    touches_border
+        Whether a voxel of the cell lies at the border, so that part of it may be missing.
+    """
+
+    label: int
+    box: tuple[slice, slice, slice]
+    touches_border: bool
+
+
+def find_cells(
+    label_zyx: np.ndarray, spacing_um_zyx: Sequence[float], *, margin_um: float, z_border: bool = True
+) -> list[Crop]:
+    """Find the cells of a field of view in one pass over its labels.
+
+    Parameters
+    ----------
+    label_zyx
+        Shape (z, y, x), whole numbers, 0 for background.
+    spacing_um_zyx
+        Edges of a voxel along z, y, x, micrometres.
+    margin_um
+        Room around the bounding box, micrometres, rounded up to whole voxels.
+    z_border
+        Whether the first and last plane count as border, as the outer rows and columns always do.
+
+    Returns
+    -------
+    list of Crop
+        By increasing label.
+
+    Raises
+    ------
+    InputError
+        When the image does not hold labels.
+    """
+    check_labels(label_zyx)
+    margin = [int(np.ceil(margin_um / edge_um - 1e-9)) for edge_um in spacing_um_zyx]
+    axes = (0, 1, 2) if z_border else (1, 2)
+    cells = []
+    for label, bounds in enumerate(ndimage.find_objects(label_zyx), start=1):
+        if bounds is not None:
+            sides = list(zip(bounds, label_zyx.shape, margin, strict=True))
+            box = tuple(slice(max(s.start - m, 0), min(s.stop + m, n)) for s, n, m in sides)
+            touches = any(
+                bounds[axis].start == 0 or bounds[axis].stop == label_zyx.shape[axis] for axis in axes
+            )
+            cells.append(Crop(label, box, touches))
+    return cells
+
+
+def owners(part_zyx: np.ndarray, cell_zyx: np.ndarray) -> np.ndarray:
+    """Assign parts, such as nuclei, to the cells in which most of their voxels lie.
+
+    Parameters
+    ----------
+    part_zyx
+        Labels of the parts, shape (z, y, x), 0 for background.
+    cell_zyx
+        Labels of the cells, same shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (largest part label + 1,): the cell's label for each part's, 0 for a part outside all cells;
+        of two cells with as many voxels, the one of smaller label.
+
+    Raises
+    ------
+    InputError
+        When an image does not hold labels, or their shapes differ.
+    """
+    check_labels(part_zyx)
+    check_labels(cell_zyx)
+    if part_zyx.shape != cell_zyx.shape:
+        raise InputError(f"label images differ in shape: {part_zyx.shape} and {cell_zyx.shape} (z, y, x).")
+    both = (part_zyx > 0) & (cell_zyx > 0)
+    n_labels = int(cell_zyx.max(initial=0)) + 1
+    pairs, n_voxels = np.unique(
+        part_zyx[both].astype(np.int64) * n_labels + cell_zyx[both], return_counts=True
+    )
+    part, cell = np.divmod(pairs, n_labels)
+    owner = np.zeros(int(part_zyx.max(initial=0)) + 1, dtype=np.int64)
+    # Written from few to many voxels: the last one written to a part is its cell.
+    order = np.lexsort((-cell, n_voxels))
+    owner[part[order]] = cell[order]
+    return owner
+
+
+def cell_mask(label_zyx: np.ndarray, crop: Crop) -> np.ndarray:
+    """Return the cell's own voxels in its crop, bool, shape of the crop's box."""
+    return label_zyx[crop.box] == crop.label
+
+
+def part_mask(part_zyx: np.ndarray, owner: np.ndarray, cell_zyx: np.ndarray, crop: Crop) -> np.ndarray:
+    """Return the voxels of a cell's parts inside that cell, bool, shape of the crop's box.
+
+    Parameters
+    ----------
+    part_zyx
+        Labels of the parts in the field of view, shape (z, y, x).
+    owner
+        Cell of each part, from `owners`.
+    cell_zyx
+        Labels of the cells, same shape.
+    crop
+        The cell.
+    """
+    return (owner[part_zyx[crop.box]] == crop.label) & cell_mask(cell_zyx, crop)
+
+
+def check_labels(label_zyx: np.ndarray) -> None:
+    """Stop at an image that cannot be labels.
+
+    Raises
+    ------
+    InputError
+        When it is no volume of whole numbers from 0 to 2^24.
+    """
+    if label_zyx.ndim != 3 or label_zyx.dtype.kind not in "ui":
+        raise InputError(
+            f"expected labels as whole numbers of shape (z, y, x), found {label_zyx.dtype} of shape "
+            f"{label_zyx.shape}. Export the label image as unsigned integers."
+        )
+    if label_zyx.min(initial=0) < 0 or label_zyx.max(initial=0) > _MAX_LABEL:
+        raise InputError(
+            f"labels run from {label_zyx.min()} to {label_zyx.max()}; expected 0 (background) to "
+            f"{_MAX_LABEL}. Renumber them."
+        )

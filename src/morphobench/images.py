@@ -1,0 +1,292 @@
+"""Image files: channels by name in, crops out, and resampling to cubic voxels.
+
+Frame: the centre of voxel (k, j, i) lies at (index + 1/2) times the voxel's edge from the corner of the
+volume, along z, y and x. Resampling keeps the corner.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from morphobench.errors import InputError
+
+if TYPE_CHECKING:
+    from aicsimageio import AICSImage
+
+# Voxels whose edges differ by less than this share are taken as they are: no volume is blurred for it.
+ISOTROPY_TOLERANCE = 1e-3
+# A pixel size in another unit, such as nanometres, would ask for billions of voxels.
+_MAX_VOXELS = 2**31
+
+
+def read_channels(
+    path: str | Path,
+    names: Sequence[str] | None,
+    *,
+    channel_names: Sequence[str] | None = None,
+    spacing_um_zyx: Sequence[float] | None = None,
+    may_be_empty: bool = False,
+) -> tuple[dict[str, np.ndarray], tuple[float, float, float]]:
+    """Read channels of a volume by their names; the other channels stay on disk.
+
+    Parameters
+    ----------
+    path
+        File that aicsimageio reads, such as an OME-TIFF: one scene, one time point, several planes.
+    names
+        Channels to read; None for all.
+    channel_names
+        Names of all channels in the file's order, as in a manifest's name_dict; None for those in the file.
+    spacing_um_zyx
+        Edges of a voxel along z, y, x, micrometres; None for those in the file.
+    may_be_empty
+        Whether a channel may be zero everywhere.
+
+    Returns
+    -------
+    channels
+        Arrays of shape (z, y, x) by name, in the file's type.
+    spacing_um_zyx
+        Edges of a voxel along z, y, x, micrometres.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, truncated, no image or no single volume, lacks a channel or the size of its
+        voxels, or a channel is not finite, or zero everywhere though it may not be.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Restore it, or mend its path in the manifest.")
+    with _explained(path):
+        from aicsimageio import AICSImage
+
+        image = AICSImage(path)
+        _check_single_volume(path, image)
+        found = _channel_names(path, image, channel_names)
+        spacing_um = _spacing_um(path, image, spacing_um_zyx)
+        channels = {
+            name: image.get_image_dask_data("ZYX", C=_index(path, found, name), T=0).compute(
+                scheduler="synchronous"
+            )
+            for name in (found if names is None else names)
+        }
+    for name, volume_zyx in channels.items():
+        _check_values(path, name, volume_zyx, may_be_empty)
+    return channels, spacing_um
+
+
+def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
+    """Write channels as one OME-TIFF, axes C, Z, Y, X, deflated, with channel names and voxel size.
+
+    Parameters
+    ----------
+    path
+        File to write, its name ending in .ome.tif.
+    channels
+        Arrays of the same shape (z, y, x) by name; masks as bool become 0 and 1.
+    spacing_um_zyx
+        Edges of a voxel along z, y, x, micrometres.
+    """
+    with _quiet():
+        from aicsimageio.types import PhysicalPixelSizes
+        from aicsimageio.writers import OmeTiffWriter
+
+        data_czyx = np.stack(list(channels.values()))
+        if data_czyx.dtype == bool:
+            data_czyx = data_czyx.view(np.uint8)
+        OmeTiffWriter.save(
+            data_czyx,
+            str(path),
+            dim_order="CZYX",
+            channel_names=list(channels),
+            physical_pixel_sizes=PhysicalPixelSizes(*map(float, spacing_um_zyx)),
+        )
+
+
+def parse_name_dict(text: str) -> dict[str, list[str]]:
+    """Read the channel names of a manifest's name_dict, such as ``{'crop_raw': ['dna'], 'crop_seg': [...]}``.
+
+    Raises
+    ------
+    InputError
+        When the text is no dictionary of lists of names, or lacks crop_raw or crop_seg.
+    """
+    try:
+        names = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise InputError(
+            f"name_dict {text!r} is no dictionary ({error}). Mend it in the manifest, or leave it empty to "
+            "take the names in the files."
+        ) from error
+    if not isinstance(names, dict) or not all(_is_names(names.get(key)) for key in ("crop_raw", "crop_seg")):
+        raise InputError(
+            f"name_dict {text!r} must give lists of channel names for crop_raw and crop_seg. Mend it in the "
+            "manifest, or leave it empty to take the names in the files."
+        )
+    return {key: list(names[key]) for key in ("crop_raw", "crop_seg")}
+
+
+def resample_isotropic(
+    volume_zyx: np.ndarray, spacing_um_zyx: Sequence[float], spacing_um: float, *, order: int
+) -> np.ndarray:
+    """Resample a volume to cubic voxels; the corner stays, and the extents to within half a voxel.
+
+    Parameters
+    ----------
+    volume_zyx
+        Shape (z, y, x).
+    spacing_um_zyx
+        Edges of its voxels along z, y, x, micrometres.
+    spacing_um
+        Edge of the cubic voxels, micrometres.
+    order
+        0, the nearest voxel, for labels, whose type is kept; 1, linear, for intensities, after a Gaussian of
+        standard deviation (ratio - 1) / 2 voxels along axes that become coarser, as in
+        skimage.transform.resize. Linear results are float32.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (z', y', x'); the volume itself when its voxels have this size within `ISOTROPY_TOLERANCE`.
+
+    Raises
+    ------
+    InputError
+        When the result would be absurdly large, as for a voxel size in another unit.
+    """
+    ratio = spacing_um / np.asarray(spacing_um_zyx, dtype=float)
+    if np.abs(1 / ratio - 1).max() < ISOTROPY_TOLERANCE:
+        return volume_zyx
+    shape = np.maximum(1, np.round(volume_zyx.shape / ratio))
+    if shape.prod() > _MAX_VOXELS:
+        raise InputError(
+            f"voxels of {tuple(spacing_um_zyx)} um would become {shape.prod():.2g} of {spacing_um} um. "
+            "Check that the voxel size is given in micrometres (spacing_um_zyx, or the file's metadata)."
+        )
+    kind = volume_zyx.dtype
+    if order == 1:
+        kind = np.dtype(np.float32)
+        sigma = np.maximum(0, (ratio - 1) / 2)
+        if sigma.any():
+            volume_zyx = ndimage.gaussian_filter(volume_zyx.astype(kind), sigma, mode="nearest")
+    # Centres: (out + 1/2) * spacing_um = (in + 1/2) * spacing_um_zyx.
+    return ndimage.affine_transform(
+        volume_zyx,
+        ratio,
+        offset=ratio / 2 - 0.5,
+        output_shape=tuple(shape.astype(int)),
+        output=kind,
+        order=order,
+        mode="nearest",
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide aicsimageio's notes on readers that are not installed and on calls of its own."""
+    notes = logging.getLogger("aicsimageio")
+    level = notes.level
+    notes.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"aicsimageio\.")
+            yield
+    finally:
+        notes.setLevel(level)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        with _quiet():
+            yield
+    except InputError:
+        raise
+    # A broken file can raise anything: struct, zlib, XML, index and type errors all occur.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{path}: not readable as an image ({reason}). It may be truncated or of a foreign format; "
+            "fetch or export it again as OME-TIFF."
+        ) from error
+
+
+def _check_single_volume(path: Path, image: AICSImage) -> None:
+    from aicsimageio.readers import TiffReader
+    from tifffile import TiffFile
+
+    dims = image.dims
+    times, samples = dims.T, getattr(dims, "S", 1)
+    if len(image.scenes) > 1 or times > 1 or samples > 1 or dims.Z < 2:
+        raise InputError(
+            f"{path}: expected one volume, found {len(image.scenes)} scenes, {times} time points, "
+            f"{dims.Z} planes and {samples} colour samples. Export one scene and time point, with all its "
+            "planes and its channels apart, as OME-TIFF; or the file is truncated, then fetch it again."
+        )
+    if isinstance(image.reader, TiffReader):
+        # Planes beyond the end of a truncated file would be read as zeros without an error.
+        with TiffFile(path) as tiff:
+            planes = list(tiff.series[0].pages)
+        if None in planes:
+            missing = sum(plane is None for plane in planes)
+            raise InputError(
+                f"{path}: {missing} of {len(planes)} planes are missing; the file is truncated. "
+                "Fetch it again."
+            )
+
+
+def _channel_names(path: Path, image: AICSImage, given: Sequence[str] | None) -> list[str]:
+    if given is None:
+        return list(image.channel_names)
+    if len(given) != image.dims.C:
+        raise InputError(
+            f"{path}: holds {image.dims.C} channels, but {len(given)} names are given "
+            f"({', '.join(given)}). Name every channel of the file in its order."
+        )
+    return list(given)
+
+
+def _index(path: Path, found: list[str], name: str) -> int:
+    if found.count(name) != 1:
+        raise InputError(
+            f"{path}: channel {name!r} occurs {found.count(name)} times among {', '.join(found)}. Set the "
+            "dataset's channels to names that are there, or mend name_dict in the manifest."
+        )
+    return found.index(name)
+
+
+def _spacing_um(path: Path, image: AICSImage, given: Sequence[float] | None) -> tuple[float, float, float]:
+    spacing_um = tuple(image.physical_pixel_sizes if given is None else given)
+    remedy = "Set spacing_um_zyx in the dataset's source."
+    if len(spacing_um) != 3 or not all(size and np.isfinite(size) and size > 0 for size in spacing_um):
+        raise InputError(f"{path}: the size of a voxel along z, y, x is {spacing_um}. {remedy}")
+    images = getattr(image.metadata, "images", None)
+    if given is None and images:
+        pixels = images[0].pixels
+        units = {str(getattr(pixels, f"physical_size_{axis}_unit").value) for axis in "zyx"}
+        if units != {"µm"}:
+            raise InputError(f"{path}: voxel sizes are in {', '.join(sorted(units))}. {remedy}")
+    return tuple(float(size) for size in spacing_um)
+
+
+def _check_values(path: Path, name: str, volume_zyx: np.ndarray, may_be_empty: bool) -> None:
+    if volume_zyx.dtype.kind == "f" and not np.isfinite(volume_zyx).all():
+        raise InputError(f"{path}: channel {name!r} has values that are not finite. Export it again.")
+    if not may_be_empty and not volume_zyx.any():
+        raise InputError(
+            f"{path}: channel {name!r} is zero everywhere. Remove the cell or restore its image."
+        )
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

@@ -1,0 +1,236 @@
+"""Stage `mask` for punctate structures: dilate each cell's mask, crop to it, note its statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morphobench import files, stage, volumes
+from morphobench.errors import InputError
+from morphobench.mask import region
+
+CLIPS = ("none", "quantile", "structure")
+_AXES = "zyx"
+
+
+def run(
+    shard_in: str | Path,
+    shard_out: str | Path,
+    *,
+    dilation_voxel: float,
+    reference: bool = False,
+    clip: str = "none",
+    quantile: float = 0.975,
+    structure_clips: Mapping[str, Sequence[float]] | None = None,
+    min_voxels: int = 1,
+    max_failed_fraction: float,
+) -> None:
+    """Mask one shard of cells.
+
+    Writes structure.npy (float32, camera counts, unchanged in and around the mask, 0 where the dilation
+    leaves the stored volume) and mask.npy (uint8: 0 outside, 1 the rim that dilation adds, 2 the mask),
+    cropped to the dilated mask. Sets first_voxel and size_{z,y,x}; adds box_{z,y,x}, the same extent under
+    the name that the common box is made from; center_{z,y,x}_voxel, the centre of mass of the undilated mask
+    as an index into the stored volume; n_voxels and n_dilated; clip_low and clip_high, camera counts, NaN
+    without `clip`.
+
+    Parameters
+    ----------
+    shard_in
+        Shard folder of stage `align`.
+    shard_out
+        Folder to write, whole or not at all.
+    dilation_voxel
+        How far from the mask points may lie, voxels.
+    reference
+        Dilate with the published box, whole voxels: 8 x 8 x 8 for 4, see `region.dilate_box`.
+    clip
+        How the intensity range is found: "none", "quantile" (of the mask's voxels) or "structure" (a table).
+        It is noted, not applied.
+    quantile
+        The range is from the quantile 1 - `quantile` to this one.
+    structure_clips
+        Lower and upper end for each structure_name, camera counts.
+    min_voxels
+        A cell whose mask has fewer voxels fails.
+    max_failed_fraction
+        Largest share of failed cells that lets the stage go on.
+
+    Raises
+    ------
+    InputError
+        When the settings contradict each other, or too many cells fail.
+    """
+    _check_settings(dilation_voxel, reference, clip, structure_clips)
+    shard_in = Path(shard_in)
+    structure, mask = (files.read_array(shard_in, name) for name in ("structure", "mask"))
+
+    with (
+        files.atomic_folder(shard_out) as part,
+        volumes.VolumeWriter(part / "structure.npy", np.float32) as structures,
+        volumes.VolumeWriter(part / "mask.npy", np.uint8) as masks,
+    ):
+
+        def work(row: dict[str, Any]) -> dict[str, Any]:
+            core_zyx = volumes.volume(mask, row)
+            _check_size(core_zyx, min_voxels)
+            structure_zyx, labels_zyx = cut(
+                volumes.volume(structure, row), core_zyx, dilation_voxel=dilation_voxel, reference=reference
+            )
+            inside = structure_zyx[labels_zyx == region.MASK]
+            _check_intensity(structure_zyx, inside)
+            low, high = clip_range(inside, clip, quantile, structure_clips, row.get("structure_name"))
+            masks.append(labels_zyx)
+            placed = volumes.placed(structures.append(structure_zyx), structure_zyx)
+            counts = {"n_voxels": inside.size, "n_dilated": int(np.count_nonzero(labels_zyx))}
+            centre_zyx = region.centre_of_mass(labels_zyx == region.MASK)
+            return placed | counts | _places(structure_zyx.shape, centre_zyx) | _range(low, high)
+
+        placed = {"first_voxel": 0} | dict.fromkeys(volumes.SIZE_COLUMNS, 0)
+        defaults = placed | {"n_voxels": 0, "n_dilated": 0} | _places((0,) * 3, [np.nan] * 3)
+        defaults |= _range(np.nan, np.nan)
+        cells = stage.each_cell(files.read_cells(shard_in), work, defaults, "mask")
+        stage.finish(part, cells, max_failed_fraction, "mask")
+
+
+def _places(shape_zyx: Sequence[int], centre_zyx: Sequence[float]) -> dict[str, float]:
+    boxes = {f"box_{axis}": n for axis, n in zip(_AXES, shape_zyx, strict=True)}
+    centres = {f"center_{axis}_voxel": float(c) for axis, c in zip(_AXES, centre_zyx, strict=True)}
+    return boxes | centres
+
+
+def _range(low: float, high: float) -> dict[str, float]:
+    return {"clip_low": float(low), "clip_high": float(high)}
+
+
+def _check_settings(
+    dilation_voxel: float, reference: bool, clip: str, structure_clips: Mapping[str, Sequence[float]] | None
+) -> None:
+    if clip not in CLIPS:
+        raise InputError(f"mask.clip is {clip!r}; set it to one of {', '.join(CLIPS)}.")
+    if clip == "structure" and not structure_clips:
+        raise InputError("mask.clip is structure, but mask.structure_clips is empty. Fill it or change clip.")
+    if dilation_voxel < 0 or (reference and dilation_voxel != int(dilation_voxel)):
+        raise InputError(
+            f"mask.dilation_voxel is {dilation_voxel:g}; it must not be negative, and be a whole number with "
+            "mask.reference."
+        )
+
+
+def _check_size(core_zyx: np.ndarray, min_voxels: int) -> None:
+    n_voxels = int(np.count_nonzero(core_zyx))
+    if n_voxels == 0:
+        raise InputError("the mask is empty. Check the segmentation, or remove the cell.")
+    if n_voxels < min_voxels:
+        raise InputError(
+            f"the mask has {n_voxels} voxels, fewer than mask.min_voxels = {min_voxels}. Lower it, or remove "
+            "the cell."
+        )
+
+
+def _check_intensity(structure_zyx: np.ndarray, inside: np.ndarray) -> None:
+    n_bad = int(structure_zyx.size - np.count_nonzero(np.isfinite(structure_zyx)))
+    if n_bad:
+        raise InputError(
+            f"{n_bad} of {structure_zyx.size} voxels around the mask are not finite. Check the image."
+        )
+    if inside.min() == inside.max():
+        raise InputError(
+            f"all {inside.size} voxels of the mask hold {inside[0]:g} counts: zero variance. Check that the "
+            "channel is the right one, or remove the cell."
+        )
+
+
+def cut(
+    structure_zyx: np.ndarray, core_zyx: np.ndarray, *, dilation_voxel: float, reference: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crop a cell to the bounding box of its dilated mask, last planes included.
+
+    Parameters
+    ----------
+    structure_zyx
+        Shape (z, y, x), camera counts.
+    core_zyx
+        The mask, same shape; at least one voxel is not zero.
+    dilation_voxel, reference
+        See `run`.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The intensities, 0 where the box leaves the volume, and the labels of `region` as uint8.
+    """
+    held = region.bounds(core_zyx)
+    core = core_zyx[held] != 0
+    dilate = region.dilate_box if reference else region.dilate_ball
+    reach = region.padding(dilation_voxel)
+    dilated = dilate(core, reach if reference else dilation_voxel)
+    labels_zyx = np.full(dilated.shape, region.OUTSIDE, dtype=np.uint8)
+    labels_zyx[dilated] = region.RIM
+    labels_zyx[tuple(slice(reach, reach + n) for n in core.shape)][core] = region.MASK
+    filled = region.bounds(dilated)
+    starts = [span.start - reach + part.start for span, part in zip(held, filled, strict=True)]
+    shape_zyx = [part.stop - part.start for part in filled]
+    return _window(structure_zyx, starts, shape_zyx), labels_zyx[filled]
+
+
+def _window(volume_zyx: np.ndarray, starts: Sequence[int], shape_zyx: Sequence[int]) -> np.ndarray:
+    """Return a box out of a volume, with zeros where it lies outside."""
+    window_zyx = np.zeros(shape_zyx, dtype=volume_zyx.dtype)
+    source, target = [], []
+    for start, length, n in zip(starts, shape_zyx, volume_zyx.shape, strict=True):
+        first, last = max(start, 0), min(start + length, n)
+        source.append(slice(first, last))
+        target.append(slice(first - start, last - start))
+    window_zyx[tuple(target)] = volume_zyx[tuple(source)]
+    return window_zyx
+
+
+def clip_range(
+    inside: np.ndarray,
+    clip: str,
+    quantile: float,
+    structure_clips: Mapping[str, Sequence[float]] | None,
+    structure_name: str | None,
+) -> tuple[float, float]:
+    """Return the lower and upper end of a cell's intensity range.
+
+    Parameters
+    ----------
+    inside
+        Intensities of the mask's voxels, camera counts.
+    clip, quantile, structure_clips
+        See `run`.
+    structure_name
+        The cell's structure, where known.
+
+    Returns
+    -------
+    tuple of float
+        Camera counts; NaN and NaN for clip "none".
+
+    Raises
+    ------
+    InputError
+        When the table does not know the structure, or the range is empty.
+    """
+    if clip == "none":
+        return np.nan, np.nan
+    if clip == "quantile":
+        low, high = np.quantile(inside, [1 - quantile, quantile])
+    elif structure_name not in structure_clips:
+        known = ", ".join(sorted(structure_clips))
+        raise InputError(
+            f"structure_name {structure_name!r} is not in mask.structure_clips ({known}). Add it there."
+        )
+    else:
+        low, high = structure_clips[structure_name]
+    if high <= low:
+        raise InputError(
+            f"the intensity range {low:g} to {high:g} counts (mask.clip = {clip}) is empty. Widen it in "
+            "mask.structure_clips, or raise mask.quantile."
+        )
+    return float(low), float(high)

@@ -1,0 +1,134 @@
+"""Cubes drawn from volumes: the single-channel image that image models read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from morphobench.errors import InputError
+from morphobench.mask import region
+
+TOP = 65535
+
+
+def to_cube(
+    intensity_zyx: np.ndarray,
+    mask_zyx: np.ndarray,
+    *,
+    center_zyx: Sequence[float],
+    spacing_um: float,
+    size: int,
+    side_um: float,
+    clip: tuple[float, float] | None = None,
+    crop: bool = False,
+) -> np.ndarray:
+    """Resample a cell into a centred cube of isotropic voxels, its intensities scaled to 0 to 65535.
+
+    Parameters
+    ----------
+    intensity_zyx
+        Shape (z, y, x), camera counts.
+    mask_zyx
+        Same shape; the cube is empty where it is 0.
+    center_zyx
+        What falls on the middle of the cube, as an index into the volume.
+    spacing_um
+        Edge of a voxel of the volume, micrometres.
+    size
+        Voxels per side of the cube.
+    side_um
+        Side of the cube, micrometres.
+    clip
+        Camera counts that become 0 and 65535; without it the least and the largest in the mask.
+    crop
+        Cut off what lies outside the cube instead of refusing the cell.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (size, size, size), axes z, y, x, uint16. Where voxels of the cube are the larger ones, each is
+        the mean over its space, which keeps the integral; otherwise trilinear.
+
+    Raises
+    ------
+    InputError
+        When the cell leaves the cube and `crop` is not set, when the mask is empty, or the range is.
+    """
+    inside_zyx = np.asarray(mask_zyx) != 0
+    if not inside_zyx.any():
+        raise InputError("the mask is empty. Check the segmentation, or remove the cell.")
+    held = region.bounds(inside_zyx)
+    if not crop:
+        _check_fits(held, center_zyx, spacing_um, side_um)
+    inside_zyx = inside_zyx[held]
+    cube_zyx = _scaled(np.asarray(intensity_zyx)[held], inside_zyx, clip)
+    for axis, (span, center) in enumerate(zip(held, center_zyx, strict=True)):
+        operator = resampling(span.stop - span.start, center - span.start, spacing_um, size, side_um)
+        cube_zyx = np.moveaxis(np.tensordot(operator, cube_zyx, axes=(1, axis)), 0, axis)
+    return np.rint(cube_zyx * np.float32(TOP)).clip(0, TOP).astype(np.uint16)
+
+
+def _check_fits(
+    held: Sequence[slice], center_zyx: Sequence[float], spacing_um: float, side_um: float
+) -> None:
+    # A voxel reaches half an edge beyond its index.
+    reaches = [
+        max(center - span.start, span.stop - 1 - center) + 0.5
+        for span, center in zip(held, center_zyx, strict=True)
+    ]
+    needed_um = 2 * max(reaches) * spacing_um
+    # The slack absorbs rounding: a cell as large as the cube fits.
+    if needed_um > side_um * (1 + 1e-9):
+        raise InputError(
+            f"the cell needs a cube of {needed_um:.3f} um, sample.cube.side_um = {side_um:g}. Raise it to at "
+            f"least {needed_um:.3f}, set sample.cube.crop, or remove the cell."
+        )
+
+
+def _scaled(
+    intensity_zyx: np.ndarray, inside_zyx: np.ndarray, clip: tuple[float, float] | None
+) -> np.ndarray:
+    """Return float32 from 0 to 1 in the mask, 0 outside."""
+    if clip is None:
+        inside = intensity_zyx[inside_zyx]
+        clip = float(inside.min()), float(inside.max())
+    low, high = clip
+    if not high > low:
+        raise InputError(
+            f"the intensity range {low:g} to {high:g} counts is empty. Check the image and mask.clip."
+        )
+    scaled_zyx = (intensity_zyx.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    return np.where(inside_zyx, scaled_zyx.clip(0, 1), np.float32(0))
+
+
+def resampling(n: int, center: float, spacing_um: float, size: int, side_um: float) -> np.ndarray:
+    """Return the linear operator that resamples one axis.
+
+    Parameters
+    ----------
+    n
+        Voxels of the volume along the axis.
+    center
+        Index that falls on the middle of the cube.
+    spacing_um
+        Edge of a voxel of the volume, micrometres.
+    size
+        Voxels of the cube along the axis.
+    side_um
+        Side of the cube, micrometres.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (size, n), float32: shares of overlap over the width of the cube's voxel when shrinking, weights
+        of linear interpolation at its centre when enlarging; the volume counts as 0 outside.
+    """
+    edge = side_um / size / spacing_um
+    places = (np.arange(size) - (size - 1) / 2) * edge + center
+    index = np.arange(n)
+    if edge <= 1:
+        return np.clip(1 - np.abs(places[:, None] - index), 0, None).astype(np.float32)
+    upper = np.minimum(places[:, None] + edge / 2, index + 0.5)
+    lower = np.maximum(places[:, None] - edge / 2, index - 0.5)
+    return (np.clip(upper - lower, 0, None) / edge).astype(np.float32)

@@ -1,0 +1,166 @@
+"""Stage `sample` for punctate structures: clouds drawn by intensity, and cubes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morphobench import files, seeds, stage, volumes
+from morphobench.errors import InputError
+from morphobench.mask.box import AXES, crop_to_box, fits, offset_in_box
+from morphobench.sample.arrays import write_rows
+from morphobench.sample.cube import to_cube
+from morphobench.sample.points import sample_points
+from morphobench.sample.reference import reference_encoding
+
+Rows = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+def run(
+    shard_in: str | Path,
+    shard_out: str | Path,
+    *,
+    dataset_name: str,
+    box: str | Path,
+    variant: str | Mapping[str, str],
+    points: Mapping[str, Any],
+    cube: Mapping[str, Any],
+    mode: str = "corrected",
+    seed: int,
+    max_failed_fraction: float,
+) -> None:
+    """Sample one shard of cells.
+
+    Writes points_um.npy (n_ok, n_points, 3) float32, axes x, y, z, micrometres from the centre of the mask;
+    intensity.npy (n_ok, n_points) float32, camera counts of each point's voxel (published units for mode
+    "reference"); cube.npy (n_ok, size, size, size) uint16, axes z, y, x. Adds `index`, the cell's row in them
+    (-1 for failed cells); `seed` of its generator, -1 for cells that were not sampled; fits_{z,y,x}, whether
+    it fits the common box; `seconds`; and `excluded`, set for cells that the box's policy drops, which are no
+    failures.
+
+    Parameters
+    ----------
+    shard_in
+        Shard folder of stage `mask`.
+    shard_out
+        Folder to write, whole or not at all.
+    dataset_name
+        Part of each cell's seed.
+    box
+        File of the common box, see `mask.box`.
+    variant
+        Sampler, see `sample_points`; or one for each structure_name.
+    points
+        Arguments n_points and jitter_voxel of `sample_points`.
+    cube
+        Arguments size, side_um and crop of `to_cube`.
+    mode
+        Of `sample_points`.
+    seed
+        Seed of the run.
+    max_failed_fraction
+        Largest share of failed cells that lets the stage go on.
+
+    Raises
+    ------
+    InputError
+        When too many cells fail.
+    """
+    shard_in = Path(shard_in)
+    common = json.loads(Path(box).read_text())
+    box_zyx = [common[axis] for axis in AXES]
+    structure, mask = (files.read_array(shard_in, name) for name in ("structure", "mask"))
+
+    def work(row: dict[str, Any]) -> Rows:
+        start = time.perf_counter()
+        fit = fits([row[column] for column in volumes.SIZE_COLUMNS], box_zyx)
+        if common["policy"] == "drop" and not all(fit.values()):
+            return fit | _dropped(row, fit, common), {}
+        rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
+        structure_zyx, mask_zyx = (volumes.volume(flat, row) for flat in (structure, mask))
+        cell = (structure_zyx, mask_zyx, row)
+        cloud = _points(*cell, box_zyx, mode, {**points, "variant": _variant(variant, row), "rng": rng})
+        rows = {
+            "points_um": cloud[:, 2::-1] * np.float32(row["spacing_um"]),
+            "intensity": cloud[:, 3],
+            "cube": _cube(*cell, box_zyx, cube),
+        }
+        used = {"seed": seeds.integer(seed, dataset_name, "sample", row["CellId"])}
+        return fit | used | {"seconds": time.perf_counter() - start}, rows
+
+    arrays = {
+        "points_um": (np.float32, (points["n_points"], 3)),
+        "intensity": (np.float32, (points["n_points"],)),
+        "cube": (np.uint16, (cube["size"],) * 3),
+    }
+    cells = files.read_cells(shard_in)
+    if "excluded" not in cells:
+        cells = cells.assign(excluded=False)
+    defaults = {"seed": -1, "seconds": 0.0} | {f"fits_{axis}": False for axis in AXES}
+    with files.atomic_folder(shard_out) as part:
+        cells = write_rows(part, cells, arrays, work, defaults)
+        stage.finish(part, cells, max_failed_fraction, "sample")
+
+
+def _dropped(row: Mapping[str, Any], fit: Mapping[str, bool], common: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = "; ".join(
+        f"{axis} {row[f'size_{axis}']} of {common[axis]} voxels" for axis in AXES if not fit[f"fits_{axis}"]
+    )
+    reason = f"does not fit the common box: {sizes}. Raise box.quantile, or set box.policy to crop."
+    return {"success": False, "excluded": True, "error": reason}
+
+
+def _variant(variant: str | Mapping[str, str], row: Mapping[str, Any]) -> str:
+    if isinstance(variant, str):
+        return variant
+    name = row.get("structure_name")
+    if name not in variant:
+        known = ", ".join(sorted(variant))
+        raise InputError(f"structure_name {name!r} is not in sample.variant ({known}). Add it there.")
+    return variant[name]
+
+
+def _clip(row: Mapping[str, Any]) -> tuple[float, float] | None:
+    return None if np.isnan(row["clip_low"]) else (row["clip_low"], row["clip_high"])
+
+
+def _center(row: Mapping[str, Any], box_zyx: Sequence[int]) -> np.ndarray:
+    """Return the centre of the mask as an index into the cell once cropped to the box."""
+    shape_zyx = [row[column] for column in volumes.SIZE_COLUMNS]
+    center_zyx = np.array([row[f"center_{axis}_voxel"] for axis in AXES])
+    return center_zyx + np.minimum(offset_in_box(shape_zyx, box_zyx), 0)
+
+
+def _points(
+    structure_zyx: np.ndarray,
+    mask_zyx: np.ndarray,
+    row: Mapping[str, Any],
+    box_zyx: Sequence[int],
+    mode: str,
+    arguments: Mapping[str, Any],
+) -> np.ndarray:
+    """Return the cell's points, z, y, x, s; only the published law sees the padding of the box."""
+    if mode == "reference":
+        encoded, mask_zyx = reference_encoding(
+            structure_zyx, mask_zyx, variant=arguments["variant"], box_zyx=box_zyx, clip=_clip(row)
+        )
+        return sample_points(encoded, mask_zyx, mode=mode, **arguments)
+    cropped = (crop_to_box(volume_zyx, box_zyx) for volume_zyx in (structure_zyx, mask_zyx))
+    return sample_points(*cropped, mode=mode, center_zyx=_center(row, box_zyx), **arguments)
+
+
+def _cube(
+    structure_zyx: np.ndarray,
+    mask_zyx: np.ndarray,
+    row: Mapping[str, Any],
+    box_zyx: Sequence[int],
+    arguments: Mapping[str, Any],
+) -> np.ndarray:
+    cropped = (crop_to_box(volume_zyx, box_zyx) for volume_zyx in (structure_zyx, mask_zyx))
+    place = {"center_zyx": _center(row, box_zyx), "spacing_um": row["spacing_um"]}
+    return to_cube(*cropped, **place, clip=_clip(row), **arguments)

@@ -1,0 +1,164 @@
+"""The published constants of the point samplers, and the image encodings that they were applied to.
+
+Source: Vasan et al., Nature Methods 2025, preprocessing of PCNA, nuclear and cytoplasmic structures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from morphobench.errors import InputError
+from morphobench.mask.box import fit_to_box
+
+# Outside the mask the published uint16 images held -1 wrapped around; the samplers take that for absent.
+OUTSIDE_COUNTS = 65535
+BRIGHT_COUNTS = 60000
+TOP_COUNTS = 65535
+
+
+class Variant(NamedTuple):
+    """Constants of one published sampler.
+
+    Parameters
+    ----------
+    multiplier
+        Factor K on the skewness.
+    floor
+        Least value of the exponent's factor; None for none.
+    replacement
+        Draw with replacement.
+    threshold
+        Treat voxels up to the mean of the distinct values as dark.
+    bright_filter
+        Reference only: values from `BRIGHT_COUNTS` up become the minimum.
+    boxed
+        Reference only: the image is the one registered in the common box.
+    normalised
+        Reference only: a cell's intensity range, where it has one, is stretched over 1 to 65535.
+    gate_counts
+        Reference only: counts from here up become 0.
+    dilated_centre
+        Reference only: points are centred on the dilated mask, not on the mask itself.
+    """
+
+    multiplier: float
+    floor: float | None = None
+    replacement: bool = False
+    threshold: bool = False
+    bright_filter: bool = True
+    boxed: bool = True
+    normalised: bool = False
+    gate_counts: float | None = None
+    dilated_centre: bool = False
+
+
+VARIANTS = {
+    "pcna": Variant(100, gate_counts=4000),
+    "nuclear": Variant(100, normalised=True),
+    "cytoplasmic": Variant(
+        500, 25, replacement=True, threshold=True, bright_filter=False, boxed=False, dilated_centre=True
+    ),
+}
+
+
+def variant_of(name: str) -> Variant:
+    """Return the constants of a variant.
+
+    Raises
+    ------
+    InputError
+        When there is none of this name.
+    """
+    if name not in VARIANTS:
+        raise InputError(f"sample.variant is {name!r}; set it to one of {', '.join(VARIANTS)}.")
+    return VARIANTS[name]
+
+
+def reference_encoding(
+    intensity_zyx: np.ndarray,
+    mask_zyx: np.ndarray,
+    *,
+    variant: str,
+    box_zyx: Sequence[int],
+    clip: tuple[float, float] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Encode a cell as the published pipeline stored it before sampling.
+
+    The pipeline wrote uint16 after masking and, after registration in the common box, int32 that is one less:
+    counts minus one in the mask, 65534 beside it and -1 in the padding; with a range, 0 to 65534 in the mask
+    and -1 everywhere else. Cytoplasmic cells were sampled from the raw crop instead: their counts return as
+    they are, without the box.
+
+    Parameters
+    ----------
+    intensity_zyx
+        Shape (z, y, x), camera counts.
+    mask_zyx
+        Same shape; non-zero is the dilated mask.
+    variant
+        Key of `VARIANTS`.
+    box_zyx
+        Size of the common box, voxels.
+    clip
+        Range, camera counts, for variants that were normalised; None leaves counts.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Intensities, int32, and the mask with its own values, both in the box.
+    """
+    settings = variant_of(variant)
+    counts = np.asarray(intensity_zyx)
+    if not settings.boxed:
+        return np.rint(counts).astype(np.int32), np.asarray(mask_zyx)
+    if settings.gate_counts is not None:
+        counts = np.where(counts >= settings.gate_counts, 0, counts)
+    if clip is None or not settings.normalised:
+        stored, outside = np.rint(counts), OUTSIDE_COUNTS
+    else:
+        low, high = clip
+        stretched = (np.clip(counts, low, high).astype(np.float64) - low) / (high - low)
+        stored, outside = 1 + (TOP_COUNTS - 1) * stretched, 0
+    stored = np.where(np.asarray(mask_zyx) != 0, stored, outside).astype(np.int32)
+    boxed = fit_to_box(stored, box_zyx, background=-1)
+    return np.maximum(boxed - 1, -1), fit_to_box(np.asarray(mask_zyx), box_zyx, background=0)
+
+
+def reference_image(encoded_zyx: np.ndarray, mask_zyx: np.ndarray, variant: Variant) -> np.ndarray:
+    """Return the image that the published samplers take intensities and statistics from.
+
+    Parameters
+    ----------
+    encoded_zyx
+        Shape (z, y, x), from `reference_encoding`.
+    mask_zyx
+        Same shape; non-zero is the dilated mask.
+    variant
+        The sampler's constants.
+
+    Returns
+    -------
+    numpy.ndarray
+        Same shape, float64: the global minimum outside the mask, for overbright values too; 0 for those under
+        the threshold.
+    """
+    image_zyx = np.asarray(encoded_zyx, dtype=np.float64)
+    least = image_zyx.min()
+    keep = np.asarray(mask_zyx) != 0
+    if variant.bright_filter:
+        keep &= image_zyx < BRIGHT_COUNTS
+    image_zyx = np.where(keep, image_zyx, least)
+    return darkened(image_zyx) if variant.threshold else image_zyx
+
+
+def darkened(counts: np.ndarray) -> np.ndarray:
+    """Set to 0 what does not exceed the mean of the distinct values.
+
+    Interpolated images hold hardly any value twice, which would make this the plain mean; therefore values
+    are told apart as whole counts, as the camera gave them.
+    """
+    threshold = np.unique(np.rint(counts)).mean()
+    return np.where(counts <= threshold, 0, counts)

@@ -1,0 +1,250 @@
+"""Time and memory of mask and sample for one large cell, beside the published law written down plainly.
+
+Prints one table, tests nothing; a minute on one idle core, seconds with --quick (a tiny cell).
+Run from anywhere: python tests/speed/bench_preprocess.py
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before numpy: BLAS reads these when it loads.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+import argparse
+import json
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+from morphobench import files, volumes  # noqa: E402
+from morphobench.mask import box, region  # noqa: E402
+from morphobench.mask import punctate as mask  # noqa: E402
+from morphobench.sample import points, sample_points  # noqa: E402
+from morphobench.sample import punctate as sample  # noqa: E402
+from morphobench.sample.cube import to_cube  # noqa: E402
+from morphobench.sample.reference import VARIANTS, reference_encoding, reference_image  # noqa: E402
+
+REPEATS = 5
+# A call slower than this is not repeated.
+SLOW_S = 5.0
+VARIANT, DILATION_VOXEL, JITTER_VOXEL = "pcna", 4, 0.001
+
+
+@dataclass
+class Sizes:
+    """The cell and what is made of it; the defaults are a large nucleus and the published numbers."""
+
+    shape_zyx: tuple[int, int, int] = (90, 300, 333)
+    semi_axes_zyx: tuple[float, float, float] = (40, 80, 90)
+    n_spots: int = 3000
+    n_points: int = 20480
+    cube: dict = field(default_factory=lambda: {"size": 118, "side_um": 25.488})
+
+    @classmethod
+    def tiny(cls) -> Sizes:
+        return cls((18, 30, 36), (6, 9, 12), 30, 256, {"size": 16, "side_um": 4.0})
+
+
+class Case:
+    """One cell, and each step on it; steps read what earlier ones leave, which does not count."""
+
+    def __init__(self, sizes: Sizes, folder: Path) -> None:
+        self.sizes, self.folder = sizes, folder
+        row = files.read_cells(folder / "align").iloc[0]
+        self.spacing_um = row["spacing_um"]
+        self.structure, self.core = (
+            volumes.volume(np.load(folder / "align" / f"{name}.npy"), row) for name in ("structure", "mask")
+        )
+
+    def plain_dilation(self) -> np.ndarray:
+        return ndimage.binary_dilation(self.core, np.ones((2 * DILATION_VOXEL,) * 3))
+
+    def plain_law(self, dilated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the published image and the probability of each voxel of the stored volume."""
+        # What lay outside the mask was lost before, so this is the minimum of the published image.
+        least = self.structure[dilated].min()
+        image = np.where(dilated, self.structure, least).astype(np.float64)
+        p = image / image.max()
+        k = VARIANTS[VARIANT].multiplier * 3 * (np.mean(p) - np.median(p)) / np.std(p)
+        weights = np.where(dilated, np.exp(k * p), 0)
+        return image, weights / weights.sum()
+
+    def plain_draw(self, dilated: np.ndarray) -> np.ndarray:
+        image, law = self.plain_law(dilated)
+        z, y, x = np.meshgrid(*map(np.arange, image.shape), indexing="ij")
+        rng = np.random.default_rng(0)
+        drawn = rng.choice(np.arange(image.size), self.sizes.n_points, replace=False, p=law.ravel())
+        places = np.stack([z.ravel()[drawn], y.ravel()[drawn], x.ravel()[drawn]], axis=1)
+        places = places + (rng.random(places.shape) - 0.5) * JITTER_VOXEL
+        centre = np.floor(np.mean(np.argwhere(self.core), axis=0) + 0.5)
+        return np.column_stack([places - centre, image.ravel()[drawn]])
+
+    def plain_both(self) -> np.ndarray:
+        return self.plain_draw(self.plain_dilation())
+
+    def cut(self) -> tuple[np.ndarray, np.ndarray]:
+        return mask.cut(self.structure, self.core, dilation_voxel=DILATION_VOXEL, reference=False)
+
+    def draw(self, cell: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        arguments = {"n_points": self.sizes.n_points, "variant": VARIANT, "rng": np.random.default_rng(0)}
+        return sample_points(*cell, **arguments, jitter_voxel=JITTER_VOXEL)
+
+    def both(self) -> np.ndarray:
+        return self.draw(self.cut())
+
+    def draw_cube(self, cell: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        center_zyx = region.centre_of_mass(cell[1] == region.MASK)
+        return to_cube(*cell, center_zyx=center_zyx, spacing_um=self.spacing_um, **self.sizes.cube)
+
+    def mask_stage(self) -> None:
+        arguments = {"dilation_voxel": DILATION_VOXEL, "max_failed_fraction": 1.0}
+        mask.run(self.folder / "align", self.folder / "mask", **arguments)
+
+    def sample_stage(self) -> None:
+        sample.run(
+            self.folder / "mask",
+            self.folder / "sample",
+            dataset_name="bench",
+            box=self.folder / "box.json",
+            variant=VARIANT,
+            points={"n_points": self.sizes.n_points, "jitter_voxel": JITTER_VOXEL},
+            cube=self.sizes.cube,
+            seed=1,
+            max_failed_fraction=1.0,
+        )
+
+    def both_stages(self) -> None:
+        self.mask_stage()
+        self.sample_stage()
+
+    def step(self, name: str) -> Callable[[], object]:
+        """Return a step as a call without arguments."""
+        if name == "plain_draw":
+            dilated = self.plain_dilation()
+            return lambda: self.plain_draw(dilated)
+        if name in ("draw", "draw_cube"):
+            cell = self.cut()
+            return lambda: getattr(self, name)(cell)
+        return getattr(self, name)
+
+    def difference(self) -> float:
+        """Compare mode `reference` with the plain law: largest difference over largest probability."""
+        dilated = self.plain_dilation()
+        _, law = self.plain_law(dilated)
+        labels = np.where(self.core != 0, region.MASK, dilated.astype(np.uint8))
+        encoded, labels = reference_encoding(
+            self.structure + 1, labels, variant=VARIANT, box_zyx=self.structure.shape
+        )
+        settings = VARIANTS[VARIANT]
+        # The published image is one count lower than the camera's, hence the one above.
+        image = reference_image(encoded, labels, settings)
+        weights = np.exp(points.log_weights(image, settings.multiplier, settings.floor)) * dilated
+        return float(np.abs(weights / weights.sum() - law).max() / law.max())
+
+
+def memory_mb(key: str) -> float:
+    """Return what this process holds (VmRSS) or ever held (VmHWM), MB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) / 1e3
+
+
+def measure(name: str, sizes: Sizes, folder: Path) -> dict[str, float]:
+    """Time one step and what it adds to the memory; to be called in a process of its own."""
+    call = Case(sizes, folder).step(name)
+    # The peak so far may be that of the preparation; Linux lets a process forget its own.
+    Path("/proc/self/clear_refs").write_text("5")
+    before_mb, times = memory_mb("VmRSS"), []
+    while not times or (len(times) <= REPEATS and times[0] < SLOW_S):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+        if len(times) == 1:
+            added_mb = memory_mb("VmHWM") - before_mb
+    # The first is the warm-up, unless it is all there is.
+    return {"seconds": statistics.median(times[1:] or times), "added_mb": added_mb}
+
+
+def fresh(name: str, folder: Path, quick: bool) -> dict[str, float]:
+    arguments = [sys.executable, __file__, "--measure", name, str(folder)] + ["--quick"] * quick
+    return json.loads(subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def prepare(sizes: Sizes, folder: Path) -> int:
+    """Write the shard that the steps read, of one cell; return the number of voxels of its mask."""
+    # Only here: the steps' own processes need no image library.
+    from cell_case import ellipsoid_mask, spots
+    from mask_case import write_aligned
+
+    core = ellipsoid_mask(sizes.shape_zyx, sizes.semi_axes_zyx)
+    counts = spots(core, np.random.default_rng(0), n=sizes.n_spots).round().astype(np.float32)
+    write_aligned(folder / "align", {"cell": (counts, core.astype(np.uint8))})
+    case = Case(sizes, folder)
+    case.mask_stage()
+    box.run([folder / "mask"], folder / "box.json")
+    return int(core.sum())
+
+
+ROWS = {
+    "dilate the mask (ours: and crop)": ("plain_dilation", "cut"),
+    "draw the points": ("plain_draw", "draw"),
+    "dilate and draw": ("plain_both", "both"),
+    "cube": (None, "draw_cube"),
+    "stage mask, files included": (None, "mask_stage"),
+    "stage sample (points and cube), files included": (None, "sample_stage"),
+    "stages mask and sample": (None, "both_stages"),
+}
+
+
+def line(name: str, theirs: dict[str, float] | None, ours: dict[str, float]) -> str:
+    """Return one line of the table."""
+    found = [f"{ours['seconds']:.3g} s", f"{ours['added_mb']:.0f} MB"]
+    if theirs is None:
+        return f"| {name} | | {found[0]} | | | {found[1]} |"
+    ratio = f"{theirs['seconds'] / ours['seconds']:.0f}"
+    return (
+        f"| {name} | {theirs['seconds']:.3g} s | {found[0]} | {ratio} "
+        f"| {theirs['added_mb']:.0f} MB | {found[1]} |"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tiny cell, to see that everything runs")
+    parser.add_argument("--measure", nargs=2, metavar=("STEP", "FOLDER"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    sizes = Sizes.tiny() if chosen.quick else Sizes()
+    if chosen.measure:
+        name, folder = chosen.measure
+        print(json.dumps(measure(name, sizes, Path(folder))))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        n_voxels = prepare(sizes, folder)
+        cell = f"{'x'.join(map(str, sizes.shape_zyx))} voxels, {n_voxels} of them in the mask"
+        print(f"{platform.machine()}, one thread; one cell of {cell}; {sizes.n_points} points\n")
+        print("| | published law | morphobench | ratio | published: memory | morphobench: memory |")
+        print("|---|---|---|---|---|---|")
+        for title, (theirs, ours) in ROWS.items():
+            plain = theirs and fresh(theirs, folder, chosen.quick)
+            print(line(title, plain, fresh(ours, folder, chosen.quick)), flush=True)
+        difference = Case(sizes, folder).difference()
+    print(f"\nLargest relative difference of the probabilities, mode reference: {difference:.0e}.")
+
+
+if __name__ == "__main__":
+    main()
