@@ -142,6 +142,8 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
     for model in dataset["models"]:
         if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
             raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
+    if dataset["kind"] == "punctate":
+        _check_punctate(source, dataset)
     if dataset["kind"] == "packing":
         for rule, settings in dataset["rules"].items():
             needed = {"vector": ["direction", "decay"], "surface": ["decay"], "radial": ["decay"]}
@@ -150,6 +152,31 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
                 raise InputError(
                     f"{source}: rules.{rule}: mode {settings['mode']} needs {', '.join(missing)}."
                 )
+
+
+# What the mode `reference` of a punctate dataset means before its cells are sampled: the published choices.
+_PUBLISHED = {
+    "align": {"interpolation": "nearest"},
+    "mask": {"reference": True},
+    "box": {"quantile": 0.95, "policy": "crop"},
+}
+
+
+def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
+    for key, role in (("align.mask", dataset["align"]["mask"]), ("mask.role", dataset["mask"]["role"])):
+        if role not in dataset["channels"]:
+            raise InputError(f"{source}: {key} is {role}, which `channels` does not name.")
+    margin, dilation = dataset["align"]["margin_voxel"], dataset["mask"]["dilation_voxel"]
+    if margin < dilation:
+        raise InputError(
+            f"{source}: align.margin_voxel = {margin} is less than mask.dilation_voxel = {dilation}: the rim "
+            f"would be cut off. Set it to {dilation:g} or more."
+        )
+    if dataset["mask"]["clip"] == "structure" and not dataset["mask"].get("structure_clips"):
+        raise InputError(f"{source}: mask.clip is structure, but mask.structure_clips is empty.")
+    asked = dataset.get("draw", {}).get("n_points", 0)
+    if asked > dataset["sample"]["points"]["n_points"]:
+        raise InputError(f"{source}: draw.n_points = {asked} is more than sample.points.n_points.")
 
 
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
@@ -217,6 +244,8 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     for name, dataset in datasets.items():
         _check_dataset(name, dataset, models)
         dataset["name"] = name
+        if dataset["sample"].get("mode") == "reference":
+            datasets[name] = merge(dataset, _PUBLISHED)
     return {**config, "datasets": datasets, "models": models}
 
 
