@@ -16,7 +16,12 @@ from morphobench.mask import punctate as mask
 
 
 def run(shard_in, out, max_failed_fraction=1.0, **changes):
-    settings = {"dilation_voxel": 2, "min_voxels": 5, "max_failed_fraction": max_failed_fraction}
+    settings = {
+        "role": "nucleus_mask",
+        "dilation_voxel": 2,
+        "min_voxels": 5,
+        "max_failed_fraction": max_failed_fraction,
+    }
     mask.run(shard_in, out, **settings | changes)
     return files.read_cells(out).set_index("CellId")
 
@@ -71,6 +76,7 @@ def test_volumes_are_cropped_to_the_dilated_mask_with_its_last_planes(tmp_path):
     np.testing.assert_allclose(centre, np.argwhere(labels == 2).mean(0))
     assert np.isnan([row["clip_low"], row["clip_high"]]).all()
     assert row["note"] == "kept"
+    assert row["seconds"] > 0
 
 
 def test_a_mask_at_the_border_keeps_its_planes_and_zeros_are_added(tmp_path):
@@ -115,8 +121,8 @@ def broken(name):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("empty", "the mask is empty"),
-        ("few", "the mask has 3 voxels, fewer than mask.min_voxels = 5"),
+        ("empty", "the mask (nucleus_mask) is empty"),
+        ("few", "the mask (nucleus_mask) has 3 voxels, fewer than mask.min_voxels = 5"),
         ("nan", "1 of 3840 voxels around the mask are not finite"),
         ("flat", "voxels of the mask hold 7 counts: zero variance"),
     ],

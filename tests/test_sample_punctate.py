@@ -4,11 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from cell_case import VOXEL_UM
+from cell_case import VOXEL_UM, ellipsoid_mask, spots, write_cells
 from mask_case import cell, write_aligned
 from scipy import ndimage, stats
 
 from morphobench import files, seeds, volumes
+from morphobench.align import punctate as align
+from morphobench.download import punctate as download
 from morphobench.errors import InputError
 from morphobench.mask import box, region
 from morphobench.mask import punctate as mask
@@ -30,7 +32,7 @@ def masked(seed=0, **shape):
 def write_masked(folder, cells, **changes):
     """A shard of stage mask, by way of the stage itself."""
     shard_in = write_aligned(folder / "align", cells)
-    settings = {"dilation_voxel": 2, "max_failed_fraction": 1.0}
+    settings = {"role": "nucleus_mask", "dilation_voxel": 2, "max_failed_fraction": 1.0}
     mask.run(shard_in, folder / "mask", **settings | changes)
     return folder / "mask"
 
@@ -453,6 +455,34 @@ def test_any_number_of_shards_gives_the_same_cells(tmp_path):
         for name, found in others.items():
             for ours, theirs in zip(found, arrays[name], strict=True):
                 np.testing.assert_array_equal(ours, theirs)
+
+
+def test_from_crops_to_points_the_long_axis_comes_to_lie_along_x(tmp_path):
+    core = ellipsoid_mask((14, 70, 70), (4, 12, 28), 50)
+    far = np.zeros_like(core)
+    cells = {
+        "a": (spots(core, np.random.default_rng(0)), core),
+        "none": (spots(core, np.random.default_rng(1)), far),
+    }
+    source = {"cells": str(write_cells(tmp_path / "raw", cells))}
+    config = {
+        "source": source,
+        "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
+        "align": {"mask": "nucleus_mask", "unique": False, "margin_voxel": 3, "enabled": True},
+        "mask": {"role": "nucleus_mask"},
+    }
+    stages = [tmp_path / name for name in ("download", "align", "mask", "sample")]
+    download.run(stages[0], dataset=config, shard=0, n_shards=1, seed=1, max_failed_fraction=1.0)
+    align.run(stages[0], stages[1], dataset=config, max_failed_fraction=1.0)
+    mask.run(stages[1], stages[2], **config["mask"], dilation_voxel=2, max_failed_fraction=1.0)
+    cells, arrays = run(stages[2], stages[3], cube={"size": 16, "side_um": 8.0})
+    assert cells["success"].to_dict() == {"a": True, "none": False}
+    reach = np.abs(arrays["points_um"][0]).max(0)
+    semi_axes_um = (np.array([28, 12, 4]) + 2) * VOXEL_UM
+    assert (reach < semi_axes_um + 0.15).all()
+    extents_um = cells.loc["a", ["box_x", "box_y", "box_z"]].astype(float) * VOXEL_UM
+    np.testing.assert_allclose(extents_um, 2 * semi_axes_um, atol=0.25)
+    assert (arrays["intensity"][0] > 700).any()
 
 
 def test_turning_the_volume_turns_the_law():

@@ -111,7 +111,7 @@ class Case:
         return to_cube(*cell, center_zyx=center_zyx, spacing_um=self.spacing_um, **self.sizes.cube)
 
     def mask_stage(self) -> None:
-        arguments = {"dilation_voxel": DILATION_VOXEL, "max_failed_fraction": 1.0}
+        arguments = {"role": "nucleus_mask", "dilation_voxel": DILATION_VOXEL, "max_failed_fraction": 1.0}
         mask.run(self.folder / "align", self.folder / "mask", **arguments)
 
     def sample_stage(self) -> None:

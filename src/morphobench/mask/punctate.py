@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def run(
     shard_in: str | Path,
     shard_out: str | Path,
     *,
+    role: str,
     dilation_voxel: float,
     reference: bool = False,
     clip: str = "none",
@@ -35,7 +37,7 @@ def run(
     cropped to the dilated mask. Sets first_voxel and size_{z,y,x}; adds box_{z,y,x}, the same extent under
     the name that the common box is made from; center_{z,y,x}_voxel, the centre of mass of the undilated mask
     as an index into the stored volume; n_voxels and n_dilated; clip_low and clip_high, camera counts, NaN
-    without `clip`.
+    without `clip`; and `seconds`.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def run(
         Shard folder of stage `align`.
     shard_out
         Folder to write, whole or not at all.
+    role
+        Which mask stage `align` kept, for messages.
     dilation_voxel
         How far from the mask points may lie, voxels.
     reference
@@ -75,8 +79,9 @@ def run(
     ):
 
         def work(row: dict[str, Any]) -> dict[str, Any]:
+            start = time.perf_counter()
             core_zyx = volumes.volume(mask, row)
-            _check_size(core_zyx, min_voxels)
+            _check_size(core_zyx, min_voxels, role)
             structure_zyx, labels_zyx = cut(
                 volumes.volume(structure, row), core_zyx, dilation_voxel=dilation_voxel, reference=reference
             )
@@ -87,10 +92,11 @@ def run(
             placed = volumes.placed(structures.append(structure_zyx), structure_zyx)
             counts = {"n_voxels": inside.size, "n_dilated": int(np.count_nonzero(labels_zyx))}
             centre_zyx = region.centre_of_mass(labels_zyx == region.MASK)
-            return placed | counts | _places(structure_zyx.shape, centre_zyx) | _range(low, high)
+            columns = placed | counts | _places(structure_zyx.shape, centre_zyx) | _range(low, high)
+            return columns | {"seconds": time.perf_counter() - start}
 
         placed = {"first_voxel": 0} | dict.fromkeys(volumes.SIZE_COLUMNS, 0)
-        defaults = placed | {"n_voxels": 0, "n_dilated": 0} | _places((0,) * 3, [np.nan] * 3)
+        defaults = placed | {"n_voxels": 0, "n_dilated": 0, "seconds": 0.0} | _places((0,) * 3, [np.nan] * 3)
         defaults |= _range(np.nan, np.nan)
         cells = stage.each_cell(files.read_cells(shard_in), work, defaults, "mask")
         stage.finish(part, cells, max_failed_fraction, "mask")
@@ -120,14 +126,14 @@ def _check_settings(
         )
 
 
-def _check_size(core_zyx: np.ndarray, min_voxels: int) -> None:
+def _check_size(core_zyx: np.ndarray, min_voxels: int, role: str) -> None:
     n_voxels = int(np.count_nonzero(core_zyx))
     if n_voxels == 0:
-        raise InputError("the mask is empty. Check the segmentation, or remove the cell.")
+        raise InputError(f"the mask ({role}) is empty. Check the segmentation, or remove the cell.")
     if n_voxels < min_voxels:
         raise InputError(
-            f"the mask has {n_voxels} voxels, fewer than mask.min_voxels = {min_voxels}. Lower it, or remove "
-            "the cell."
+            f"the mask ({role}) has {n_voxels} voxels, fewer than mask.min_voxels = {min_voxels}. Lower it, "
+            "or remove the cell."
         )
 
 
