@@ -18,6 +18,14 @@ ANGLES = [-89, -80, -71.5, -60, -45, -33, -20, -10, -2, 0, 1, 7.5, 15, 28, 40, 4
 FIELD = Path(__file__).parents[2] / "shared/data/hipsc_nuclei_fov"
 SHAPE = (12, 110, 110)
 
+ALIGN = {
+    "mask": "nucleus_mask",
+    "unique": False,
+    "margin_voxel": 3,
+    "enabled": True,
+    "interpolation": "linear",
+}
+
 
 def ellipsoid(angle, shape=SHAPE):
     return ellipsoid_mask(shape, (5, 24, 44), angle)
@@ -47,10 +55,9 @@ def dataset(manifest, **align_settings):
             "nucleus_mask": "dna_segmentation",
             "cell_mask": "membrane_segmentation",
         },
-        "align": {"mask": "nucleus_mask", "unique": False, "margin_voxel": 3, "enabled": True}
-        | align_settings,
+        "align": ALIGN | align_settings,
         "mask": {"role": "nucleus_mask"},
-        "spacing_um": VOXEL_UM,
+        "voxel_um": VOXEL_UM,
     }
 
 

@@ -23,6 +23,14 @@ POINTS = {"n_points": 64, "jitter_voxel": 0.001}
 CUBE = {"size": 16, "side_um": 3.0}
 SPLIT = {"train": 0.5, "val": 0.25, "test": 0.25}
 
+ALIGN = {
+    "mask": "nucleus_mask",
+    "unique": False,
+    "margin_voxel": 3,
+    "enabled": True,
+    "interpolation": "linear",
+}
+
 
 def masked(seed=0, **shape):
     structure, core = cell(seed=seed, **shape)
@@ -468,7 +476,7 @@ def test_from_crops_to_points_the_long_axis_comes_to_lie_along_x(tmp_path):
     config = {
         "source": source,
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
-        "align": {"mask": "nucleus_mask", "unique": False, "margin_voxel": 3, "enabled": True},
+        "align": ALIGN,
         "mask": {"role": "nucleus_mask"},
     }
     stages = [tmp_path / name for name in ("download", "align", "mask", "sample")]

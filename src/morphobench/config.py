@@ -163,8 +163,12 @@ _PUBLISHED = {
 
 
 def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
-    for key, role in (("align.mask", dataset["align"]["mask"]), ("mask.role", dataset["mask"]["role"])):
-        if role not in dataset["channels"]:
+    kept = dataset["mask"]["role"]
+    for key, roles in {
+        "align.mask": {dataset["align"]["mask"]},
+        "mask.role": {kept} if isinstance(kept, str) else set(kept.values()),
+    }.items():
+        for role in sorted(roles - set(dataset["channels"])):
             raise InputError(f"{source}: {key} is {role}, which `channels` does not name.")
     margin, dilation = dataset["align"]["margin_voxel"], dataset["mask"]["dilation_voxel"]
     if margin < dilation:

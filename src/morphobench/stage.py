@@ -36,6 +36,24 @@ def of_kind(stage: str, kind: str) -> ModuleType:
     return importlib.import_module(name)
 
 
+def by_structure(value: str | Mapping[str, str], row: Mapping[str, Any], key: str) -> str:
+    """Return a setting that is one for all cells, or one for each structure_name.
+
+    Raises
+    ------
+    InputError
+        When the mapping does not know the cell's structure, naming the configuration's `key`.
+    """
+    if isinstance(value, str):
+        return value
+    name = row.get("structure_name")
+    if name not in value:
+        raise InputError(
+            f"structure_name {name!r} is not in {key} ({', '.join(sorted(value))}). Add it there."
+        )
+    return value[name]
+
+
 def each_cell(
     cells: pd.DataFrame,
     work: Callable[[dict[str, Any]], Mapping[str, Any]],

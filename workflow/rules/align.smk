@@ -13,7 +13,7 @@ rule align:
         **LIGHT,
     params:
         kind=kind_of,
-        dataset=of_dataset("voxel_um"),
+        dataset=align_settings,
         max_failed_fraction=CONFIG["max_failed_fraction"],
         code=code_of_kind("align"),
     message:

@@ -51,9 +51,32 @@ def shards(stage):
 def local_source(wildcards):
     """Input function: the files of a local source, when it is there; the job says what is missing if not."""
     source = CONFIG["datasets"][wildcards.dataset]["source"]
-    folders = [source[key] for key in ("shapes", "packings") if source.get(key)]
-    kinds = {".csv", ".json", ".obj", ".ply", ".stl"}
-    return sorted(str(path) for folder in folders for path in Path(folder).glob("*") if path.suffix in kinds)
+    folders = [Path(source[key]) for key in ("shapes", "packings") if source.get(key)]
+    folders += [Path(source["fovs"]).parent] if source.get("fovs") else []
+    kinds = {".csv", ".json", ".obj", ".ply", ".stl", ".tif", ".tiff"}
+    found = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
+    # Of crops the manifest alone: they are too many to be looked at before every run.
+    found += [path for path in [Path(source.get("cells", ""))] if path.is_file()]
+    return sorted(map(str, found))
+
+
+def sample_inputs(wildcards):
+    """Input function: a shard of stage mask, and the box that the cells of images share."""
+    masked = f"results/mask/{wildcards.dataset}"
+    box = {"box": f"{masked}/box.json"} if kind_of(wildcards) == "punctate" else {}
+    return {"shard_in": f"{masked}/shard-{wildcards.shard}", **box}
+
+
+def align_settings(wildcards):
+    """Params function: what aligning needs to know; of stage mask, only which mask it will ask for."""
+    settings = of_dataset("voxel_um", "source", "channels", "align")(wildcards)
+    return {**settings, "mask": {"role": CONFIG["datasets"][wildcards.dataset]["mask"].get("role")}}
+
+
+def of_cells(wildcards):
+    """Params function: what the contact sheet needs to know of the dataset."""
+    side_um = CONFIG["datasets"][wildcards.dataset]["sample"]["cube"]["side_um"]
+    return {**align_settings(wildcards), "side_um": side_um}
 
 
 def per_model(pattern, key="models"):

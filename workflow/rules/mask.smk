@@ -20,3 +20,25 @@ rule mask:
         "Keep what lies inside the mask of each cell of {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/mask.py"
+
+
+rule mask_box:
+    input:
+        shards("mask"),
+    output:
+        "results/mask/{dataset}/box.json",
+    log:
+        "logs/mask_box/{dataset}.log",
+    benchmark:
+        "benchmarks/mask_box/{dataset}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        box=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["box"],
+        code=code.digest("morphobench.mask.box"),
+    message:
+        "Find the box that the cells of {wildcards.dataset} share"
+    script:
+        "../scripts/mask_box.py"

@@ -75,3 +75,36 @@ use rule plot_fig2 as plot_fig3 with:
     params:
         **figure_params("pcna"),
         code=code.digest("morphobench.plot.benchmark"),
+
+
+rule plot_cells:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        download=shards("download"),
+        align=shards("align"),
+        mask=shards("mask"),
+        sample=shards("sample"),
+    output:
+        report(
+            "results/plot/cells/{dataset}.png",
+            caption="../report/cells.rst",
+            category="Preprocessing",
+            labels={"dataset": "{dataset}"},
+        ),
+    log:
+        "logs/plot_cells/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_cells/{dataset}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        dataset=of_cells,
+        title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
+        n_cells=CONFIG["plot"]["n_cells"],
+        code=code.digest("morphobench.plot.cells"),
+    message:
+        "Draw a contact sheet of the cells of {wildcards.dataset}"
+    script:
+        "../scripts/plot_cells.py"

@@ -1,6 +1,6 @@
 rule sample:
     input:
-        "results/mask/{dataset}/shard-{shard}",
+        unpack(sample_inputs),
     output:
         directory("results/sample/{dataset}/shard-{shard}"),
     log:

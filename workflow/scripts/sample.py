@@ -3,9 +3,10 @@ from morphobench import log, stage
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         stage.of_kind("sample", snakemake.params.kind).run(
-            snakemake.input[0],
-            snakemake.output[0],
+            shard_out=snakemake.output[0],
             dataset_name=snakemake.wildcards.dataset,
+            # The shard, and for some kinds what all shards share.
+            **dict(snakemake.input.items()),
             **snakemake.params.sample,
             seed=snakemake.params.seed,
             max_failed_fraction=snakemake.params.max_failed_fraction,

@@ -14,9 +14,9 @@ from morphobench.align import inplane
 from morphobench.download.punctate import crop_folder
 from morphobench.errors import InputError
 
+ORDERS = {"nearest": 0, "linear": 1}
 # The volumes of a shard: camera counts, and 0 or 1.
 ARRAYS = {"structure": np.float32, "mask": np.uint8}
-_SPACING_UM = 0.108
 _DEFAULTS = dict.fromkeys(("first_voxel", *volumes.SIZE_COLUMNS), 0) | dict.fromkeys(
     ("spacing_um", "angle_degrees", *(f"{of}_{axis}_um" for of in ("center", "origin") for axis in "zyx")),
     np.nan,
@@ -43,8 +43,9 @@ def run(
         Folder to write, whole or not at all.
     dataset
         Keys source; channels, the channel names by role (structure, nucleus_mask, cell_mask, ...); align,
-        with keys mask (role of the mask whose axis and centre count), unique, margin_voxel and enabled;
-        mask, with key role, of the mask to keep; and optionally spacing_um, the edge of a voxel.
+        with keys mask (role of the mask whose axis and centre count), unique, margin_voxel, enabled and
+        interpolation (of intensities, a key of `ORDERS`); mask, with key role, of the mask to keep, one or
+        by structure_name; and voxel_um, the edge of the cubic voxels.
     max_failed_fraction
         Largest share of failed cells that lets the stage go on.
 
@@ -96,7 +97,7 @@ def align_cell(
     InputError
         When an image is missing or wrong.
     """
-    settings, spacing_um = dataset["align"], dataset.get("spacing_um", _SPACING_UM)
+    settings, spacing_um = dataset["align"], dataset["voxel_um"]
     structure_zyx, guide_zyx, kept_zyx = read_cell(row, folder, dataset, spacing_um)
     center = inplane.center_zyx(guide_zyx)
     angle = inplane.inplane_angle(guide_zyx, unique=settings["unique"]) if settings["enabled"] else 0.0
@@ -105,7 +106,8 @@ def align_cell(
     for index, axis in enumerate("zyx"):
         columns[f"center_{axis}_um"] = float(center[index]) * spacing_um
         columns[f"origin_{axis}_um"] = box[index].start * spacing_um
-    structure_zyx = inplane.rotate_inplane(structure_zyx, angle, center, order=1, box=box)
+    order = ORDERS[settings["interpolation"]]
+    structure_zyx = inplane.rotate_inplane(structure_zyx, angle, center, order=order, box=box)
     return structure_zyx, inplane.rotate_inplane(kept_zyx, angle, center, order=0, box=box), columns
 
 
@@ -140,7 +142,8 @@ def read_cell(
         spacing_um_zyx=dataset["source"].get("spacing_um_zyx"),
     )
     structure_zyx = raw[channels["structure"]]
-    roles = {dataset["align"]["mask"], dataset["mask"]["role"]}
+    guide, kept = dataset["align"]["mask"], stage.by_structure(dataset["mask"]["role"], row, "mask.role")
+    roles = {guide, kept}
     seg, _ = images.read_channels(
         folder / row["crop_seg"],
         sorted(channels[role] for role in roles),
@@ -157,7 +160,7 @@ def read_cell(
             )
         masks[role] = images.resample_isotropic(mask_zyx, spacing_um_zyx, spacing_um, order=0)
     structure_zyx = images.resample_isotropic(structure_zyx, spacing_um_zyx, spacing_um, order=1)
-    return structure_zyx, masks[dataset["align"]["mask"]], masks[dataset["mask"]["role"]]
+    return structure_zyx, masks[guide], masks[kept]
 
 
 def _writer(part: Path, name: str) -> volumes.VolumeWriter:

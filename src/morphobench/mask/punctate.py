@@ -21,7 +21,7 @@ def run(
     shard_in: str | Path,
     shard_out: str | Path,
     *,
-    role: str,
+    role: str | Mapping[str, str],
     dilation_voxel: float,
     reference: bool = False,
     clip: str = "none",
@@ -81,7 +81,7 @@ def run(
         def work(row: dict[str, Any]) -> dict[str, Any]:
             start = time.perf_counter()
             core_zyx = volumes.volume(mask, row)
-            _check_size(core_zyx, min_voxels, role)
+            _check_size(core_zyx, min_voxels, stage.by_structure(role, row, "mask.role"))
             structure_zyx, labels_zyx = cut(
                 volumes.volume(structure, row), core_zyx, dilation_voxel=dilation_voxel, reference=reference
             )

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from morphobench import files, seeds, stage, volumes
-from morphobench.errors import InputError
 from morphobench.mask.box import AXES, crop_to_box, fits, offset_in_box
 from morphobench.sample.arrays import write_rows
 from morphobench.sample.cube import to_cube
@@ -84,7 +83,12 @@ def run(
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
         structure_zyx, mask_zyx = (volumes.volume(flat, row) for flat in (structure, mask))
         cell = (structure_zyx, mask_zyx, row)
-        cloud = _points(*cell, box_zyx, mode, {**points, "variant": _variant(variant, row), "rng": rng})
+        cloud = _points(
+            *cell,
+            box_zyx,
+            mode,
+            {**points, "variant": stage.by_structure(variant, row, "sample.variant"), "rng": rng},
+        )
         rows = {
             "points_um": cloud[:, 2::-1] * np.float32(row["spacing_um"]),
             "intensity": cloud[:, 3],
@@ -113,16 +117,6 @@ def _dropped(row: Mapping[str, Any], fit: Mapping[str, bool], common: Mapping[st
     )
     reason = f"does not fit the common box: {sizes}. Raise box.quantile, or set box.policy to crop."
     return {"success": False, "excluded": True, "error": reason}
-
-
-def _variant(variant: str | Mapping[str, str], row: Mapping[str, Any]) -> str:
-    if isinstance(variant, str):
-        return variant
-    name = row.get("structure_name")
-    if name not in variant:
-        known = ", ".join(sorted(variant))
-        raise InputError(f"structure_name {name!r} is not in sample.variant ({known}). Add it there.")
-    return variant[name]
 
 
 def _clip(row: Mapping[str, Any]) -> tuple[float, float] | None:

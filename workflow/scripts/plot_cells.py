@@ -1,0 +1,13 @@
+from morphobench import log
+from morphobench.plot import cells
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        cells.run(
+            snakemake.input.manifest,
+            {stage: snakemake.input[stage] for stage in cells.STAGES},
+            snakemake.output[0],
+            dataset=snakemake.params.dataset,
+            title=snakemake.params.title,
+            n_cells=snakemake.params.n_cells,
+        )
