@@ -13,6 +13,7 @@ import numpy as np
 from morphobench import files, seeds, stage, volumes
 from morphobench.errors import InputError
 from morphobench.mask.box import AXES, crop_to_box, fits, offset_in_box
+from morphobench.mask.punctate import stored_cell
 from morphobench.sample.arrays import write_rows
 from morphobench.sample.cube import to_cube
 from morphobench.sample.points import sample_points
@@ -74,7 +75,6 @@ def run(
     shard_in = Path(shard_in)
     common = json.loads(Path(box).read_text())
     box_zyx = [common[axis] for axis in AXES]
-    structure, mask = (files.read_array(shard_in, name) for name in ("structure", "mask"))
 
     def work(row: dict[str, Any]) -> Rows:
         start = time.perf_counter()
@@ -82,8 +82,7 @@ def run(
         if common["policy"] == "drop" and not all(fit.values()):
             return fit | _dropped(row, fit, common), {}
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
-        structure_zyx, mask_zyx = (volumes.volume(flat, row) for flat in (structure, mask))
-        cell = (structure_zyx, mask_zyx, row)
+        cell = (*stored_cell(shard_in, row), row)
         cloud = _points(*cell, box_zyx, mode, {**points, "variant": _variant(variant, row), "rng": rng})
         rows = {
             "points_um": cloud[:, 2::-1] * np.float32(row["spacing_um"]),
