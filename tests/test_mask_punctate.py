@@ -239,3 +239,9 @@ def test_fitting_gives_the_box_and_keeps_the_overlap(shape, size):
     fitted = box.fit_to_box(np.ones(shape), size, 0)
     assert fitted.shape == size
     assert fitted.sum() == np.minimum(shape, size).prod()
+
+
+def test_the_centre_and_bounds_are_those_of_the_mask():
+    labels = ndimage.binary_dilation(np.pad(np.ones((1, 2, 3)), 3))
+    assert region.bounds(labels) == (slice(2, 5), slice(2, 6), slice(2, 7))
+    np.testing.assert_allclose(region.centre_of_mass(labels), [3, 3.5, 4])

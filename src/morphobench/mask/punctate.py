@@ -70,8 +70,6 @@ def run(
     """
     _check_settings(dilation_voxel, reference, clip, structure_clips)
     shard_in = Path(shard_in)
-    structure, mask = (files.read_array(shard_in, name) for name in ("structure", "mask"))
-
     with (
         files.atomic_folder(shard_out) as part,
         volumes.VolumeWriter(part / "structure.npy", np.float32) as structures,
@@ -80,10 +78,10 @@ def run(
 
         def work(row: dict[str, Any]) -> dict[str, Any]:
             start = time.perf_counter()
-            core_zyx = volumes.volume(mask, row)
+            raw_zyx, core_zyx = stored_cell(shard_in, row)
             _check_size(core_zyx, min_voxels, stage.by_structure(role, row, "mask.role"))
             structure_zyx, labels_zyx = cut(
-                volumes.volume(structure, row), core_zyx, dilation_voxel=dilation_voxel, reference=reference
+                raw_zyx, core_zyx, dilation_voxel=dilation_voxel, reference=reference
             )
             inside = structure_zyx[labels_zyx == region.MASK]
             _check_intensity(structure_zyx, inside)
@@ -100,6 +98,13 @@ def run(
         defaults |= _range(np.nan, np.nan)
         cells = stage.each_cell(files.read_cells(shard_in), work, defaults, "mask")
         stage.finish(part, cells, max_failed_fraction, "mask")
+
+
+def stored_cell(shard: Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a cell's intensities and mask, each of shape (z, y, x), out of a shard of align or mask."""
+    # Opened for each cell: what a mapped file has read stays in memory for as long as it is mapped.
+    flat = (files.read_array(shard, name) for name in ("structure", "mask"))
+    return tuple(volumes.volume(one, row) for one in flat)
 
 
 def _places(shape_zyx: Sequence[int], centre_zyx: Sequence[float]) -> dict[str, float]:

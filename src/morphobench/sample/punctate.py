@@ -12,6 +12,7 @@ import numpy as np
 
 from morphobench import files, seeds, stage, volumes
 from morphobench.mask.box import AXES, crop_to_box, fits, offset_in_box
+from morphobench.mask.punctate import stored_cell
 from morphobench.sample.arrays import write_rows
 from morphobench.sample.cube import to_cube
 from morphobench.sample.points import sample_points
@@ -73,7 +74,6 @@ def run(
     shard_in = Path(shard_in)
     common = json.loads(Path(box).read_text())
     box_zyx = [common[axis] for axis in AXES]
-    structure, mask = (files.read_array(shard_in, name) for name in ("structure", "mask"))
 
     def work(row: dict[str, Any]) -> Rows:
         start = time.perf_counter()
@@ -81,14 +81,9 @@ def run(
         if common["policy"] == "drop" and not all(fit.values()):
             return fit | _dropped(row, fit, common), {}
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
-        structure_zyx, mask_zyx = (volumes.volume(flat, row) for flat in (structure, mask))
-        cell = (structure_zyx, mask_zyx, row)
-        cloud = _points(
-            *cell,
-            box_zyx,
-            mode,
-            {**points, "variant": stage.by_structure(variant, row, "sample.variant"), "rng": rng},
-        )
+        cell = (*stored_cell(shard_in, row), row)
+        law = stage.by_structure(variant, row, "sample.variant")
+        cloud = _points(*cell, box_zyx, mode, {**points, "variant": law, "rng": rng})
         rows = {
             "points_um": cloud[:, 2::-1] * np.float32(row["spacing_um"]),
             "intensity": cloud[:, 3],
