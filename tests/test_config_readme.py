@@ -24,6 +24,8 @@ def keys_of(schema: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
         yield (*path, name)
         yield from keys_of(child, (*path, name))
     yield from keys_of(schema.get("additionalProperties"), (*path, "<name>"))
+    for case in [*schema.get("allOf", []), *schema.get("anyOf", [])]:
+        yield from keys_of(case.get("then", case), path)
 
 
 def leaves() -> list[tuple[str, tuple[str, ...]]]:
