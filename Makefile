@@ -9,12 +9,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CORES ?= 2
+CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)
 # PYTHONPATH lets a script job import the package from src; a clone needs no installation of its own.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo test lint bench-pack bench-models clean
+.PHONY: help setup demo demo-cells test lint bench-pack bench-preprocess bench-models clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -30,6 +31,12 @@ demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about four
 	fi
 	echo "Done: figures/fig2.pdf, the tables behind it in results/plot/fig2, and report.html (open it in a browser)."
 
+demo-cells: $(STAMP)  ## a real field of view to points, cubes, a contact sheet and embeddings, in two minutes
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/hipsc_nuclei.png \
+	    $(foreach model,$(CELL_MODELS),results/embed/hipsc_nuclei/$(model)/seed-42/identity.parquet)
+	echo "Done: results/plot/cells/hipsc_nuclei.png, and the codes in results/embed/hipsc_nuclei."
+
 test: $(STAMP)  ## every test, about eight minutes
 	python -m pytest
 
@@ -42,6 +49,9 @@ lint: $(STAMP)  ## formats, lint, schemas, dry-run
 
 bench-pack: $(STAMP)  ## time the packing and the imports
 	python tests/speed/bench_pack.py
+
+bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
+	python tests/speed/bench_preprocess.py
 
 bench-models: $(STAMP)  ## time the models beside the published formulation
 	python tests/speed/bench_models.py

@@ -51,9 +51,11 @@ def test_preprocessing_reports_every_step_and_both_laws_agree():
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| ")][1:]
     seconds = [float(cells[2].split()[0]) for cells in lines]
-    assert len(seconds) == 7
+    assert len(seconds) == 8
     assert min(seconds) > 0
     ratios = [float(cells[3]) for cells in lines[:3]]
     assert min(ratios) > 0
+    assert re.search(r"per process: [\d.]+ in 1, [\d.]+ in 2\.", printed)
+    assert re.search(r"shard adds: \d+ MB for 2 cells, \d+ MB for 4 cells\.", printed)
     difference = re.search(r"mode reference: ([\d.e+-]+)\.$", printed)[1]
     assert float(difference) < 1e-9

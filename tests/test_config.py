@@ -9,6 +9,7 @@ from morphobench import config
 from morphobench.errors import InputError
 
 ROOT = Path(__file__).parents[1]
+NORMED = ["rotation_invariant_pointcloud_structurenorm"]
 
 
 @pytest.fixture
@@ -42,6 +43,20 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"sample": {"split": {"train": 0.9}}}, ["sample.split", "sum to 1"]),
         ({"max_failed_fraction": 2}, ["max_failed_fraction", "maximum"]),
         ({"scale": "huge"}, ["scale", "huge"]),
+        ({"datasets": {"pcna": {"align": {"margin_voxel": 2}}}}, ["margin_voxel = 2", "dilation_voxel = 4"]),
+        ({"datasets": {"hipsc_nuclei": {"mask": {"role": "cell_mask"}}}}, ["mask.role", "channels"]),
+        ({"datasets": {"pcna": {"mask": {"clip": "structure"}}}}, ["structure_clips is empty"]),
+        ({"datasets": {"pcna": {"mask": {"tolerance_um": 1}}}}, ["unknown key 'tolerance_um' at mask"]),
+        ({"datasets": {"pcna": {"draw": {"n_points": 30000}}}}, ["draw.n_points = 30000"]),
+        ({"datasets": {"pcna": {"sample": {"variant": "nucleus"}}}}, ["pcna.yaml", "sample.variant"]),
+        (
+            {"datasets": {"pcna": {"models": NORMED, "benchmark": NORMED, "analysis_model": NORMED[0]}}},
+            ["normalises by structure", "structure_norms"],
+        ),
+        ({"models": {"classical_image": {"training": {"rotation": "so3"}}}}, ["classical_image", "lattice"]),
+        ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
+        ({"models": {"classical_pointcloud": {"training": {"loss": "l1"}}}}, ["loss l1"]),
+        ({"models": {"classical_pointcloud": {"intensity": {"scale": 1}}}}, ["architecture.intensity"]),
     ],
 )
 def test_a_mistake_is_named_with_its_place(paper, change, words):
@@ -74,6 +89,27 @@ def test_cube_models_take_their_size_from_the_dataset(demo):
     assert config.model_for(resolved, "cellpack", "classical_image")["architecture"]["size"] == 25
     assert config.model_for(resolved, "pcna", "classical_image")["architecture"]["size"] == 129
     assert "size" not in config.model_for(resolved, "cellpack", "classical_pointcloud")["architecture"]
+
+
+def test_models_get_draws_and_ranges_of_the_dataset(paper):
+    resolved = config.resolve(paper, ROOT)
+    found = config.model_for(resolved, "other_punctate", "rotation_invariant_pointcloud_structurenorm")
+    assert found["draw"] == {"n_points": 2048, "weight": "uniform"}
+    assert found["intensity"] == {
+        "scale": 10.0,
+        "structure_norms": resolved["datasets"]["other_punctate"]["structure_norms"],
+    }
+    assert "draw" not in config.model_for(resolved, "cellpack", "classical_pointcloud")
+    assert "draw" not in config.model_for(resolved, "pcna", "classical_image")
+
+
+def test_one_key_chooses_the_published_preprocessing(paper):
+    change = {"datasets": {"pcna": {"sample": {"mode": "reference"}}}}
+    published = config.resolve(config.merge(paper, change), ROOT)["datasets"]["pcna"]
+    assert published["box"] == {"quantile": 0.95, "policy": "crop"}
+    assert published["mask"]["reference"] is True
+    assert published["align"]["interpolation"] == "nearest"
+    assert "reference" not in config.resolve(paper, ROOT)["datasets"]["pcna"]["mask"]
 
 
 def test_scale_asked_for_beats_results_at_hand_beats_paper(tmp_path):

@@ -23,7 +23,8 @@ ALLOWED = {
     "score": {"sample", "train", "embed"},
     # Walks, archetypes and rotations are decoded.
     "analyse": {"sample", "train", "embed"},
-    "plot": {"score", "analyse"},
+    # A contact sheet shows cells after every stage of preprocessing.
+    "plot": {"score", "analyse", "download", "align", "mask", "sample"},
 }
 
 
@@ -112,7 +113,7 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert counts["download"] == counts["align"] == counts["mask"] == counts["sample"] == shards
     assert counts["train"] == counts["score_cost"] == counts["score_evolution"] == counts["score_model"] == 5
     assert counts["embed"] == 15
-    assert counts["total"] == 4 * shards + 43
+    assert counts["total"] == 4 * shards + 43 + counts.get("mask_box", 0)
     assert not (clone / "results/download").exists()
 
 

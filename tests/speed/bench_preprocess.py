@@ -1,6 +1,7 @@
-"""Time and memory of mask and sample for one large cell, beside the published law written down plainly.
+"""Time and memory from a cell's crop to points and cube, beside the published law written down plainly.
 
-Prints one table, tests nothing; a minute on one idle core, seconds with --quick (a tiny cell).
+Prints one table, then how throughput and memory go with processes and cells; tests nothing. Two minutes on
+two idle cores, seconds with --quick (tiny cells).
 Run from anywhere: python tests/speed/bench_preprocess.py
 """
 
@@ -21,16 +22,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import ndimage
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from morphobench import files, volumes  # noqa: E402
+from morphobench.align import punctate as align  # noqa: E402
+from morphobench.download import punctate as download  # noqa: E402
 from morphobench.mask import box, region  # noqa: E402
 from morphobench.mask import punctate as mask  # noqa: E402
 from morphobench.sample import points, sample_points  # noqa: E402
@@ -42,6 +46,7 @@ REPEATS = 5
 # A call slower than this is not repeated.
 SLOW_S = 5.0
 VARIANT, DILATION_VOXEL, JITTER_VOXEL = "pcna", 4, 0.001
+N_PROCESSES = (1, 2)
 
 
 @dataclass
@@ -53,22 +58,24 @@ class Sizes:
     n_spots: int = 3000
     n_points: int = 20480
     cube: dict = field(default_factory=lambda: {"size": 118, "side_um": 25.488})
+    # Shards of smaller cells, for throughput and for memory.
+    small_zyx: tuple[int, int, int] = (40, 130, 140)
+    small_axes_zyx: tuple[float, float, float] = (16, 45, 55)
+    n_cells: tuple[int, int] = (25, 500)
 
     @classmethod
     def tiny(cls) -> Sizes:
-        return cls((18, 30, 36), (6, 9, 12), 30, 256, {"size": 16, "side_um": 4.0})
+        one = ((18, 30, 36), (6, 9, 12))
+        return cls(*one, 30, 256, {"size": 16, "side_um": 4.0}, *one, (2, 4))
 
 
 class Case:
     """One cell, and each step on it; steps read what earlier ones leave, which does not count."""
 
     def __init__(self, sizes: Sizes, folder: Path) -> None:
-        self.sizes, self.folder = sizes, folder
-        row = files.read_cells(folder / "align").iloc[0]
-        self.spacing_um = row["spacing_um"]
-        self.structure, self.core = (
-            volumes.volume(np.load(folder / "align" / f"{name}.npy"), row) for name in ("structure", "mask")
-        )
+        self.sizes, self.folder, self.spacing_um = sizes, folder, 0.108
+        # The whole crop, as the published law takes it: counts and mask, both (z, y, x).
+        self.structure, self.core = (np.load(folder / f"{name}.npy") for name in ("counts", "core"))
 
     def plain_dilation(self) -> np.ndarray:
         return ndimage.binary_dilation(self.core, np.ones((2 * DILATION_VOXEL,) * 3))
@@ -110,6 +117,14 @@ class Case:
         center_zyx = region.centre_of_mass(cell[1] == region.MASK)
         return to_cube(*cell, center_zyx=center_zyx, spacing_um=self.spacing_um, **self.sizes.cube)
 
+    def align_stage(self) -> None:
+        align.run(
+            self.folder / "download",
+            self.folder / "align",
+            dataset=dataset(self.folder),
+            max_failed_fraction=0.0,
+        )
+
     def mask_stage(self) -> None:
         arguments = {"role": "nucleus_mask", "dilation_voxel": DILATION_VOXEL, "max_failed_fraction": 1.0}
         mask.run(self.folder / "align", self.folder / "mask", **arguments)
@@ -127,7 +142,8 @@ class Case:
             max_failed_fraction=1.0,
         )
 
-    def both_stages(self) -> None:
+    def all_stages(self) -> None:
+        self.align_stage()
         self.mask_stage()
         self.sample_stage()
 
@@ -183,19 +199,62 @@ def fresh(name: str, folder: Path, quick: bool) -> dict[str, float]:
     return json.loads(subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def prepare(sizes: Sizes, folder: Path) -> int:
-    """Write the shard that the steps read, of one cell; return the number of voxels of its mask."""
-    # Only here: the steps' own processes need no image library.
-    from cell_case import ellipsoid_mask, spots
-    from mask_case import write_aligned
+def dataset(folder: Path) -> dict[str, object]:
+    """Return what download and align need to know of the fabricated cells."""
+    settings = {"mask": "nucleus_mask", "unique": False, "margin_voxel": 6, "enabled": True}
+    return {
+        "source": {"cells": str(folder / "source" / "manifest.csv")},
+        "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
+        "align": settings | {"interpolation": "linear"},
+        "mask": {"role": "nucleus_mask"},
+        "voxel_um": 0.108,
+    }
 
-    core = ellipsoid_mask(sizes.shape_zyx, sizes.semi_axes_zyx)
+
+def prepare(sizes: Sizes, folder: Path, n_cells: int = 1) -> int:
+    """Write the crops that the steps start from, and what each leaves; return the voxels of the mask.
+
+    Several cells are the same small one under several names.
+    """
+    # Only here: the steps' own processes need no image writer.
+    from cell_case import ellipsoid_mask, spots, write_cells
+
+    one = (sizes.shape_zyx, sizes.semi_axes_zyx) if n_cells == 1 else (sizes.small_zyx, sizes.small_axes_zyx)
+    core = ellipsoid_mask(*one, angle_degrees=30)
     counts = spots(core, np.random.default_rng(0), n=sizes.n_spots).round().astype(np.float32)
-    write_aligned(folder / "align", {"cell": (counts, core.astype(np.uint8))})
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "counts.npy", counts)
+    np.save(folder / "core.npy", core.astype(np.uint8))
+    manifest = write_cells(folder / "source", {"cell": (counts, core)})
+    table = pd.read_csv(manifest)
+    table.loc[[0] * n_cells].assign(CellId=[f"cell {i}" for i in range(n_cells)]).to_csv(
+        manifest, index=False
+    )
+    arguments = {"shard": 0, "n_shards": 1, "seed": 1, "max_failed_fraction": 0.0}
+    download.run(folder / "download", dataset=dataset(folder), **arguments)
     case = Case(sizes, folder)
+    case.align_stage()
     case.mask_stage()
     box.run([folder / "mask"], folder / "box.json")
     return int(core.sum())
+
+
+def shards_at_once(n: int, sizes: Sizes, quick: bool) -> float:
+    """Run all stages on n shards, each in a process of its own; return cells per second."""
+    with tempfile.TemporaryDirectory() as name:
+        folders = [Path(name) / str(i) for i in range(n)]
+        for folder in folders:
+            prepare(sizes, folder, sizes.n_cells[0])
+        with ThreadPoolExecutor(n) as pool:
+            found = list(pool.map(lambda folder: fresh("all_stages", folder, quick), folders))
+    return sum(sizes.n_cells[0] / one["seconds"] for one in found)
+
+
+def added_mb(n_cells: int, sizes: Sizes, quick: bool) -> float:
+    """Return what all stages on a shard of so many cells add to the memory of their process, MB."""
+    with tempfile.TemporaryDirectory() as name:
+        prepare(sizes, Path(name), n_cells)
+        return fresh("all_stages", Path(name), quick)["added_mb"]
 
 
 ROWS = {
@@ -203,9 +262,10 @@ ROWS = {
     "draw the points": ("plain_draw", "draw"),
     "dilate and draw": ("plain_both", "both"),
     "cube": (None, "draw_cube"),
+    "stage align, files included": (None, "align_stage"),
     "stage mask, files included": (None, "mask_stage"),
     "stage sample (points and cube), files included": (None, "sample_stage"),
-    "stages mask and sample": (None, "both_stages"),
+    "stages align, mask and sample": (None, "all_stages"),
 }
 
 
@@ -243,7 +303,12 @@ def main() -> None:
             plain = theirs and fresh(theirs, folder, chosen.quick)
             print(line(title, plain, fresh(ours, folder, chosen.quick)), flush=True)
         difference = Case(sizes, folder).difference()
-    print(f"\nLargest relative difference of the probabilities, mode reference: {difference:.0e}.")
+    rates = {n: shards_at_once(n, sizes, chosen.quick) for n in N_PROCESSES}
+    told = ", ".join(f"{rate:.1f} in {n}" for n, rate in rates.items())
+    print(f"\nSmall cells per second, all stages, one shard per process: {told}.")
+    held = [f"{added_mb(n, sizes, chosen.quick):.0f} MB for {n} cells" for n in sizes.n_cells]
+    print(f"Memory that a shard adds: {', '.join(held)}.")
+    print(f"Largest relative difference of the probabilities, mode reference: {difference:.0e}.")
 
 
 if __name__ == "__main__":
