@@ -67,7 +67,9 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with _explained(path):
-            shutil.rmtree(temporary, ignore_errors=True)
+            # What a killed job left: only one job at a time ever writes a folder.
+            for left in path.parent.glob(f".{path.name}.*.part"):
+                shutil.rmtree(left, ignore_errors=True)
             temporary.mkdir(parents=True)
             yield temporary
             if path.exists():
