@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from morphobench.errors import InputError
 from morphobench.models.graph import edge_vectors, nearest_points
@@ -71,6 +73,16 @@ def _rounding(lengths: torch.Tensor) -> torch.Tensor:
     reach = offset + centre
     eps = _N_ROUNDINGS * torch.finfo(lengths.dtype).eps
     return torch.stack((eps * reach, eps * reach * reach, torch.zeros_like(reach)), dim=-2)
+
+
+def _recomputed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+    """Apply a function without keeping what it computes on the way; the backward pass computes it again.
+
+    For the two steps whose intermediate results would be half of the memory of a training step.
+    """
+    if not torch.is_grad_enabled():
+        return function(*inputs)
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 class VectorBackbone(nn.Module):
@@ -144,11 +156,14 @@ class VectorBackbone(nn.Module):
 
         Shapes (batch, n_points, k, 3 or 6 vectors, 3 xyz) and (batch, 3 xyz, n_vectors).
         """
-        layers = [self.convs[0].edge_mean(edges)]
+        layers = [_recomputed(self.convs[0].edge_mean, edges)]
         for conv in self.convs[1:-1]:
             local = conv(layers[-1])
             layers.append(torch.cat((local.mean(dim=2, keepdim=True).expand_as(local), local), dim=-1))
         layers.append(self.convs[-1](layers[-1]))
+        return _recomputed(self._pooled, *layers)
+
+    def _pooled(self, *layers: torch.Tensor) -> torch.Tensor:
         bend, mix = self.final_conv
         # Mixing channels and averaging points commute; averaging first spares the largest matrix product.
         return mix(bend(torch.cat(layers, dim=-1)).mean(dim=2))
