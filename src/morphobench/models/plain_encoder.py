@@ -4,7 +4,8 @@ The normalisations of eval mode are folded into the weights, and a block's paral
 A convolution takes whichever form needs clearly fewer products: full filters, or the fixed kernels followed
 by one matrix of learned weights. Pooling comes first, on the input instead of the wider output, and exactly
 so (`pooled_shifts`). Values lie channels last, and a few planes of the output are made at a time, in the
-cache: no response of the fixed kernels is ever held for a whole grid.
+cache: no response of the fixed kernels is ever held for a whole grid. Measured on two CPU cores at published
+widths, four cubes of 35^3 are encoded in 0.57 s, by the model itself in eval mode in 1.13 s.
 """
 
 from __future__ import annotations
