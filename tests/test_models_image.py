@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
+from morphobench.models import plain_encoder
 from morphobench.models.classical_image import ClassicalImage
 from morphobench.models.clebsch_gordan import clebsch_gordan, provide_py3nj
 from morphobench.models.rotation_invariant_image import (
@@ -334,14 +335,22 @@ class TestSymmetry:
 
 
 class TestExport:
-    @pytest.mark.parametrize("kind", MODELS)
-    @pytest.mark.parametrize("size", [16, 17])
-    def test_plain_convolutions_give_the_same_numbers(self, kind, size):
-        model, x = settled(kind, size=size), blobs(3, size, seed=9)
+    PUBLISHED = {"channels": [2, 2, 2, 3, 3, 4, 5], "strides": [1, 1, 2, 2, 2, 2, 2]}
+
+    @staticmethod
+    def shaken(kind, **changes):
+        """Zeros and ones at the start would hide a bias or a weight that is lost."""
+        model = settled(kind, **changes)
         with torch.no_grad():
             for parameter in model.encoder.parameters():
-                # Zeros and ones at the start would hide a bias or a weight that is lost.
                 parameter.add_(0.1 * torch.randn_like(parameter))
+        return model
+
+    @pytest.mark.parametrize("kind", MODELS)
+    @pytest.mark.parametrize("size", [16, 17])
+    def test_same_numbers(self, kind, size):
+        model, x = self.shaken(kind, size=size), blobs(3, size, seed=9)
+        with torch.no_grad():
             exported = model.export()
             assert relative_error(exported.encode(x), model.encode(x)) < 1e-5
             assert relative_error(exported.pose(x), model.pose(x)) < 1e-5
@@ -350,10 +359,54 @@ class TestExport:
         assert not any(p.requires_grad for p in exported.parameters())
         assert all(p.requires_grad for p in model.parameters())
 
-    def test_exact_in_float64(self):
-        model, x = settled("rotation_invariant").double(), blobs(2, 17, seed=9).double()
+    @pytest.mark.parametrize("kind", MODELS)
+    @pytest.mark.parametrize(
+        ("size", "changes"),
+        [
+            (13, {}),
+            (14, {"num_res_units": 1}),
+            (13, {"channels": [4, 4, 4], "strides": [2, 1, 1]}),
+            (35, PUBLISHED),
+            (35, {**PUBLISHED, "num_res_units": 1}),
+        ],
+    )
+    @pytest.mark.parametrize("worthwhile", [0, np.inf])
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+    def test_both_forms_at_all_shapes(self, monkeypatch, kind, size, changes, worthwhile, dtype, tolerance):
+        monkeypatch.setattr(plain_encoder, "_WORTHWHILE", worthwhile)
+        model = self.shaken(kind, size=size, **changes).to(dtype)
+        x = blobs(3, size, seed=9).to(dtype)
         with torch.no_grad():
-            assert relative_error(model.export().encode(x), model.encode(x)) < 1e-12
+            expected = model.encoder["embedding"](x)
+            exported = model.export().encoder["embedding"]
+            for n in (1, 3):
+                for ours, theirs in zip(exported(x[:n]), expected, strict=True):
+                    assert (ours is None) == (theirs is None)
+                    if ours is not None:
+                        assert relative_error(ours, theirs[:n]) < tolerance
+
+    @pytest.mark.parametrize("slab_bytes", [1, 2**16])
+    @pytest.mark.parametrize("worthwhile", [0, np.inf])
+    def test_every_border_voxel_in_thin_slabs(self, monkeypatch, slab_bytes, worthwhile):
+        monkeypatch.setattr(plain_encoder, "_SLAB_BYTES", slab_bytes)
+        monkeypatch.setattr(plain_encoder, "_WORTHWHILE", worthwhile)
+        model, x = self.shaken("rotation_invariant", size=14).double(), blobs(2, 14, seed=9).double()
+        maps, fields = {0: x.movedim(1, -1)}, {0: x[:, :, None]}
+        forms = model.export().encoder["embedding"].blocks, model.encoder["embedding"].net
+        with torch.no_grad():
+            for exported, block in zip(*forms, strict=False):
+                maps, fields = exported(maps), block(fields)
+                for degree, values in fields.items():
+                    expected = values.flatten(1, 2).movedim(1, -1)
+                    assert relative_error(maps[degree], expected) < 1e-12
+
+    def test_the_cheaper_form_is_taken(self):
+        changes = {"channels": [8, 16], "strides": [1, 1], "size": 5}
+        forms = {}
+        for kind in MODELS:
+            *_, block = self.shaken(kind, **changes).export().encoder["embedding"].blocks
+            forms[kind] = block.first.convolution.mixes, block.beside.convolution.mixes
+        assert forms == {"classical": (False, False), "rotation_invariant": (True, False)}
 
     @pytest.mark.parametrize("kind", MODELS)
     def test_a_model_in_training_is_refused(self, kind):

@@ -219,8 +219,11 @@ def image_rows(sizes: Sizes, device: str) -> Iterator[Row]:
     ).to(device)
     theirs = plain.ImageModel(ours, sizes.channels, sizes.strides, 2).to(device)
     x = torch.randn(sizes.batch, 1, *[sizes.cube] * 3, generator=torch.Generator().manual_seed(1)).to(device)
-    names = (f"SO(3) image, encode {sizes.batch}x{sizes.cube}^3", "... step with mean square error")
-    yield compared(names[0], partial(encoded, theirs, x), partial(encoded, ours, x), device)
+    names = (
+        f"SO(3) image, encode {sizes.batch}x{sizes.cube}^3 (exported)",
+        "... step with mean square error",
+    )
+    yield compared(names[0], partial(encoded, theirs, x), partial(encoded, ours.eval().export(), x), device)
     yield compared(names[1], partial(step, theirs, x, losses.mse), partial(step, ours, x, losses.mse), device)
 
 

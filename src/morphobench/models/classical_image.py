@@ -78,7 +78,7 @@ class ClassicalImage(Autoencoder):
         return Latent(self.encoder["embedding"](x)[0], None)
 
     def export(self) -> ClassicalImage:
-        """Return a copy for inference whose encoder is plain convolutions, see `with_plain_encoder`.
+        """Return a faster copy for inference, see `with_plain_encoder`.
 
         Raises
         ------

@@ -151,7 +151,7 @@ class RotationInvariantImage(Autoencoder):
         return Latent(scalars, pose_from_vectors(vectors))
 
     def export(self) -> RotationInvariantImage:
-        """Return a copy for inference whose encoder is plain convolutions, see `with_plain_encoder`.
+        """Return a faster copy for inference, see `with_plain_encoder`.
 
         Raises
         ------

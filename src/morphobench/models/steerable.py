@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -55,10 +56,14 @@ def pool(volumes: torch.Tensor) -> torch.Tensor:
     torch.Tensor
         Shape (batch, ceil(z / 2), ceil(y / 2), ceil(x / 2), channels).
     """
-    for axis in (1, 2, 3):
-        matrix = pooling_matrix(volumes.shape[axis]).to(volumes)
+    return along_axes(volumes, [pooling_matrix(size) for size in volumes.shape[1:4]])
+
+
+def along_axes(volumes: torch.Tensor, matrices: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Apply one matrix, shape (size out, size in), along each axis of volumes (batch, z, y, x, channels)."""
+    for axis, matrix in enumerate(matrices, start=1):
         rows = volumes.flatten(axis + 1)
-        volumes = torch.matmul(matrix, rows).unflatten(-1, volumes.shape[axis + 1 :])
+        volumes = torch.matmul(matrix.to(volumes), rows).unflatten(-1, volumes.shape[axis + 1 :])
     return volumes
 
 
@@ -130,35 +135,28 @@ class SteerableConvolution(nn.Module):
         self.weights = nn.Parameter(self._initial_weights())
         self.bias = nn.Parameter(torch.zeros(n_out[0]))
 
-    def filters(self) -> torch.Tensor:
-        """Return the filters that kernels and weights amount to, shape (channels out, channels in, k, k, k).
+    def mixing(self) -> dict[int, torch.Tensor]:
+        """Return the learned weights as matrices from the responses to all output channels.
 
-        Channels are the scalar fields, then x, y, z of each vector field in turn.
+        Maps each input degree to a tensor of shape (n_in, kernels, channels out). Kernels are in the order of
+        `kernels`; channels are the scalar fields, then x, y, z of each vector field in turn.
         """
+        n_channels = {o: n * (2 * o + 1) for o, n in self.n_out.items()}
         sizes = [math.prod(shape) for shape in self.weight_shapes.values()]
-        blocks = {}
-        for (i, o), weights in zip(self.weight_shapes, self.weights.split(sizes), strict=True):
-            weights = weights.view(self.weight_shapes[i, o])
-            mixed = torch.einsum("oib,bac...->oaic...", weights, self._kernels(i, o))
-            blocks[i, o] = mixed.flatten(0, 1).flatten(1, 2)
-        edge = 2 * self.margin_voxel + 1
-        return torch.cat(
-            [
-                torch.cat([blocks.get((i, o), self._no_filters(i, o, edge)) for i in self.n_in], dim=1)
-                for o in self.n_out
-            ]
-        )
+        blocks: dict[int, list[torch.Tensor]] = {i: [] for i in self.n_in}
+        for ((i, o), shape), weights in zip(
+            self.weight_shapes.items(), self.weights.split(sizes), strict=True
+        ):
+            same = torch.eye(2 * o + 1).to(weights)
+            block = torch.einsum("oib,cd->ibcod", weights.view(shape), same).flatten(3).flatten(1, 2)
+            before = n_channels[0] if o else 0
+            after = sum(n_channels.values()) - before - n_channels[o]
+            blocks[i].append(F.pad(block, [before, after]))
+        return {i: torch.cat(parts, dim=1) for i, parts in blocks.items()}
 
-    def _no_filters(self, i: int, o: int, edge: int) -> torch.Tensor:
-        n_rows, n_columns = self.n_out[o] * (2 * o + 1), self.n_in[i] * (2 * i + 1)
-        return self.weights.new_zeros(n_rows, n_columns, edge, edge, edge)
-
-    def _kernels(self, i: int, o: int) -> torch.Tensor:
-        """Return the basis of a pair, shape (elements, 2 out + 1, 2 in + 1, k, k, k)."""
-        outputs = [pair[1] for pair in self.weight_shapes if pair[0] == i]
-        widths = [self.weight_shapes[i, one][2] * (2 * one + 1) for one in outputs]
-        parts = self.get_buffer(f"kernels_{i}").split(widths)
-        return parts[outputs.index(o)].unflatten(0, (-1, 2 * o + 1))
+    def kernels(self, degree: int) -> torch.Tensor:
+        """Return the fixed kernels that see fields of a degree, shape (kernels, 2 degree + 1, k, k, k)."""
+        return self.get_buffer(f"kernels_{degree}")
 
     def _initial_weights(self) -> torch.Tensor:
         """Draw weights so that white input of variance 1 gives output of variance 1.
@@ -181,7 +179,7 @@ class SteerableConvolution(nn.Module):
             volumes = F.pad(field.flatten(0, 1), [self.margin_voxel] * 6, mode=self.padding)
             # With so few channels this layout is about five times faster on a CPU.
             volumes = volumes.to(memory_format=torch.channels_last_3d)
-            seen = self._pooled(F.conv3d(volumes, self.get_buffer(f"kernels_{i}")).permute(0, 2, 3, 4, 1))
+            seen = self._pooled(F.conv3d(volumes, self.kernels(i)).permute(0, 2, 3, 4, 1))
             outputs = [o for pair_in, o in self.weight_shapes if pair_in == i]
             elements = [self.weight_shapes[i, o][2] for o in outputs]
             widths = [n * (2 * o + 1) for n, o in zip(elements, outputs, strict=True)]
