@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from morphobench.models.base import Autoencoder, Latent
-from morphobench.models.classical_image import CHANNELS, STRIDES
-from morphobench.models.image_checks import check_architecture, check_codes, check_cubes
-from morphobench.models.plain_encoder import with_plain_encoder
-from morphobench.models.priors import Prior, make_prior
-from morphobench.models.residual_decoder import residual_decoder
+from morphobench.models.base import Latent
+from morphobench.models.image import CHANNELS, STRIDES, ImageAutoencoder
+from morphobench.models.priors import Prior
 from morphobench.models.steerable_basis import Group
-from morphobench.models.steerable_encoder import SteerableEncoder, grid_sizes
 
 _SHORTEST = 1e-8
 
@@ -82,7 +77,7 @@ def ball_mask(size: int) -> torch.Tensor:
     return torch.exp(-beyond.clamp_min(0) / 4)
 
 
-class RotationInvariantImage(Autoencoder):
+class RotationInvariantImage(ImageAutoencoder):
     """Autoencoder of cubes whose code ignores rotations (Vasan et al. 2025, "rotation-invariant image").
 
     The encoder's scalars are the code; its two vectors give the pose, by which the decoded canonical cube
@@ -91,20 +86,14 @@ class RotationInvariantImage(Autoencoder):
 
     Parameters
     ----------
-    size
-        Edge of the cubes in voxels.
-    latent_dim
-        Length of the code.
+    size, latent_dim, num_res_units, prior
+        See `ImageAutoencoder`.
     channels, strides
         Scalar (and as many vector) fields and stride of each encoder block; the decoder mirrors them.
-    num_res_units
-        Convolutions in each encoder block (published: 1 for 118^3 cubes, 2 for smaller ones).
     background
         Value outside the object, in model units (published: 2 for signed distances, else 0).
     mask_output
         Whether to fade decoded cubes to `background` outside the inscribed ball (published: 118^3 only).
-    prior
-        Of the code, see `morphobench.models.priors`.
 
     Raises
     ------
@@ -112,7 +101,6 @@ class RotationInvariantImage(Autoencoder):
         When arguments do not fit together.
     """
 
-    representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
     group: ClassVar[Group] = "so3"
 
     def __init__(
@@ -127,15 +115,15 @@ class RotationInvariantImage(Autoencoder):
         mask_output: bool = False,
         prior: Prior = "identity",
     ) -> None:
-        super().__init__()
-        check_architecture(size, latent_dim, channels, strides, num_res_units)
-        self.size, self.latent_dim, self.background = size, latent_dim, float(background)
-        encoder = SteerableEncoder(self.group, latent_dim, channels, strides, num_res_units)
-        first_size = grid_sizes(size, strides)[-1]
-        decoder = residual_decoder(latent_dim, size, first_size, channels[:0:-1], strides[-2::-1])
-        self.encoder = nn.ModuleDict({"embedding": encoder})
-        self.decoder = nn.ModuleDict({"image": decoder})
-        self.prior = make_prior(prior, latent_dim)
+        super().__init__(
+            size=size,
+            latent_dim=latent_dim,
+            channels=channels,
+            strides=strides,
+            num_res_units=num_res_units,
+            prior=prior,
+        )
+        self.background = float(background)
         self.register_buffer("mask", ball_mask(size) if mask_output else None, persistent=False)
 
     def infer(self, x: torch.Tensor) -> Latent:
@@ -146,19 +134,8 @@ class RotationInvariantImage(Autoencoder):
         InputError
             When the shape is another, the batch is empty or a value is not finite.
         """
-        check_cubes(x, self.size)
-        scalars, vectors = self.encoder["embedding"](x)
+        scalars, vectors = self.encoded(x)
         return Latent(scalars, pose_from_vectors(vectors))
-
-    def export(self) -> RotationInvariantImage:
-        """Return a faster copy for inference, see `with_plain_encoder`.
-
-        Raises
-        ------
-        InputError
-            When the model is in training mode.
-        """
-        return with_plain_encoder(self)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         """Decode codes of shape (batch, latent_dim) to cubes of shape (batch, 1, size, size, size), zyx.
@@ -170,8 +147,7 @@ class RotationInvariantImage(Autoencoder):
         InputError
             When the codes have another length.
         """
-        check_codes(z, self.latent_dim)
-        cubes = self.decoder["image"](z)
+        cubes = self.decoded(z)
         if pose is not None:
             cubes = rotate_volumes(cubes, pose, self.background)
         if self.mask is not None:
