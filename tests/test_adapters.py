@@ -27,8 +27,11 @@ class Items(list):
     """Files as snakemake hands them over: by number, and by name where they have one."""
 
     def __init__(self, *paths: object, **named: object) -> None:
-        super().__init__(map(str, paths))
+        super().__init__(map(str, (*paths, *named.values())))
         self._named = named
+
+    def items(self) -> list[tuple[str, object]]:
+        return list(self._named.items())
 
     def __getattr__(self, name: str) -> object:
         try:
@@ -136,7 +139,7 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
         call(
             stage,
             tmp_path,
-            input=Items(before) if before else Items(),
+            input=Items(shard_in=before) if before else Items(),
             output=Items(folder),
             params=SimpleNamespace(**params, **own[stage]),
         )
