@@ -212,7 +212,7 @@ def _check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
             raise InputError(f"{source}: cells_from: unknown dataset {part!r}.")
         if datasets[part].get("cells_from") or datasets[part]["kind"] != dataset["kind"]:
             raise InputError(
-                f"{source}: cells_from: {part} must be of kind {dataset['kind']} and have no cells_from itself."
+                f"{source}: cells_from: {part} must be of kind {dataset['kind']} without cells_from."
             )
 
 
