@@ -84,6 +84,18 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
     return path
 
 
+def check_file_part(path: Path, column: str, value: str) -> None:
+    """Stop at an identifier that cannot be part of a file's name.
+
+    Raises
+    ------
+    InputError
+        Naming the table and the column.
+    """
+    if set(value) & set("/\\\0"):
+        raise InputError(f"{path}: {column} {value!r} cannot be part of a file name. Take out the slashes.")
+
+
 def _without_state(table: pd.DataFrame) -> pd.DataFrame:
     taken = [column for column in table if column in STATE]
     if taken:
