@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.log import logger
 
@@ -54,6 +55,14 @@ def read(path: str | Path, columns: Sequence[str], text: Sequence[str]) -> pd.Da
             raise InputError(f"{path}: row {first} has no {column}. Complete or remove it.")
         table[column] = table[column].astype(str).astype(object)
     return _without_state(table)
+
+
+def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
+    """Return a fixed choice of so many cells, spread over all of them; all for None.
+
+    It depends on the identifiers alone, so a larger choice holds a smaller one.
+    """
+    return set(sorted(set(cells), key=lambda cell: seeds.integer("choice", cell))[:max_cells])
 
 
 def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:

@@ -28,7 +28,7 @@ def write(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) ->
     source
         Keys stack, an .npz file (see `read_volumes`) beside a table `TABLE` with column CellId and metadata,
         one row for each volume in their order; spacing_um_zyx, the edges of a voxel, micrometres; and
-        optionally channel, the channel's name, "structure" by default.
+        optionally channel, the channel's name, "structure" by default, and max_cells (`manifests.chosen`).
     shard, n_shards
         This shard and their number; a shape's shard follows from its CellId alone.
 
@@ -56,9 +56,9 @@ def write(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) ->
     (folder / "crop_seg").mkdir()
     channel = source.get("channel") or "structure"
     crops = {"crop_raw": "", "crop_seg": "", "name_dict": str({"crop_seg": [channel]})}
-    rows = []
+    rows, chosen = [], manifests.chosen(table["CellId"], source.get("max_cells"))
     for about, volume_zyx in zip(table.to_dict("records"), volumes, strict=True):
-        if seeds.shard_of(about["CellId"], n_shards) == shard:
+        if about["CellId"] in chosen and seeds.shard_of(about["CellId"], n_shards) == shard:
             rows.append(
                 about | crops | _written(folder, about["CellId"], channel, volume_zyx, spacing_um_zyx)
             )
