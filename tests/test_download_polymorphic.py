@@ -162,8 +162,10 @@ def test_the_committed_shapes_are_whole():
     assert (ADRENAL / "shapes.npz").stat().st_size < 1.5e6
 
 
-def test_a_stack_is_aligned_with_the_structure_as_its_own_mask(tmp_path):
+@pytest.mark.parametrize("role", ["cell_mask", "structure"])
+def test_a_stack_is_aligned_with_the_structure_as_its_own_mask(tmp_path, role):
     config = dataset(write_stack(tmp_path / "in"), cell_mask="structure")
+    config |= {"align": config["align"] | {"mask": role}, "mask": {"role": role}}
     run(tmp_path / "download", config["source"])
     align.run(tmp_path / "download", tmp_path / "align", dataset=config, max_failed_fraction=0)
     for expected, row in zip(shapes(), files.read_cells(tmp_path / "align").to_dict("records"), strict=True):

@@ -9,7 +9,8 @@ import trimesh
 
 from morphobench import files, meshes, seeds
 from morphobench.errors import InputError
-from morphobench.sample import manifest
+from morphobench.mask.polymorphic import shape_of
+from morphobench.sample import manifest, signed_distance_grid
 from morphobench.sample import polymorphic as sample
 
 SIZES = {"resolution": 16, "n_surface": 200, "n_queries": 100, "n_points": 50}
@@ -88,6 +89,22 @@ def test_all_arrays_of_a_cell_show_the_same_shape(tmp_path):
     assert block_cell["scale_um"] == 8.0
     assert block_cell["scale_factor"] == FACTOR
     assert block_cell["seed"] == seeds.integer(7, "blobs", "sample", "block")
+
+
+@pytest.mark.parametrize("resolution", [32, 64])
+def test_the_grid_keeps_the_volume_of_the_segmentation(resolution):
+    z, y, x = np.indices((20, 34, 40))
+    pieces = [((10, 16, 12), (7, 11, 10)), ((9, 18, 31), (6, 9, 6))]
+    inside = np.zeros(z.shape, dtype=bool)
+    for (k, j, i), (depth, height, width) in pieces:
+        inside |= ((z - k) / depth) ** 2 + ((y - j) / height) ** 2 + ((x - i) / width) ** 2 < 1
+    _, vertices_um, faces, columns = shape_of(inside, "volume", 0.2)
+    factor = 0.8 * resolution / columns["extent_x_um"]
+    place = {"resolution": resolution, "scale_factor": factor}
+    volume_um3 = (signed_distance_grid(vertices_um, faces, **place) <= 0).sum() / factor**3
+    assert columns["n_voxels"] > 500
+    # The surface runs through the middles of the outer voxels' edges, so it cuts corners.
+    assert volume_um3 == pytest.approx(columns["n_voxels"] * 0.2**3, rel=0.02)
 
 
 def test_distances_are_those_of_the_stored_queries(tmp_path):

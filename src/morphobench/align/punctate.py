@@ -138,13 +138,14 @@ def read_cell(
         When an image is missing or wrong, or channels differ in shape.
     """
     guide, kept = dataset["align"]["mask"], stage.by_structure(dataset["mask"]["role"], row, "mask.role")
-    read, spacing_um_zyx = _read_roles(row, folder, dataset, ["structure", *sorted({guide, kept})])
-    structure_zyx = read.pop("structure")
+    roles = list(dict.fromkeys(["structure", guide, kept]))
+    read, spacing_um_zyx = _read_roles(row, folder, dataset, roles)
+    structure_zyx = read["structure"]
     if dataset.get("kind") == "polymorphic":
         structure_zyx = segmentation.occupancy(structure_zyx)
     masks = {}
-    for role, channel_zyx in read.items():
-        mask_zyx = (channel_zyx > 0).view(np.uint8)
+    for role in {guide, kept}:
+        mask_zyx = (read[role] > 0).view(np.uint8)
         masks[role] = images.resample_isotropic(mask_zyx, spacing_um_zyx, spacing_um, order=0)
     structure_zyx = images.resample_isotropic(structure_zyx, spacing_um_zyx, spacing_um, order=1)
     return structure_zyx, masks[guide], masks[kept]
@@ -179,7 +180,7 @@ def _read_roles(
 
 
 def _holder(paths: Mapping[str, Path], names: Mapping[str, list[str]], channel: str, *, last: bool) -> str:
-    """Return which crop has a channel; of both, or when none has it, the raw one or the `last`, segmented."""
+    """Return the crop that holds a channel; where both or neither do, crop_seg if `last`, else crop_raw."""
     crops = sorted(paths, reverse=last)
     if len(crops) > 1:
         for crop in crops:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pandas as pd
 
 from morphobench import files, seeds, stage
 from morphobench.errors import InputError
+from morphobench.mask.polymorphic import stored_mesh
+from morphobench.mask.surface_mesh import enclosed_volume
 from morphobench.sample import distances, surface
 from morphobench.sample.arrays import write_rows
 
@@ -86,7 +88,7 @@ def run(
 
     def work(row: dict[str, Any]) -> _Rows:
         start = time.perf_counter()
-        vertices_um, faces = _stored_mesh(shard_in, row)
+        vertices_um, faces = stored_mesh(shard_in, row)
         check_mesh(vertices_um, faces)
         factor = float(scale_factors.get(row["CellId"], np.nan))
         rows = _grids(vertices_um, faces, resolution, factor, reference)
@@ -123,22 +125,12 @@ def check_mesh(vertices_um: np.ndarray, faces: np.ndarray) -> None:
     """
     if len(faces) == 0 or not np.isfinite(vertices_um).all():
         raise InputError("the mesh has no faces, or vertices that are not finite. Check the segmentation.")
-    low_um, high_um = vertices_um.min(axis=0), vertices_um.max(axis=0)
-    # About the middle, so that holes and float32 matter least.
-    first_um, second_um, third_um = (vertices_um - (low_um + high_um) / 2)[faces.T].astype(np.float64)
-    volume_um3 = np.sum(first_um * np.cross(second_um, third_um)) / 6
-    if volume_um3 <= _NO_VOLUME * np.max(high_um - low_um) ** 3:
+    volume_um3 = enclosed_volume(vertices_um.astype(np.float64), faces)
+    if volume_um3 <= _NO_VOLUME * np.ptp(vertices_um, axis=0).max() ** 3:
         raise InputError(
             f"the mesh encloses no volume ({volume_um3:g} um3): it is flat or its faces point inwards. Check "
             "the segmentation, or remove the cell."
         )
-
-
-def _stored_mesh(shard: Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    first_vertex, first_face = int(row["first_vertex"]), int(row["first_face"])
-    vertices_um = files.read_array(shard, "vertices_um")[first_vertex : first_vertex + int(row["n_vertices"])]
-    faces = files.read_array(shard, "faces")[first_face : first_face + int(row["n_faces"])]
-    return np.array(vertices_um), np.array(faces)
 
 
 def _without_others(cells: pd.DataFrame, structures: Sequence[str] | None) -> pd.DataFrame:
