@@ -128,5 +128,8 @@ def _draw_points(axes: Axes, points: np.ndarray, distances: np.ndarray | None, r
     colors = depth if distances is None else distances[::step]
     limit = np.abs(colors).max() if len(colors) else 1.0
     look = {"cmap": "viridis"} if distances is None else {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
-    axes.scatter(x, y, c=colors, s=0.6, lw=0, **look)
+    if distances is not None:
+        # Points near the surface are nearly white.
+        axes.set_facecolor("0.75")
+    axes.scatter(x, y, c=colors, s=0.6 if distances is None else 4, lw=0, **look)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
