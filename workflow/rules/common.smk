@@ -79,7 +79,7 @@ def sample_inputs(wildcards):
 
 def align_settings(wildcards):
     """Params function: what aligning needs to know; of stage mask, only which mask it will ask for."""
-    settings = of_dataset("voxel_um", "source", "channels", "align")(wildcards)
+    settings = of_dataset("voxel_um", "kind", "source", "channels", "align")(wildcards)
     return {**settings, "mask": {"role": CONFIG["datasets"][wildcards.dataset]["mask"].get("role")}}
 
 
