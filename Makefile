@@ -9,13 +9,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CORES ?= 2
+SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invariant_image_$(kind)) rotation_invariant_pointcloud_sdf
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)
 # PYTHONPATH lets a script job import the package from src; a clone needs no installation of its own.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells test lint bench-pack bench-preprocess bench-models clean
+.PHONY: help setup demo demo-cells demo-shapes test lint bench-pack bench-preprocess bench-models clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -36,6 +37,12 @@ demo-cells: $(STAMP)  ## a real field of view to points, cubes, a contact sheet 
 	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/hipsc_nuclei.png \
 	    $(foreach model,$(CELL_MODELS),results/embed/hipsc_nuclei/$(model)/seed-42/identity.parquet)
 	echo "Done: results/plot/cells/hipsc_nuclei.png, and the codes in results/embed/hipsc_nuclei."
+
+demo-shapes: $(STAMP)  ## real segmented shapes to meshes, distances, a contact sheet and embeddings of five models
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/adrenal.png \
+	    $(foreach model,$(SHAPE_MODELS),results/embed/adrenal/$(model)/seed-42/identity.parquet)
+	echo "Done: results/plot/cells/adrenal.png, and the codes in results/embed/adrenal."
 
 test: $(STAMP)  ## every test, about eight minutes
 	python -m pytest

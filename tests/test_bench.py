@@ -22,6 +22,11 @@ ROWS = {
 }
 
 
+def table_lines(printed):
+    """Return the cells of each line of a table, without its header."""
+    return [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| ")][1:]
+
+
 @pytest.fixture(scope="module")
 def printed():
     command = [sys.executable, str(BENCH), "--quick", "--device", "cpu"]
@@ -30,8 +35,7 @@ def printed():
 
 @pytest.fixture(scope="module")
 def table(printed):
-    lines = [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| ")]
-    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines[1:]}
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in table_lines(printed)}
 
 
 @pytest.mark.parametrize(("row", "tolerance"), ROWS.items())
@@ -48,8 +52,9 @@ def test_memory_and_loader_are_reported(table, printed):
 
 def test_preprocessing_reports_every_step_and_both_laws_agree():
     command = [sys.executable, str(BENCH.with_name("bench_preprocess.py")), "--quick"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    lines = [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| ")][1:]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed, _, of_meshes = output.partition("\nDistances to one mesh")
+    lines = table_lines(printed)
     seconds = [float(cells[2].split()[0]) for cells in lines]
     assert len(seconds) == 8
     assert min(seconds) > 0
@@ -59,3 +64,7 @@ def test_preprocessing_reports_every_step_and_both_laws_agree():
     assert re.search(r"shard adds: \d+ MB for 2 cells, \d+ MB for 4 cells\.", printed)
     difference = re.search(r"mode reference: ([\d.e+-]+)\.$", printed)[1]
     assert float(difference) < 1e-9
+    *grids, samples = table_lines(of_meshes)
+    assert len(grids) == 2
+    assert all(float(cells[2].split()[0]) > 0 for cells in (*grids, samples))
+    assert max(float(cells[4]) for cells in grids) < 1e-4

@@ -8,6 +8,7 @@ import pytest
 from cell_case import ellipsoid_mask, spots, write_cells, write_ome
 
 from morphobench import files, images, stage
+from morphobench.download import manifests
 from morphobench.download import punctate as download
 from morphobench.errors import InputError
 
@@ -210,6 +211,14 @@ def test_numbers_as_ids_and_groups_are_text(cells, tmp_path):
     from_parquet = run(tmp_path / "pq", {"cells": str(cells.with_suffix(".parquet")), "group": "FOVId"})
     assert from_parquet["CellId"].tolist() == [str(i) for i in range(20)]
     assert set(from_parquet["group"]) == {"1895"}
+
+
+def test_a_choice_of_cells_is_fixed_and_grows():
+    ids = [f"cell_{i}" for i in range(50)]
+    few, more = manifests.chosen(ids, 5), manifests.chosen(ids[::-1], 20)
+    assert (len(few), len(more)) == (5, 20)
+    assert few < more
+    assert manifests.chosen(ids, None) == set(ids)
 
 
 def test_only_the_structures_asked_for(cells, tmp_path):

@@ -137,7 +137,7 @@ def test_only_what_has_a_place_turns():
     names = ("points_um", "intensity", "surface", "queries", "distances")
     raw = {name: rng.normal(size=(1, 5, 3)) for name in names}
     turn = rotation.uniform(1, rng)[0]
-    found = turned(raw, turn)
+    found = turned(raw, turn, {})
     for name in ("points_um", "surface", "queries"):
         np.testing.assert_allclose(found[name], raw[name] @ turn.T)
     for name in ("intensity", "distances"):
@@ -146,5 +146,20 @@ def test_only_what_has_a_place_turns():
 
 def test_a_field_of_distances_that_is_turned_freely_stays_outside_at_its_corners():
     sdf = np.full((1, 9, 9, 9), 2.0, np.float32)
-    found = turned({"sdf": sdf}, rotation.about_z(30))["sdf"]
+    found = turned({"sdf": sdf}, rotation.about_z(30), cube_settings(9, representation="sdf"))["sdf"]
     np.testing.assert_allclose(found, 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sdf", "seg"])
+def test_a_grid_turns_about_its_origin_which_is_the_middle_of_the_model(name):
+    """Grids of even edge have their origin at half the edge; the model's odd cube has it in the middle."""
+    axis = np.arange(16) - 8
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    chosen = cube_settings(17, representation=name)
+    box = np.maximum(np.maximum(np.abs(x - 1) - 4, np.abs(y) - 2), np.abs(z + 2) - 1).astype(np.float32)
+    raw = {name: box[None] if name == "sdf" else (box <= 0)[None].astype(np.uint8)}
+    for turn in rotation.cube_rotations()[1:6]:
+        found = to_batch(turned(raw, turn, chosen), chosen).x[0, 0].numpy()
+        inside = np.argwhere(found <= 0 if name == "sdf" else found > 0)[:, ::-1] - 8
+        expected = np.argwhere(box <= 0)[:, ::-1] - 8
+        assert {tuple(p) for p in (expected @ turn.T).round().astype(int)} == {tuple(p) for p in inside}

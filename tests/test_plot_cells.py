@@ -9,6 +9,7 @@ from cell_case import ellipsoid_mask, spots
 
 from morphobench.files import atomic_file
 from morphobench.plot import cells
+from morphobench.plot.sheet import punctate as sheet
 
 
 def manifest(n=9, failed=(), excluded=()):
@@ -25,12 +26,12 @@ def view(cell, seed=0):
     mask = ellipsoid_mask((8, 30, 40), (3, 10, 16), 20)
     counts = spots(mask, rng)
     pictures = tuple(
-        cells.picture(volume, outline, 0.108)
+        sheet.picture(volume, outline, 0.108)
         for volume, outline in ((counts, mask), (counts, mask), (counts, None))
     )
     points_um = rng.normal(size=(300, 3))
-    cube = cells.picture(rng.integers(0, 9, (9, 9, 9)), None, 0.5)
-    return cells.Views(cell, pictures, points_um, rng.uniform(400, 900, 300), cube)
+    cube = sheet.picture(rng.integers(0, 9, (9, 9, 9)), None, 0.5)
+    return sheet.Views(cell, pictures, points_um, rng.uniform(400, 900, 300), cube)
 
 
 def test_sampled_cells_are_shown_evenly_spread():
@@ -48,14 +49,14 @@ def test_the_title_accounts_for_every_cell():
 def test_a_picture_is_a_projection_along_z_with_its_size_in_micrometres():
     volume = np.zeros((3, 4, 6))
     volume[2, 1, 5] = 7.0
-    found = cells.picture(volume, volume > 0, 0.5)
+    found = sheet.picture(volume, volume > 0, 0.5)
     assert found.image_yx[1, 5] == 7
     assert found.outline_yx.sum() == 1
     assert found.half_um == (1.5, 1.0)
 
 
 def test_all_panels_have_one_scale_and_the_columns_their_names():
-    figure = cells.draw([view("a"), view("b", 1)], "title")
+    figure = sheet.draw([view("a"), view("b", 1)], "title")
     assert len(figure.axes) == 10
     assert {axes.get_xlim() for axes in figure.axes} == {axes.get_ylim() for axes in figure.axes}
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
@@ -67,15 +68,15 @@ def test_all_panels_have_one_scale_and_the_columns_their_names():
 def test_what_is_empty_or_flat_is_drawn_all_the_same(bad):
     one = view("a")
     if bad == "empty cube":
-        one = one._replace(cube=cells.picture(np.zeros((9, 9, 9)), None, 0.5))
+        one = one._replace(cube=sheet.picture(np.zeros((9, 9, 9)), None, 0.5))
     else:
-        one = one._replace(pictures=(cells.picture(np.full((2, 5, 5), 3.0), None, 0.1), *one.pictures[1:]))
-    assert len(cells.draw([one], "t").axes) == 5
+        one = one._replace(pictures=(sheet.picture(np.full((2, 5, 5), 3.0), None, 0.1), *one.pictures[1:]))
+    assert len(sheet.draw([one], "t").axes) == 5
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
-        figure = cells.draw([view("a")], "title")
+        figure = sheet.draw([view("a")], "title")
         with atomic_file(tmp_path / name) as part:
             figure.savefig(part, format="png", metadata={"Software": None})
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

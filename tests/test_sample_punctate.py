@@ -212,6 +212,7 @@ def test_from_crops_to_points_the_long_axis_comes_to_lie_along_x(tmp_path):
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
         "align": ALIGN,
         "mask": {"role": "nucleus_mask"},
+        "voxel_um": VOXEL_UM,
     }
     stages = [tmp_path / name for name in ("download", "align", "mask", "sample")]
     download.run(stages[0], dataset=config, shard=0, n_shards=1, seed=1, max_failed_fraction=1.0)

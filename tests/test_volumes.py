@@ -28,3 +28,13 @@ def test_a_strided_view_is_stored_in_order(tmp_path):
     with volumes.VolumeWriter(tmp_path / "v.npy", np.float32) as writer:
         row = volumes.placed(writer.append(view), view)
     np.testing.assert_array_equal(volumes.volume(np.load(tmp_path / "v.npy"), row), view)
+
+
+def test_rows_of_different_lengths_come_back_as_they_went_in(tmp_path):
+    given = [np.arange(3 * n, dtype=np.float32).reshape(n, 3) for n in (4, 0, 1, 7)]
+    with volumes.VolumeWriter(tmp_path / "r.npy", np.float32, (3,)) as writer:
+        rows = [{"first": writer.append(one), "n": len(one)} for one in given]
+    stored = np.load(tmp_path / "r.npy", mmap_mode="r", allow_pickle=False)
+    assert stored.shape == (12, 3)
+    for one, row in zip(given, rows, strict=True):
+        np.testing.assert_array_equal(volumes.rows(stored, row, "first", "n"), one)

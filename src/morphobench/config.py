@@ -142,8 +142,12 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
     for model in dataset["models"]:
         if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
             raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
+    if "channels" in dataset:
+        _check_roles(source, dataset)
     if dataset["kind"] == "punctate":
         _check_punctate(source, dataset)
+    if dataset["kind"] == "polymorphic":
+        _check_polymorphic(source, dataset)
     if dataset["kind"] == "packing":
         for rule, settings in dataset["rules"].items():
             needed = {"vector": ["direction", "decay"], "surface": ["decay"], "radial": ["decay"]}
@@ -154,15 +158,18 @@ def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, A
                 )
 
 
-# What the mode `reference` of a punctate dataset means before its cells are sampled: the published choices.
+# What the mode `reference` means before cells are sampled: the published choices, by kind.
 _PUBLISHED = {
-    "align": {"interpolation": "nearest"},
-    "mask": {"reference": True},
-    "box": {"quantile": 0.95, "policy": "crop"},
+    "punctate": {
+        "align": {"interpolation": "nearest"},
+        "mask": {"reference": True},
+        "box": {"quantile": 0.95, "policy": "crop"},
+    },
+    "polymorphic": {"mask": {"fill_holes": "slice2d"}, "scale": {"reference": True}},
 }
 
 
-def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
+def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
     kept = dataset["mask"]["role"]
     for key, roles in {
         "align.mask": {dataset["align"]["mask"]},
@@ -170,6 +177,9 @@ def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
     }.items():
         for role in sorted(roles - set(dataset["channels"])):
             raise InputError(f"{source}: {key} is {role}, which `channels` does not name.")
+
+
+def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
     margin, dilation = dataset["align"]["margin_voxel"], dataset["mask"]["dilation_voxel"]
     if margin < dilation:
         raise InputError(
@@ -181,6 +191,29 @@ def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
     asked = dataset.get("draw", {}).get("n_points", 0)
     if asked > dataset["sample"]["points"]["n_points"]:
         raise InputError(f"{source}: draw.n_points = {asked} is more than sample.points.n_points.")
+
+
+def _check_polymorphic(source: str, dataset: Mapping[str, Any]) -> None:
+    if dataset["scale"]["mode"] == "file" and "file" not in dataset["scale"]:
+        raise InputError(f"{source}: scale.mode is file, but scale.file names none.")
+    for stored, drawn in (("n_surface", "n_points"), ("n_queries", "n_queries")):
+        asked = dataset.get("draw", {}).get(drawn, 0)
+        if asked > dataset["sample"][stored]:
+            raise InputError(f"{source}: draw.{drawn} = {asked} is more than sample.{stored}.")
+
+
+def _check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
+    source, dataset = f"config/datasets/{name}.yaml", datasets[name]
+    parts = dataset.get("cells_from", [])
+    if not parts and not dataset["n_shards"]:
+        raise InputError(f"{source}: n_shards is 0 and cells_from is empty: there is no cell.")
+    for part in parts:
+        if part not in datasets:
+            raise InputError(f"{source}: cells_from: unknown dataset {part!r}.")
+        if datasets[part].get("cells_from") or datasets[part]["kind"] != dataset["kind"]:
+            raise InputError(
+                f"{source}: cells_from: {part} must be of kind {dataset['kind']} without cells_from."
+            )
 
 
 def _check_model(name: str, model: Mapping[str, Any]) -> None:
@@ -247,9 +280,10 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
         _check_model(name, model)
     for name, dataset in datasets.items():
         _check_dataset(name, dataset, models)
+        _check_parts(name, datasets)
         dataset["name"] = name
         if dataset["sample"].get("mode") == "reference":
-            datasets[name] = merge(dataset, _PUBLISHED)
+            datasets[name] = merge(dataset, _PUBLISHED[dataset["kind"]])
     return {**config, "datasets": datasets, "models": models}
 
 

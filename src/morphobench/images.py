@@ -65,8 +65,7 @@ def read_channels(
         voxels, or a channel is not finite, or zero everywhere though it may not be.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Restore it, or mend its path in the manifest.")
+    _check_there(path)
     with _explained(path):
         from aicsimageio import AICSImage
 
@@ -74,15 +73,23 @@ def read_channels(
         _check_single_volume(path, image)
         found = _channel_names(path, image, channel_names)
         spacing_um = _spacing_um(path, image, spacing_um_zyx)
-        channels = {
-            name: image.get_image_dask_data("ZYX", C=_index(path, found, name), T=0).compute(
-                scheduler="synchronous"
-            )
-            for name in (found if names is None else names)
-        }
+        channels = {}
+        for name in found if names is None else names:
+            stored = image.get_image_dask_data("ZYX", C=_index(path, found, name), T=0)
+            channels[name] = stored.compute(scheduler="synchronous")
     for name, volume_zyx in channels.items():
         _check_values(path, name, volume_zyx, may_be_empty)
     return channels, spacing_um
+
+
+def channel_names(path: str | Path) -> list[str]:
+    """Return the names of the channels that an image file gives, in its order; see `read_channels`."""
+    path = Path(path)
+    _check_there(path)
+    with _explained(path):
+        from aicsimageio import AICSImage
+
+        return _channel_names(path, AICSImage(path), None)
 
 
 def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
@@ -113,27 +120,23 @@ def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_
         )
 
 
-def parse_name_dict(text: str) -> dict[str, list[str]]:
+def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) -> dict[str, list[str]]:
     """Read the channel names of a manifest's name_dict, such as ``{'crop_raw': ['dna'], 'crop_seg': [...]}``.
 
     Raises
     ------
     InputError
-        When the text is no dictionary of lists of names, or lacks crop_raw or crop_seg.
+        When the text is no dictionary of lists of names, or lacks one of the crops.
     """
+    remedy = "Mend it in the manifest, or leave it empty to take the names in the files."
     try:
         names = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise InputError(
-            f"name_dict {text!r} is no dictionary ({error}). Mend it in the manifest, or leave it empty to "
-            "take the names in the files."
-        ) from error
-    if not isinstance(names, dict) or not all(_is_names(names.get(key)) for key in ("crop_raw", "crop_seg")):
-        raise InputError(
-            f"name_dict {text!r} must give lists of channel names for crop_raw and crop_seg. Mend it in the "
-            "manifest, or leave it empty to take the names in the files."
-        )
-    return {key: list(names[key]) for key in ("crop_raw", "crop_seg")}
+        raise InputError(f"name_dict {text!r} is no dictionary ({error}). {remedy}") from error
+    if not isinstance(names, dict) or not all(_is_names(names.get(crop)) for crop in crops):
+        wanted = " and ".join(crops)
+        raise InputError(f"name_dict {text!r} must give lists of channel names for {wanted}. {remedy}")
+    return {crop: list(names[crop]) for crop in crops}
 
 
 def resample_isotropic(
@@ -219,6 +222,11 @@ def _explained(path: Path) -> Iterator[None]:
             f"{path}: not readable as an image ({reason}). It may be truncated or of a foreign format; "
             "fetch or export it again as OME-TIFF."
         ) from error
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Restore it, or mend its path in the manifest.")
 
 
 def _check_single_volume(path: Path, image: AICSImage) -> None:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.nn.functional import affine_grid, grid_sample
 
 from morphobench import rotation
@@ -57,8 +56,12 @@ def _draws_by_intensity(settings: Mapping[str, Any]) -> bool:
     return (settings.get("draw") or {}).get("weight") == INTENSITY
 
 
-def turned(raw: Mapping[str, np.ndarray], turn: np.ndarray) -> dict[str, np.ndarray]:
-    """Rotate stored arrays about the middle: exactly, except volumes by other than quarter turns.
+def turned(
+    raw: Mapping[str, np.ndarray], turn: np.ndarray, settings: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Rotate stored arrays about their origin: exactly, except volumes by other than quarter turns.
+
+    Volumes come back as large as the model's: the origin of a smaller grid is the middle of that.
 
     Parameters
     ----------
@@ -66,17 +69,20 @@ def turned(raw: Mapping[str, np.ndarray], turn: np.ndarray) -> dict[str, np.ndar
         Arrays by name, the first axis for cells.
     turn
         Rotation, shape (3, 3).
+    settings
+        Of the model.
     """
-    return {name: _turned(name, array, turn) for name, array in raw.items()}
+    return {name: _turned(name, array, turn, settings) for name, array in raw.items()}
 
 
-def _turned(name: str, array: np.ndarray, turn: np.ndarray) -> np.ndarray:
+def _turned(name: str, array: np.ndarray, turn: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     if name in _IN_PLACE:
         return rotation.rotate_points(array, turn.astype(array.dtype))
     if name not in _BEYOND:
         return array
+    volumes = _padded(array, settings["architecture"]["size"], _BEYOND[name])
     on_grid = np.allclose(np.rint(turn), turn, atol=1e-6)
-    return rotation.rotate_cube_lattice(array, turn) if on_grid else resampled(array, turn, _BEYOND[name])
+    return rotation.rotate_cube_lattice(volumes, turn) if on_grid else resampled(volumes, turn, _BEYOND[name])
 
 
 def resampled(volumes_zyx: np.ndarray, turn: np.ndarray, beyond: float = 0.0) -> np.ndarray:
@@ -123,20 +129,21 @@ def to_batch(raw: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Batc
         When a volume is larger than the model's.
     """
     representation, scale = settings["representation"], settings["input_scale"]
-    stored = {name: _float32(array) for name, array in raw.items()}
     if representation == "points":
-        x = stored["points_um"] * scale
-        if INTENSITY in stored:
+        x = _float32(raw["points_um"]) * scale
+        if INTENSITY in raw:
             unit = (settings.get(INTENSITY) or {}).get("scale", 1.0)
-            x = torch.cat((x, stored[INTENSITY].unsqueeze(-1) * unit), dim=-1)
+            x = torch.cat((x, _float32(raw[INTENSITY]).unsqueeze(-1) * unit), dim=-1)
         return Batch(x)
     if representation == "surface":
-        return Batch(*(scale * stored[name] for name in ARRAYS["surface"]))
-    volumes = _z_scored(stored["cube"]) if representation == "cube" else stored[representation]
+        return Batch(*(scale * _float32(raw[name]) for name in ARRAYS["surface"]))
+    size, beyond = settings["architecture"]["size"], _BEYOND[representation]
+    volumes = _float32(_padded(raw[representation], size, beyond))
+    if representation == "cube":
+        volumes = _z_scored(volumes)
     if representation == "sdf":
         volumes = volumes.clamp(-_FARTHEST_VOXEL, _FARTHEST_VOXEL)
-    size = settings["architecture"]["size"]
-    return Batch(scale * _padded(volumes, size, _BEYOND[representation]).unsqueeze(1))
+    return Batch(scale * volumes.unsqueeze(1))
 
 
 def _float32(array: np.ndarray) -> torch.Tensor:
@@ -149,7 +156,7 @@ def _z_scored(volumes: torch.Tensor) -> torch.Tensor:
     return ((flat - mean) / std.clamp_min(1e-6)).view_as(volumes)
 
 
-def _padded(volumes: torch.Tensor, size: int, value: float) -> torch.Tensor:
+def _padded(volumes: np.ndarray, size: int, value: float) -> np.ndarray:
     """Grow cubes (batch, s, s, s) to the model's edge; the odd voxel goes after, as published."""
     missing = size - volumes.shape[-1]
     if missing < 0:
@@ -158,7 +165,7 @@ def _padded(volumes: torch.Tensor, size: int, value: float) -> torch.Tensor:
             "Raise architecture.size in the model's yaml, or sample smaller volumes."
         )
     before = missing // 2
-    return functional.pad(volumes, [before, missing - before] * 3, value=value) if missing else volumes
+    return np.pad(volumes, [(0, 0), *[(before, missing - before)] * 3], constant_values=value)
 
 
 def drawn(batch: Batch, settings: Mapping[str, Any], generator: torch.Generator) -> Batch:

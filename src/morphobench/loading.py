@@ -161,7 +161,7 @@ def cell_batch(
         With the CellId, seed of what is drawn from a stored cloud: the same for every rotation and batch.
     """
     raw = cells.raw(rows)
-    batch = to_batch(raw if turn is None else turned(raw, turn), settings)
+    batch = to_batch(raw if turn is None else turned(raw, turn, settings), settings)
     if not settings.get("draw"):
         return batch
     own = [seeds.integer(draw_seed, cells.table["CellId"][row]) for row in rows]

@@ -1,7 +1,7 @@
 """Time and memory from a cell's crop to points and cube, beside the published law written down plainly.
 
-Prints one table, then how throughput and memory go with processes and cells; tests nothing. Two minutes on
-two idle cores, seconds with --quick (tiny cells).
+Prints one table, how throughput and memory go with processes and cells, and the table of bench_distances;
+tests nothing. Two and a half minutes on two idle cores, seconds with --quick (tiny cells).
 Run from anywhere: python tests/speed/bench_preprocess.py
 """
 
@@ -308,7 +308,11 @@ def main() -> None:
     print(f"\nSmall cells per second, all stages, one shard per process: {told}.")
     held = [f"{added_mb(n, sizes, chosen.quick):.0f} MB for {n} cells" for n in sizes.n_cells]
     print(f"Memory that a shard adds: {', '.join(held)}.")
-    print(f"Largest relative difference of the probabilities, mode reference: {difference:.0e}.")
+    print(f"Largest relative difference of the probabilities, mode reference: {difference:.0e}.", flush=True)
+    # Only here: the steps' own processes need no VTK.
+    import bench_distances
+
+    bench_distances.report(chosen.quick)
 
 
 if __name__ == "__main__":

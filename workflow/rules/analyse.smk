@@ -40,7 +40,7 @@ rule analyse_walks:
         stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
         sigmas=CONFIG["analyse"]["sigmas"],
         embed=CONFIG["embed"],
-        side_um=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"]["cube"]["side_um"],
+        side_um=side_um,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.analyse.shapes"),
     message:
@@ -70,7 +70,7 @@ rule analyse_archetypes:
         n_archetypes=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["n_archetypes"],
         n_starts=CONFIG["analyse"]["n_starts"],
         embed=CONFIG["embed"],
-        side_um=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"]["cube"]["side_um"],
+        side_um=side_um,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.analyse.shapes"),
     message:
@@ -98,7 +98,7 @@ rule analyse_rotations:
         stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
         degrees=CONFIG["analyse"]["rotations_degrees"],
         embed=CONFIG["embed"],
-        side_um=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"]["cube"]["side_um"],
+        side_um=side_um,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.analyse.shapes"),
     message:

@@ -38,12 +38,20 @@ def of_model(wildcards):
     return configuration.model_for(CONFIG, wildcards.dataset, wildcards.model)
 
 
+def parts_of(dataset):
+    """The shards of cells that a dataset is sampled from: its own, then those of the datasets it shares."""
+    names = [dataset, *CONFIG["datasets"][dataset].get("cells_from", [])]
+    return [(name, number) for name in names for number in range(CONFIG["datasets"][name]["n_shards"])]
+
+
 def shards(stage):
     """Input function: the shard folders of one stage, in order."""
 
     def folders(wildcards):
-        numbers = range(CONFIG["datasets"][wildcards.dataset]["n_shards"])
-        return [f"results/{stage}/{wildcards.dataset}/shard-{number}" for number in numbers]
+        parts = parts_of(wildcards.dataset)
+        if stage == "sample":
+            parts = [(wildcards.dataset, number) for number in range(len(parts))]
+        return [f"results/{stage}/{name}/shard-{number}" for name, number in parts]
 
     return folders
 
@@ -52,8 +60,8 @@ def local_source(wildcards):
     """Input function: the files of a local source, when it is there; the job says what is missing if not."""
     source = CONFIG["datasets"][wildcards.dataset]["source"]
     folders = [Path(source[key]) for key in ("shapes", "packings") if source.get(key)]
-    folders += [Path(source["fovs"]).parent] if source.get("fovs") else []
-    kinds = {".csv", ".json", ".obj", ".ply", ".stl", ".tif", ".tiff"}
+    folders += [Path(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
+    kinds = {".csv", ".json", ".npz", ".obj", ".ply", ".stl", ".tif", ".tiff"}
     found = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
     # Of crops the manifest alone: they are too many to be looked at before every run.
     found += [path for path in [Path(source.get("cells", ""))] if path.is_file()]
@@ -61,22 +69,34 @@ def local_source(wildcards):
 
 
 def sample_inputs(wildcards):
-    """Input function: a shard of stage mask, and the box that the cells of images share."""
-    masked = f"results/mask/{wildcards.dataset}"
-    box = {"box": f"{masked}/box.json"} if kind_of(wildcards) == "punctate" else {}
-    return {"shard_in": f"{masked}/shard-{wildcards.shard}", **box}
+    """Input function: a shard of stage mask, and what all shards share: the box, or the scale of shapes."""
+    name, number = parts_of(wildcards.dataset)[int(wildcards.shard)]
+    shared = {"punctate": ("box", "box.json"), "polymorphic": ("scale", "scale.parquet")}
+    key, file = shared.get(kind_of(wildcards), (None, None))
+    common = {key: f"results/mask/{wildcards.dataset}/{file}"} if key else {}
+    return {"shard_in": f"results/mask/{name}/shard-{number}", **common}
 
 
 def align_settings(wildcards):
     """Params function: what aligning needs to know; of stage mask, only which mask it will ask for."""
-    settings = of_dataset("voxel_um", "source", "channels", "align")(wildcards)
+    settings = of_dataset("voxel_um", "kind", "source", "channels", "align")(wildcards)
     return {**settings, "mask": {"role": CONFIG["datasets"][wildcards.dataset]["mask"].get("role")}}
+
+
+def side_um(wildcards):
+    """Params function: the side of the dataset's cubes, where it has cubes."""
+    return CONFIG["datasets"][wildcards.dataset]["sample"].get("cube", {}).get("side_um")
 
 
 def of_cells(wildcards):
     """Params function: what the contact sheet needs to know of the dataset."""
-    side_um = CONFIG["datasets"][wildcards.dataset]["sample"]["cube"]["side_um"]
-    return {**align_settings(wildcards), "side_um": side_um}
+    return {**align_settings(wildcards), "side_um": side_um(wildcards)}
+
+
+def scale_settings(wildcards):
+    """Params function: how large shapes are on their grid."""
+    settings = CONFIG["datasets"][wildcards.dataset]
+    return {**settings["scale"], "resolution": settings["sample"]["resolution"]}
 
 
 def per_model(pattern, key="models"):

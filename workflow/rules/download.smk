@@ -13,7 +13,7 @@ rule download:
         **LIGHT,
     params:
         kind=kind_of,
-        dataset=of_dataset("name", "source", "rules", "packing", "voxel_um", "n_shards"),
+        dataset=of_dataset("name", "kind", "source", "rules", "packing", "voxel_um", "n_shards"),
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
         code=code_of_kind("download"),

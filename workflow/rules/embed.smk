@@ -15,7 +15,7 @@ rule embed:
         **GPU,
     params:
         settings=CONFIG["embed"],
-        side_um=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"]["cube"]["side_um"],
+        side_um=side_um,
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
         code=code.digest("morphobench.embed"),

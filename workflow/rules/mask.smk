@@ -42,3 +42,25 @@ rule mask_box:
         "Find the box that the cells of {wildcards.dataset} share"
     script:
         "../scripts/mask_box.py"
+
+
+rule mask_scale:
+    input:
+        shards("mask"),
+    output:
+        "results/mask/{dataset}/scale.parquet",
+    log:
+        "logs/mask_scale/{dataset}.log",
+    benchmark:
+        "benchmarks/mask_scale/{dataset}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        scale=scale_settings,
+        code=code.digest("morphobench.mask.scale"),
+    message:
+        "Find how large the shapes of {wildcards.dataset} are on their grids"
+    script:
+        "../scripts/mask_scale.py"

@@ -100,10 +100,13 @@ rule plot_cells:
     resources:
         **LIGHT,
     params:
+        kind=kind_of,
         dataset=of_cells,
         title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
         n_cells=CONFIG["plot"]["n_cells"],
-        code=code.digest("morphobench.plot.cells"),
+        code=lambda wildcards: code.digest(
+            "morphobench.plot.cells", f"morphobench.plot.sheet.{kind_of(wildcards)}"
+        ),
     message:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
     script:

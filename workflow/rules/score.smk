@@ -41,7 +41,7 @@ rule score_evolution:
     params:
         n_fractions=CONFIG["score"]["n_fractions"],
         embed=CONFIG["embed"],
-        side_um=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"]["cube"]["side_um"],
+        side_um=side_um,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.interpolate"),
     message:

@@ -1,4 +1,4 @@
-"""Stage `align` for punctate structures: cubic voxels, the long axis of the cell along x."""
+"""Stage `align` for cells in images: cubic voxels, the long axis of the cell along x."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, images, stage, volumes
+from morphobench import files, images, segmentation, stage, volumes
 from morphobench.align import inplane
+from morphobench.download.fields import CROPS
 from morphobench.download.punctate import crop_folder
 from morphobench.errors import InputError
 
@@ -28,8 +29,9 @@ def run(
 ) -> None:
     """Align one shard of cells.
 
-    Writes structure.npy (float32, camera counts, not masked; 0 outside the crop) and mask.npy (uint8, 0 or
-    1), each with all cells' volumes end to end and of the same shapes, see `morphobench.volumes`. Columns:
+    Writes structure.npy (float32, not masked, 0 outside the crop: camera counts, or for datasets of kind
+    polymorphic the share of a voxel that is foreground, 0 to 1) and mask.npy (uint8, 0 or 1), each with all
+    cells' volumes end to end and of the same shapes, see `morphobench.volumes`. Columns:
     first_voxel and size_{z,y,x}; spacing_um, the edge of a voxel; and the transform. With c =
     center_{z,y,x}_um and o = origin_{z,y,x}_um, the corner of the stored volume, and the angle of the long
     axis a = angle_degrees (see `align.inplane`), the point p of the raw crop, micrometres from its corner,
@@ -42,10 +44,10 @@ def run(
     shard_out
         Folder to write, whole or not at all.
     dataset
-        Keys source; channels, the channel names by role (structure, nucleus_mask, cell_mask, ...); align,
-        with keys mask (role of the mask whose axis and centre count), unique, margin_voxel, enabled and
-        interpolation (of intensities, a key of `ORDERS`); mask, with key role, of the mask to keep, one or
-        by structure_name; and voxel_um, the edge of the cubic voxels.
+        Keys source; channels, the channel names by role (structure, nucleus_mask, cell_mask, ...), each in
+        crop_raw or crop_seg; align, with keys mask (role of the mask whose axis and centre count), unique,
+        margin_voxel, enabled and interpolation (of intensities, a key of `ORDERS`); mask, with key role, of
+        the mask to keep, one or by structure_name; voxel_um, the edge of the cubic voxels; and kind.
     max_failed_fraction
         Largest share of failed cells that lets the stage go on.
 
@@ -77,7 +79,7 @@ def align_cell(
     Parameters
     ----------
     row
-        Columns crop_raw, crop_seg and optionally name_dict.
+        Columns crop_raw and crop_seg, one of which may be empty, and optionally name_dict.
     folder
         Where their paths start.
     dataset
@@ -86,7 +88,7 @@ def align_cell(
     Returns
     -------
     structure_zyx
-        Float32, camera counts.
+        Float32, camera counts or shares of foreground, see `run`.
     mask_zyx
         Uint8, 0 or 1, same shape.
     columns
@@ -114,7 +116,9 @@ def align_cell(
 def read_cell(
     row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any], spacing_um: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read one cell at cubic voxels: the structure's counts, the mask to align by and the mask to keep.
+    """Read one cell at cubic voxels: the structure, the mask to align by and the mask to keep.
+
+    A segmented structure (kind polymorphic) becomes 0 and 1 first: interpolated labels mean nothing.
 
     Parameters
     ----------
@@ -131,36 +135,58 @@ def read_cell(
     Raises
     ------
     InputError
-        When an image is missing or wrong, or the two differ in shape.
+        When an image is missing or wrong, or channels differ in shape.
     """
-    named, channels = row.get("name_dict"), dataset["channels"]
-    names = images.parse_name_dict(named) if isinstance(named, str) and named else {}
-    raw, spacing_um_zyx = images.read_channels(
-        folder / row["crop_raw"],
-        [channels["structure"]],
-        channel_names=names.get("crop_raw"),
-        spacing_um_zyx=dataset["source"].get("spacing_um_zyx"),
-    )
-    structure_zyx = raw[channels["structure"]]
     guide, kept = dataset["align"]["mask"], stage.by_structure(dataset["mask"]["role"], row, "mask.role")
-    roles = {guide, kept}
-    seg, _ = images.read_channels(
-        folder / row["crop_seg"],
-        sorted(channels[role] for role in roles),
-        channel_names=names.get("crop_seg"),
-        spacing_um_zyx=spacing_um_zyx,
-    )
+    roles = list(dict.fromkeys(["structure", guide, kept]))
+    read, spacing_um_zyx = _read_roles(row, folder, dataset, roles)
+    structure_zyx = read["structure"]
+    if dataset.get("kind") == "polymorphic":
+        structure_zyx = segmentation.occupancy(structure_zyx)
     masks = {}
-    for role in roles:
-        mask_zyx = (seg[channels[role]] > 0).view(np.uint8)
-        if mask_zyx.shape != structure_zyx.shape:
-            raise InputError(
-                f"{folder / row['crop_seg']}: shape {mask_zyx.shape}, but {row['crop_raw']} has "
-                f"{structure_zyx.shape} (z, y, x). Fetch both crops of this cell again."
-            )
+    for role in {guide, kept}:
+        mask_zyx = (read[role] > 0).view(np.uint8)
         masks[role] = images.resample_isotropic(mask_zyx, spacing_um_zyx, spacing_um, order=0)
     structure_zyx = images.resample_isotropic(structure_zyx, spacing_um_zyx, spacing_um, order=1)
     return structure_zyx, masks[guide], masks[kept]
+
+
+def _read_roles(
+    row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any], roles: list[str]
+) -> tuple[dict[str, np.ndarray], tuple[float, float, float]]:
+    """Return the channels of some roles, the structure's first, and the edges of their voxels."""
+    channels, spacing_um_zyx = dataset["channels"], dataset["source"].get("spacing_um_zyx")
+    paths = {crop: folder / row[crop] for crop in CROPS if row[crop]}
+    named = row.get("name_dict")
+    names = images.parse_name_dict(named, list(paths)) if isinstance(named, str) and named else {}
+    held = {role: _holder(paths, names, channels[role], last=role != "structure") for role in roles}
+    read: dict[str, np.ndarray] = {}
+    for crop in dict.fromkeys(held.values()):
+        here = {role: channels[role] for role in roles if held[role] == crop}
+        found, spacing_um_zyx = images.read_channels(
+            paths[crop],
+            sorted(set(here.values())),
+            channel_names=names.get(crop),
+            spacing_um_zyx=spacing_um_zyx,
+        )
+        read |= {role: found[channel] for role, channel in here.items()}
+        shape, expected = found[next(iter(here.values()))].shape, read["structure"].shape
+        if shape != expected:
+            raise InputError(
+                f"{paths[crop]}: shape {shape}, but {row[held['structure']]} has {expected} (z, y, x). "
+                "Fetch both crops of this cell again."
+            )
+    return read, spacing_um_zyx
+
+
+def _holder(paths: Mapping[str, Path], names: Mapping[str, list[str]], channel: str, *, last: bool) -> str:
+    """Return the crop that holds a channel; where both or neither do, crop_seg if `last`, else crop_raw."""
+    crops = sorted(paths, reverse=last)
+    if len(crops) > 1:
+        for crop in crops:
+            if channel in (names.get(crop) or images.channel_names(paths[crop])):
+                return crop
+    return crops[0]
 
 
 def _writer(part: Path, name: str) -> volumes.VolumeWriter:

@@ -76,8 +76,7 @@ def _read_fields(path: Path, file_columns: Sequence[str]) -> pd.DataFrame:
     if len(repeated):
         raise InputError(f"{path}: FOVId {', '.join(repeated[:5])} occurs more than once. Keep one row each.")
     for field in table["FOVId"]:
-        if set(field) & set("/\\\0"):
-            raise InputError(f"{path}: FOVId {field!r} cannot be part of a file name. Take out the slashes.")
+        manifests.check_file_part(path, "FOVId", field)
     for column in file_columns:
         table[column] = [manifests.inside(path.parent, value) for value in table[column]]
     return table

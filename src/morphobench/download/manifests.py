@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.log import logger
 
@@ -56,6 +57,14 @@ def read(path: str | Path, columns: Sequence[str], text: Sequence[str]) -> pd.Da
     return _without_state(table)
 
 
+def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
+    """Return a fixed choice of so many cells, spread over all of them; all for None.
+
+    It depends on the identifiers alone, so a larger choice holds a smaller one.
+    """
+    return set(sorted(set(cells), key=lambda cell: seeds.integer("choice", cell))[:max_cells])
+
+
 def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
     """Return the path that a table in a folder names, whether or not a file is there.
 
@@ -82,6 +91,18 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
             f"{value}: leaves the folder of its table, {folder}. Move the file below it, or mend the path."
         )
     return path
+
+
+def check_file_part(path: Path, column: str, value: str) -> None:
+    """Stop at an identifier that cannot be part of a file's name.
+
+    Raises
+    ------
+    InputError
+        Naming the table and the column.
+    """
+    if set(value) & set("/\\\0"):
+        raise InputError(f"{path}: {column} {value!r} cannot be part of a file name. Take out the slashes.")
 
 
 def _without_state(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Stage `download` for punctate structures: single-cell crops, cut from fields of view or already there.
+"""Stage `download` for cells in images: crops, cut from fields of view or a stack, or already there.
 
 A shard folder holds the cell table in the published layout: CellId, crop_raw and crop_seg (image files),
 name_dict (names of their channels), group, the source's metadata, and how it went. Crops cut here lie in the
@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from morphobench import files, seeds, stage
-from morphobench.download import fields, manifests
+from morphobench.download import fields, manifests, stack
 from morphobench.errors import InputError
 
 
@@ -34,8 +34,9 @@ def run(
     shard_out
         Folder to write, whole or not at all.
     dataset
-        Key source, which has one of the keys fovs (see `fields.cut`) and cells (see `list_cells`), and
-        optionally group, the column whose cells stay in one split; each cell by itself without it.
+        Key source, which has one of the keys fovs (see `fields.cut`), stack (see `stack.write`) and cells
+        (see `list_cells`), and optionally group, the column whose cells stay in one split; each cell by
+        itself without it. Key kind: cells that are there may lack one of their crops when it is polymorphic.
     shard, n_shards
         This shard and their number.
     seed
@@ -49,41 +50,50 @@ def run(
         When the source is missing or wrong, or too many cells fail.
     """
     source = dataset["source"]
-    given = [key for key in ("fovs", "cells") if source.get(key)]
+    given = [key for key in ("fovs", "stack", "cells") if source.get(key)]
     if len(given) != 1:
         raise InputError(
-            "the dataset's source must have one of the keys fovs and cells. This version cannot fetch a "
-            "quilt package; fetch it yourself and point source.cells at the manifest of the local copy."
+            "the dataset's source must have one of the keys fovs, stack and cells. This version cannot fetch "
+            "a quilt package; fetch it yourself and point source.cells at the manifest of the local copy."
         )
     with files.atomic_folder(shard_out) as part:
         if given == ["fovs"]:
             cells = fields.cut(part, source, shard, n_shards)
+        elif given == ["stack"]:
+            cells = stack.write(part, source, shard, n_shards)
         else:
-            cells = list_cells(source, shard, n_shards)
+            both = dataset.get("kind") != "polymorphic"
+            cells = list_cells(source, shard, n_shards, both_crops=both)
         stage.finish(part, _grouped(cells, source), max_failed_fraction, "download")
 
 
 def crop_folder(shard: str | Path, source: Mapping[str, Any]) -> Path:
     """Return the folder that crop_raw and crop_seg of a shard's cell table start from."""
-    return Path(shard) if source.get("fovs") else Path()
+    return Path(shard) if source.get("fovs") or source.get("stack") else Path()
 
 
-def list_cells(source: Mapping[str, Any], shard: int, n_shards: int) -> pd.DataFrame:
+def list_cells(
+    source: Mapping[str, Any], shard: int, n_shards: int, *, both_crops: bool = True
+) -> pd.DataFrame:
     """List the cells of a shard whose crops are already there.
 
     Parameters
     ----------
     source
         Keys cells, a table in the published layout (columns CellId, crop_raw, crop_seg, optionally name_dict,
-        structure_name and metadata), and optionally structures, the values of structure_name to keep.
+        structure_name and metadata), and optionally structures, the values of structure_name to keep, and
+        max_cells (`manifests.chosen`).
     shard, n_shards
         This shard and their number; a cell's shard follows from its CellId alone.
+    both_crops
+        Whether every cell needs crop_raw and crop_seg; otherwise one of them does.
 
     Returns
     -------
     pandas.DataFrame
         One row per CellId with the table's columns and those of `manifests.STATE`; crop paths are usable
-        from the working directory. Of a repeated CellId the first row stays, as failed.
+        from the working directory, empty for a crop that a cell lacks. Of a repeated CellId the first row
+        stays, as failed.
 
     Raises
     ------
@@ -92,13 +102,18 @@ def list_cells(source: Mapping[str, Any], shard: int, n_shards: int) -> pd.DataF
     """
     path = Path(source["cells"])
     text = {"CellId", source.get("group") or "CellId"}
-    table = manifests.read(path, ["CellId", *fields.CROPS], text=sorted(text))
+    table = manifests.read(path, ["CellId", *(fields.CROPS if both_crops else ())], text=sorted(text))
+    table = _with_crops(table, path)
     n_rows = table.groupby("CellId")["CellId"].transform("size")
     table = _of_structures(table, source.get("structures"), path)
-    table = table[[seeds.shard_of(cell, n_shards) == shard for cell in table["CellId"]]]
+    chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
+    mine = [cell in chosen and seeds.shard_of(cell, n_shards) == shard for cell in table["CellId"]]
+    table = table[mine]
     table = table.drop_duplicates("CellId")
     repeats = n_rows[table.index]
-    rows = [_located(row, path, n) for row, n in zip(table.to_dict("records"), repeats, strict=True)]
+    rows = [
+        _located(row, path, n, both_crops) for row, n in zip(table.to_dict("records"), repeats, strict=True)
+    ]
     types = table.dtypes.to_dict() | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
@@ -116,13 +131,26 @@ def _of_structures(table: pd.DataFrame, structures: list[str] | None, path: Path
     return table[table["structure_name"].isin(structures)]
 
 
-def _located(row: dict[str, Any], path: Path, n_rows: int) -> dict[str, Any]:
+def _with_crops(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the table with both crop columns as text, empty where it names no file."""
+    if not set(fields.CROPS) & set(table):
+        raise InputError(
+            f"{path}: has neither column {' nor '.join(fields.CROPS)}; add that of the segmentation "
+            f"(found {', '.join(map(str, table))[:500]})."
+        )
+    crops = {kind: table.get(kind, "") for kind in fields.CROPS}
+    return table.assign(**crops).fillna(dict.fromkeys(fields.CROPS, ""))
+
+
+def _located(row: dict[str, Any], path: Path, n_rows: int, both_crops: bool) -> dict[str, Any]:
     """Return a row with the paths of its crops and its state; its CellId occurs in n_rows rows."""
     state = {"success": True, "error": "", "excluded": False, "seconds": 0.0}
     try:
         if n_rows > 1:
             raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
-        crops = {kind: manifests.inside(path.parent, row[kind], absolute=True) for kind in fields.CROPS}
+        named = [kind for kind in fields.CROPS if row[kind]]
+        needed = fields.CROPS if both_crops or not named else named
+        crops = {kind: manifests.inside(path.parent, row[kind], absolute=True) for kind in needed}
         for crop in crops.values():
             if not crop.is_file():
                 raise InputError(f"{crop}: no such file. Restore it, or mend or remove its row in {path}.")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import EngFormatter, Formatter, ScalarFormatter
 from matplotlib.transforms import Bbox
 
+from morphobench.plot import style
 from morphobench.plot.style import DEPTH_COLORS
+
+_TITLE_WIDTH = 110  # characters
 
 Models = Mapping[str, Mapping[str, str]]
 
@@ -68,6 +73,20 @@ def scale_bar(axes: Axes, half_um: float, length_um: float) -> None:
         fontsize=5.5,
         annotation_clip=False,
     )
+
+
+def sheet(n_rows: int, columns: Sequence[str], title: str) -> tuple[Figure, np.ndarray]:
+    """Return a contact sheet without content: a row per cell, a named column per stage, no frames."""
+    style.apply()
+    size = (180 * style.MM, (36 * n_rows + 14) * style.MM)
+    figure, grid = plt.subplots(n_rows, len(columns), figsize=size, layout="constrained", squeeze=False)
+    figure.suptitle("\n".join(textwrap.wrap(title, _TITLE_WIDTH)), fontsize=7.5)
+    for axes in grid.flat:
+        axes.spines[:].set_visible(False)
+        axes.set(xticks=[], yticks=[])
+    for axes, name in zip(grid[0], columns, strict=True):
+        axes.set_title(name)
+    return figure, grid
 
 
 def half_width(table: pd.DataFrame) -> float:

@@ -15,33 +15,13 @@ from morphobench.volumes import VolumeWriter
 
 
 class RowWriter(VolumeWriter):
-    """Appends rows of one shape to an .npy file, without holding more than one in memory.
-
-    Parameters
-    ----------
-    path
-        File to write, ending in .npy; complete after `close`.
-    dtype
-        Type of the stored numbers.
-    row_shape
-        Shape of a row.
-    """
-
-    def __init__(self, path: Path, dtype: type[np.generic], row_shape: tuple[int, ...]) -> None:
-        self.row_shape = row_shape
-        super().__init__(path, dtype)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the array so far."""
-        return (self.n_voxels // int(np.prod(self.row_shape)), *self.row_shape)
+    """Appends single rows of one shape to an .npy file; for its parameters see `VolumeWriter`."""
 
     def append(self, row: np.ndarray) -> int:
         """Store a row and return its index."""
         if row.shape != self.row_shape:
             raise ValueError(f"{self.path}: a row of shape {row.shape} among rows of shape {self.row_shape}")
-        super().append(row)
-        return self.shape[0] - 1
+        return super().append(row)
 
 
 def write_rows(

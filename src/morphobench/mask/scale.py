@@ -1,0 +1,121 @@
+"""The scale at which the cells of a dataset enter a grid: one for all, one for each, or as published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphobench import files
+from morphobench.errors import InputError
+from morphobench.log import logger
+from morphobench.mask.factor_file import read_factors
+
+MODES = ("global", "per_cell", "file")
+_EXTENTS = [f"extent_{axis}_um" for axis in "xyz"]
+
+
+def run(
+    shards: Iterable[str | Path],
+    out: str | Path,
+    *,
+    mode: str,
+    resolution: int,
+    margin_voxel: float = 2,
+    file: str | Path | None = None,
+    reference: bool = False,
+) -> None:
+    """Write the scale factor of every cell as a table, from the extents that stage `mask` noted.
+
+    Columns: CellId, by which it is sorted; scale_factor, grid voxels per micrometre; max_extent_um, the
+    longest side of the cell's bounding box. Cells that failed before have NaN in both.
+
+    Parameters
+    ----------
+    shards
+        Shard folders of stage `mask`.
+    out
+        Parquet or CSV file to write.
+    mode
+        "global": the largest cell sets the factor of all, so that sizes stay comparable. "per_cell": each
+        cell fills the grid. "file": those of `file`; a cell that it lacks has NaN.
+    resolution
+        Grid voxels along each side.
+    margin_voxel
+        Grid voxels that stay free on either side, without `reference`.
+    file
+        The published scale_factor.npz, see `read_factors`: grid voxels per source voxel.
+    reference
+        The published formula, whose free room depends on the size of a source voxel, see `factors`.
+
+    Raises
+    ------
+    InputError
+        When the settings contradict each other, no cell is left to measure, or the file is wrong.
+    """
+    _check_settings(mode, resolution, margin_voxel, file)
+    cells = pd.concat([files.read_cells(shard) for shard in shards], ignore_index=True)
+    cells = cells.sort_values("CellId", ignore_index=True)
+    good = cells["success"].to_numpy(bool)
+    if not good.any():
+        raise InputError(f"{out}: no cell passed stage mask; see the column `error` in its shards.")
+    extent_um = cells[_EXTENTS].to_numpy(np.float64).max(axis=1)
+    spacing_um = cells["spacing_um"].to_numpy(np.float64)
+    if mode == "file":
+        known = read_factors(file)
+        factor = np.array([known.get(cell, np.nan) for cell in cells["CellId"]]) / spacing_um
+        logger.info("scale: %s lacks %d of %d cells", file, np.isnan(factor[good]).sum(), good.sum())
+    else:
+        factor = factors(extent_um, spacing_um, resolution, margin_voxel, reference=reference)
+        if mode == "global":
+            factor = np.full_like(factor, factor[good].min())
+    columns = {
+        "CellId": cells["CellId"],
+        "scale_factor": np.where(good, factor, np.nan),
+        "max_extent_um": np.where(good, extent_um, np.nan),
+    }
+    files.write_table(pd.DataFrame(columns), out)
+
+
+def factors(
+    extent_um: np.ndarray, spacing_um: np.ndarray, resolution: int, margin_voxel: float, *, reference: bool
+) -> np.ndarray:
+    """Return the factor with which each cell would fill the grid by itself.
+
+    (resolution - 2 margin_voxel) / extent: every cell fits and leaves the same room. As published, with
+    extents D in source voxels: resolution / (D + 2 floor(resolution / 1.5)), so that small cells fill less of
+    the grid, and less of a finer one.
+
+    Parameters
+    ----------
+    extent_um
+        Longest side of each cell's bounding box, shape (n,), micrometres.
+    spacing_um
+        Edge of each cell's source voxels, shape (n,), micrometres.
+    resolution, margin_voxel, reference
+        See `run`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n,), grid voxels per micrometre.
+    """
+    if reference:
+        return resolution / (extent_um + 2 * np.floor(resolution / 1.5) * spacing_um)
+    return (resolution - 2 * margin_voxel) / extent_um
+
+
+def _check_settings(mode: str, resolution: int, margin_voxel: float, file: str | Path | None) -> None:
+    if mode not in MODES:
+        raise InputError(f"scale.mode is {mode!r}; set it to one of {', '.join(MODES)}.")
+    if (mode == "file") != bool(file):
+        raise InputError(
+            f"scale.mode is {mode} and scale.file is {file}: set both for published factors, or neither."
+        )
+    if margin_voxel < 0 or resolution - 2 * margin_voxel <= 0:
+        raise InputError(
+            f"scale.margin_voxel = {margin_voxel:g} leaves nothing of scale.resolution = {resolution}. It "
+            "must be 0 or more, and less than half of it."
+        )

@@ -1,0 +1,139 @@
+"""Segmented structures as filled masks and closed surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import marching_cubes
+
+from morphobench.errors import InputError
+
+# Just below a half, ambiguous cells are all decided in the same way: pieces that touch at an edge or a corner
+# are joined. At a half, ties leave edges with four faces. Vertices move by this share of a voxel.
+_LEVEL = 0.5 - 1e-5
+
+
+def fill(mask_zyx: np.ndarray, how: str) -> np.ndarray:
+    """Fill the holes of a mask.
+
+    Parameters
+    ----------
+    mask_zyx
+        Bool, shape (z, y, x).
+    how
+        "volume": background that no path through faces of voxels connects to the border
+        (`scipy.ndimage.binary_fill_holes`). "slice2d": in every slice but the first, background that no path
+        in that slice, through edges or corners of pixels, connects to its border; as published, where MONAI's
+        FillHoles takes z for channels. It plugs tubes along z. "none": nothing.
+
+    Returns
+    -------
+    numpy.ndarray
+        Bool, same shape.
+
+    Raises
+    ------
+    InputError
+        When `how` is none of these.
+    """
+    check_filling(how)
+    return FILLS[how](mask_zyx)
+
+
+def check_filling(how: str) -> None:
+    """Stop at a setting that `fill` does not know.
+
+    Raises
+    ------
+    InputError
+        Naming those that it knows.
+    """
+    if how not in FILLS:
+        raise InputError(f"mask.fill_holes is {how!r}; set it to one of {', '.join(FILLS)}.")
+
+
+def _fill_volume(mask_zyx: np.ndarray) -> np.ndarray:
+    outside_zyx = ~np.pad(mask_zyx, 1)
+    # Labelling takes the time of one pass; binary_fill_holes dilates again and again.
+    label_zyx, _ = ndimage.label(outside_zyx)
+    return ~(label_zyx == label_zyx[0, 0, 0])[1:-1, 1:-1, 1:-1]
+
+
+def _fill_slices(mask_zyx: np.ndarray) -> np.ndarray:
+    in_plane = np.zeros((3, 3, 3), dtype=bool)
+    in_plane[1] = True
+    outside_zyx = ~np.pad(mask_zyx, ((0, 0), (1, 1), (1, 1)))
+    label_zyx, _ = ndimage.label(outside_zyx, in_plane)
+    filled_zyx = ~(label_zyx == label_zyx[:, :1, :1])[:, 1:-1, 1:-1]
+    filled_zyx[0] = mask_zyx[0]
+    return filled_zyx
+
+
+FILLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "volume": _fill_volume,
+    "slice2d": _fill_slices,
+    "none": np.asarray,
+}
+
+
+def isosurface(mask_zyx: np.ndarray, spacing_um: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the closed surface around all pieces of a mask, half-way between voxels inside and outside.
+
+    What reaches the border of the mask is closed there. Marching cubes (Lewiner et al., Journal of Graphics
+    Tools 8, 2003) on 0 and 1: the mean volume of balls of radius 5 to 20 voxels is 0 to 2 % below the
+    closed form, its area 8 % above; see `pieces` for an area without the steps.
+
+    Parameters
+    ----------
+    mask_zyx
+        Bool, shape (z, y, x), at least one voxel inside.
+    spacing_um
+        Edge of a voxel, micrometres.
+
+    Returns
+    -------
+    vertices_um
+        float64, shape (n_vertices, 3), x, y, z; the centre of voxel (k, j, i) lies at ((i, j, k) + 1/2)
+        edges.
+    faces
+        int32, shape (n_faces, 3), outward; every edge belongs to two faces.
+
+    Raises
+    ------
+    InputError
+        When the mask is empty.
+    """
+    if not mask_zyx.any():
+        raise InputError("the segmentation is empty: it has no surface. Mend it, or leave the cell out.")
+    padded_zyx = np.pad(mask_zyx, 1).astype(np.float32)
+    vertices_zyx, faces, _, _ = marching_cubes(padded_zyx, _LEVEL)
+    # Index -1/2 of the mask, its corner, is index 1/2 of the padded volume. Turning z, y, x into x, y, z
+    # mirrors the surface, and with it the faces, which pointed inwards.
+    return (vertices_zyx[:, ::-1].astype(np.float64) - 0.5) * spacing_um, faces
+
+
+def enclosed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """Return the volume that a closed surface encloses, positive when its faces point outwards.
+
+    Parameters
+    ----------
+    vertices
+        Shape (n_vertices, 3).
+    faces
+        Shape (n_faces, 3).
+
+    Returns
+    -------
+    float
+        In the cube of the vertices' unit.
+    """
+    a, b, c = (vertices[faces[:, corner]] - vertices[0] for corner in range(3))
+    return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
+
+
+def face_vectors(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return the outward normal of each face, as long as its area, shape (n_faces, 3)."""
+    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
+    return np.cross(b - a, c - a) / 2
