@@ -11,6 +11,9 @@ import pytest
 import yaml
 from clone_case import job_counts, make_clone, snakemake
 
+from morphobench.score import classification_scores
+from morphobench.tables import embedding_matrix
+
 pytestmark = pytest.mark.end_to_end
 
 FIELD = Path(__file__).parents[2] / "shared/data/hipsc_tomm20_fov"
@@ -83,6 +86,20 @@ def test_every_model_codes_every_shape(clone, model):
     codes = pd.read_parquet(clone / codes_of(model, "identity"))
     assert len(codes) == N_CELLS
     assert np.isfinite(codes.filter(like="mu_").to_numpy()).all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_codes_are_classified_by_the_label_of_the_dataset(clone, model):
+    (label,) = yaml.safe_load((clone / "config/datasets/adrenal.yaml").read_text())["labels"]
+    codes = pd.read_parquet(clone / codes_of(model, "identity"))
+    truth = pd.read_parquet(clone / MANIFEST).set_index("CellId").loc[codes["CellId"], label]
+    found = classification_scores(
+        embedding_matrix(codes), truth.to_numpy(), codes["split"].to_numpy(), seed=1
+    )
+    print(model, found.scores)
+    assert found.reason == ""
+    assert 0 <= found.scores["balanced_accuracy"] <= 1
+    assert found.scores["majority"] > 0.5
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model.startswith("rotation")])
