@@ -259,3 +259,19 @@ def test_a_manifest_needs_one_of_the_crops_and_so_does_each_cell(tmp_path):
 @pytest.mark.parametrize("name", ["download", "align"])
 def test_the_stages_are_found_by_their_kind(name):
     assert stage.of_kind(name, "polymorphic").run is stage.of_kind(name, "punctate").run
+
+
+def test_crops_are_taken_from_the_columns_that_the_source_names(tmp_path):
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    mask = np.ones((3, 4, 5), np.uint8)
+    write_ome(folder / "whole.ome.tif", {"structure": mask})
+    write_ome(folder / "masked.ome.tif", {"structure": mask})
+    row = {"CellId": "a", "crop_seg": "whole.ome.tif", "crop_seg_masked": "masked.ome.tif"}
+    pd.DataFrame([row]).to_csv(folder / "manifest.csv", index=False)
+    source = {"cells": str(folder / "manifest.csv")}
+    assert run(tmp_path / "a", source)["crop_seg"].item().endswith("whole.ome.tif")
+    named = source | {"columns": {"crop_seg": "crop_seg_masked"}}
+    assert run(tmp_path / "b", named)["crop_seg"].item().endswith("masked.ome.tif")
+    with pytest.raises(InputError, match="column gone is missing"):
+        run(tmp_path / "c", source | {"columns": {"crop_seg": "gone"}})

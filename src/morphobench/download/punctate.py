@@ -81,8 +81,8 @@ def list_cells(
     ----------
     source
         Keys cells, a table in the published layout (columns CellId, crop_raw, crop_seg, optionally name_dict,
-        structure_name and metadata), and optionally structures, the values of structure_name to keep, and
-        max_cells (`manifests.chosen`).
+        structure_name and metadata), and optionally columns, those to take for crop_raw and crop_seg instead;
+        structures, the values of structure_name to keep; and max_cells (`manifests.chosen`).
     shard, n_shards
         This shard and their number; a cell's shard follows from its CellId alone.
     both_crops
@@ -101,9 +101,7 @@ def list_cells(
         When the table is missing or wrong, or lacks one of the structures.
     """
     path = Path(source["cells"])
-    text = {"CellId", source.get("group") or "CellId"}
-    table = manifests.read(path, ["CellId", *(fields.CROPS if both_crops else ())], text=sorted(text))
-    table = _with_crops(table, path)
+    table = _with_crops(_read_cells(source, both_crops), path)
     n_rows = table.groupby("CellId")["CellId"].transform("size")
     table = _of_structures(table, source.get("structures"), path)
     chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
@@ -116,6 +114,15 @@ def list_cells(
     ]
     types = table.dtypes.to_dict() | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+def _read_cells(source: Mapping[str, Any], both_crops: bool) -> pd.DataFrame:
+    """Read the table of cells; where the source names other columns for the crops, they take their place."""
+    theirs = source.get("columns") or {}
+    needed = [theirs.get(kind, kind) for kind in fields.CROPS if both_crops or kind in theirs]
+    text = {"CellId", source.get("group") or "CellId"}
+    table = manifests.read(source["cells"], ["CellId", *needed], text=sorted(text))
+    return table.assign(**{kind: table[column] for kind, column in theirs.items()})
 
 
 def _of_structures(table: pd.DataFrame, structures: list[str] | None, path: Path) -> pd.DataFrame:
