@@ -24,7 +24,7 @@ setup: $(STAMP)  ## make .venv with every pinned package (about three minutes, o
 $(STAMP): requirements.lock.txt workflow/setup.sh
 	bash workflow/setup.sh "$@"
 
-demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about four minutes
+demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about five minutes
 	@bash workflow/unlock.sh
 	snakemake --profile profiles/demo --cores $(CORES) figures/fig2.pdf
 	if [ ! -e report.html ] || [ figures/fig2.pdf -nt report.html ]; then
@@ -44,7 +44,7 @@ demo-shapes: $(STAMP)  ## real segmented shapes to meshes, distances, a contact 
 	    $(foreach model,$(SHAPE_MODELS),results/embed/adrenal/$(model)/seed-42/identity.parquet)
 	echo "Done: results/plot/cells/adrenal.png, and the codes in results/embed/adrenal."
 
-test: $(STAMP)  ## every test, about eight minutes
+test: $(STAMP)  ## every test, about 15 minutes
 	python -m pytest
 
 lint: $(STAMP)  ## formats, lint, schemas, dry-run

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from morphobench import rotation
+from morphobench import models, rotation
 from morphobench.errors import InputError
 from morphobench.models import graph
 from morphobench.models import vector_neurons as vn
@@ -529,3 +529,17 @@ def test_vector_encoder_reproduces_published_vectors():
     with torch.no_grad():
         vectors = encoder.vectors(graph.edge_vectors(x, graph.nearest_points(x, 20)))
     assert error(vectors.transpose(1, 2), published["embedding"]) < 1e-5
+
+
+def test_recomputing_large_batches_changes_no_gradient(monkeypatch):
+    torch.manual_seed(0)
+    model = models.create("rotation_invariant_pointcloud", latent_dim=8, hidden_dim=4, k=6, folding_hidden=16)
+    x = torch.randn(2, 64, 3)
+    gradients = []
+    for limit in (1, 2**30):
+        monkeypatch.setattr("morphobench.models.vector_encoder._MANY_POINTS", limit)
+        model.zero_grad()
+        model(x).square().mean().backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    for recomputed, kept in zip(*gradients, strict=True):
+        assert torch.equal(recomputed, kept)

@@ -17,6 +17,8 @@ Variant = Literal["corrected", "published"]
 
 # Vectors that `edge_vectors` reads off an edge.
 _N_EDGE_VECTORS = 3
+# In a batch; 32 clouds of 2048 points are four times as many.
+_MANY_POINTS = 2**14
 # Below this many rounding errors a vector has no direction.
 _N_ROUNDINGS = 8
 
@@ -78,9 +80,11 @@ def _rounding(lengths: torch.Tensor) -> torch.Tensor:
 def _recomputed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
     """Apply a function without keeping what it computes on the way; the backward pass computes it again.
 
-    For the two steps whose intermediate results would be half of the memory of a training step.
+    For the two steps whose intermediate results would be half of the memory of a training step. Batches of
+    few points have the memory, and save the time.
     """
-    if not torch.is_grad_enabled():
+    n_points = inputs[0].shape[0] * max(inputs[0].shape[1:3])
+    if not torch.is_grad_enabled() or n_points < _MANY_POINTS:
         return function(*inputs)
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
 
