@@ -56,6 +56,8 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"npm1_64_res": {"cells_from": ["npm2"]}}}, ["unknown dataset 'npm2'"]),
         ({"datasets": {"npm1_64_res": {"cells_from": ["pcna"]}}}, ["pcna must be of kind polymorphic"]),
         ({"datasets": {"npm1_64_res": {"cells_from": []}}}, ["there is no cell"]),
+        ({"datasets": {"npm1_64_res": {"sample": {"mode": "reference"}}}}, ["mask must be as in npm1"]),
+        ({"datasets": {"npm1_64_res": {"voxel_um": 0.2}}}, ["voxel_um must be as in npm1"]),
         ({"datasets": {"npm1": {"scale": {"mode": "file"}}}}, ["scale.file names none"]),
         ({"datasets": {"npm1": {"draw": {"n_queries": 99999}}}}, ["draw.n_queries = 99999"]),
         ({"models": {"classical_image": {"training": {"rotation": "so3"}}}}, ["classical_image", "lattice"]),

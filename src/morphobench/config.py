@@ -169,6 +169,10 @@ _PUBLISHED = {
 }
 
 
+# What a dataset must have in common with those whose masked cells it uses.
+_BEFORE_SAMPLING = ("voxel_um", "align", "mask")
+
+
 def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
     kept = dataset["mask"]["role"]
     for key, roles in {
@@ -213,6 +217,12 @@ def _check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
         if datasets[part].get("cells_from") or datasets[part]["kind"] != dataset["kind"]:
             raise InputError(
                 f"{source}: cells_from: {part} must be of kind {dataset['kind']} without cells_from."
+            )
+        differing = [key for key in _BEFORE_SAMPLING if datasets[part].get(key) != dataset.get(key)]
+        if differing:
+            raise InputError(
+                f"{source}: {', '.join(differing)} must be as in {part}, whose masked cells are used as they "
+                "are (sample.mode: reference changes them too: set it for both)."
             )
 
 
@@ -280,10 +290,11 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
         _check_model(name, model)
     for name, dataset in datasets.items():
         _check_dataset(name, dataset, models)
-        _check_parts(name, datasets)
         dataset["name"] = name
         if dataset["sample"].get("mode") == "reference":
             datasets[name] = merge(dataset, _PUBLISHED[dataset["kind"]])
+    for name in datasets:
+        _check_parts(name, datasets)
     return {**config, "datasets": datasets, "models": models}
 
 

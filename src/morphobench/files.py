@@ -105,6 +105,12 @@ def read_cells(shard: str | Path) -> pd.DataFrame:
     return pd.read_parquet(Path(shard) / CELL_TABLE)
 
 
+def read_cell(shard: str | Path, cell: str) -> dict[str, Any]:
+    """Read one cell's row of the cell table of a shard, by its CellId."""
+    cells = read_cells(shard)
+    return cells[cells["CellId"] == cell].iloc[0].to_dict()
+
+
 def read_array(shard: str | Path, name: str) -> np.ndarray:
     """Open the array `name` of a shard folder without loading it (memory-mapped, read-only)."""
     return np.load(Path(shard) / f"{name}.npy", mmap_mode="r", allow_pickle=False)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from morphobench import files, seeds, stage
 from morphobench.errors import InputError
@@ -37,7 +35,6 @@ def run(
     n_points: int,
     seed: int,
     max_failed_fraction: float,
-    structures: Sequence[str] | None = None,
 ) -> None:
     """Sample one shard of cells.
 
@@ -47,8 +44,7 @@ def run(
     signed distances there; and points_um.npy (n_points, 3) float32, other points of the surface, micrometres
     from the centre of its bounding box. Adds `index`, the cell's row, -1 for failed cells; `seed` of its
     generator, -1 for failed cells; loc_{x,y,z}_um and scale_um, centre and longest side of the bounding box:
-    position_um = loc_um + scale_um * unit cube; scale_factor, grid voxels per micrometre; `seconds`; and
-    `excluded`.
+    position_um = loc_um + scale_um * unit cube; scale_factor, grid voxels per micrometre; and `seconds`.
 
     Parameters
     ----------
@@ -72,8 +68,6 @@ def run(
         Seed of the run.
     max_failed_fraction
         Largest share of failed cells that lets the stage go on.
-    structures
-        Values of structure_name to keep; the other cells are excluded, which is no failure. None keeps all.
 
     Raises
     ------
@@ -102,9 +96,8 @@ def run(
 
     defaults = {"seed": -1, "seconds": 0.0}
     defaults |= dict.fromkeys((*_LOC_COLUMNS, "scale_um", "scale_factor"), np.nan)
-    cells = _without_others(files.read_cells(shard_in), structures)
     with files.atomic_folder(shard_out) as part:
-        cells = write_rows(part, cells, _layout(resolution, *numbers), work, defaults)
+        cells = write_rows(part, files.read_cells(shard_in), _layout(resolution, *numbers), work, defaults)
         stage.finish(part, cells, max_failed_fraction, "sample")
 
 
@@ -131,20 +124,6 @@ def check_mesh(vertices_um: np.ndarray, faces: np.ndarray) -> None:
             f"the mesh encloses no volume ({volume_um3:g} um3): it is flat or its faces point inwards. Check "
             "the segmentation, or remove the cell."
         )
-
-
-def _without_others(cells: pd.DataFrame, structures: Sequence[str] | None) -> pd.DataFrame:
-    """Exclude the cells of structures that are not asked for; a reason they already have stays."""
-    if "excluded" not in cells:
-        cells = cells.assign(excluded=False)
-    if structures is None:
-        return cells
-    others = ~cells["structure_name"].isin(list(structures))
-    reason = f"structure_name is not among sample.structures ({', '.join(structures)})."
-    cells.loc[others & cells["success"], "error"] = reason
-    cells.loc[others, "success"] = False
-    cells.loc[others, "excluded"] = True
-    return cells
 
 
 def _layout(

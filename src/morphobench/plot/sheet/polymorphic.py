@@ -14,7 +14,6 @@ from morphobench import files, volumes
 from morphobench.mask.polymorphic import stored_mesh
 from morphobench.plot import panels
 from morphobench.plot.render import Mesh, render
-from morphobench.plot.sheet.punctate import row_of
 
 _TITLES = ("masked, along z", "surface", "distances, mid plane", "surface points", "query points, mid slab")
 _PIXELS = 400
@@ -63,7 +62,7 @@ def views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any]) ->
     dataset
         Key voxel_um.
     """
-    masked, sampled = (row_of(files.read_cells(folders[name]), cell) for name in ("mask", "sample"))
+    masked, sampled = (files.read_cell(folders[name], cell) for name in ("mask", "sample"))
     mask_zyx = volumes.volume(files.read_array(folders["mask"], "segmentation"), masked)
     arrays = (
         files.read_array(folders["sample"], name) for name in ("sdf", "surface", "queries", "distances")

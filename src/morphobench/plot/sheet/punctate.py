@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -56,11 +55,6 @@ def picture(volume_zyx: np.ndarray, mask_zyx: np.ndarray | None, spacing_um: flo
     return Picture(image_yx, None if mask_zyx is None else (mask_zyx > 0).any(axis=0), half)
 
 
-def row_of(cells: pd.DataFrame, cell: str) -> dict[str, Any]:
-    """Return a cell's row of a table."""
-    return cells[cells["CellId"] == cell].iloc[0].to_dict()
-
-
 def views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any]) -> Views:
     """Collect one cell from the shard folder of each stage.
 
@@ -73,7 +67,7 @@ def views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any]) ->
     dataset
         See `morphobench.align.punctate.run`; also side_um of its cubes.
     """
-    rows = {name: row_of(files.read_cells(folder), cell) for name, folder in folders.items()}
+    rows = {name: files.read_cell(folder, cell) for name, folder in folders.items()}
     spacing_um = dataset["voxel_um"]
     raw_zyx, _, kept_zyx = read_cell(
         rows["download"], crop_folder(folders["download"], dataset["source"]), dataset, spacing_um
