@@ -138,6 +138,7 @@ def test_mitochondria_of_whole_cells_run_from_the_field_of_view(clone):
     fov = {"channel_names": ["TOMM20"], "label_channels": ["membrane_segmentation"]}
     fov |= {"spacing_um_zyx": [0.29, 0.108333, 0.108333], "margin_um": 1.0, "z_border": False}
     described |= {
+        "title": "Mitochondria (TOMM20)",
         "source": {"fovs": "field/fovs.csv", "fov": fov},
         "channels": {"structure": "TOMM20", "cell_mask": "membrane_segmentation"},
         "voxel_um": 0.2,
