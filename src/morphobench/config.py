@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from morphobench.errors import InputError
 
 SCHEMAS = Path("config/schemas")
+FIGURES = Path("config/figures")
 LOOKS = ("label", "color")
 # Representations made of points, of which a model may see a draw at each access.
 CLOUDS = ("points", "surface")
@@ -240,6 +241,22 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
         raise InputError(f"{source}: representation surface is trained with loss l1, and nothing else is.")
 
 
+def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """Read and check config/figures/*.yaml."""
+    figures = {}
+    for path in sorted((root / FIGURES).glob("*.yaml")):
+        source, figure = f"{FIGURES}/{path.name}", read_yaml(path)
+        validate(figure, "figure", source, root)
+        if figure["dataset"] not in datasets:
+            raise InputError(f"{source}: unknown dataset {figure['dataset']!r}; there are {', '.join(datasets)}.")
+        letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
+        twice = sorted({letter for letter in letters if letters.count(letter) > 1})
+        if twice:
+            raise InputError(f"{source}: two panels are called {twice[0]}. Give each a letter of its own.")
+        figures[path.stem] = figure
+    return figures
+
+
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
     """Return what a training needs to know of a model on a dataset.
 
@@ -272,7 +289,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     Returns
     -------
     dict
-        The configuration; each dataset also carries its `name`.
+        The configuration; each dataset also carries its `name`. Key `figures` holds config/figures/*.yaml.
 
     Raises
     ------
@@ -295,7 +312,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
             datasets[name] = merge(dataset, _PUBLISHED[dataset["kind"]])
     for name in datasets:
         _check_parts(name, datasets)
-    return {**config, "datasets": datasets, "models": models}
+    return {**config, "datasets": datasets, "models": models, "figures": _figures(root, datasets)}
 
 
 def check_folder(path: Path) -> None:

@@ -114,32 +114,85 @@ def per_model(pattern, key="models"):
     return paths
 
 
-def figure_inputs(dataset):
-    """The tables that a benchmark figure (examples, scores, walks, archetypes, rotations) is drawn from."""
-    model = CONFIG["datasets"][dataset]["analysis_model"]
-    analysed = f"results/analyse/{dataset}/{model}/seed-{CONFIG['train']['seeds'][0]}"
-    return dict(
-        examples=f"results/analyse/{dataset}/examples.parquet",
-        scores=f"results/score/{dataset}/scores.parquet",
-        item_values=f"results/score/{dataset}/items.parquet",
-        walks=f"{analysed}/walks.parquet",
-        archetypes=f"{analysed}/archetypes.parquet",
-        rotations=f"{analysed}/rotations.parquet",
+# Where the tables lie that figures are drawn from. {model} is the dataset's analysis model, {seed} the first.
+ANALYSED = "results/analyse/{dataset}/{model}/seed-{seed}"
+TABLES = {
+    "examples": "results/analyse/{dataset}/examples.parquet",
+    "scores": "results/score/{dataset}/scores.parquet",
+    "item_values": "results/score/{dataset}/items.parquet",
+    "combined": "results/score/combined/{combined}.parquet",
+    "meshes": f"{ANALYSED}/shown.npz",
+    "shown": f"{ANALYSED}/shown.parquet",
+    "retrieval": "results/analyse/{dataset}/retrieval.parquet",
+    **{
+        name: f"{ANALYSED}/{name}.parquet"
+        for name in (
+            *("walks", "archetypes", "rotations", "map", "map_archetypes", "volume_bins", "volume_bin_shapes"),
+            *("stratum_by_archetype", "pca_scores", "pieces", "lda_scores", "lda_walk", "lda_tests"),
+        )
+    },
+}
+
+
+def figure_inputs(figure):
+    """The tables that a figure is drawn from, by name."""
+    panels = [panel for row in CONFIG["figures"][figure]["rows"] for panel in row["panels"]]
+    names = dict.fromkeys(name for panel in panels for name in panel["tables"])
+    return {name: table_path(name, CONFIG["figures"][figure]) for name in names}
+
+
+def table_path(name, figure):
+    """Where a table of the figure's dataset lies."""
+    return TABLES[name].format(
+        dataset=figure["dataset"],
+        model=CONFIG["datasets"][figure["dataset"]]["analysis_model"],
+        seed=CONFIG["train"]["seeds"][0],
+        combined=figure.get("combined"),
     )
 
 
-def figure_params(dataset):
-    """What a benchmark figure needs to know besides its tables."""
-    settings = CONFIG["datasets"][dataset]
+def looks(models):
+    """Label and colour of models in the order they are drawn; a palette goes by that order instead."""
+    palette = CONFIG["plot"]["palettes"].get(CONFIG["plot"]["palette"], [])
+    colors = dict(zip(models, palette)) if len(models) <= len(palette) else {}
+    return {
+        name: {
+            "label": CONFIG["models"][name]["label"],
+            "color": colors.get(name, CONFIG["models"][name]["color"]),
+        }
+        for name in models
+    }
+
+
+def figure_params(figure):
+    """What a figure needs to know besides its tables."""
+    described = CONFIG["figures"][figure]
+    dataset = CONFIG["datasets"][described["dataset"]]
+    kinds = {panel["kind"] for row in described["rows"] for panel in row["panels"]}
     return dict(
-        title=settings["title"],
+        figure=described,
+        title=described.get("title", dataset["title"]),
         demo=SCALE == "demo",
-        models={
-            name: {key: CONFIG["models"][name][key] for key in configuration.LOOKS}
-            for name in settings["benchmark"]
+        models=looks(dataset["benchmark"]),
+        baselines={
+            name: {key: baseline[key] for key in configuration.LOOKS}
+            for name, baseline in CONFIG.get("baselines", {}).items()
         },
-        labels=settings["labels"],
+        labels=dataset["labels"],
         width_mm=CONFIG["plot"]["width_mm"],
+        code=code.digest("morphobench.plot.figure", *(f"morphobench.plot.panels.{kind}" for kind in sorted(kinds))),
+    )
+
+
+def figure_report(figure, part, **labels):
+    """Where a file of a figure stands in the report: under the figure, then its drawing or its tables."""
+    dataset = CONFIG["figures"][figure]["dataset"]
+    number = figure.removeprefix("fig")
+    return dict(
+        caption=f"../report/{'tables' if part == 'Tables' else figure}.rst",
+        category=f"Figure {number}: {CONFIG['datasets'][dataset]['title']}",
+        subcategory=part,
+        labels={**labels, "dataset": dataset},
     )
 
 

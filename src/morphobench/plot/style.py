@@ -9,11 +9,16 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from morphobench.files import atomic_file
 
 MM = 1 / 25.4
+SMALL = 5.5  # points; nothing in a figure is smaller
 DEPTH_COLORS = ("#9ecae1", "#4292c6", "#08306b")  # far to near; one hue, so it reads in grey as well
+# Okabe and Ito 2008, told apart by colour-blind readers; black and yellow, too dark and too light for dots, left out.
+CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#5E3C99")
+SURFACE = "#56B4E9"
 SETTINGS = {
     "font.family": "DejaVu Sans",
     "font.size": 6.5,
@@ -39,6 +44,11 @@ def apply() -> None:
     """Set the style for every figure drawn from now on."""
     plt.rcdefaults()
     plt.rcParams.update(SETTINGS)
+
+
+def frame(x: float, y: float, width: float = 1, height: float = 1) -> Rectangle:
+    """Return a thin black frame around a field of a heat map."""
+    return Rectangle((x, y), width, height, fill=False, edgecolor="black", linewidth=0.8)
 
 
 def save(figure: Figure, pdf: str | Path, png: str | Path) -> None:
