@@ -27,13 +27,25 @@ SIGMAS = (-2.0, 0.0, 2.0)
 COST = {"parameters": ("", 2e5), "encode_time": ("s", 0.008), "emissions": ("kg CO2eq", np.nan)}
 
 
-def strata_of(figure: str) -> list[str]:
-    """The strata that a figure's yaml names, or those of its dataset."""
-    named = list(FIGURES[figure]["strata"])
+CONDITIONS = {
+    "DMSO (control)": "DMSO (control)",
+    **{
+        f"{name} 1uM": name
+        for name in (
+            *("Actinomyocin D", "Jasplakinolide", "Paclitaxel", "Staurosporine", "Nocodazole", "Torin"),
+            *("Rapamycin", "H89", "Monensin", "Rotenone", "BIX", "Bafilomycin A1", "Latrunculin A1"),
+            *("Chloroquin", "Brefeldin", "Roscovitine 10uM", "Roscovitine 5uM"),
+        )
+    },
+}
+
+
+def strata_of(figure: str) -> dict[str, str]:
+    """The strata that a figure's yaml names, or those of its dataset, with their names in figures."""
     dataset = CONFIG["datasets"][FIGURES[figure]["dataset"]]
     if dataset["stratum"] == "condition":
-        return ["DMSO (control)", *(name for name in named if name != "DMSO (control)")][:18]
-    return named or list(dataset.get("rules", {}))
+        return CONDITIONS
+    return FIGURES[figure].get("strata") or dict.fromkeys(dataset["rules"])
 
 
 def clouds(rows: list[dict], n_points: int = 256, spread: float = 4.0) -> pd.DataFrame:
@@ -41,7 +53,7 @@ def clouds(rows: list[dict], n_points: int = 256, spread: float = 4.0) -> pd.Dat
     rng = np.random.default_rng(1)
     parts = []
     for number, row in enumerate(rows):
-        points = rng.normal(0, spread, (n_points, 3)) * [1 + 0.05 * number, 0.7, 0.4]
+        points = rng.normal(0, spread, (n_points, 3)) * [0.8 + 0.12 * (number % 5), 0.7, 0.4]
         parts.append(pd.DataFrame(points, columns=["x_um", "y_um", "z_um"]).assign(**row))
     return pd.concat(parts, ignore_index=True)
 
@@ -57,7 +69,9 @@ def blob(number: int, n_grid: int = 22) -> tuple[np.ndarray, np.ndarray]:
         centre, width = rng.uniform(-3, 3, 3) * [1, 1, 0.6], rng.uniform(1.2, 2)
         value += np.exp(-(((grid - centre) / width) ** 2).sum(-1))
     value[[0, -1]] = value[:, [0, -1]] = value[:, :, [0, -1]] = 0
-    vertices, faces, *_ = marching_cubes(value, 0.5, spacing=(axis[1] - axis[0],) * 3, gradient_direction="ascent")
+    vertices, faces, *_ = marching_cubes(
+        value, 0.5, spacing=(axis[1] - axis[0],) * 3, gradient_direction="ascent"
+    )
     return vertices - vertices.mean(0), faces
 
 
@@ -67,12 +81,20 @@ def shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, np.n
     ids = list(dict.fromkeys(table["CellId"]))
     meshes = [blob(i) for i in range(len(ids))]
     vertices, faces = ([mesh[part] for mesh in meshes] for part in (0, 1))
-    arrays = {"vertices_um": np.concatenate(vertices).astype("f4"), "faces": np.concatenate(faces).astype("i4")}
+    arrays = {
+        "vertices_um": np.concatenate(vertices).astype("f4"),
+        "faces": np.concatenate(faces).astype("i4"),
+    }
     return shown_cells._placed(table, ids, vertices, faces), arrays
 
 
 def scores(
-    models: list[str], labels: list[str], *, targets: bool, dataset: str = "small", seeds: tuple[int, ...] = (42,)
+    models: list[str],
+    labels: list[str],
+    *,
+    targets: bool,
+    dataset: str = "small",
+    seeds: tuple[int, ...] = (42,),
 ) -> pd.DataFrame:
     """A score table: every headline metric, corrected and legacy."""
     metrics = {f"classification_{label}_top_{top}": ("", "high", 0.6) for label in labels for top in (1, 2)}
@@ -92,11 +114,23 @@ def scores(
         if model in BASELINES and not metric.startswith(("class", "regr", "rota", "comp")):
             continue
         one = value * rng.uniform(0.7, 1.3)
-        row = {"dataset": dataset, "model": model, "seed": seed, "metric": metric, "unit": unit, "better": better}
+        row = {
+            "dataset": dataset,
+            "model": model,
+            "seed": seed,
+            "metric": metric,
+            "unit": unit,
+            "better": better,
+        }
         row |= {"value": one, "ci_low": 0.93 * one, "ci_high": 1.07 * one, "n": 40}
         row["reason"] = "not measured on this machine" if np.isnan(one) else ""
         rows += [{**row, "variant": "corrected"}, {**row, "variant": "legacy", "value": 1.1 * one}]
     return pd.DataFrame(rows)
+
+
+def scaled(table: pd.DataFrame, dataset: str, factor: float) -> pd.DataFrame:
+    """The scores of a dataset as they stand in a combined table, all values by a factor larger."""
+    return table.assign(model=table["model"] + "_" + dataset, value=factor * table["value"])
 
 
 def items(table: pd.DataFrame) -> pd.DataFrame:
@@ -115,13 +149,15 @@ def cells(strata: list[str], n_each: int = 30) -> pd.DataFrame:
         angle = 2 * np.pi * number / len(strata)
         plane = rng.normal([4 * np.cos(angle), 3 * np.sin(angle)], 1, (n_each, 2))
         ids = [f"c{number}-{i}" for i in range(n_each)]
-        parts.append(pd.DataFrame(plane, columns=["map_1", "map_2"]).assign(CellId=ids, stratum=stratum))
+        parts.append(pd.DataFrame(plane, columns=["dim_0", "dim_1"]).assign(CellId=ids, stratum=stratum))
     return pd.concat(parts, ignore_index=True)
 
 
 def walk_labels(strata: list[str], n_components: int) -> pd.DataFrame:
     """The steps of a walk through every stratum."""
-    return pd.DataFrame(product(strata, range(n_components), SIGMAS), columns=["stratum", "component", "sigma"])
+    return pd.DataFrame(
+        product(strata, range(n_components), SIGMAS), columns=["stratum", "component", "sigma"]
+    )
 
 
 def chosen_cells(strata: list[str], n_archetypes: int, hits: list[str]) -> dict[str, pd.DataFrame]:
@@ -131,89 +167,100 @@ def chosen_cells(strata: list[str], n_archetypes: int, hits: list[str]) -> dict[
     return {
         "example": pd.DataFrame({"CellId": [f"e{i}" for i in range(len(strata))], "stratum": strata}),
         "walk": walk.assign(CellId=[f"w{i}" for i in range(len(walk))]),
-        "archetype": pd.DataFrame({"CellId": [f"a{i}" for i in range(n_archetypes)], "archetype": range(n_archetypes)}),
+        "archetype": pd.DataFrame(
+            {"CellId": [f"a{i}" for i in range(n_archetypes)], "archetype": range(n_archetypes)}
+        ),
         "volume_bin": pd.DataFrame({"CellId": [f"v{i}" for i in range(5)], "bin": range(5)}),
         "lda": lda.assign(CellId=[f"l{i}" for i in range(len(lda))]),
     }
 
 
-def drugs(conditions: list[str], models: list[str]) -> dict[str, pd.DataFrame]:
-    """Retrieval and discriminants of treatments; the first seven have an effect."""
+def drugs(conditions: dict[str, str], models: list[str]) -> dict[str, pd.DataFrame]:
+    """Retrieval and discriminants of treatments, drug by condition; the first seven have an effect."""
     rng = np.random.default_rng(5)
-    hits = conditions[:7]
+    hits = list(conditions)[:7]
     effect = {name: 4.0 if name in hits else 0.2 for name in conditions}
-    retrieval = pd.DataFrame(
-        [
-            {
-                "condition": name,
-                "features": features,
-                "mean_average_precision": rng.uniform(0.1, 0.8),
-                "p": 10 ** -(effect[name] * rng.uniform(0.5, 1)),
-                "q": min(1.0, 2 * 10 ** -(effect[name] * rng.uniform(0.4, 1))),
-            }
-            for features in [*models, "cellprofiler"]
-            for name in conditions
-        ]
-    )
-    rows, walk = [], []
+    retrieval = [
+        {
+            "model": model,
+            "seed": 42,
+            "condition": name,
+            "drug": drug,
+            "kind": "condition",
+            "mean_average_precision": rng.uniform(0.1, 0.8),
+            "p": 10 ** -(effect[name] * rng.uniform(0.5, 1)),
+            "q": min(1.0, 2 * 10 ** -(effect[name] * rng.uniform(0.4, 1))),
+            "q_legacy": 0.2,
+        }
+        for model in [*models, "cellprofiler"]
+        for name, drug in conditions.items()
+    ]
+    scores, walk = [], []
     for hit in hits:
-        for control in (True, False):
-            n = 40 if control else 15
-            score = rng.normal(-1.5 if control else 1.5, 1, n)
-            part = pd.DataFrame({"score": score, "PC_1": score + rng.normal(0, 1, n), "PC_2": rng.normal(0, 1, n)})
-            rows.append(part.assign(condition=hit, is_control=control, CellId=[f"{hit}{control}{i}" for i in range(n)]))
+        for kind, n, middle in (("control", 40, -1.5), ("condition", 15, 1.5)):
+            score = rng.normal(middle, 1, n)
+            part = pd.DataFrame(
+                {"score": score, "PC_1": score + rng.normal(0, 1, n), "PC_2": rng.normal(0, 1, n)}
+            )
+            names = {"condition": hit, "drug": conditions[hit], "class": kind}
+            scores.append(part.assign(CellId=[f"{hit}{kind}{i}" for i in range(n)], **names))
         place = np.linspace(-3, 3, 7)
-        steps = pd.DataFrame({"condition": hit, "step": range(7), "PC_1": place, "PC_2": 0.2 * place, "score": place})
-        walk.append(steps.assign(CellId=[f"{hit}{i}" for i in range(7)], is_control=place < 0))
-    tests = pd.DataFrame(
-        [
-            {
-                "condition": name,
-                "cv_auroc": 0.5 + 0.11 * effect[name] - 0.02 * i % 0.07,
-                "p": 0.001 if name in hits else 0.4,
-                "q": 0.003 if name in hits else 0.5,
-                "null_low": 0.35,
-                "null_high": 0.66,
-                "halves_low": 0.38,
-                "halves_high": 0.63,
-            }
-            for i, name in enumerate(conditions)
-        ]
-    )
+        steps = pd.DataFrame({"condition": hit, "step": range(7), "PC_1": place, "PC_2": 0.2 * place})
+        steps["class"] = np.where(place < 0, "control", "condition")
+        walk.append(steps.assign(CellId=[f"{hit}{i}" for i in range(7)], position=place))
+    tests = [
+        {
+            "condition": name,
+            "drug": drug,
+            "cv_auroc": 0.5 + 0.11 * effect[name] - 0.02 * i % 0.07,
+            "p": 0.001 if name in hits else 0.4,
+            "q": 0.003 if name in hits else 0.5,
+            "half_auroc_mean": 0.5,
+            "half_auroc_high": 0.63,
+        }
+        for i, (name, drug) in enumerate(conditions.items())
+    ]
     return {
-        "retrieval": retrieval,
-        "lda_scores": pd.concat(rows, ignore_index=True),
+        "retrieval": pd.DataFrame(retrieval),
+        "lda_scores": pd.concat(scores, ignore_index=True),
         "lda_walk": pd.concat(walk, ignore_index=True),
-        "lda_tests": tests,
+        "lda_tests": pd.DataFrame(tests),
     }
+
+
+def pieces(model: str) -> pd.DataFrame:
+    """Accuracies of a model and of shape features in five volume bins."""
+    rng = np.random.default_rng(6)
+    rows = list(product((f"{model}/42", "shape"), range(5), (-1, 0, 1, 2, 3, 4)))
+    table = pd.DataFrame(rows, columns=["features", "bin", "cv"])
+    return table.assign(
+        variant=np.where(table["cv"] < 0, "corrected", "legacy"),
+        metric="top_1",
+        value=rng.uniform(0.4, 0.9, len(table)),
+    )
 
 
 def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     """Every table that a figure's panels name, and `meshes` as arrays."""
     described = FIGURES[figure]
     dataset = CONFIG["datasets"][described["dataset"]]
-    strata, n_archetypes = strata_of(figure), dataset["n_archetypes"]
+    strata, n_archetypes = list(strata_of(figure)), dataset["n_archetypes"]
     models = dataset["benchmark"][:n_models]
     targets = dataset["kind"] == "polymorphic"
     table = scores([*models, *BASELINES], dataset["labels"], targets=targets, dataset=described["dataset"])
     both = [
-        scores(models, dataset["labels"], targets=targets, dataset=name).assign(
-            model=lambda rows, name=name: rows["model"] + f"@{name}", value=lambda rows: rows["value"] * factor
-        )
+        scaled(scores(models, dataset["labels"], targets=targets, dataset=name), name, factor)
         for name, factor in (("npm1", 1.0), ("npm1_64_res", 0.85))
     ]
     places = cells(strata)
     weights = pd.DataFrame(product(strata, range(n_archetypes)), columns=["stratum", "archetype"])
     own = [strata.index(s) == a for s, a in zip(weights["stratum"], weights["archetype"], strict=True)]
     bins = pd.DataFrame({"bin": range(5), "lo_um3": 250 + 140.0 * np.arange(5), "n": [12, 40, 33, 20, 5]})
-    conditions = [name for name in strata if "control" not in name]
-    hits = conditions[:7] if "shown" in names_of(figure) else []
+    treated = dataset["stratum"] == "condition"
+    conditions = {name: drug for name, drug in CONDITIONS.items() if "control" not in name} if treated else {}
+    hits = list(conditions)[:7]
     surfaces = chosen_cells(strata, n_archetypes, hits)
     listed, meshes = shown(surfaces) if "shown" in names_of(figure) else (None, None)
-    rng = np.random.default_rng(6)
-    folds = pd.DataFrame(
-        product(range(5), [dataset["analysis_model"], "shape_features"], range(5)), columns=["bin", "features", "fold"]
-    )
     found = {
         "examples": clouds([{"CellId": f"{i}", "stratum": s} for i, s in enumerate(strata)], 600),
         "scores": table,
@@ -224,25 +271,25 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
         "rotations": clouds(
             [
                 {"stratum": s, "degrees": d, "kind": k}
-                for s, d, k in product(strata, (0.0, 90.0, 180.0, 270.0), ("input", "canonical", "reconstruction"))
+                for s, d, k in product(
+                    strata, (0.0, 90.0, 180.0, 270.0), ("input", "canonical", "reconstruction")
+                )
             ],
             64,
         ),
         "map": places,
-        "map_archetypes": places[:: len(places) // n_archetypes][["map_1", "map_2"]][:n_archetypes].assign(
+        "map_archetypes": places[:: len(places) // n_archetypes][["dim_0", "dim_1"]][:n_archetypes].assign(
             archetype=range(n_archetypes)
         ),
-        "pca_scores": places.rename(columns={"map_1": "PC_1", "map_2": "PC_2"}).assign(
-            PC_1_explained_variance=0.41, PC_2_explained_variance=0.18
+        "pca_scores": places.rename(columns={"dim_0": "PC_1", "dim_1": "PC_2"}).assign(
+            explained_variance_1=0.41, explained_variance_2=0.18
         ),
         "volume_bins": bins.assign(hi_um3=bins["lo_um3"] + 140),
         "volume_bin_shapes": clouds([{"bin": i} for i in range(5)]),
         "stratum_by_archetype": weights.assign(
             mean_weight=np.where(own, 0.5, 0.5 / n_archetypes), assigned=own, p=0.001, q=0.002
         ),
-        "pieces": folds.assign(accuracy=rng.uniform(0.4, 0.9, len(folds))).merge(bins[["bin", "lo_um3"]]).assign(
-            hi_um3=lambda rows: rows["lo_um3"] + 140
-        ),
+        "pieces": pieces(dataset["analysis_model"]),
         "shown": listed,
         "meshes": meshes,
         **(drugs(conditions, models) if conditions else {}),
@@ -263,7 +310,7 @@ def context(figure: str, n_models: int = 6) -> Context:
         name: {key: CONFIG["models"][name][key] for key in ("label", "color")}
         for name in dataset["benchmark"][:n_models]
     }
-    return Context(models, BASELINES, dataset["labels"], FIGURES[figure]["strata"])
+    return Context(models, BASELINES, dataset["labels"], strata_of(figure), dataset["analysis_model"])
 
 
 def written(found: dict[str, object], folder: Path) -> dict[str, Path]:

@@ -38,7 +38,13 @@ def leaves() -> list[tuple[str, tuple[str, ...]]]:
 
 
 def section(schema: str) -> str:
-    heads = {"config": "config.yaml", "dataset": "datasets/", "model": "models/", "sweep": "sweeps/", "figure": "figures/"}
+    heads = {
+        "config": "config.yaml",
+        "dataset": "datasets/",
+        "model": "models/",
+        "sweep": "sweeps/",
+        "figure": "figures/",
+    }
     return README.split(f"\n## {heads[schema.split('.')[0]]}")[1].split("\n## ")[0]
 
 

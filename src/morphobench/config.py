@@ -248,7 +248,9 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
         source, figure = f"{FIGURES}/{path.name}", read_yaml(path)
         validate(figure, "figure", source, root)
         if figure["dataset"] not in datasets:
-            raise InputError(f"{source}: unknown dataset {figure['dataset']!r}; there are {', '.join(datasets)}.")
+            raise InputError(
+                f"{source}: unknown dataset {figure['dataset']!r}; there are {', '.join(datasets)}."
+            )
         letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
         twice = sorted({letter for letter in letters if letters.count(letter) > 1})
         if twice:

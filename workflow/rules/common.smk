@@ -124,21 +124,41 @@ TABLES = {
     "meshes": f"{ANALYSED}/shown.npz",
     "shown": f"{ANALYSED}/shown.parquet",
     "retrieval": "results/analyse/{dataset}/retrieval.parquet",
+    "pieces": "results/analyse/{dataset}/pieces.parquet",
     **{
         name: f"{ANALYSED}/{name}.parquet"
         for name in (
-            *("walks", "archetypes", "rotations", "map", "map_archetypes", "volume_bins", "volume_bin_shapes"),
-            *("stratum_by_archetype", "pca_scores", "pieces", "lda_scores", "lda_walk", "lda_tests"),
+            *(
+                "walks",
+                "archetypes",
+                "rotations",
+                "map",
+                "map_archetypes",
+                "volume_bins",
+                "volume_bin_shapes",
+            ),
+            *("stratum_by_archetype", "pca_scores", "lda_scores", "lda_walk", "lda_tests"),
         )
     },
+}
+# Tables of analyses that a dataset asks for in its block `analyse`, by the key there.
+ON_REQUEST = {
+    "map": ("map", "map_archetypes"),
+    "volume_bins": ("volume_bins", "volume_bin_shapes"),
+    "pieces": ("pieces",),
+    "drugs": ("retrieval", "lda_scores", "lda_walk", "lda_tests"),
 }
 
 
 def figure_inputs(figure):
-    """The tables that a figure is drawn from, by name."""
-    panels = [panel for row in CONFIG["figures"][figure]["rows"] for panel in row["panels"]]
+    """The tables that a figure is drawn from, by name; what the dataset does not ask for leaves its panel empty."""
+    described = CONFIG["figures"][figure]
+    asked = CONFIG["datasets"][described["dataset"]].get("analyse", {})
+    absent = {name for key, names in ON_REQUEST.items() if not asked.get(key) for name in names}
+    absent |= set() if described.get("combined") else {"combined"}
+    panels = [panel for row in described["rows"] for panel in row["panels"]]
     names = dict.fromkeys(name for panel in panels for name in panel["tables"])
-    return {name: table_path(name, CONFIG["figures"][figure]) for name in names}
+    return {name: table_path(name, described) for name in names if name not in absent}
 
 
 def table_path(name, figure):
@@ -149,6 +169,33 @@ def table_path(name, figure):
         seed=CONFIG["train"]["seeds"][0],
         combined=figure.get("combined"),
     )
+
+
+def shown_cells(wildcards):
+    """Input function: the tables of chosen cells whose surfaces figures show, by role."""
+    asked = CONFIG["datasets"][wildcards.dataset].get("analyse", {})
+    folder = ANALYSED.format(**wildcards)
+    roles = {"walk": "walk_cells", "archetype": "archetype_cells"}
+    roles |= {"volume_bin": "volume_bin_cells"} if asked.get("volume_bins") else {}
+    roles |= {"lda": "lda_walk"} if asked.get("drugs") else {}
+    return {role: f"{folder}/{table}.parquet" for role, table in roles.items()}
+
+
+def shapes_of(wildcards):
+    """Input function: what the page of shapes shows: real cells where they have surfaces, else decoded clouds."""
+    names = ("shown", "meshes") if kind_of(wildcards) == "polymorphic" else ("walks", "archetypes")
+    return {name: table_path(name, {"dataset": wildcards.dataset}) for name in names}
+
+
+def strata_names(dataset):
+    """How figures call the strata of a dataset, in drawing order."""
+    drugs = CONFIG["datasets"][dataset].get("analyse", {}).get("drugs") or {}
+    # Conditions go by their short names, the control first.
+    names = {drugs["control"]: drugs["control"], **drugs.get("names", {})} if drugs else {}
+    for figure in CONFIG["figures"].values():
+        if figure["dataset"] == dataset:
+            names = {**names, **figure.get("strata", {})}
+    return names
 
 
 def looks(models):
@@ -170,17 +217,21 @@ def figure_params(figure):
     dataset = CONFIG["datasets"][described["dataset"]]
     kinds = {panel["kind"] for row in described["rows"] for panel in row["panels"]}
     return dict(
-        figure=described,
+        figure={**described, "strata": strata_names(described["dataset"])},
         title=described.get("title", dataset["title"]),
         demo=SCALE == "demo",
         models=looks(dataset["benchmark"]),
         baselines={
             name: {key: baseline[key] for key in configuration.LOOKS}
             for name, baseline in CONFIG.get("baselines", {}).items()
+            if dataset["kind"] in baseline["kinds"]
         },
+        analysis_model=dataset["analysis_model"],
         labels=dataset["labels"],
         width_mm=CONFIG["plot"]["width_mm"],
-        code=code.digest("morphobench.plot.figure", *(f"morphobench.plot.panels.{kind}" for kind in sorted(kinds))),
+        code=code.digest(
+            "morphobench.plot.figure", *(f"morphobench.plot.panels.{kind}" for kind in sorted(kinds))
+        ),
     )
 
 

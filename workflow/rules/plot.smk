@@ -4,8 +4,7 @@ for figure in CONFIG["figures"]:
     rule:
         name:
             f"plot_{figure}"
-        default_target:
-            figure == "fig2"
+        default_target: figure == "fig2"
         input:
             **figure_inputs(figure),
         output:
@@ -66,3 +65,31 @@ rule plot_cells:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
     script:
         "../scripts/plot_cells.py"
+
+
+rule plot_shapes:
+    input:
+        unpack(shapes_of),
+    output:
+        report(
+            "results/plot/shapes/{dataset}.html",
+            caption="../report/shapes.rst",
+            category="Shapes in 3-D",
+            labels={"dataset": "{dataset}"},
+        ),
+    log:
+        "logs/plot_shapes/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_shapes/{dataset}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
+        strata=lambda wildcards: strata_names(wildcards.dataset),
+        code=code.digest("morphobench.plot.shape_page"),
+    message:
+        "Make the page on which shapes of {wildcards.dataset} are turned"
+    script:
+        "../scripts/plot_shapes.py"

@@ -3,11 +3,11 @@ from morphobench.analyse import shown
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        roles = {role: snakemake.input[role] for role in shown.ROLES if role in snakemake.input.keys()}
+        inputs = dict(snakemake.input.items())
         shown.run(
             snakemake.input.manifest,
             snakemake.input.shards,
-            roles,
+            {role: inputs[role] for role in shown.ROLES if role in inputs},
             snakemake.output.meshes,
             snakemake.output.table,
             stratum=snakemake.params.stratum,

@@ -14,5 +14,6 @@ if __name__ == "__main__":
             models=snakemake.params.models,
             baselines=snakemake.params.baselines,
             labels=snakemake.params.labels,
+            analysis_model=snakemake.params.analysis_model,
             width_mm=snakemake.params.width_mm,
         )

@@ -33,6 +33,8 @@ class Context(NamedTuple):
     strata
         How the figure calls the values of its stratum column, in drawing order; others follow by their own
         name.
+    analysis_model
+        Name of the model of walks and archetypes.
     options
         Of this panel, from the figure's yaml.
     pictures
@@ -43,6 +45,7 @@ class Context(NamedTuple):
     baselines: Models
     labels: Sequence[str]
     strata: Mapping[str, str]
+    analysis_model: str = ""
     options: Mapping[str, Any] = {}
     pictures: Pictures = {}
 
@@ -61,7 +64,7 @@ class Context(NamedTuple):
 
     def looks(self) -> dict[str, Mapping[str, str]]:
         """Return label and colour of all feature sets, models first."""
-        return {**self.models, **self.baselines}
+        return {**self.models, **self.baselines, **style.FEATURES}
 
 
 def need(

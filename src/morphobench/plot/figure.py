@@ -25,7 +25,10 @@ DEMO_WARNING = (
 _MISSING = "missing"
 _PIXELS = 360
 # Columns of names: a kind called 1 or 2 stays text through a CSV.
-_NAMES = ("CellId", "stratum", "model", "metric", "title", "condition", "features", "dataset", "reason")
+_NAMES = (
+    *("CellId", "stratum", "model", "metric", "title", "dataset", "reason"),
+    *("condition", "drug", "class", "features"),
+)
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -54,7 +57,9 @@ def read_inputs(paths: Mapping[str, str | Path]) -> dict[str, Any]:
     return found
 
 
-def panel_tables(panel: Mapping[str, Any], inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def panel_tables(
+    panel: Mapping[str, Any], inputs: Mapping[str, Any], context: Context
+) -> dict[str, pd.DataFrame]:
     """Return the tables of one panel, or one that says why it has none."""
     own = context._replace(options=panel.get("options", {}))
     given = {name: inputs[name] for name in panel["tables"] if name in inputs}
@@ -68,7 +73,9 @@ def panel_tables(panel: Mapping[str, Any], inputs: Mapping[str, Any], context: C
         return {_MISSING: pd.DataFrame({"reason": [str(gap)]})}
 
 
-def write_tables(figure: Mapping[str, Any], inputs: Mapping[str, Any], context: Context, folder: Path) -> None:
+def write_tables(
+    figure: Mapping[str, Any], inputs: Mapping[str, Any], context: Context, folder: Path
+) -> None:
     """Write the tables of every panel as CSV under its letter."""
     for panel in panels_of(figure):
         for name, table in panel_tables(panel, inputs, context).items():
@@ -140,7 +147,9 @@ def draw(
         head.text(1 - 1 / width_mm, 0.5, DEMO_WARNING, color="#a50f15", va="center", ha="right")
     for row, settings in zip(rows, figure["rows"], strict=True):
         panels = settings["panels"]
-        parts = row.subfigures(1, len(panels), squeeze=False, width_ratios=[p.get("width", 1) for p in panels])
+        parts = row.subfigures(
+            1, len(panels), squeeze=False, width_ratios=[p.get("width", 1) for p in panels]
+        )
         for part, panel in zip(parts.flat, panels, strict=True):
             own = {name.removeprefix(f"{panel['letter']}_"): found for name, found in pictures.items()
                    if name.startswith(f"{panel['letter']}_")}  # fmt: skip
@@ -156,7 +165,9 @@ def _draw_panel(part: SubFigure, panel: Mapping[str, Any], tables: Tables, conte
     panel_kind(panel["kind"]).draw(part, tables, context._replace(options=panel.get("options", {})))
 
 
-def _write_pages(figure: Mapping[str, Any], tables: Tables, context: Context, title: str, folder: Path) -> None:
+def _write_pages(
+    figure: Mapping[str, Any], tables: Tables, context: Context, title: str, folder: Path
+) -> None:
     """Write the pages that kinds of panels have for a browser."""
     for panel in panels_of(figure):
         own = of_panel(tables, panel["letter"])
@@ -179,6 +190,7 @@ def run(
     models: Mapping[str, Mapping[str, str]],
     baselines: Mapping[str, Mapping[str, str]],
     labels: Sequence[str],
+    analysis_model: str,
     width_mm: float,
 ) -> None:
     """Write the panels' tables as CSV, then draw the figure from them.
@@ -201,10 +213,12 @@ def run(
         Label and colour of each model, and of each feature set without training, in drawing order.
     labels
         Columns that are classified.
+    analysis_model
+        Name of the model of walks and archetypes.
     width_mm
         Of the page.
     """
-    context = Context(models, baselines, labels, figure.get("strata", {}))
+    context = Context(models, baselines, labels, figure.get("strata", {}), analysis_model)
     with atomic_folder(tables_out) as part:
         write_tables(figure, read_inputs(inputs), context, part)
         _write_pages(figure, read_tables(part), context, title, part)

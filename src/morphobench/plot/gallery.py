@@ -82,7 +82,9 @@ def surfaces(
     def paint(axes: Axes, i: int) -> None:
         ink.bare(axes, half_um)
         if pictures is not None:
-            axes.imshow(pictures[i], extent=(-half_um, half_um, -half_um, half_um), interpolation="antialiased")
+            axes.imshow(
+                pictures[i], extent=(-half_um, half_um, -half_um, half_um), interpolation="antialiased"
+            )
         else:
             _draw_triangles(axes, *meshes[i])
 
@@ -110,7 +112,9 @@ def _draw_triangles(axes: Axes, vertices: np.ndarray, faces: np.ndarray) -> None
     order = np.argsort(triangles[:, :, 2].mean(axis=1), kind="stable")
     colors = shades(triangles)[order]
     # Edges in the colour of their face close the hairlines between triangles.
-    axes.add_collection(PolyCollection(triangles[order][:, :, :2], facecolors=colors, edgecolors=colors, lw=0.2))
+    axes.add_collection(
+        PolyCollection(triangles[order][:, :, :2], facecolors=colors, edgecolors=colors, lw=0.2)
+    )
 
 
 def from_tables(
@@ -129,7 +133,9 @@ def from_tables(
     return surfaces(tables[name], tables[f"{name}_vertices"], tables[f"{name}_faces"], pictures)
 
 
-def mesh_tables(inputs: Mapping[str, Any], role: str, name: str) -> dict[str, pd.DataFrame]:
+def mesh_tables(
+    inputs: Mapping[str, Any], role: str, name: str, strata: Sequence[str] | None = None
+) -> dict[str, pd.DataFrame]:
     """Return the panel tables of the surfaces that play a role: labels, vertices, faces.
 
     Parameters
@@ -140,6 +146,8 @@ def mesh_tables(inputs: Mapping[str, Any], role: str, name: str) -> dict[str, pd
         What they are shown as.
     name
         Of the panel's table.
+    strata
+        Only these, where given.
 
     Raises
     ------
@@ -147,7 +155,8 @@ def mesh_tables(inputs: Mapping[str, Any], role: str, name: str) -> dict[str, pd
         When no surface plays this role.
     """
     shown, meshes = inputs["shown"], inputs["meshes"]
-    rows = shown[shown["role"] == role].reset_index(drop=True)
+    chosen = (shown["role"] == role) & (True if strata is None else shown["stratum"].isin(strata))
+    rows = shown[chosen].reset_index(drop=True)
     if rows.empty:
         raise Missing("no shapes to show")
     wanted = rows.drop_duplicates("shape").sort_values("shape")
@@ -168,6 +177,7 @@ def mesh_tables(inputs: Mapping[str, Any], role: str, name: str) -> dict[str, pd
 
 def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns: Sequence[str]) -> None:
     """Draw a grid of shapes: one row per value of `rows`, one column per combination of `columns`.
+
     Parameters
     ----------
     margins

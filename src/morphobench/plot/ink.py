@@ -64,7 +64,7 @@ def headed(part: SubFigure, letter: str, caption: str) -> None:
 
 
 def margins(
-    part: SubFigure, *, left: float = 2, right: float = 1, head: float = 7.5, foot: float = 4
+    part: SubFigure, *, left: float = 2, right: float = 1, head: float = 8.5, foot: float = 4
 ) -> dict[str, float]:
     """Turn margins in millimetres into shares of a part; the head holds its caption, the foot a scale bar."""
     high, wide = height_mm(part), width_mm(part)
@@ -142,7 +142,30 @@ def in_order(table: pd.DataFrame, column: str, order: Sequence[Any]) -> pd.DataF
     return table.sort_values(column, key=lambda values: values.map(place).fillna(len(place)), kind="stable")
 
 
-def named_legend(part: SubFigure, handles: Sequence[Any], *, y: float, ncols: int, **more: Any) -> None:
-    """Draw a frameless legend, centred at height `y` of the part."""
-    look: Mapping[str, Any] = {"frameon": False, "handlelength": 1.2, "handletextpad": 0.5, "borderaxespad": 0}
-    part.legend(handles=handles, loc="lower center", ncols=ncols, bbox_to_anchor=(0.5, y), **look, **more)
+def legend_columns(part: SubFigure, handles: Sequence[Any]) -> int:
+    """Return how many entries of a legend stand side by side in this part; columns are filled downwards."""
+    # So many millimetres does an entry take at this size of type.
+    widths = [8 + 1.25 * len(handle.get_label()) for handle in handles]
+    for ncols in range(len(handles), 1, -1):
+        n_rows = -(-len(handles) // ncols)
+        columns = [widths[first : first + n_rows] for first in range(0, len(widths), n_rows)]
+        if sum(max(column) for column in columns) <= width_mm(part):
+            return ncols
+    return 1
+
+
+def legend(part: SubFigure, handles: Sequence[Any], *, top_mm: float | None = None) -> float:
+    """Draw a frameless legend at the foot of a part, or so far below its top; return its height in mm."""
+    ncols, high = legend_columns(part, handles), height_mm(part)
+    look: Mapping[str, Any] = {
+        "frameon": False,
+        "handlelength": 1.2,
+        "handletextpad": 0.5,
+        "borderaxespad": 0,
+        "borderpad": 0,
+        "labelspacing": 0.25,
+        "columnspacing": 1.5,
+    }
+    loc, y = ("lower center", 1 / high) if top_mm is None else ("upper center", 1 - top_mm / high)
+    part.legend(handles=handles, loc=loc, ncols=ncols, bbox_to_anchor=(0.5, y), **look)
+    return -(-len(handles) // ncols) * 3.0

@@ -36,9 +36,9 @@ def titles_of(labels: Sequence[str], top: int = 1) -> dict[str, str]:
     top
         A guess counts when it is among so many best.
     """
-    ending = "" if top == 1 else f", top {top}"
+    start = "Classification of" if top == 1 else f"Top-{top} accuracy,"
     classes = {
-        f"classification_{label}_top_{top}": f"Classification of {ink.pretty(label).removesuffix(' label')}{ending}"
+        f"classification_{label}_top_{top}": f"{start} {ink.pretty(label).removesuffix(' label')}"
         for label in labels
     }
     return {**classes, **TITLES}

@@ -21,7 +21,6 @@ View = Literal["above", "side"]
 
 _LIGHT = np.array([-0.4, 0.6, 0.7])
 _AMBIENT = 0.35
-_FEATURE_DEGREES = 60.0
 
 
 def _turned(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
@@ -119,8 +118,6 @@ def _main(folder: Path, n: int, size: int) -> None:
             surface,
             color=style.SURFACE,
             smooth_shading=True,
-            split_sharp_edges=True,
-            feature_angle=_FEATURE_DEGREES,
             ambient=0.25,
             diffuse=0.9,
             specular=0.15,

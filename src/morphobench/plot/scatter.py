@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import matplotlib.patheffects as outlines
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
-from morphobench.plot import style
+from morphobench.plot import ink, style
 from morphobench.plot.context import Context
 
 _MAX_VECTOR = 3000
@@ -34,8 +35,16 @@ def dots(axes: Axes, table: pd.DataFrame, columns: tuple[str, str], colors: Mapp
     )
 
 
-def legend(axes: Axes, context: Context, strata: list[str], colors: Mapping[str, str]) -> None:
-    """Name the colours to the right of the axes."""
+def legend_mm(part: SubFigure, n_strata: int) -> dict[str, float]:
+    """Return the margins in millimetres that a legend needs: below in a narrow part, else on the right."""
+    narrow = ink.height_mm(part) > 0.9 * ink.width_mm(part)
+    return {"foot": 8 + 3.0 * -(-n_strata // 2)} if narrow else {"right": 27}
+
+
+def legend(
+    axes: Axes, context: Context, strata: list[str], colors: Mapping[str, str], *, below: bool
+) -> None:
+    """Name the colours to the right of the axes, or below them."""
     handles = [
         Line2D([], [], marker="o", ls="", ms=3, mew=0, color=colors[one], label=context.name(one))
         for one in strata
@@ -43,13 +52,13 @@ def legend(axes: Axes, context: Context, strata: list[str], colors: Mapping[str,
     axes.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(1.0, 1.02),
+        bbox_to_anchor=(0, -0.06) if below else (1.0, 1.02),
         frameon=False,
         handletextpad=0.1,
         labelspacing=0.3,
         borderaxespad=0.2,
         fontsize=style.SMALL if len(strata) > 9 else None,
-        ncols=1 if len(strata) <= 12 else 2,
+        ncols=2 if below or len(strata) > 12 else 1,
     )
 
 

@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-_COLUMNS = ("model", "metric", "variant", "value", "ci_low", "ci_high", "unit", "better", "n", "seed", "reason")
+_COLUMNS = (
+    "model",
+    "metric",
+    "variant",
+    "value",
+    "ci_low",
+    "ci_high",
+    "unit",
+    "better",
+    "n",
+    "seed",
+    "reason",
+)
 _NUMBERS = ("value", "ci_low", "ci_high", "n", "seed")
 _TEMPLATE = Path(__file__).with_name("score_page.html")
 
@@ -30,7 +42,9 @@ def page(scores: pd.DataFrame, looks: Mapping[str, Mapping[str, str]], title: st
         Heading.
     """
     shown = [name for name in _COLUMNS if name in scores]
-    heads = "".join(f"<th{' class=number' if name in _NUMBERS else ''}>{name.replace('_', ' ')}</th>" for name in shown)
+    heads = "".join(
+        f"<th{' class=number' if name in _NUMBERS else ''}>{name.replace('_', ' ')}</th>" for name in shown
+    )
     rows = "\n".join(_row(row, shown, looks) for row in scores.to_dict("records"))
     return Template(_TEMPLATE.read_text()).substitute(title=html.escape(title), heads=heads, rows=rows)
 

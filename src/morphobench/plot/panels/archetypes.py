@@ -28,4 +28,4 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     narrow = ink.width_mm(part) * n_rows < 17 * len(shapes.labels)
     word = "" if narrow else "archetype "
     titled = shapes.named(title=[f"{word}{number + 1:g}" for number in shapes.labels["archetype"]])
-    gallery.wrap(part, ink.margins(part, head=10.5), titled, "title", n_rows=n_rows)
+    gallery.wrap(part, ink.margins(part), titled, "title", n_rows=n_rows)

@@ -26,4 +26,4 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     """Draw them in `n_rows` rows."""
     shapes = gallery.from_tables(tables, "examples", ["stratum"], context, size=1.5, max_points=512)
     titled = shapes.named(title=[context.name(stratum) for stratum in shapes.labels["stratum"]])
-    gallery.wrap(part, ink.margins(part, head=10.5), titled, "title", n_rows=context.options.get("n_rows", 1))
+    gallery.wrap(part, ink.margins(part), titled, "title", n_rows=context.options.get("n_rows", 1))

@@ -8,16 +8,17 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import ink
-from morphobench.plot.context import Context, need
-from morphobench.plot import scatter
+from morphobench.plot import ink, scatter
+from morphobench.plot.context import Context, Missing, need
 
-_AXES = ("map_1", "map_2")
+_AXES = ("dim_0", "dim_1")
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the place of every cell and of every archetype."""
     cells = need(inputs, "map", ["CellId", "stratum", *_AXES])
+    if cells[list(_AXES)].isna().all(axis=None):
+        raise Missing("too few cells for a map, or codes that are all equal")
     places = need(inputs, "map_archetypes", ["archetype", *_AXES], "no archetypes in the map")
     return {"map": context.ordered(cells), "map_archetypes": places}
 
@@ -27,8 +28,11 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     table = tables["map"]
     strata = list(dict.fromkeys(table["stratum"].astype(str)))
     colors = context.colors(strata)
-    axes = part.subplots(gridspec_kw=ink.margins(part, left=6, right=27, head=6.5, foot=6))
+    room = scatter.legend_mm(part, len(strata))
+    axes = part.subplots(
+        gridspec_kw=ink.margins(part, **{"left": 6, "right": 2, "head": 6.5, "foot": 6, **room})
+    )
     scatter.dots(axes, table, _AXES, colors)
     scatter.numbered(axes, tables["map_archetypes"], _AXES)
     axes.set(xticks=[], yticks=[], xlabel="PaCMAP 1", ylabel="PaCMAP 2")
-    scatter.legend(axes, context, strata, colors)
+    scatter.legend(axes, context, strata, colors, below="foot" in room)

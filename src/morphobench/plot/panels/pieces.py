@@ -1,4 +1,4 @@
-"""Can the number of pieces be told from codes better than from shape features, at one nuclear volume?"""
+"""How well codes and shape features tell the number of pieces, at one nuclear volume."""
 
 from __future__ import annotations
 
@@ -7,43 +7,64 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from morphobench.plot import ink
-from morphobench.plot.context import Context, need
+from morphobench.plot.context import Context, Missing, need
 
-_COLUMNS = ["bin", "features", "fold", "accuracy"]
-_GREY = "#8C8C8C"
+_COLUMNS = ["features", "bin", "variant", "metric", "cv", "value"]
+_METRIC = "top_1"
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
-    """Return the accuracy of every fold in every volume bin, for every feature set."""
-    return {"pieces": need(inputs, "pieces", _COLUMNS, "no volume bin with enough cells")}
+    """Return accuracies in every volume bin, of the model of the analyses and of shape features."""
+    table = need(inputs, "pieces", _COLUMNS, "no volume bin with enough cells")
+    bins = need(inputs, "volume_bins", ["bin", "lo_um3", "hi_um3"], "no volume bins")
+    # Features of models are called model/seed.
+    features = table["features"].str.split("/").str[0]
+    shown = features.isin([context.analysis_model, "shape"]) & (table["metric"] == _METRIC)
+    chosen = table[shown].assign(features=features)
+    if chosen["value"].isna().all():
+        raise Missing("no volume bin with enough cells of several kinds")
+    return {"pieces": chosen.merge(bins[["bin", "lo_um3", "hi_um3"]], on="bin", how="left")}
 
 
 def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
-    """Draw a box for each feature set in each bin, and the single folds."""
-    table = tables["pieces"].dropna(subset=["accuracy"])
-    axes = part.subplots(gridspec_kw=ink.margins(part, left=9, right=2, head=10.5, foot=8))
-    sets, bins = list(dict.fromkeys(table["features"])), sorted(table["bin"].unique())
-    looks = {name: context.looks().get(name, {"label": ink.pretty(name), "color": _GREY}) for name in sets}
-    width = 0.8 / max(len(sets), 1)
-    for number, name in enumerate(sets):
-        offset = (number - (len(sets) - 1) / 2) * width
-        for place, one in enumerate(bins):
-            values = table.loc[(table["features"] == name) & (table["bin"] == one), "accuracy"].to_numpy()
-            if len(values):
-                _box(axes, place + offset, values, width, looks[name]["color"])
-    labels = [_limits(table, one) for one in bins]
-    axes.set_xticks(range(len(bins)), labels)
-    axes.set(ylabel="accuracy, number of pieces", xlabel="nuclear volume, µm³")
-    axes.xaxis.labelpad = 1
-    handles = [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
-    ink.named_legend(part, handles, y=1 - 9 / ink.height_mm(part), ncols=len(handles), columnspacing=1.2)
+    """Draw a box of the folds and a diamond for the test cells, for each feature set in each bin."""
+    table = tables["pieces"].dropna(subset=["value"])
+    sets, bins = list(dict.fromkeys(table["features"])), sorted(tables["pieces"]["bin"].unique())
+    looks = {name: context.looks()[name] for name in sets}
+    handles: list[Any] = [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
+    handles.append(
+        Line2D([], [], ls="", marker="D", ms=3, mfc="white", mec="black", mew=0.7, label="test cells")
+    )
+    head = 7 + ink.legend(part, handles, top_mm=5.5)
+    axes = part.subplots(gridspec_kw=ink.margins(part, left=11, right=2, head=head, foot=8.5))
+    width = 0.8 / len(sets)
+    for (name, one), rows in table.groupby(["features", "bin"]):
+        place = bins.index(one) + (sets.index(name) - (len(sets) - 1) / 2) * width
+        _box(
+            axes,
+            place,
+            rows.loc[rows["variant"] == "legacy", "value"].to_numpy(),
+            width,
+            looks[name]["color"],
+        )
+        test = rows.loc[rows["variant"] == "corrected", "value"].mean()
+        axes.plot(place, test, "D", ms=3, mfc="white", mec="black", mew=0.7, zorder=4)
+    limits = tables["pieces"].drop_duplicates("bin").set_index("bin").loc[bins]
+    names = [f"{row.lo_um3:.0f}\u2013{row.hi_um3:.0f}" for row in limits.itertuples()]
+    axes.set_xticks(range(len(bins)), names)
+    axes.set_ylabel("accuracy")
+    axes.set_xlabel("nuclear volume, µm³", labelpad=1)
 
 
-def _box(axes: Any, place: float, values: np.ndarray, width: float, color: str) -> None:
+def _box(axes: Axes, place: float, values: np.ndarray, width: float, color: str) -> None:
+    if not len(values):
+        return
     lines = {"linewidth": 0.6, "color": "black"}
     axes.boxplot(
         values,
@@ -57,10 +78,5 @@ def _box(axes: Any, place: float, values: np.ndarray, width: float, color: str) 
         whiskerprops=lines,
         capprops=lines,
     )
-    spread = np.linspace(-0.2, 0.2, len(values)) * width
-    axes.plot(place + spread, values, ".", color="black", ms=1.8, mew=0, alpha=0.6)
-
-
-def _limits(table: pd.DataFrame, one: float) -> str:
-    row = table[table["bin"] == one].iloc[0]
-    return f"{row['lo_um3']:.0f}\u2013{row['hi_um3']:.0f}" if "lo_um3" in table else f"bin {one + 1:g}"
+    spread = np.linspace(-0.25, 0.25, len(values)) * width
+    axes.plot(place + spread, values, ".", color="black", ms=2, mew=0, alpha=0.7, zorder=3)

@@ -47,9 +47,11 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     if not shown:
         ink.empty(part.subplots(), "no metric has values at two resolutions")
         return
-    margins = ink.margins(part, left=3, right=3, head=11.5, foot=6)
+    margins = ink.margins(part, left=3, right=3, head=12, foot=5)
     n_rows = -(-len(shown) // _N_COLUMNS)
-    axes = part.subplots(n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={"hspace": 1.6, "wspace": 0.18, **margins})
+    axes = part.subplots(
+        n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={"hspace": 1.6, "wspace": 0.18, **margins}
+    )
     for place in axes.flat[len(shown) :]:
         place.set_axis_off()
     for place, metric in zip(axes.flat, shown, strict=False):
@@ -58,7 +60,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
         Line2D([], [], ls="", marker="o", ms=3, mfc=fill, mec="0.3", mew=0.8, label=ink.pretty(name))
         for name, fill in zip(datasets, ("0.3", "white"), strict=False)
     ]
-    ink.named_legend(part, handles, y=1 - 8 / ink.height_mm(part), ncols=2)
+    ink.legend(part, handles, top_mm=5.5)
 
 
 def _dumbbells(axes: Axes, table: pd.DataFrame, datasets: list[str], context: Context) -> None:

@@ -21,6 +21,8 @@ _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci
 _MAX_DOTS = 200
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
+# What title, ticks and unit of a chart need besides its own height.
+_AROUND_MM = 8.6
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
@@ -56,14 +58,13 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     models, high = context.models, ink.height_mm(part)
     named = {name: look for name, look in context.baselines.items() if name in set(baselines["model"])}
     left, right = part.subfigures(1, 2, width_ratios=[1, 1.7])
-    _polar_part(left, tables["polar"], models)
-    _legend(part, models, named)
+    foot = 1 + ink.legend(part, _handles(models, named))
+    _polar_part(left, tables["polar"], models, foot)
     shown = list(dict.fromkeys(scores["metric"]))
-    margins = {"left": 0.02, "right": 0.985, "top": 1 - 8.4 / high, "bottom": 12.2 / high}
+    margins = {"left": 0.02, "right": 0.97, "top": 1 - 8.4 / high, "bottom": (foot + 6) / high}
     n_rows = -(-len(shown) // _N_COLUMNS)
-    # Title, ticks and unit of a chart need 6.6 mm, whatever its own height.
-    each = (high - 20.6 + 6.6) / n_rows - 6.6
-    spacing = {"hspace": 6.6 / max(each, 1), "wspace": 0.13}
+    each = (high - foot - 14.4 + _AROUND_MM) / n_rows - _AROUND_MM
+    spacing = {"hspace": _AROUND_MM / max(each, 1), "wspace": 0.15}
     axes = right.subplots(n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={**spacing, **margins})
     for place in axes.flat[len(shown) :]:
         place.set_axis_off()
@@ -75,28 +76,27 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
         references(place, beside, named)
 
 
-def _polar_part(part: SubFigure, table: pd.DataFrame, models: Models) -> None:
+def _polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
     wide, high = ink.width_mm(part), ink.height_mm(part)
-    side = min(0.52 * wide, high - 40)
-    bounds = ((1 - side / wide) / 2, 22 / high, side / wide, side / high)
+    # Labels of two lines stand around the circle, a note below it.
+    room = high - foot - 5.5
+    side = min(0.52 * wide, room - 22)
+    bounds = ((1 - side / wide) / 2, (foot + 4 + (room - 4 - side) / 2) / high, side / wide, side / high)
     if table["title"].nunique() < 3:
         ink.empty(part.add_axes(bounds), "fewer than three metrics to compare")
         return
     polar(part.add_axes(bounds, projection="polar"), table, models)
     note = "models relative to each other (z-score), outward is better"
-    part.text(0.5, 9.5 / high, note, ha="center", fontsize=style.SMALL, color="0.3")
+    part.text(0.5, (foot + 1.5) / high, note, ha="center", fontsize=style.SMALL, color="0.3")
 
 
-def _legend(part: SubFigure, models: Models, baselines: Models) -> None:
+def _handles(models: Models, baselines: Models) -> list[Any]:
+    """Return what the legend names: bars of models, lines of baselines."""
     handles: list[Any] = [Patch(color=look["color"], label=look["label"]) for look in models.values()]
-    handles += [
+    return handles + [
         Line2D([], [], color=look["color"], ls=dash, lw=1, label=look["label"])
         for look, dash in zip(baselines.values(), _DASHES * 3, strict=False)
     ]
-    longest = max(len(handle.get_label()) for handle in handles)
-    # So many millimetres does one entry take at this size of type.
-    ncols = max(1, min(len(handles), int(ink.width_mm(part) // (9 + 1.3 * longest))))
-    ink.named_legend(part, handles, y=1 / ink.height_mm(part), ncols=ncols, labelspacing=0.2, columnspacing=1.5)
 
 
 def polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:

@@ -31,5 +31,5 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     shapes = gallery.from_tables(tables, "shapes", ["bin"], context)
     bins = tables["volume_bins"].set_index("bin").loc[shapes.labels["bin"]]
     titles = [f"{row.lo_um3:.0f}\u2013{row.hi_um3:.0f} µm³\nn = {row.n:.0f}" for row in bins.itertuples()]
-    margins = ink.margins(part, head=12.5)
+    margins = ink.margins(part, head=11)
     gallery.wrap(part, margins, shapes.named(title=titles), "title", n_rows=context.options.get("n_rows", 1))

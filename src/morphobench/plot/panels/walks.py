@@ -48,4 +48,4 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     columns = pd.Categorical(table.loc[order, "name"], list(dict.fromkeys(names)))
     shown = shapes.named(step=step).take(order).named(name=columns)
     left = 17 if several else 14
-    gallery.grid(part, ink.margins(part, left=left, head=10.5), shown, "step", ["name"])
+    gallery.grid(part, ink.margins(part, left=left), shown, "step", ["name"])
