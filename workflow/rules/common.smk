@@ -150,15 +150,39 @@ ON_REQUEST = {
 }
 
 
-def figure_inputs(figure):
-    """The tables that a figure is drawn from, by name; what the dataset does not ask for leaves its panel empty."""
+# Tables that need a trained model, or the masked cells, and why a run from published files has none.
+DECODED = ("walks", "archetypes", "rotations", "volume_bin_shapes")
+MASKED = ("shown", "meshes")
+NO_DECODER = "not drawn: the workflow started from published embeddings, with no model to decode"
+NO_SURFACES = "not drawn: the workflow started from published files, without the surfaces of cells"
+
+
+def figure_gaps(figure):
+    """The tables of a figure that this run cannot have, with the reason that stands in their panels."""
     described = CONFIG["figures"][figure]
-    asked = CONFIG["datasets"][described["dataset"]].get("analyse", {})
-    absent = {name for key, names in ON_REQUEST.items() if not asked.get(key) for name in names}
-    absent |= set() if described.get("combined") else {"combined"}
+    dataset = CONFIG["datasets"][described["dataset"]]
+    asked, entry = dataset.get("analyse", {}), dataset.get("start_from", "raw")
+    gaps = {
+        name: f"not drawn: analyse.{key} of {described['dataset']} is not set"
+        for key, names in ON_REQUEST.items()
+        if not asked.get(key)
+        for name in names
+    }
+    if not described.get("combined"):
+        gaps["combined"] = f"not drawn: config/figures/{figure}.yaml names no combined table"
+    if entry == "embeddings":
+        gaps |= dict.fromkeys(DECODED, NO_DECODER)
+    if entry != "raw":
+        gaps |= dict.fromkeys(MASKED, NO_SURFACES)
+    return gaps
+
+
+def figure_inputs(figure):
+    """The tables that a figure is drawn from, by name."""
+    described, gaps = CONFIG["figures"][figure], figure_gaps(figure)
     panels = [panel for row in described["rows"] for panel in row["panels"]]
     names = dict.fromkeys(name for panel in panels for name in panel["tables"])
-    return {name: table_path(name, described) for name in names if name not in absent}
+    return {name: table_path(name, described) for name in names if name not in gaps}
 
 
 def table_path(name, figure):
@@ -227,6 +251,7 @@ def figure_params(figure):
             if dataset["kind"] in baseline["kinds"]
         },
         analysis_model=dataset["analysis_model"],
+        gaps=figure_gaps(figure),
         labels=dataset["labels"],
         width_mm=CONFIG["plot"]["width_mm"],
         code=code.digest(

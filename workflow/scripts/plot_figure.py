@@ -15,5 +15,6 @@ if __name__ == "__main__":
             baselines=snakemake.params.baselines,
             labels=snakemake.params.labels,
             analysis_model=snakemake.params.analysis_model,
+            gaps=snakemake.params.gaps,
             width_mm=snakemake.params.width_mm,
         )

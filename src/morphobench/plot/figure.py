@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -58,15 +58,18 @@ def read_inputs(paths: Mapping[str, str | Path]) -> dict[str, Any]:
 
 
 def panel_tables(
-    panel: Mapping[str, Any], inputs: Mapping[str, Any], context: Context
+    panel: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    context: Context,
+    gaps: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables of one panel, or one that says why it has none."""
+    """Return the tables of one panel, or one that says why it has none; `gaps` has reasons by table."""
     own = context._replace(options=panel.get("options", {}))
     given = {name: inputs[name] for name in panel["tables"] if name in inputs}
     try:
         for name in panel["tables"]:
             if name not in given:
-                raise Missing(f"no table of {ink.pretty(name)}")
+                raise Missing(gaps.get(name, f"no table of {ink.pretty(name)}"))
         return panel_kind(panel["kind"]).tables(given, own)
     except Missing as gap:
         logger.warning("panel %s (%s) stays empty: %s", panel["letter"], panel["kind"], gap)
@@ -74,11 +77,15 @@ def panel_tables(
 
 
 def write_tables(
-    figure: Mapping[str, Any], inputs: Mapping[str, Any], context: Context, folder: Path
+    figure: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    context: Context,
+    folder: Path,
+    gaps: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write the tables of every panel as CSV under its letter."""
     for panel in panels_of(figure):
-        for name, table in panel_tables(panel, inputs, context).items():
+        for name, table in panel_tables(panel, inputs, context, gaps).items():
             write_table(table, folder / f"{panel['letter']}_{name}.csv")
 
 
@@ -192,6 +199,7 @@ def run(
     labels: Sequence[str],
     analysis_model: str,
     width_mm: float,
+    gaps: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write the panels' tables as CSV, then draw the figure from them.
 
@@ -217,10 +225,12 @@ def run(
         Name of the model of walks and archetypes.
     width_mm
         Of the page.
+    gaps
+        Tables that this run cannot have, with the reason.
     """
     context = Context(models, baselines, labels, figure.get("strata", {}), analysis_model)
     with atomic_folder(tables_out) as part:
-        write_tables(figure, read_inputs(inputs), context, part)
+        write_tables(figure, read_inputs(inputs), context, part, gaps)
         _write_pages(figure, read_tables(part), context, title, part)
     tables = read_tables(tables_out)
     style.save(draw(figure, tables, context, title=title, demo=demo, width_mm=width_mm), pdf, png)

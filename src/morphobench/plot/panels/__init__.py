@@ -2,5 +2,6 @@
 
 `tables(inputs, context)` chooses the panel's own tables out of those the figure was given and raises
 `Missing` with the reason where there is nothing to draw; `draw(part, tables, context)` draws them, and
-nothing else, into its part of the page. The figure writes the tables as CSV under the panel's letter in between.
+nothing else, into its part of the page. In between, the figure writes the tables as CSV under the panel's
+letter. A kind may also have `pages(tables, context, title)`: pages for a browser, by name.
 """
