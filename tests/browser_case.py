@@ -108,7 +108,8 @@ def opened(path: Path) -> Iterator[Page]:
             session, page = loop.run_until_complete(_connect(loop, port))
             for domain in ("Runtime", "Log", "Page"):
                 page.ask(f"{domain}.enable")
-            page.ask("Page.navigate", url=path.resolve().as_uri())
+            failed = page.ask("Page.navigate", url=path.resolve().as_uri()).get("errorText")
+            assert not failed, f"{path}: {failed}"
             page.wait("document.readyState === 'complete' && location.protocol === 'file:'")
             yield page
             loop.run_until_complete(session.close())

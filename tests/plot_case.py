@@ -324,3 +324,22 @@ def written(found: dict[str, object], folder: Path) -> dict[str, Path]:
         else:
             write_table(table, paths[name])
     return paths
+
+
+def write_golden(path: Path) -> None:
+    """Write the summaries that test_plot compares the panels' tables with, after a look at the change."""
+    import json
+    import tempfile
+
+    from test_plot import NAMES, summary, tables_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = {
+            name: {stem: summary(table) for stem, table in tables_of(name, Path(folder) / name).items()}
+            for name in NAMES
+        }
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    write_golden(Path(__file__).with_name("golden_tables.json"))

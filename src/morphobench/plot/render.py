@@ -21,6 +21,8 @@ View = Literal["above", "side"]
 
 _LIGHT = np.array([-0.4, 0.6, 0.7])
 _AMBIENT = 0.35
+# What the process that renders runs.
+_PROGRAM = ["-m", __name__]
 
 
 def _turned(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
@@ -87,7 +89,7 @@ def render(
         for i, ((vertices, faces), scale) in enumerate(zip(middle, scales, strict=True)):
             points = seen(vertices, view).astype(np.float32)
             np.savez(folder / f"{i}.npz", points=points, faces=faces, scale=scale)
-        arguments = [sys.executable, "-m", __name__, name, str(len(meshes)), str(size)]
+        arguments = [sys.executable, *_PROGRAM, name, str(len(meshes)), str(size)]
         # This package is on the path of the process that renders too, wherever it was started.
         path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(

@@ -57,10 +57,11 @@ def frame(x: float, y: float, width: float = 1, height: float = 1) -> Rectangle:
     return Rectangle((x, y), width, height, fill=False, edgecolor="black", linewidth=0.8)
 
 
-def save(figure: Figure, pdf: str | Path, png: str | Path) -> None:
-    """Write a figure as vector PDF and as PNG, without dates, and close it."""
+def save(figure: Figure, pdf: str | Path, png: str | Path | None) -> None:
+    """Write a figure as vector PDF and, unless None, as PNG, without dates, and close it."""
     with atomic_file(pdf) as part:
         figure.savefig(part, format="pdf", metadata={"CreationDate": None, "ModDate": None})
-    with atomic_file(png) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
+    if png is not None:
+        with atomic_file(png) as part:
+            figure.savefig(part, format="png", metadata={"Software": None})
     plt.close(figure)
