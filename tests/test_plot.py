@@ -452,9 +452,17 @@ def test_models_wear_the_colours_given(read):
 
 # Machado et al. 2009, severity 1, on linear RGB.
 BLINDNESS = {
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-}  # fmt: skip
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+}
 
 
 def lab(color: str, matrix: list) -> np.ndarray:
@@ -547,7 +555,8 @@ def test_a_combination_without_cells_stays_blank():
     gone = (turned["stratum"] == "radial_gradient") & (turned["kind"] == "input")
     page = plt.figure(figsize=(7, 3))
     shapes = gallery.clouds(turned[~gone], ["stratum", "degrees", "kind"], size=1, max_points=9)
-    gallery.grid(page.subfigures(), {"left": 0.1, "right": 0.9, "top": 0.8, "bottom": 0.1}, shapes, "stratum", ["kind", "degrees"])  # fmt: skip
+    margins = {"left": 0.1, "right": 0.9, "top": 0.8, "bottom": 0.1}
+    gallery.grid(page.subfigures(), margins, shapes, "stratum", ["kind", "degrees"])
     assert {"input", "canonical", "radial", "90"} <= words(page)
 
 

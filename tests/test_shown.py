@@ -37,7 +37,8 @@ def cells(tmp_path_factory) -> tuple[Path, list[Path]]:
         shards.append(folder / f"shard-{number}")
         mask.run(aligned, shards[-1], role="cell_mask", max_failed_fraction=1.0)
         rows += [{"CellId": name, "shard": number, "success": True, "group": name} for name in names]
-    table = pd.DataFrame(rows).assign(kind=["one", "one", "two", "three"], split=["train", "test", "test", "train"])
+    table = pd.DataFrame(rows).assign(kind=["one", "one", "two", "three"])
+    table["split"] = ["train", "test", "test", "train"]
     files.write_table(table, folder / "manifest.parquet")
     return folder / "manifest.parquet", shards
 
@@ -111,7 +112,7 @@ def test_a_thinned_surface_stays_closed_and_keeps_its_volume():
     for points, triangles in ((vertices, faces), thin):
         a, b, c = points[triangles].transpose(1, 0, 2)
         volumes.append(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
-        edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
+        edges = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
         assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
     assert volumes[1] == pytest.approx(volumes[0], rel=0.1)
     assert shown.simplified(*thin, 5000) == thin
