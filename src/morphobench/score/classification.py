@@ -52,7 +52,13 @@ class FoldScores(NamedTuple):
     reason: str
 
 
-def classification_scores(z: np.ndarray, labels: Sequence[object], split: Sequence[str]) -> Classification:
+def classification_scores(
+    z: np.ndarray,
+    labels: Sequence[object],
+    split: Sequence[str],
+    *,
+    z_test: np.ndarray | None = None,
+) -> Classification:
     """Train a linear classifier on the cells of train and val, score it on the cells of test.
 
     StandardScaler, then multinomial logistic regression (L2, C = 1, balanced class weights). Scores:
@@ -69,6 +75,8 @@ def classification_scores(z: np.ndarray, labels: Sequence[object], split: Sequen
         Label of each row, shape (n,); None or NaN for none.
     split
         "train", "val" or "test" for each row, shape (n,).
+    z_test
+        Other codes to score the test rows by, in their order, shape (n_test, D): those of turned cells, say.
 
     Returns
     -------
@@ -80,10 +88,14 @@ def classification_scores(z: np.ndarray, labels: Sequence[object], split: Sequen
     Source: the classification task of Vasan et al. 2025, scored on cells that no training has seen. The fit
     has one minimum (`fit_logistic`), so nothing is drawn at random.
     """
-    names, usable, reason = usable_rows(z, labels)
     split = np.asarray(split)
-    train = np.flatnonzero(usable & np.isin(split, ("train", "val")))
-    test = np.flatnonzero(usable & (split == "test"))
+    names, usable, reason = usable_rows(z, labels)
+    own = np.flatnonzero(split == "test")
+    scored = z[own] if z_test is None else z_test
+    fit_to_score = usable[own] if z_test is None else np.isfinite(scored).all(axis=1) & usable[own]
+    train, test = np.flatnonzero(usable & np.isin(split, ("train", "val"))), own[fit_to_score]
+    if z_test is not None and not fit_to_score.all():
+        reason = join(reason, f"{(~fit_to_score).sum()} of {len(own)} test cells lack a code or label")
     classes, which, count = np.unique(names[train], return_inverse=True, return_counts=True)
     if len(classes) < 2 or not len(test):
         problem = (
@@ -95,10 +107,8 @@ def classification_scores(z: np.ndarray, labels: Sequence[object], split: Sequen
         undefined = dict.fromkeys(SCORES, np.nan)
         return Classification(undefined, test[:0], {}, classes, nothing, names[:0], join(problem, reason))
     model = fit_logistic(z[train], which, len(train) / (len(classes) * count))
-    probability, truth = model.probabilities(z[test]), names[test]
-    per_cell = {
-        f"top_{k}": _top_hits(probability, classes, truth, k) for k in _TOP if k < len(classes)
-    }
+    probability, truth = model.probabilities(scored[fit_to_score]), names[test]
+    per_cell = {f"top_{k}": _top_hits(probability, classes, truth, k) for k in _TOP if k < len(classes)}
     per_cell["majority"] = (truth == classes[count.argmax()]).astype(float)
     means = {name: float(values.mean()) for name, values in per_cell.items()}
     once = np.ones((1, len(test)))

@@ -167,9 +167,7 @@ def _nearest(
             to_start[:, part], to_end[:, part] = _squared(start, cells), _squared(end, cells)
         to_start[:, ~finite] = np.inf
         np.put_along_axis(to_start, exclude[pairs], np.inf, axis=1)
-        result[pairs] = _nearest_of_block(
-            z_start[pairs], z_end[pairs], fractions, z_cells, to_start, to_end
-        )
+        result[pairs] = _nearest_of_block(z_start[pairs], z_end[pairs], fractions, z_cells, to_start, to_end)
     return result
 
 

@@ -45,9 +45,7 @@ def outlier_detection(z: np.ndarray, labels: Sequence[object], split: Sequence[s
     return classification_scores(z, labels, split)
 
 
-def outlier_detection_legacy(
-    z: np.ndarray, labels: Sequence[object], *, folds: int = 5
-) -> OutlierFolds:
+def outlier_detection_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> OutlierFolds:
     """Cross-validate as published: all cells, class weights of each fold, scores rounded to 2 decimals.
 
     Parameters

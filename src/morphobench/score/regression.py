@@ -41,9 +41,7 @@ class Regression(NamedTuple):
     reason: str
 
 
-def regression_scores(
-    z: np.ndarray, targets: pd.DataFrame, split: Sequence[str]
-) -> dict[str, Regression]:
+def regression_scores(z: np.ndarray, targets: pd.DataFrame, split: Sequence[str]) -> dict[str, Regression]:
     """Fit every target on the codes of train and val by least squares, score it on the cells of test.
 
     StandardScaler, then ordinary least squares with an intercept; of several solutions the one of least norm.
@@ -81,12 +79,12 @@ def regression_scores(
             problem = "no test cell with code and value" if len(train) > 1 else f"{len(train)} training cells"
             nothing = np.empty(0)
             for name in names:
-                found[name] = Regression(
-                    np.nan, np.nan, test[:0], nothing, nothing, join(problem, reason)
-                )
+                found[name] = Regression(np.nan, np.nan, test[:0], nothing, nothing, join(problem, reason))
             continue
         if len(train) <= z.shape[1]:
-            reason = join(f"{len(train)} training cells for {z.shape[1]} components: many fits are exact", reason)
+            reason = join(
+                f"{len(train)} training cells for {z.shape[1]} components: many fits are exact", reason
+            )
         y = targets[names].to_numpy(np.float64)
         predicted = _least_squares(z, train, test, y)
         for column, name in enumerate(names):
