@@ -114,6 +114,42 @@ def per_model(pattern, key="models"):
     return paths
 
 
+def baselines_of(dataset):
+    """The baselines without training that are scored on a dataset."""
+    kind = CONFIG["datasets"][dataset]["kind"]
+    return [name for name, baseline in CONFIG["baselines"].items() if kind in baseline["kinds"]]
+
+
+def per_scored(pattern):
+    """Input function: `pattern` for every model and seed, and once for every baseline: it has no training."""
+
+    def paths(wildcards):
+        baselines, first = baselines_of(wildcards.dataset), CONFIG["train"]["seeds"][0]
+        return per_model(pattern)(wildcards) + expand(
+            pattern, dataset=wildcards.dataset, model=baselines, seed=first
+        )
+
+    return paths
+
+
+def score_inputs(wildcards):
+    """Input function: what there is to score; a baseline has neither a decoder nor a cost."""
+    of_model = f"{wildcards.dataset}/{wildcards.model}/seed-{wildcards.seed}"
+    inputs = {pose: f"results/embed/{of_model}/{pose}.parquet" for pose in ("identity", "lattice", "uniform")}
+    if wildcards.model not in CONFIG["baselines"]:
+        inputs["evolution"] = f"results/score/{of_model}/evolution.parquet"
+        inputs["cost"] = f"results/score/{of_model}/cost.json"
+    return inputs
+
+
+def score_settings(wildcards):
+    """Params function: numbers of the score stage, and the width of the narrowest model of the dataset."""
+    models = CONFIG["datasets"][wildcards.dataset]["models"]
+    widths = [CONFIG["models"][name]["architecture"]["latent_dim"] for name in models]
+    settings = {key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours", "n_fractions")}
+    return {**settings, "legacy_width": min(widths)}
+
+
 def figure_inputs(dataset):
     """The tables that a benchmark figure (examples, scores, walks, archetypes, rotations) is drawn from."""
     model = CONFIG["datasets"][dataset]["analysis_model"]

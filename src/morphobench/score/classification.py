@@ -140,7 +140,7 @@ def classification_scores_legacy(z: np.ndarray, labels: Sequence[object], *, fol
 
     Notes
     -----
-    Source: Vasan et al. 2025, fold seed included. Theirs stops at a looser tolerance; the minimum is the same.
+    Source: Vasan et al. 2025, fold seed included. Theirs stops farther from the same minimum.
     """
     names, usable, reason = usable_rows(z, labels)
     rows = np.flatnonzero(usable)

@@ -12,7 +12,8 @@ import pandas as pd
 from morphobench import seeds
 from morphobench.score.summary import bounds, draws
 
-COLUMNS = "dataset metric unit better model_a model_b difference ci_low ci_high n p q test reason".split()
+COLUMNS = ("dataset", "metric", "unit", "better", "model_a", "model_b", "difference", "ci_low", "ci_high")
+COLUMNS += ("n", "p", "q", "test", "reason")
 _BLOCK_ELEMENTS = 1 << 22
 _EXACT_GROUPS = 12
 
@@ -187,8 +188,8 @@ def difference_table(
 
     chosen = scores[scores["variant"] == "corrected"]
     cells = items[(items["variant"] == "corrected") & (items["group"] != "")]
-    by_metric = {name: part for name, part in cells.groupby("metric", sort=False)}
-    resampled = {name: part for name, part in replicates.groupby("metric", sort=False)}
+    by_metric = dict(list(cells.groupby("metric", sort=False)))
+    resampled = dict(list(replicates.groupby("metric", sort=False)))
     rows = []
     for metric, part in chosen.groupby("metric", sort=False):
         names = [name for name in models if name in set(part["model"])]

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on frozen codes: the published model, fitted in its own best coordinates."""
+"""Multinomial logistic regression on frozen codes: the published model, fitted in better coordinates."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def fit_logistic(
 
     Notes
     -----
-    Source: the classifier of Vasan et al. 2025 (scikit-learn's LogisticRegression after StandardScaler, at its
-    defaults). The codes are turned into principal axes, which leaves the penalty as it is, and stretched so
-    that every direction is about equally curved: L-BFGS then needs a fraction of the steps, and a tighter
-    tolerance costs little.
+    Source: the classifier of Vasan et al. 2025 (scikit-learn's LogisticRegression after StandardScaler). The
+    codes are turned into principal axes, which leaves the penalty as it is, and stretched so that the loss is
+    about equally curved along every direction: L-BFGS then needs a fraction of the steps, and stops much
+    nearer to the minimum than scikit-learn's default tolerance does.
     """
     problem = _Problem(z, which, weights)
     coefficients, intercept = np.zeros((z.shape[1], len(weights))), np.zeros(len(weights))

@@ -20,7 +20,7 @@ _MATRIX = [f"r_{row}{column}" for row in range(3) for column in range(3)]
 _LEGACY_DEGREES = (90, 180, 270)
 _PUBLISHED_CELLS = 4001
 _NO_POSE = "no embeddings of turned cells"
-# Takes a batch, its matrices (n, 3, 3) and its rows in the codes; returns the slot to keep each row in, or -1.
+# Takes a batch, its matrices (n, 3, 3) and its rows in the codes; returns the slot of each row, or -1.
 _Choice = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
 
 

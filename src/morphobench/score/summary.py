@@ -153,7 +153,7 @@ def draws(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[np.nda
 
 
 def _numbers(clusters: np.ndarray, own: bool) -> np.ndarray:
-    """Number clusters by the order of their names, shape (n,); or every value by its place."""
+    """Return the number of each value's cluster, in the order of names, shape (n,)."""
     return np.arange(len(clusters)) if own else np.unique(np.asarray(clusters), return_inverse=True)[1]
 
 
