@@ -10,7 +10,7 @@ from morphobench.score.moments import blocks, mean_and_scatter, scale_of
 
 MAX_ITERATIONS = 3000
 _LEAST_CURVATURE = 1e-12
-_STOP = {"gtol": 1e-5, "ftol": 64 * np.finfo(np.float64).eps, "maxcor": 20}
+_STOP = {"gtol": 1e-6, "ftol": 64 * np.finfo(np.float64).eps, "maxcor": 20}
 
 
 class Logistic(NamedTuple):

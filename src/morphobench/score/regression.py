@@ -12,6 +12,7 @@ from morphobench.score.classification import LEGACY_FOLD_SEED, join
 from morphobench.score.moments import blocks, mean_and_scatter, scale_of
 
 _FOLDS, _REPEATS = 5, 20
+_LEAST_PIVOT = 1e-8
 # Published targets without a value for cells of one piece, whose table says 0 there.
 _DISTANCES = ("avg_dists", "std_dists")
 
@@ -185,10 +186,14 @@ def _least_squares(z: np.ndarray, train: np.ndarray, test: np.ndarray, y: np.nda
         standard = (z[train] - mean) / scale
         slope = np.linalg.lstsq(standard, y[train] - centre, rcond=None)[0]
     else:
-        moments = np.zeros((z.shape[1], y.shape[1]))
-        for part in blocks(len(train), z.shape[1]):
-            moments += ((z[train[part]] - mean) / scale).T @ (y[train[part]] - centre)
-        slope = _solve(scatter / np.outer(scale, scale), moments)
+        slope = np.zeros((z.shape[1], y.shape[1]))
+        # Normal equations square the condition number; solving for what is left once more makes up for it.
+        for _ in range(2):
+            moments = np.zeros_like(slope)
+            for part in blocks(len(train), z.shape[1]):
+                standard = (z[train[part]] - mean) / scale
+                moments += standard.T @ (y[train[part]] - centre - standard @ slope)
+            slope += _solve(scatter / np.outer(scale, scale), moments)
     return ((z[test] - mean) / scale) @ slope + centre
 
 
@@ -208,7 +213,6 @@ def _fold_predictions(
 
     splitter = RepeatedKFold(n_splits=_FOLDS, n_repeats=_REPEATS, random_state=LEGACY_FOLD_SEED)
     folds = splitter.split(np.zeros(len(rows)))
-    everyone = np.arange(len(y))
     if len(rows) * (_FOLDS - 1) // _FOLDS <= z.shape[1] + 1:
         own = z[rows]
         for train, test in folds:
@@ -221,27 +225,23 @@ def _fold_predictions(
         white[part, :-1] = (z[rows[part]] - mean) @ to_axes
     white[:, -1] = 1
     whole, crossed = white.T @ white, white.T @ y
-    for _, test in folds:
+    for train, test in folds:
         held = white[test]
-        yield test, held @ _fit(white, y, whole - held.T @ held, crossed - held.T @ y[test], everyone, test)
+        slope = _fit(whole - held.T @ held, crossed - held.T @ y[test])
+        # What varies among the held-out cells alone has no slope in standardised codes of the others.
+        yield test, _least_squares(z[rows], train, test, y) if slope is None else held @ slope
 
 
-def _fit(
-    white: np.ndarray,
-    y: np.ndarray,
-    gram: np.ndarray,
-    moments: np.ndarray,
-    everyone: np.ndarray,
-    test: np.ndarray,
-) -> np.ndarray:
-    """Solve one fold; directly from its rows where some direction varies among the held-out cells alone."""
+def _fit(gram: np.ndarray, moments: np.ndarray) -> np.ndarray | None:
+    """Solve the normal equations of one fold; None where some direction hardly varies in it."""
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
     try:
-        return cho_solve(cho_factor(gram), moments)
+        factor = cho_factor(gram)
     except LinAlgError:
-        train = np.setdiff1d(everyone, test)
-        return np.linalg.lstsq(white[train], y[train], rcond=None)[0]
+        return None
+    pivots = np.diag(factor[0]) ** 2
+    return None if pivots.min() < _LEAST_PIVOT * pivots.max() else cho_solve(factor, moments)
 
 
 def _whitening(scatter: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
