@@ -9,7 +9,6 @@ import numpy as np
 from morphobench.score.moments import blocks, mean_and_scatter, scale_of
 
 MAX_ITERATIONS = 3000
-_LEAST_CURVATURE = 1e-12
 _STOP = {"gtol": 1e-6, "ftol": 64 * np.finfo(np.float64).eps, "maxcor": 20}
 
 
@@ -66,7 +65,6 @@ def fit_logistic(
     coefficients, intercept = np.zeros((z.shape[1], len(weights))), np.zeros(len(weights))
     if start is not None:
         coefficients, intercept = start.coefficients, start.intercept
-    problem.adapt(coefficients, intercept)
     return problem.descend(coefficients, intercept)
 
 
@@ -78,21 +76,14 @@ class _Problem:
         self.weights = weights[which] / weights[which].sum()
         self.mean, scatter = mean_and_scatter(z)
         scale = scale_of(self.mean, scatter, len(z))
-        _, axes = np.linalg.eigh(scatter / np.outer(scale, scale))
+        variances, axes = np.linalg.eigh(scatter / len(z) / np.outer(scale, scale))
         # Standardised codes in principal axes are (z - mean) @ to_axes; from_axes is its inverse.
         self.to_axes, self.from_axes = axes / scale[:, None], axes.T * scale
         self.penalty = (2.0 if self.n_labels == 2 else 1.0) / weights[which].sum()
-
-    def adapt(self, coefficients: np.ndarray, intercept: np.ndarray) -> None:
-        """Measure how curved the loss is along every unknown, at this point."""
-        curvature = np.zeros((self.z.shape[1] + 1, self.n_labels))
-        for part in blocks(len(self.z), self.z.shape[1]):
-            probability = _softmax(self.z[part] @ coefficients + intercept)
-            spread = probability * (1 - probability) * self.weights[part, None]
-            curvature[:-1] += (((self.z[part] - self.mean) @ self.to_axes) ** 2).T @ spread
-            curvature[-1] += spread.sum(axis=0)
-        curvature[:-1] += self.penalty
-        self.stretch = np.sqrt(curvature.clip(min=_LEAST_CURVATURE))
+        # The curvature where all labels are equally probable; the same for all labels keeps their symmetry.
+        spread = (1 - 1 / self.n_labels) / self.n_labels
+        curvature = np.append(variances.clip(min=0) * spread + self.penalty, spread)
+        self.stretch = np.sqrt(curvature)[:, None]
 
     def descend(self, coefficients: np.ndarray, intercept: np.ndarray) -> Logistic:
         """Go down to the minimum."""
@@ -110,7 +101,7 @@ class _Problem:
 
     def solution(self, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients and intercept in the units of the codes."""
-        unknown = unknown.reshape(self.stretch.shape) / self.stretch
+        unknown = unknown.reshape(-1, self.n_labels) / self.stretch
         coefficients = self.to_axes @ unknown[:-1]
         return coefficients, unknown[-1] - self.mean @ coefficients
 
@@ -125,7 +116,7 @@ class _Problem:
             residual = probability * self.weights[part, None]
             slope += self.z[part].T @ residual
             total += residual.sum(axis=0)
-        plain = unknown.reshape(self.stretch.shape)[:-1] / self.stretch[:-1]
+        plain = unknown.reshape(-1, self.n_labels)[:-1] / self.stretch[:-1]
         gradient = self.to_axes.T @ (slope - np.outer(self.mean, total)) + self.penalty * plain
         penalty = self.penalty / 2 * (plain**2).sum()
         return loss + penalty, (np.vstack([gradient, total]) / self.stretch).ravel()
