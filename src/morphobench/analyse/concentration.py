@@ -1,4 +1,4 @@
-"""Does every stratum have an archetype of its own? Mean weights, and a test of the claim."""
+"""Whether every stratum has an archetype of its own: mean weights, and a test of the claim."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def stratum_by_archetype(
     -------
     pd.DataFrame
         One row per stratum and archetype: stratum, archetype, mean_weight, n_cells, assigned (bool), p and
-        q (of the stratum, Benjamini-Hochberg over strata; NaN for one stratum alone), p_all (of the sum over all pairs).
+        q (of the stratum, Benjamini-Hochberg over strata; NaN for one stratum alone), p_all (of the sum over
+        all pairs).
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Retrieval of conditions: do treated cells find their like before they find controls?"""
+"""Retrieval of conditions: whether treated cells find their like before they find controls."""
 
 from __future__ import annotations
 
