@@ -16,12 +16,13 @@ from morphobench.errors import InputError
 _CORESET = 4000
 _MAX_ROUNDS = 500
 _REFINING_ROUNDS = 60
-# A round that lowers the residual by less, as a share of the total variance, is the last.
-_TOLERANCE = 1e-8
+# A round that lowers the residual by less, as a share of the total variance, is the last: of a start, and
+# of the solution.
+_ROUGH, _FINE = 1e-6, 1e-9
 # Directions that hold less of the variance together are left out of the search.
 _LEFT_OUT = 1e-9
 _EXCHANGES = 10
-_ASSIGN_STEPS, _FINAL_STEPS = 12, 300
+_START_STEPS, _ASSIGN_STEPS, _FINAL_STEPS = 60, 12, 300
 
 
 class Archetypes(NamedTuple):
@@ -57,8 +58,9 @@ def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator
     Minimises ``||Z - A B Z||^2`` over row-stochastic A (n, k) and B (k, n). In turn, A follows accelerated
     projected gradients, of which a row is taken only if it fits its cell better, and every archetype moves
     to the point of the convex hull of the codes that is best while the others stay, by Wolfe's algorithm; so
-    no round raises the residual. `n_starts` furthest-sum starts are tried, above 4000 cells on a coreset of
-    that many; the best is refined on all cells. Memory: two copies of the codes; no n x n array.
+    no round raises the residual. One furthest-sum start and `n_starts` - 1 random ones (cells drawn by their
+    squared distance from the hull of those before) are tried, above 4000 cells on a coreset of that many; the
+    best is refined on all cells. Memory: two copies of the codes; no n x n array.
 
     Parameters
     ----------
@@ -83,19 +85,23 @@ def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator
 
     Notes
     -----
-    Source: Cutler and Breiman 1994; starts of Morup and Hansen 2012; active sets as in Chen, Mairal and
-    Harchaoui 2014; coreset of Mair and Brefeld 2019; Wolfe 1976 for the nearest point of a hull.
+    Source: Cutler and Breiman 1994; starts of Morup and Hansen 2012, and of Mair and Sjolund 2024; active
+    sets as in Chen, Mairal and Harchaoui 2014; coreset of Mair and Brefeld 2019; Wolfe 1976 for the nearest
+    point of a hull.
     """
     _check(z, k)
     scores = _principal_scores(z)
     chosen, importance = _coreset(scores, rng)
     few = scores[chosen]
-    starts = [_solve(few, importance, _furthest_sum(few, k, rng), _MAX_ROUNDS) for _ in range(n_starts)]
+    draws = [_furthest_sum, *[_plus_plus] * (n_starts - 1)]
+    starts = [_solve(few, importance, draw(few, k, rng), _MAX_ROUNDS, _ROUGH) for draw in draws]
     best = min(starts, key=lambda fit: fit.residuals[-1])
+    start, max_rounds = best.points, _MAX_ROUNDS
     if len(chosen) < len(scores):
-        # Indices into the coreset become indices into all cells.
-        start = [HullPoint(chosen[point.rows], point.shares, point.place) for point in best.points]
-        best = _solve(scores, np.ones(len(scores)), start, _REFINING_ROUNDS)
+        # Numbers of cells of the coreset become those of all cells.
+        start = [HullPoint(chosen[point.rows], point.shares, point.place) for point in start]
+        max_rounds = _REFINING_ROUNDS
+    best = _solve(scores, np.ones(len(scores)), start, max_rounds, _FINE)
     places = np.stack([point.place for point in best.points])
     weights = _assign(scores, places, best.weights, _FINAL_STEPS)
     order = np.argsort(-weights.mean(axis=0), kind="stable")
@@ -187,7 +193,24 @@ def _furthest_sum(scores: np.ndarray, k: int, rng: np.random.Generator) -> list[
     return [HullPoint(np.array([row]), np.ones(1), scores[row]) for row in chosen]
 
 
-def _solve(scores: np.ndarray, importance: np.ndarray, points: list[HullPoint], max_rounds: int) -> _Fit:
+def _plus_plus(scores: np.ndarray, k: int, rng: np.random.Generator) -> list[HullPoint]:
+    """Draw k cells, each by its squared distance from the convex hull of those before."""
+    chosen = [int(rng.integers(len(scores)))]
+    while len(chosen) < k:
+        places = scores[chosen]
+        weights = np.full((len(scores), len(chosen)), 1 / len(chosen))
+        weights = _assign(scores, places, weights, _START_STEPS)
+        away = ((scores - weights @ places) ** 2).sum(axis=1)
+        away[chosen] = 0.0
+        # When the hull holds every cell, any will do.
+        share = away / away.sum() if away.sum() > 0 else np.full(len(scores), 1 / len(scores))
+        chosen.append(int(rng.choice(len(scores), p=share)))
+    return [HullPoint(np.array([row]), np.ones(1), scores[row]) for row in chosen]
+
+
+def _solve(
+    scores: np.ndarray, importance: np.ndarray, points: list[HullPoint], max_rounds: int, tolerance: float
+) -> _Fit:
     """Alternate between the shares and the archetypes until a round no longer helps."""
     points, k = list(points), len(points)
     total = float(importance @ (scores**2).sum(axis=1))
@@ -210,7 +233,7 @@ def _solve(scores: np.ndarray, importance: np.ndarray, points: list[HullPoint], 
             places[i] = points[i].place
         explained = 2 * (pulled * places).sum() - (gram * (places @ places.T)).sum()
         residuals.append(1 - explained / total)
-        if len(residuals) > 1 and residuals[-2] - residuals[-1] < _TOLERANCE:
+        if len(residuals) > 1 and residuals[-2] - residuals[-1] < tolerance:
             break
     return _Fit(points, weights, residuals)
 
