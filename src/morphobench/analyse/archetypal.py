@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.analyse.components import principal_components
+from morphobench.analyse.components import principal_components, varies
 from morphobench.analyse.hull import HullPoint, project
 from morphobench.errors import InputError
 
@@ -146,11 +146,6 @@ def _check(z: np.ndarray, k: int) -> None:
         raise InputError(
             "All codes are equal: the model has collapsed and has no archetypes. Train it longer."
         )
-
-
-def varies(z: np.ndarray) -> bool:
-    """Say whether codes of shape (n, D) differ by more than rounding."""
-    return bool(len(z) and np.ptp(z, axis=0).max() > 1e-11 * np.abs(z).max())
 
 
 def _principal_scores(z: np.ndarray) -> np.ndarray:

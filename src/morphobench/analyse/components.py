@@ -63,3 +63,8 @@ def principal_components(z: np.ndarray, n: int | None = None) -> Components:
     largest = directions[np.arange(len(directions)), np.abs(directions).argmax(axis=1)]
     directions = directions * np.where(largest < 0, -1.0, 1.0)[:, None]
     return Components(mean, directions[:n], variance[:n], float(variance.sum()))
+
+
+def varies(z: np.ndarray) -> bool:
+    """Say whether codes of shape (n, D) differ by more than rounding."""
+    return bool(len(z) and np.ptp(z, axis=0).max() > 1e-11 * np.abs(z).max())

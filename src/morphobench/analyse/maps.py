@@ -8,6 +8,8 @@ import logging
 
 import numpy as np
 
+from morphobench.analyse.components import varies
+
 N_NEIGHBORS, MN_RATIO, FP_RATIO = 10, 0.5, 2.0
 # Below this the method has no further pairs to draw.
 MIN_CELLS = 8
@@ -28,14 +30,15 @@ def pacmap_map(z: np.ndarray, z_placed: np.ndarray, *, seed: int) -> tuple[np.nd
     Returns
     -------
     map, placed
-        Shapes (n, 2) and (m, 2); NaN for fewer than 8 cells, which have no map.
+        Shapes (n, 2) and (m, 2); NaN for fewer than 8 cells, or codes that are all equal: they have no
+        map.
 
     Notes
     -----
     Source: Wang et al. 2021 (package `pacmap`), with the published settings: 10 neighbours, ratios 0.5 of
     mid-near and 2 of further pairs, start from the principal components. Time n log n.
     """
-    if len(z) < MIN_CELLS:
+    if len(z) < MIN_CELLS or not varies(z):
         return np.full((len(z), 2), np.nan), np.full((len(z_placed), 2), np.nan)
     from pacmap import PaCMAP
 

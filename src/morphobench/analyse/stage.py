@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.analyse.archetypal import Archetypes, archetypes, explained_variances, varies
+from morphobench.analyse.archetypal import Archetypes, archetypes, explained_variances
 from morphobench.analyse.bins import bin_edges, bin_of, volume_bins
 from morphobench.analyse.cells import Coded, numbers_of, read, strata_of
-from morphobench.analyse.components import principal_components
+from morphobench.analyse.components import principal_components, varies
 from morphobench.analyse.concentration import stratum_by_archetype
 from morphobench.analyse.latent import closest_cells, latent_walk
 from morphobench.analyse.maps import pacmap_map
@@ -22,8 +22,6 @@ from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
 from morphobench.log import logger
 from morphobench.tables import embedding_matrix, read_checked
-
-_WALK = ["stratum", "component", "sigma", "sd", "n_cells"]
 
 
 def _generator(seed: int, analysis: str) -> np.random.Generator:
