@@ -10,6 +10,7 @@ from morphobench.analyse.bins import bin_edges, bin_of, volume_bins
 from morphobench.analyse.cells import ALL, read, strata_of
 from morphobench.analyse.components import principal_components
 from morphobench.analyse.concentration import stratum_by_archetype
+from morphobench.analyse.examples import example_cells
 from morphobench.analyse.hull import HullPoint, project
 from morphobench.analyse.maps import pacmap_map
 from morphobench.analyse.pieces import compare_features
@@ -365,6 +366,15 @@ def test_pieces_compare_every_model_with_the_shape_features(written, tmp_path):
     assert table.groupby("features").size().nunique() == 1
     stage.pieces(written["manifest"], models, out, settings=own | {"label": "nothing"}, bins=bins, seed=1)
     assert read_table(out)["value"].isna().all()
+
+
+def test_examples_are_one_cell_per_stratum_or_one_cell_without_strata():
+    manifest = pd.DataFrame({"CellId": list("abcd"), "group": list("abcd"), "kind": ["x", "x", "y", None]})
+    manifest = manifest.assign(split="test", success=True)
+    assert example_cells(manifest, "kind")["CellId"].tolist() == ["a", "c"]
+    assert example_cells(manifest, "colour")[["CellId", "colour"]].values.tolist() == [["a", ALL]]
+    with pytest.raises(InputError, match="no test cell"):
+        example_cells(manifest.assign(success=False), "kind")
 
 
 def test_strata_are_text_and_none_where_unknown():
