@@ -18,7 +18,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes figures report test lint bench-pack bench-preprocess bench-models bench-score clean
+.PHONY: help setup demo demo-cells demo-shapes figures report test lint bench-pack bench-preprocess bench-models bench-score bench-retrieval clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -76,6 +76,9 @@ bench-models: $(STAMP)  ## time the models beside the published formulation
 
 bench-score: $(STAMP)  ## time the scores beside the published procedure, and measure their memory
 	python tests/speed/bench_score.py
+
+bench-retrieval: $(STAMP)  ## time drug retrieval beside the published procedure and copairs
+	python tests/speed/bench_retrieval.py
 
 clean:  ## remove everything that the workflow made; the environment stays
 	rm -rf results/*/ results/.scale figures logs benchmarks report.html .snakemake

@@ -17,6 +17,7 @@ from morphobench.score.invariance import rotation_invariance_error, rotation_inv
 from morphobench.score.logistic import fit_logistic
 from morphobench.score.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
 from morphobench.score.regression import regression_scores, regression_scores_legacy
+from morphobench.score.retrieval import Retrieval, retrieval_map
 from morphobench.score.stage import run
 from morphobench.score.summary import (
     Interval,
@@ -30,6 +31,7 @@ from morphobench.tables import embedding_matrix
 
 __all__ = [
     "Interval",
+    "Retrieval",
     "Score",
     "across",
     "bootstrap_mean",
@@ -55,6 +57,7 @@ __all__ = [
     "regression_scores",
     "regression_scores_legacy",
     "replicate_difference",
+    "retrieval_map",
     "rotation_invariance_error",
     "rotation_invariance_error_legacy",
     "run",
