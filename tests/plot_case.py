@@ -52,7 +52,7 @@ def clouds(rows: list[dict], n_points: int = 256, spread: float = 4.0) -> pd.Dat
 
 
 @cache
-def blob(number: int, n_grid: int = 22) -> tuple[np.ndarray, np.ndarray]:
+def blob(number: int, n_grid: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """A closed surface of one to three rounded pieces, micrometres."""
     rng = np.random.default_rng(number)
     axis = np.linspace(-6, 6, n_grid)
