@@ -243,7 +243,8 @@ def _check_model(name: str, model: Mapping[str, Any]) -> None:
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
     """Return what a training needs to know of a model on a dataset.
 
-    The dataset fills in the size of cubes, ranges of intensity and draws from stored clouds.
+    The dataset fills in the size of cubes and of grids larger than the model's, ranges of intensity, and
+    draws from stored clouds.
 
     Label and colour are left out: a new colour must not train a model again.
     """
@@ -252,6 +253,11 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
     described = config["datasets"][dataset]
     if settings["representation"] == "cube":
         settings["architecture"]["size"] = described["sample"]["cube"]["size"]
+    if settings["representation"] in ("sdf", "seg"):
+        # Odd, so that quarter turns are exact; never smaller than the dataset's grid.
+        settings["architecture"]["size"] = max(
+            settings["architecture"]["size"], described["sample"]["resolution"] // 2 * 2 + 1
+        )
     if settings.get("intensity", {}).pop("structure_norm", False):
         settings["intensity"]["structure_norms"] = described["structure_norms"]
     if settings["representation"] in CLOUDS and "draw" in described:

@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
 from morphobench import sweep as sweeps
+from morphobench.download.fabricate import description
 
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 
@@ -56,9 +57,31 @@ def shards(stage):
     return folders
 
 
+BUCKETS = ("results", "bucket")
+
+
+def bucket_of(source):
+    """Return the fabricated bucket that a source lies in, as a list: empty for any other source."""
+    for key in ("location", "cells"):
+        parts = Path(source.get(key) or "").parts
+        if parts[:2] == BUCKETS:
+            return ["/".join(parts[:3])]
+    return []
+
+
+def of_bucket(wildcards):
+    """Params function: what is fabricated."""
+    return or_stop(description.read, wildcards.bucket)
+
+
 def local_source(wildcards):
-    """Input function: the files of a local source, when it is there; the job says what is missing if not."""
+    """Input function: the files of a local source, when it is there; the job says what is missing if not.
+
+    A fabricated bucket is made first, and counts as one.
+    """
     source = CONFIG["datasets"][wildcards.dataset]["source"]
+    if bucket_of(source):
+        return bucket_of(source)
     folders = [Path(source[key]) for key in ("shapes", "packings") if source.get(key)]
     folders += [Path(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
     kinds = {".csv", ".json", ".npz", ".obj", ".ply", ".stl", ".tif", ".tiff"}

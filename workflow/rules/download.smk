@@ -21,3 +21,28 @@ rule download:
         "Pack or fetch the cells of {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/download.py"
+
+
+rule download_bucket:
+    output:
+        directory("results/bucket/{bucket}"),
+    log:
+        "logs/download_bucket/{bucket}.log",
+    benchmark:
+        "benchmarks/download_bucket/{bucket}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        bucket=of_bucket,
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.download.fabricate.bucket"),
+    message:
+        "Fabricate cells in the layout of {wildcards.bucket}"
+    script:
+        "../scripts/download_bucket.py"
+
+
+wildcard_constraints:
+    bucket=r"[A-Za-z0-9_]+",
