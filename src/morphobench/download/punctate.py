@@ -81,7 +81,8 @@ def list_cells(
     ----------
     source
         Keys cells, a table in the published layout (columns CellId, crop_raw, crop_seg, optionally name_dict,
-        structure_name and metadata), and optionally columns, those to take for crop_raw and crop_seg instead;
+        structure_name and metadata), and optionally columns, the table's names of CellId, crop_raw, crop_seg
+        and structure_name where they differ; channel_names, by crop, where the table has no name_dict;
         structures, the values of structure_name to keep; and max_cells (`manifests.chosen`).
     shard, n_shards
         This shard and their number; a cell's shard follows from its CellId alone.
@@ -117,12 +118,16 @@ def list_cells(
 
 
 def _read_cells(source: Mapping[str, Any], both_crops: bool) -> pd.DataFrame:
-    """Read the table of cells; where the source names other columns for the crops, they take their place."""
+    """Read the table of cells, and give its columns and channels the names of the published layout."""
     theirs = source.get("columns") or {}
     needed = [theirs.get(kind, kind) for kind in fields.CROPS if both_crops or kind in theirs]
-    text = {"CellId", source.get("group") or "CellId"}
-    table = manifests.read(source["cells"], ["CellId", *needed], text=sorted(text))
-    return table.assign(**{kind: table[column] for kind, column in theirs.items()})
+    cell_id = theirs.get("CellId", "CellId")
+    text = sorted({cell_id, source.get("group") or cell_id})
+    wanted = [cell_id, *needed, *theirs.values()]
+    table = manifests.read(source["cells"], wanted, text=text)
+    table = table.assign(**{name: table[column] for name, column in theirs.items()})
+    names = source.get("channel_names")
+    return table.assign(name_dict=str(dict(names))) if names else table
 
 
 def _of_structures(table: pd.DataFrame, structures: list[str] | None, path: Path) -> pd.DataFrame:

@@ -11,8 +11,7 @@ from scipy import ndimage
 from morphobench.download.fabricate import layers
 from morphobench.download.fabricate.body import Body, make_body
 
-_BACKGROUND, _CAMERA_NOISE, _SHOT_NOISE = 400.0, 4.0, 0.5
-_BLUR_UM = 0.25
+_BACKGROUND, _CAMERA_NOISE, _SHOT_NOISE = 400.0, 2.0, 0.1
 _DNA = {"levels": (0, 1), "counts": 500.0, "texture_um": 0.8}
 _MEMBRANE_COUNTS = 800.0
 
@@ -66,14 +65,14 @@ def make_cell(look: Mapping[str, Any], spacing_um_zyx: Sequence[float], rng: np.
         cell_scale_zyx=nucleus["cell_scale_zyx"],
     )
     signal_zyx, structure_zyx = _structure(body, look["layers"], rng)
-    edge_zyx = body.cell_zyx & ~ndimage.binary_erosion(body.cell_zyx)
+    edge_zyx = (body.cell_zyx & ~ndimage.binary_erosion(body.cell_zyx)).astype(np.float32)
     signals = {
         "structure": signal_zyx,
         "dna": layers.fill(body, _DNA, rng),
-        "membrane": edge_zyx.astype(np.float32) * _MEMBRANE_COUNTS,
+        "membrane": layers.blurred(edge_zyx, body.spacing_um_zyx) * _MEMBRANE_COUNTS,
         "noise": np.zeros_like(signal_zyx),
     }
-    volumes = {role: _camera(signal, body.spacing_um_zyx, rng) for role, signal in signals.items()}
+    volumes = {role: _camera(signal, rng) for role, signal in signals.items()}
     masks = {"nucleus": body.nucleus_zyx, "cell": body.cell_zyx, "structure": structure_zyx}
     volumes |= {f"{name}_mask": mask_zyx.astype(np.uint8) for name, mask_zyx in masks.items()}
     return Cell(volumes, tuple(map(float, spacing_um_zyx)))
@@ -102,7 +101,7 @@ def _structure(
         if layer["layer"] == "pieces":
             found_zyx = layers.pieces(body, layer, rng)
             pieces_zyx |= found_zyx
-            signal_zyx += found_zyx * np.float32(layer["counts"])
+            signal_zyx += layers.blurred(found_zyx * np.float32(layer["counts"]), body.spacing_um_zyx)
         else:
             draw = {"fill": layers.fill, "spots": layers.spots}[layer["layer"]]
             signal_zyx += draw(body, layer, rng)
@@ -111,8 +110,7 @@ def _structure(
     return signal_zyx, (signal_zyx > signal_zyx.max() / 2) & body.cell_zyx
 
 
-def _camera(signal_zyx: np.ndarray, spacing_um: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what a camera would count: blurred, with background and noise."""
-    blurred = ndimage.gaussian_filter(signal_zyx, _BLUR_UM / spacing_um)
-    noise = rng.normal(size=blurred.shape) * (_CAMERA_NOISE + _SHOT_NOISE * np.sqrt(blurred.clip(0)))
-    return (_BACKGROUND + blurred + noise).round().clip(0, 65535).astype(np.uint16)
+def _camera(signal_zyx: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what a camera would count: with background and noise."""
+    noise = rng.normal(size=signal_zyx.shape) * (_CAMERA_NOISE + _SHOT_NOISE * np.sqrt(signal_zyx))
+    return (_BACKGROUND + signal_zyx + noise).round().clip(0, 65535).astype(np.uint16)

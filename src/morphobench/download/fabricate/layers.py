@@ -13,6 +13,7 @@ from morphobench.download.fabricate.body import Body, lumpy_level, semi_axes_um
 from morphobench.errors import InputError
 
 _HOLE_UM = 1.2
+_BLUR_UM = 0.25
 # Pieces that find no room are made smaller, a little each time.
 _ATTEMPTS, _DRAWS, _SHRINK = 40, 60, 0.92
 _CORNERS = np.ones((3, 3, 3))
@@ -51,7 +52,12 @@ def fill(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.n
         hole_zyx = np.ones_like(signal_zyx)
         _add_spot(hole_zyx, -1, _place(body, middles, rng), _HOLE_UM, body.spacing_um_zyx)
         signal_zyx *= hole_zyx.clip(0, None)
-    return signal_zyx
+    return blurred(signal_zyx, body.spacing_um_zyx)
+
+
+def blurred(signal_zyx: np.ndarray, spacing_um_zyx: np.ndarray) -> np.ndarray:
+    """Return what a microscope makes of a signal."""
+    return ndimage.gaussian_filter(signal_zyx, _BLUR_UM / spacing_um_zyx)
 
 
 def spots(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
@@ -70,7 +76,8 @@ def spots(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.
     Returns
     -------
     numpy.ndarray
-        float32, shape (z, y, x). Of spots that overlap, the brighter one counts.
+        float32, shape (z, y, x). Of spots that overlap, the brighter one counts: the brightest voxels, which
+        are drawn by far most often, are the middles of all spots.
     """
     signal_zyx = np.zeros(body.level_zyx.shape, np.float32)
     allowed = _allowed(body, layer, rng)
@@ -180,9 +187,9 @@ def _allowed(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> 
 
 
 def _place(body: Body, allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw a place within one of the voxels, micrometres z, y, x from the corner of the crop."""
+    """Draw the middle of one of the voxels, micrometres z, y, x from the corner of the crop."""
     index = np.unravel_index(allowed[rng.integers(len(allowed))], body.level_zyx.shape)
-    return (np.array(index) + rng.random(3)) * body.spacing_um_zyx
+    return (np.array(index) + 0.5) * body.spacing_um_zyx
 
 
 def _add_spot(
