@@ -16,7 +16,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes test lint bench-pack bench-preprocess bench-models clean
+.PHONY: help setup demo demo-cells demo-shapes bucket test lint bench-pack bench-preprocess bench-models clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -43,6 +43,11 @@ demo-shapes: $(STAMP)  ## real segmented shapes to meshes, distances, a contact 
 	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/adrenal.png \
 	    $(foreach model,$(SHAPE_MODELS),results/embed/adrenal/$(model)/seed-42/identity.parquet)
 	echo "Done: results/plot/cells/adrenal.png, and the codes in results/embed/adrenal."
+
+bucket: $(STAMP)  ## fabricated copies of the published raw data in results/bucket, in half a minute
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) $(patsubst config/buckets/%.yaml,results/bucket/%,$(wildcard config/buckets/*.yaml))
+	echo "Done: results/bucket. The demo's data sets pcna, other_punctate, npm1, ... are read from there."
 
 test: $(STAMP)  ## every test, about 15 minutes
 	python -m pytest

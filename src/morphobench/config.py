@@ -16,6 +16,8 @@ from morphobench.errors import InputError
 
 SCHEMAS = Path("config/schemas")
 LOOKS = ("label", "color")
+# What config/datasets/template.yaml.example holds where a user's own values belong.
+BLANK = "FILL"
 # Representations made of points, of which a model may see a draw at each access.
 CLOUDS = ("points", "surface")
 
@@ -114,6 +116,17 @@ def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path)
         raise InputError("\n".join(_explain(error, source) for error in errors))
 
 
+def _blanks(value: Any, place: str = "") -> list[str]:
+    """Return the dotted places that a copy of a template still leaves blank."""
+    items: Any = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    below = [found for key, item in items for found in _blanks(item, f"{place}.{key}".strip("."))]
+    return [place] if value == BLANK else below
+
+
 def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root: Path) -> dict[str, Any]:
     known = sorted(path.stem for path in (root / folder).glob("*.yaml"))
     for name in overrides:
@@ -124,6 +137,11 @@ def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root
     entries = {}
     for name in known:
         entry = typed(merge(read_yaml(root / folder / f"{name}.yaml"), overrides.get(name) or {}))
+        if blanks := _blanks(entry):
+            raise InputError(
+                f"{folder}/{name}.yaml: still {BLANK} at {', '.join(blanks)}. Fill in, and delete the blocks of "
+                "the template that you do not need: of keys that stand there twice the last one counts."
+            )
         validate(entry, schema_name, f"{folder}/{name}.yaml", root)
         entries[name] = entry
     return entries

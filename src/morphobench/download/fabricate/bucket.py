@@ -120,7 +120,9 @@ def _write_cell(
             channels = {channel: cell.volumes[role] for channel, role in crop["channels"].items()}
             images.write_crop(part / row[column], channels, cell.spacing_um_zyx)
     if bucket["name_dict"]:
-        row["name_dict"] = str({kind: list(bucket["crops"][kind]["channels"]) for kind in bucket["name_dict"]})
+        row["name_dict"] = str(
+            {kind: list(bucket["crops"][kind]["channels"]) for kind in bucket["name_dict"]}
+        )
     place = table.Place(n_rows, number, list(bucket["classes"]).index(label))
     row |= table.values(bucket["columns"] | described["columns"], cell, place)
     row |= table.features(bucket["n_feature_columns"], rng)

@@ -15,7 +15,7 @@ from morphobench.errors import InputError
 _HOLE_UM = 1.2
 _BLUR_UM = 0.25
 # Pieces that find no room are made smaller, a little each time.
-_ATTEMPTS, _DRAWS, _SHRINK = 40, 60, 0.92
+_ATTEMPTS, _DRAWS, _SHRINK = 40, 300, 0.94
 _CORNERS = np.ones((3, 3, 3))
 
 
