@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,6 +92,26 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
             f"{value}: leaves the folder of its table, {folder}. Move the file below it, or mend the path."
         )
     return path
+
+
+def name_inside(location: str, value: object) -> str:
+    """Return the name of a file below a location, its dots resolved.
+
+    Raises
+    ------
+    InputError
+        When it is empty, absolute, or leaves the location.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise InputError(
+            f"{value!r} names no file in {location}. Complete or remove its row in the manifest."
+        )
+    name = posixpath.normpath(value)
+    if posixpath.isabs(name) or name.split("/")[0] in ("..", "."):
+        raise InputError(
+            f"{value}: leaves {location}, which the manifest's paths start from. Mend the path in the manifest."
+        )
+    return name
 
 
 def check_file_part(path: Path, column: str, value: str) -> None:
