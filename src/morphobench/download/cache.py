@@ -89,8 +89,8 @@ def check_space(folder: Path, n_bytes: int, dataset: str) -> None:
     needed_gb, free_gb = n_bytes / _GB, free / _GB
     if n_bytes > free:
         raise InputError(
-            f"{dataset}: {needed_gb:.3f} GB are needed in {folder.resolve()}, {free_gb:.3f} GB are free. Make "
-            "room, set download.cache to a folder on a larger disk, or take fewer cells (max_cells)."
+            f"{dataset}: {needed_gb:.3f} GB are needed in {folder.resolve()}, {free_gb:.3f} GB are free. "
+            "Make room, set download.cache to a folder on a larger disk, or take fewer cells (max_cells)."
         )
     logger.info("download: %s needs %.3f GB in %s, %.3f GB are free", dataset, needed_gb, folder, free_gb)
 

@@ -26,6 +26,11 @@ _REASONS = {
 }
 
 
+def list_again(dataset: str) -> str:
+    """Return the remedy where what was listed is no longer what is there."""
+    return f"List the files again (delete results/download/{dataset}/manifest.parquet)."
+
+
 class FileError(InputError):
     """One file cannot be had, whatever is tried; the others can."""
 
@@ -101,8 +106,7 @@ class Connections:
         where = f"{self._dataset}: {url}"
         if status == 416:
             return InputError(
-                f"{where}: changed, it is shorter than when it was listed ({status}). List the files again (delete "
-                "the dataset's results/download folder)."
+                f"{where}: changed, it is shorter than when it was listed ({status}). {list_again(self._dataset)}"
             )
         if status in (401, 403):
             return InputError(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from morphobench.download import cache, manifests
-from morphobench.download.connections import FileError
+from morphobench.download.connections import FileError, list_again
 from morphobench.download.progress import Progress
 from morphobench.download.store import COLUMNS, UNKNOWN_SIZE, Store
 from morphobench.download.transfer import Remote, Transfer
@@ -150,8 +150,8 @@ class Fetched(Store):
         known = expected.get(name, "")
         if remote.checksum and known and remote.checksum != known:
             raise InputError(
-                f"{dataset}: {name} changed in {self.location}: {known} when it was listed, {remote.checksum} "
-                "now. List the files again (delete the dataset's results/download folder)."
+                f"{dataset}: {name} changed in {self.location}: {known} when it was listed, "
+                f"{remote.checksum} now. {list_again(dataset)}"
             )
         if known or remote.checksum:
             size = sizes.get(name, remote.size)
@@ -171,8 +171,8 @@ class Fetched(Store):
         others = [other for other in cache.other_versions(path) if not other.name.endswith(".part")]
         if others and not path.exists():
             logger.warning(
-                "download: %s: %s changed since it was fetched before; the new version is kept beside the old "
-                "one (%s), and is the one used from now on",
+                "download: %s: %s changed since it was fetched before; the new version is kept beside the "
+                "old one (%s), and is the one used from now on",
                 dataset,
                 remote.url,
                 others[-1],

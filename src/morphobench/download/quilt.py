@@ -96,8 +96,8 @@ class Package:
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise InputError(
-                f"{self.location}: the package cannot be read ({type(error).__name__}: {reason}). Check bucket, "
-                "name and hash, that it is public, and the network; then run the same command again."
+                f"{self.location}: the package cannot be read ({type(error).__name__}: {reason}). Check "
+                "bucket, name and hash, that it is public, and the network; then run the same command again."
             ) from error
         kept = self._cache / f"{package.top_hash}.parquet"
         if not kept.is_file():

@@ -15,7 +15,7 @@ from morphobench.download.store import Store
 from morphobench.download.web import Web
 from morphobench.errors import InputError
 
-__all__ = ["Store", "is_remote", "open_store"]
+__all__ = ["Store", "is_remote", "local_folder", "open_store"]
 
 DEFAULT_CACHE = Path("results/cache")
 
@@ -46,7 +46,7 @@ def open_store(location: str, settings: Mapping[str, Any]) -> Store:
     if scheme in ("http", "https"):
         return Fetched(Web(location), folder, settings)
     if scheme in ("", "file"):
-        return Folder(Path(unquote(urlsplit(location).path) if scheme else location))
+        return Folder(local_folder(location))
     raise InputError(
         f"{location}: files are fetched from s3://, quilt+s3://, https://, http://, file:// or a folder. "
         "Mend source.location."
@@ -56,3 +56,15 @@ def open_store(location: str, settings: Mapping[str, Any]) -> Store:
 def is_remote(location: str | None) -> bool:
     """Return whether what is at a location must be fetched before it can be read."""
     return bool(location) and "://" in location and not location.startswith("file://")
+
+
+def local_folder(location: str | None) -> Path:
+    """Return the folder that a location stands for; the working directory for none.
+
+    Examples
+    --------
+    >>> local_folder("file:///data/my%20cells").as_posix(), local_folder("cells").as_posix()
+    ('/data/my cells', 'cells')
+    """
+    location = location or ""
+    return Path(unquote(urlsplit(location).path) if location.startswith("file://") else location)

@@ -23,7 +23,7 @@ _DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 
 
 def url_of(bucket: str, key: str, version: str | None = None) -> str:
-    """Return where an object is; AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL name a server other than Amazon's."""
+    """Return where an object is; AWS_ENDPOINT_URL(_S3) may name another server than Amazon's."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         base = f"{endpoint.rstrip('/')}/{bucket}"

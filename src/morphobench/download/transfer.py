@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from morphobench.download import cache, checksums
-from morphobench.download.connections import Connections, FileError, Response, Transient
+from morphobench.download.connections import Connections, FileError, Response, Transient, list_again
 from morphobench.download.progress import Progress
 from morphobench.errors import InputError
 from morphobench.log import logger
@@ -133,8 +133,9 @@ class Transfer:
                     self._fetch_verified(remote, path, file, progress)
         except OSError as error:
             raise InputError(
-                f"{self._dataset}: {path} could not be written ({error.strerror or error}). Check free disk "
-                "space (df -h) and that the folder is writable, then run the same command again: it continues."
+                f"{self._dataset}: {path} could not be written ({error.strerror or error}). Check free "
+                "disk space (df -h) and that the folder is writable, then run the same command again: it "
+                "continues."
             ) from error
         progress.add(files=1)
 
@@ -191,8 +192,8 @@ class Transfer:
             file.truncate(0)
         raise FileError(
             f"{self._dataset}: {remote.url}: its bytes do not have the checksum {remote.checksum}, "
-            f"{self._retries + 1} times. It was damaged or changed at the source: make the list of files again "
-            "(delete the dataset's results/download folder), or tell the owner."
+            f"{self._retries + 1} times. It was damaged or changed at the source. "
+            f"{list_again(self._dataset)} Or tell the owner."
         )
 
     def _continue(self, remote: Remote, file: BinaryIO, progress: Progress) -> bool:
@@ -227,8 +228,8 @@ class Transfer:
         if is_other or (remote.size is not None and size != remote.size):
             raise InputError(
                 f"{self._dataset}: {remote.url} changed: {remote.size} bytes, {remote.checksum} when it was "
-                f"listed, {size} bytes, {now or 'no checksum'} now. Nothing of the new version was taken. To go "
-                "on with it, list the files again (delete the dataset's results/download folder)."
+                f"listed, {size} bytes, {now or 'no checksum'} now. Nothing of the new version was taken. "
+                f"{list_again(self._dataset)}"
             )
 
     def _head(self, url: str) -> Mapping[str, str]:
