@@ -45,8 +45,8 @@ def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
         total = sum(entry.file_size for entry in entries)
         if total > limit:
             raise InputError(
-                f"{path}: would unpack to {total / 1e9:.3g} GB, more than the {limit / 1e9:.3g} GB that such a "
-                "file may take here. It is damaged, made to do harm, or too large; get it again."
+                f"{path}: would unpack to {total / 1e9:.3g} GB, more than the {limit / 1e9:.3g} GB that such "
+                "a file may take here. It is damaged, made to do harm, or too large; get it again."
             )
         for entry in entries:
             with archive.open(entry) as stream:

@@ -106,7 +106,8 @@ class Connections:
         where = f"{self._dataset}: {url}"
         if status == 416:
             return InputError(
-                f"{where}: changed, it is shorter than when it was listed ({status}). {list_again(self._dataset)}"
+                f"{where}: changed, it is shorter than when it was listed ({status}). "
+                f"{list_again(self._dataset)}"
             )
         if status in (401, 403):
             return InputError(
