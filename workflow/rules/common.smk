@@ -75,7 +75,7 @@ def local_source(wildcards):
 def remote_index(wildcards):
     """Input function: the index of a remote source."""
     location = CONFIG["datasets"][wildcards.dataset]["source"].get("location")
-    return [f"results/download/{wildcards.dataset}/manifest.parquet"] if is_remote(location) else []
+    return f"results/download/{wildcards.dataset}/manifest.parquet" if is_remote(location) else []
 
 
 def cache_of(wildcards):

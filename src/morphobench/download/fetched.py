@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,12 +100,16 @@ class Fetched(Store):
     ) -> dict[str, Path | FileError]:
         """See `Store`."""
         transfer = Transfer(self._settings, dataset)
-        found: dict[str, Path | FileError] = dict.fromkeys(names)
+        known, sizes = expected or {}, sizes or {}
+        places = {name: manifests.name_inside(self.location, name) for name in names}
+        found: dict[str, Path | FileError] = dict.fromkeys(places)
         remotes: dict[str, Remote] = {}
 
         def look_up(name: str) -> None:
             try:
-                remotes[name] = self._remote(name, transfer, dataset, expected or {}, sizes or {})
+                remotes[name] = self._remote(
+                    places[name], known.get(name, ""), sizes.get(name), transfer, dataset
+                )
             except FileError as error:
                 found[name] = error
 
@@ -137,34 +142,24 @@ class Fetched(Store):
 
         transfer.each(bring, missing)
 
-    def _remote(
-        self,
-        name: str,
-        transfer: Transfer,
-        dataset: str,
-        expected: Mapping[str, str],
-        sizes: Mapping[str, int],
-    ) -> Remote:
+    def _remote(self, name: str, known: str, size: int | None, transfer: Transfer, dataset: str) -> Remote:
         """Return an object with its version: that which is expected, else the present one."""
-        remote = self._place.remote(manifests.name_inside(self.location, name))
-        known = expected.get(name, "")
+        remote = self._place.remote(name)
         if remote.checksum and known and remote.checksum != known:
             raise InputError(
                 f"{dataset}: {name} changed in {self.location}: {known} when it was listed, "
                 f"{remote.checksum} now. {list_again(dataset)}"
             )
         if known or remote.checksum:
-            size = sizes.get(name, remote.size)
-            return Remote(
-                remote.name, remote.url, size if size != UNKNOWN_SIZE else None, known or remote.checksum
-            )
+            size = remote.size if size in (None, UNKNOWN_SIZE) else size
+            return replace(remote, size=size, checksum=known or remote.checksum)
         headers = transfer.headers(remote.url)
         length = headers.get("Content-Length")
-        asked = Remote(
-            remote.name, remote.url, int(length) if length else None, self._place.checksum_of(headers)
+        remote = replace(
+            remote, size=int(length) if length else None, checksum=self._place.checksum_of(headers)
         )
-        self._report_change(asked, dataset)
-        return asked
+        self._report_change(remote, dataset)
+        return remote
 
     def _report_change(self, remote: Remote, dataset: str) -> None:
         path = self._path(remote.name, remote.checksum)

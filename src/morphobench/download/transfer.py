@@ -27,6 +27,7 @@ from morphobench.log import logger
 Item = TypeVar("Item")
 
 _LONGEST_WAIT_S = 60.0
+_NO_MORE: Any = object()
 _NETWORK = (
     "Check the network (proxy, firewall) and the location, then run the same command again: it continues."
 )
@@ -86,8 +87,8 @@ class Transfer:
             try:
                 while not self._stop.is_set():
                     with lock:
-                        item = next(waiting, None)
-                    if item is None:
+                        item = next(waiting, _NO_MORE)
+                    if item is _NO_MORE:
                         return
                     work(item)
             except Stopped:
