@@ -95,10 +95,11 @@ class Away:
     def make_bucket(self, name: str, public: bool = True) -> None:
         self.owner.create_bucket(Bucket=name)
         self.owner.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        everything = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
-        rule = {"Effect": "Allow" if public else "Deny", "Principal": "*", "Action": list(_PUBLIC)}
-        policy = {"Version": "2012-10-17", "Statement": [rule | {"Resource": everything}]}
-        self.owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+        if public:
+            everything = [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
+            allow = {"Effect": "Allow", "Principal": "*", "Action": list(_PUBLIC), "Resource": everything}
+            policy = {"Version": "2012-10-17", "Statement": [allow]}
+            self.owner.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
 
     def put(self, objects: Mapping[str, bytes], bucket: str = BUCKET) -> None:
         for key, body in objects.items():
@@ -236,7 +237,8 @@ def answer(status: int, **headers: str) -> Callable[..., None]:
     """Answer with this status instead."""
 
     def do(handler: BaseHTTPRequestHandler, *_: object) -> None:
-        body = b"<Error><Code>SlowDown</Code></Error>"
+        code = "AccessDenied" if status == 403 else "SlowDown"
+        body = f"<Error><Code>{code}</Code></Error>".encode()
         whole(handler, status, _with_length(headers, len(body)), body)
 
     return do

@@ -216,6 +216,8 @@ def test_a_wrong_bucket_a_wrong_prefix_and_a_closed_one_are_told_apart(away, tmp
         at("s3://nowhere/set").listing()
     with pytest.raises(InputError, match="holds nothing below"):
         at(f"s3://{BUCKET}/other").listing()
+    # The server keeps objects from strangers, but not the list of them.
+    away.proxy.faults = [Fault("list-type", s3_case.answer(403))]
     with pytest.raises(InputError, match="s3://closed/set: access denied"):
         at("s3://closed/set").listing()
     with pytest.raises(InputError, match=r"access denied \(403\)"):

@@ -72,7 +72,11 @@ def index_cells(store: Store, dataset: Mapping[str, Any]) -> tuple[pd.DataFrame,
     both = dataset["kind"] != "polymorphic"
     path = store.fetch([source["cells"]], dataset=name)[source["cells"]]
     wanted = [dataset.get("stratum"), *dataset.get("labels", [])]
-    table = cell_list.select(path, source, both_crops=both, optional=[column for column in wanted if column])
+    try:
+        optional = [column for column in wanted if column]
+        table = cell_list.select(path, source, both_crops=both, optional=optional)
+    except InputError as error:
+        raise InputError(f"{name}: {store.location}: {error}") from error
     logger.info("download: %s: %d cells chosen; listing their files", name, len(table))
     names = {kind: [_name(store.location, value) for value in table[kind]] for kind in fields.CROPS}
     found = store.describe({file for column in names.values() for file in column if file}, dataset=name)
