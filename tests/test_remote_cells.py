@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import s3_case
+from clone_case import job_counts, make_clone, snakemake
 from packing_case import dataset as packing_dataset
 from packing_case import ellipsoid, write_shapes
 from s3_case import BUCKET, SETTINGS, Fault, away, server
@@ -229,3 +230,22 @@ def test_a_table_that_cannot_be_read_is_named(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.csv: (not readable as a table|column a is missing)"):
         manifests.read(path, ["a"], text=["CellId"], optional=[])
+
+
+@pytest.mark.end_to_end
+def test_the_workflow_fetches_a_remote_set_and_waits_as_it_is_told(there, tmp_path):
+    clone = make_clone(tmp_path / "clone")
+    source = f"location: '{SOURCE['location']}', cells: metadata.csv, metadata: [volume]"
+    config = ["scale=demo", f"datasets={{pcna: {{n_shards: 1, source: {{{source}}}}}}}", "max_cells=5"]
+    target = "results/download/pcna/shard-0"
+    planned = snakemake(clone, "-n", "--config", *config, "--", target)
+    assert job_counts(planned.stdout) == {"download_manifest": 1, "download": 1, "total": 2}
+    assert there.proxy.asked == []
+    patience = "download={connections: 2, retries: 1, timeout_s: 5}"
+    snakemake(clone, "-c1", "--config", *config, patience, "--", target)
+    cells = files.read_cells(clone / target)
+    assert len(cells) == 5
+    assert cells["success"].all()
+    assert all((clone / path).is_file() for path in cells["crop_raw"])
+    # How patiently files were fetched changes none of them.
+    assert job_counts(snakemake(clone, "-n", "--config", *config, "--", target).stdout) == {}
