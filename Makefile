@@ -68,5 +68,6 @@ bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
 bench-models: $(STAMP)  ## time the models beside the published formulation
 	python tests/speed/bench_models.py
 
-clean:  ## remove everything that the workflow made; the environment stays
-	rm -rf results/*/ results/.scale figures logs benchmarks report.html .snakemake
+clean:  ## remove everything that the workflow made; the environment and what was fetched stay
+	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache -exec rm -rf {} +
+	rm -rf figures logs benchmarks report.html .snakemake

@@ -43,5 +43,5 @@ def demo() -> dict:
 def dataset(name: str, folder: Path) -> dict:
     """A data set at demo scale, reading the buckets in a folder."""
     found = demo()["datasets"][name]
-    found["source"]["cells"] = found["source"]["cells"].replace("results/bucket", str(folder))
+    found["source"]["location"] = found["source"]["location"].replace("results/bucket", str(folder))
     return found

@@ -264,7 +264,7 @@ def test_a_missing_column_is_named(column, cells, tmp_path):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ({"quilt_package": "aics/x", "cells": None}, "point source.cells at"),
+        ({"location": "s3://b/p", "cells": None}, "below source.location"),
         ({"cells": "a.csv", "fovs": "b.csv"}, "one of the keys"),
         ({"cells": "none.csv"}, "none.csv: no such file"),
     ],

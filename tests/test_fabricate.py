@@ -324,9 +324,9 @@ def test_odd_cells_are_accounted_for_and_labels_survive(written, tmp_path, name,
 def of_buckets():
     found = {}
     for name, what in demo()["datasets"].items():
-        parts = (what["source"].get("cells") or "").split("/")
+        parts = (what["source"].get("location") or "").split("/")
         if parts[:2] == ["results", "bucket"]:
-            found[name] = (parts[2], parts[3], what)
+            found[name] = (parts[2], what["source"]["cells"], what)
     return found
 
 

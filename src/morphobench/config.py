@@ -147,6 +147,14 @@ def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root
     return entries
 
 
+def _check_source(name: str, source: Mapping[str, Any]) -> None:
+    place = f"config/datasets/{name}.yaml: source"
+    if source.get("location") and not (source.get("cells") or source.get("shapes")):
+        raise InputError(f"{place}.location needs {place}.cells, the manifest's path below it.")
+    if source.get("location") and (source.get("fovs") or source.get("stack")):
+        raise InputError(f"{place}.location goes with cells, or with shapes and packings, not with others.")
+
+
 def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
     source = f"config/datasets/{name}.yaml"
     for model in dataset["models"]:
@@ -314,6 +322,9 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
         _check_model(name, model)
     for name, dataset in datasets.items():
         _check_dataset(name, dataset, models)
+        _check_source(name, dataset["source"])
+        if dataset["source"].get("max_cells") is None:
+            dataset["source"]["max_cells"] = config["max_cells"]
         dataset["name"] = name
         if dataset["sample"].get("mode") == "reference":
             datasets[name] = merge(dataset, _PUBLISHED[dataset["kind"]])

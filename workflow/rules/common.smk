@@ -2,6 +2,7 @@
 
 from morphobench import sweep as sweeps
 from morphobench.download.fabricate import description
+from morphobench.download.remote import is_remote, local_folder
 
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 
@@ -82,13 +83,27 @@ def local_source(wildcards):
     source = CONFIG["datasets"][wildcards.dataset]["source"]
     if bucket_of(source):
         return bucket_of(source)
-    folders = [Path(source[key]) for key in ("shapes", "packings") if source.get(key)]
-    folders += [Path(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
+    if is_remote(source.get("location")):
+        return []
+    root = local_folder(source.get("location"))
+    folders = [root / source[key] for key in ("shapes", "packings") if source.get(key)]
+    folders += [root.joinpath(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
     kinds = {".csv", ".json", ".npz", ".obj", ".ply", ".stl", ".tif", ".tiff"}
     found = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
     # Of crops the manifest alone: they are too many to be looked at before every run.
-    found += [path for path in [Path(source.get("cells", ""))] if path.is_file()]
+    found += [path for path in [root / source.get("cells", "")] if path.is_file()]
     return sorted(map(str, found))
+
+
+def remote_index(wildcards):
+    """Input function: the index of a remote source."""
+    location = CONFIG["datasets"][wildcards.dataset]["source"].get("location")
+    return f"results/download/{wildcards.dataset}/manifest.parquet" if is_remote(location) else []
+
+
+def cache_of(wildcards):
+    """Params function: where the crops of a remote source lie, which cell tables hold."""
+    return {"cache": CONFIG["download"]["cache"] if remote_index(wildcards) else None}
 
 
 def sample_inputs(wildcards):

@@ -1,6 +1,29 @@
+rule download_manifest:
+    output:
+        "results/download/{dataset}/manifest.parquet",
+    log:
+        "logs/download_manifest/{dataset}.log",
+    benchmark:
+        "benchmarks/download_manifest/{dataset}.tsv"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        **LIGHT,
+    params:
+        dataset=of_dataset("name", "kind", "source", "rules", "stratum", "labels"),
+        place=cache_of,
+        code=code.digest("morphobench.download.index"),
+    message:
+        "List what {wildcards.dataset} fetches"
+    script:
+        "../scripts/download_manifest.py"
+
+
 rule download:
     input:
         local_source,
+        manifest=remote_index,
     output:
         directory("results/download/{dataset}/shard-{shard}"),
     log:
@@ -8,12 +31,13 @@ rule download:
     benchmark:
         "benchmarks/download/{dataset}/shard-{shard}.tsv"
     conda:
-        "../../envs/image.yaml"
+        "../../envs/data.yaml"
     resources:
         **LIGHT,
     params:
         kind=kind_of,
         dataset=of_dataset("name", "kind", "source", "rules", "packing", "voxel_um", "n_shards"),
+        place=cache_of,
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
         code=code_of_kind("download"),
