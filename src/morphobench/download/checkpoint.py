@@ -18,6 +18,8 @@ from morphobench.models import folding, published
 
 # Suffix of checkpoints in this project's own format, which need no yaml beside them.
 OWN = ".pt"
+# Keys of implicit models that say where they are decoded; no weight depends on them.
+EVALUATED_ON = ("grid_size", "half_extent")
 
 
 def yaml_name(name: str) -> str:
@@ -78,8 +80,9 @@ def run(
     else:
         found = published.read(*(paths.get(part) for part in (*names[:2], grid_name)))
         loaded, family = found.model, found.described.family
+        evaluated = {key: value for key, value in settings["architecture"].items() if key in EVALUATED_ON}
         architecture = with_own_grid(found.described.architecture, Path(model_out))
-        settings = {**settings, "architecture": architecture}
+        settings = {**settings, "architecture": evaluated | architecture}
         keys = {**found.report._asdict(), "ignored": found.ignored}
     if family != settings["family"]:
         raise InputError(

@@ -11,9 +11,10 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.download import identifiers, manifests
-from morphobench.download.published import SPLITS, store_of
+from morphobench.download.published import store_of
 from morphobench.errors import InputError
 from morphobench.log import logger
+from morphobench.sample.manifest import SPLITS
 from morphobench.tables import mu_columns
 
 # Published reconstruction errors by kind of dataset: Sinkhorn divergence, or 1 - Jaccard index of shapes.
@@ -36,9 +37,9 @@ def run(
 ) -> None:
     """Fetch the published embeddings of a model and write them as the stage `embed` does.
 
-    Columns: CellId, group, split, rotation (0), r_00 ... r_22 (identity), mu_0 ... mu_{D-1}, and the published
-    loss under the name in `LOSSES`, where it was computed. Cells that the manifest or the embeddings lack are
-    counted, and listed with the reason in a table of their own.
+    Columns: CellId, group, split, rotation (0), r_00 ... r_22 (identity), mu_0 ... mu_{D-1}, and the
+    published loss under the name in `LOSSES`, where it was computed. Cells that the manifest or the
+    embeddings lack are counted, and listed with the reason in a table of their own.
 
     Parameters
     ----------
@@ -70,8 +71,8 @@ def run(
     table, unmatched = matched(codes, cells)
     if len(table) == 0:
         raise InputError(
-            f"{path}: none of its {len(codes)} cells is in {dataset['published']['preprocessed']}. Compare the "
-            f"CellId of both, for example {codes['CellId'].iloc[0]} and {cells['CellId'].iloc[0]}."
+            f"{path}: none of its {len(codes)} cells is in {dataset['published']['preprocessed']}. Compare "
+            f"the CellId of both, for example {codes['CellId'].iloc[0]} and {cells['CellId'].iloc[0]}."
         )
     _tell(path, table, unmatched)
     files.write_table(unmatched, unmatched_out)

@@ -14,16 +14,8 @@ from morphobench.download import identifiers, manifests
 from morphobench.download.remote import Store, open_store
 from morphobench.errors import InputError
 from morphobench.log import logger
+from morphobench.sample.manifest import SPLITS
 
-SPLITS = {
-    name: split
-    for split, names in {
-        "train": ("train", "training"),
-        "val": ("val", "valid", "validation"),
-        "test": ("test", "testing"),
-    }.items()
-    for name in names
-}
 # Columns with paths that the kinds of datasets read, see `morphobench.download.preprocessed`.
 PATHS = {
     "packing": (),

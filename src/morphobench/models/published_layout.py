@@ -18,7 +18,7 @@ _CLOUD = "cyto_dl.models.vae.PointCloudVAE"
 _ENCODER = "cyto_dl.nn.point_cloud.DGCNN"
 _FOLDING = "cyto_dl.nn.point_cloud.FoldingNet"
 _IMPLICIT = "pointcloudutils.networks.DecoderInner"
-# What a published model does not hold, or what means the same as another value there.
+# Where decoders are evaluated: no part of a published model, or published as a file of its own.
 _WITHOUT_MEANING = ("grid", "grid_file", "n_output_points", "grid_size", "half_extent")
 
 
@@ -47,7 +47,7 @@ def describable(family: str, architecture: Mapping[str, Any]) -> dict[str, Any] 
         theirs.pop("variant", None)
         full.pop("variant", None)
     same = all(theirs[key] == value for key, value in full.items() if key not in _WITHOUT_MEANING)
-    return section if same and back.family == family and _decodes_alike(full) else None
+    return section if same and back.family == family else None
 
 
 def _complete(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,11 +56,6 @@ def _complete(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(getattr(module, FAMILIES[family])).parameters
     full = {name: parameter.default for name, parameter in parameters.items()} | dict(architecture)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in full.items()}
-
-
-def _decodes_alike(full: Mapping[str, Any]) -> bool:
-    """Tell whether the implicit decoder is evaluated where the published loader does, if it is one."""
-    return "half_extent" not in full or full["half_extent"] == 0.55
 
 
 def _image(family: str, full: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,14 @@ HEIGHTS_MM = {"head": 8, "a": 34, "b": 76, "cd": 53, "e": 75}
 DEMO_WARNING = (
     "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
 )
+# Columns of tables that a run may lack; their panels say why they are empty.
+OPTIONAL = {
+    "examples": ["CellId", "stratum", "x_um", "y_um", "z_um"],
+    "walks": ["stratum", "sigma", "x_um", "y_um", "z_um"],
+    "archetypes": ["archetype", "x_um", "y_um", "z_um"],
+    "rotations": ["stratum", "kind", "degrees", "x_um", "y_um", "z_um"],
+}
+NO_DECODER = "not drawn: the workflow started from published embeddings, and no model is at hand to decode"
 CAPTIONS = {
     "a": "example cells, seen along the optical axis; darker is nearer",
     "b": "test cells: mean, 95 % interval, single values; \u2191 higher is better, \u2193 lower is better",
@@ -155,7 +163,9 @@ def _margins(figure: SubFigure, *, head_mm: float, left: float) -> dict[str, flo
 
 def _shape_panels(parts: Mapping[str, SubFigure], tables: Mapping[str, pd.DataFrame]) -> None:
     """Draw panels a, c, d and e, the ones made of clouds."""
-    few, many = {"size": 1.5, "max_points": 512}, {"size": 1.1, "max_points": 384}
+    few = {"size": 1.5, "max_points": 512}
+    decoded = {"missing": NO_DECODER}
+    many = {"size": 1.1, "max_points": 384, **decoded}
     a, c, d, e = (
         (parts[letter], _margins(parts[letter], head_mm=head_mm, left=left))
         for letter, left, head_mm in (("a", 0.09, 7.5), ("c", 0.137, 7.5), ("d", 0.03, 7.5), ("e", 0.09, 11))
@@ -170,7 +180,7 @@ def _shape_panels(parts: Mapping[str, SubFigure], tables: Mapping[str, pd.DataFr
     turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
     angles = [f"{degrees:g}°" for degrees in turned["degrees"]]
     turned = turned.assign(angle=angles)
-    panels.cloud_grid(*e, turned, "stratum", ["kind", "angle"], size=0.8, max_points=256)
+    panels.cloud_grid(*e, turned, "stratum", ["kind", "angle"], size=0.8, max_points=256, **decoded)
 
 
 def draw(
@@ -210,11 +220,13 @@ def run(
     Parameters
     ----------
     inputs
-        Paths of the tables examples, scores, item_values, walks, archetypes, rotations.
+        Paths of the tables examples, scores, item_values, walks, archetypes, rotations. Those in `OPTIONAL`
+        may be left out; their panels say that they are empty, and why.
     models
         Label and colour of each model in the figure, in drawing order.
     """
-    read = {name: read_table(path) for name, path in inputs.items()}
+    read = {name: pd.DataFrame(columns=columns) for name, columns in OPTIONAL.items()}
+    read |= {name: read_table(path) for name, path in inputs.items()}
     with atomic_folder(tables_out) as part:
         for name, table in panel_tables(read, list(models), labels).items():
             write_table(table, part / f"{name}.csv")

@@ -24,7 +24,7 @@ SURFACE, QUERIES, DISTANCES = "pointcloud.npz", "points.npz", "df.npy"
 # Ours, beside the published arrays of a surface file: the points that figures and scores of shapes use.
 POINTS_UM = "points_um"
 _MAX_BYTES = 2**30
-_DEFAULTS = {name: np.nan for name in ("loc_x_um", "loc_y_um", "loc_z_um", "scale_um", "scale_factor")}
+_DEFAULTS = dict.fromkeys(("loc_x_um", "loc_y_um", "loc_z_um", "scale_um", "scale_factor"), np.nan)
 
 
 def run(
