@@ -33,14 +33,14 @@ HEIGHTS_MM = {"head": 8, "a": 34, "b": 76, "cd": 53, "e": 75}
 DEMO_WARNING = (
     "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
 )
-# Columns of tables that a run may lack; their panels say why they are empty.
-OPTIONAL = {
-    "examples": ["CellId", "stratum", "x_um", "y_um", "z_um"],
-    "walks": ["stratum", "sigma", "x_um", "y_um", "z_um"],
-    "archetypes": ["archetype", "x_um", "y_um", "z_um"],
-    "rotations": ["stratum", "kind", "degrees", "x_um", "y_um", "z_um"],
+# File stem -> input table of the panels that are made of clouds; a run may lack them.
+CLOUDS = {
+    "a_examples": "examples",
+    "c_walks": "walks",
+    "d_archetypes": "archetypes",
+    "e_rotations": "rotations",
 }
-NO_DECODER = "not drawn: the workflow started from published embeddings, and no model is at hand to decode"
+NO_DECODER = "not drawn: the workflow started from\npublished embeddings, with no model to decode"
 CAPTIONS = {
     "a": "example cells, seen along the optical axis; darker is nearer",
     "b": "test cells: mean, 95 % interval, single values; \u2191 higher is better, \u2193 lower is better",
@@ -96,15 +96,13 @@ def panel_tables(
     scores = score_tables(inputs["scores"], models, titles)
     items = inputs["item_values"]
     shown = items["metric"].isin(titles) & items["model"].isin(models) & (items["variant"] == "corrected")
+    clouds = {stem: inputs[name] for stem, name in CLOUDS.items() if name in inputs}
     return {
-        "a_examples": inputs["examples"],
+        **clouds,
         "b_scores": scores,
         "b_scores_all": inputs["scores"],
         "b_items": items[shown],
         "b_polar": relative_table(scores),
-        "c_walks": inputs["walks"],
-        "d_archetypes": inputs["archetypes"],
-        "e_rotations": inputs["rotations"],
     }
 
 
@@ -163,24 +161,29 @@ def _margins(figure: SubFigure, *, head_mm: float, left: float) -> dict[str, flo
 
 def _shape_panels(parts: Mapping[str, SubFigure], tables: Mapping[str, pd.DataFrame]) -> None:
     """Draw panels a, c, d and e, the ones made of clouds."""
-    few = {"size": 1.5, "max_points": 512}
-    decoded = {"missing": NO_DECODER}
-    many = {"size": 1.1, "max_points": 384, **decoded}
+    few, many = {"size": 1.5, "max_points": 512}, {"size": 1.1, "max_points": 384}
     a, c, d, e = (
         (parts[letter], _margins(parts[letter], head_mm=head_mm, left=left))
         for letter, left, head_mm in (("a", 0.09, 7.5), ("c", 0.137, 7.5), ("d", 0.03, 7.5), ("e", 0.09, 11))
     )
-    panels.cloud_grid(*a, tables["a_examples"].assign(row=""), "row", ["stratum"], **few)
-    strata = list(dict.fromkeys(tables["a_examples"]["stratum"]))
-    walks = _in_order(tables["c_walks"], "stratum", strata).sort_values("sigma", kind="stable")
-    steps = [f"{sigma:+g} sd".replace("-", "\u2212") if sigma else "mean" for sigma in walks["sigma"]]
-    panels.cloud_grid(*c, walks.assign(step=steps), "step", ["stratum"], **many)
-    names = [f"archetype {number + 1}" for number in tables["d_archetypes"]["archetype"]]
-    panels.cloud_wrap(*d, tables["d_archetypes"].assign(name=names), "name", n_rows=3, **many)
-    turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
-    angles = [f"{degrees:g}°" for degrees in turned["degrees"]]
-    turned = turned.assign(angle=angles)
-    panels.cloud_grid(*e, turned, "stratum", ["kind", "angle"], size=0.8, max_points=256, **decoded)
+    for stem, (panel, _) in zip(CLOUDS, (a, c, d, e), strict=True):
+        if stem not in tables:
+            panels.empty(panel.subplots(), NO_DECODER)
+    if "a_examples" in tables:
+        panels.cloud_grid(*a, tables["a_examples"].assign(row=""), "row", ["stratum"], **few)
+    if "c_walks" in tables:
+        strata = list(dict.fromkeys(tables["a_examples"]["stratum"]))
+        walks = _in_order(tables["c_walks"], "stratum", strata).sort_values("sigma", kind="stable")
+        steps = [f"{sigma:+g} sd".replace("-", "\u2212") if sigma else "mean" for sigma in walks["sigma"]]
+        panels.cloud_grid(*c, walks.assign(step=steps), "step", ["stratum"], **many)
+    if "d_archetypes" in tables:
+        names = [f"archetype {number + 1}" for number in tables["d_archetypes"]["archetype"]]
+        panels.cloud_wrap(*d, tables["d_archetypes"].assign(name=names), "name", n_rows=3, **many)
+    if "e_rotations" in tables:
+        turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
+        angles = [f"{degrees:g}°" for degrees in turned["degrees"]]
+        turned = turned.assign(angle=angles)
+        panels.cloud_grid(*e, turned, "stratum", ["kind", "angle"], size=0.8, max_points=256)
 
 
 def draw(
@@ -220,13 +223,12 @@ def run(
     Parameters
     ----------
     inputs
-        Paths of the tables examples, scores, item_values, walks, archetypes, rotations. Those in `OPTIONAL`
-        may be left out; their panels say that they are empty, and why.
+        Paths of the tables scores, item_values and those in `CLOUDS`; of these, what was not made may be left
+        out: its panel says why it is empty.
     models
         Label and colour of each model in the figure, in drawing order.
     """
-    read = {name: pd.DataFrame(columns=columns) for name, columns in OPTIONAL.items()}
-    read |= {name: read_table(path) for name, path in inputs.items()}
+    read = {name: read_table(path) for name, path in inputs.items()}
     with atomic_folder(tables_out) as part:
         for name, table in panel_tables(read, list(models), labels).items():
             write_table(table, part / f"{name}.csv")

@@ -110,7 +110,6 @@ def cloud_grid(
     *,
     size: float,
     max_points: int,
-    missing: str = "no cells to show",
 ) -> None:
     """Draw a grid of clouds: one row per value of `rows`, one column per combination of `columns`.
 
@@ -122,11 +121,9 @@ def cloud_grid(
         Columns x_um, y_um, z_um and those named; a combination without rows stays blank.
     rows, columns
         Names of label columns; values keep their order. The first of two `columns` makes named blocks.
-    missing
-        What to say when the table is empty.
     """
     if table.empty:
-        empty(figure.subplots(), missing)
+        empty(figure.subplots(), "no cells to show")
         return
     half_um = half_width(table)
     row_values, narrow = (list(dict.fromkeys(table[name])) for name in (rows, columns[-1]))
@@ -166,7 +163,6 @@ def cloud_wrap(
     n_rows: int,
     size: float,
     max_points: int,
-    missing: str = "no shapes to show",
 ) -> None:
     """Draw one cloud per value of the column `label`, row after row, the value above each.
 
@@ -178,11 +174,9 @@ def cloud_wrap(
         Columns x_um, y_um, z_um and `label`; values keep their order of appearance.
     n_rows
         Rows to spread them over.
-    missing
-        What to say when the table is empty.
     """
     if table.empty:
-        empty(figure.subplots(), missing)
+        empty(figure.subplots(), "no shapes to show")
         return
     half_um = half_width(table)
     parts = dict(list(table.groupby(label, sort=False)))

@@ -80,6 +80,8 @@ def run(
     """
     cells = read_checked(manifest, ("CellId", "group", "split", *labels))
     reference = read_checked(embeddings["identity"], ("CellId",))
+    if set(_RECONSTRUCTION.values()) & set(reference):
+        reference = read_checked(embeddings["identity"], ("CellId", *_RECONSTRUCTION.values()))
     reference = reference.sort_values("CellId", ignore_index=True)
     known = describe_cells(reference["CellId"], cells, embeddings["identity"])
     sheet = Sheet(dataset, model, model_seed, settings["n_bootstrap"], seed)
