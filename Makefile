@@ -9,6 +9,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CORES ?= 2
+DATASET ?= cellpack
 SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invariant_image_$(kind)) rotation_invariant_pointcloud_sdf
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)
@@ -16,7 +17,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes test lint bench-pack bench-preprocess bench-models clean
+.PHONY: help setup demo demo-cells demo-shapes publish test lint bench-pack bench-preprocess bench-models clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -43,6 +44,11 @@ demo-shapes: $(STAMP)  ## real segmented shapes to meshes, distances, a contact 
 	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/adrenal.png \
 	    $(foreach model,$(SHAPE_MODELS),results/embed/adrenal/$(model)/seed-42/identity.parquet)
 	echo "Done: results/plot/cells/adrenal.png, and the codes in results/embed/adrenal."
+
+publish: $(STAMP)  ## results of the demo on DATASET=cellpack as a folder for others to start from
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) results/publish/$(DATASET)
+	echo "Done: results/publish/$(DATASET); to start from it, see its published.yaml and config/README.md."
 
 test: $(STAMP)  ## every test, about 15 minutes
 	python -m pytest

@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from morphobench.config_checks import CLOUDS, check_dataset, check_model, check_parts
-from morphobench.config_entry import entry_of, overlays
+from morphobench.config_entry import check_seeds, entry_of, overlays
 from morphobench.errors import InputError
 
 SCHEMAS = Path("config/schemas")
@@ -208,6 +208,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
         check_dataset(name, datasets[name], models)
     for name in datasets:
         check_parts(name, datasets)
+    check_seeds(config["train"]["seeds"], datasets)
     return {**config, "datasets": datasets, "models": models}
 
 

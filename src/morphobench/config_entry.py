@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from morphobench.errors import InputError
@@ -90,4 +90,20 @@ def check_entry(source: str, dataset: Mapping[str, Any]) -> None:
         raise InputError(
             f"{source}: sample.mode reference is for published packings with their published weights. Take "
             "it out, or set start_from to preprocessed or checkpoints."
+        )
+
+
+def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse several training seeds where models were trained already, once.
+
+    Raises
+    ------
+    InputError
+        Naming the datasets.
+    """
+    trained = [name for name, dataset in datasets.items() if dataset["start_from"] in _BY_MODEL]
+    if trained and len(seeds) > 1:
+        raise InputError(
+            f"config/config.yaml: train.seeds lists {len(seeds)} seeds, but {', '.join(trained)} start from "
+            "published models, which were trained once. Give one seed."
         )
