@@ -23,7 +23,7 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
         Naming the file, the key and the remedy.
     """
     source = f"config/datasets/{name}.yaml"
-    check_entry(source, dataset)
+    check_entry(source, dataset, models)
     for model in dataset["models"]:
         if model not in models:
             raise InputError(f"{source}: unknown model {model!r}; config/models has {', '.join(models)}.")

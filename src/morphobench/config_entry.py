@@ -70,20 +70,21 @@ def overlays(dataset: Mapping[str, Any], entry: str) -> list[Mapping[str, Any]]:
     return [settings[key] for key in keys if settings.get(key)]
 
 
-def check_entry(source: str, dataset: Mapping[str, Any]) -> None:
+def check_entry(source: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
     """Refuse a block `published`, or settings, that do not fit the dataset.
 
     Raises
     ------
     InputError
-        For models that the dataset does not list, and for a published frame of packings that are made here.
+        For models that do not exist, and for a published frame of packings that are made here.
     """
     published = dataset.get("published") or {}
     for key in _BY_MODEL:
-        strangers = sorted(set(published.get(key) or {}) - set(dataset["models"]))
-        if strangers and dataset["start_from"] == key:
+        strangers = sorted(set(published.get(key) or {}) - set(models))
+        if strangers:
             raise InputError(
-                f"{source}: published.{key} names {', '.join(strangers)}, which `models` does not list."
+                f"{source}: published.{key}: unknown model {', '.join(strangers)}; config/models has "
+                f"{', '.join(models)}."
             )
     reference = dataset["sample"].get("mode") == "reference"
     if dataset["kind"] == "packing" and reference and dataset["start_from"] == "raw":
