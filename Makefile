@@ -9,6 +9,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CORES ?= 2
+DATASET ?= cellpack
 SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invariant_image_$(kind)) rotation_invariant_pointcloud_sdf
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)
@@ -16,7 +17,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes bucket test lint bench-pack bench-preprocess bench-models clean
+.PHONY: help setup demo demo-cells demo-shapes bucket publish test lint bench-pack bench-preprocess bench-models clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -48,6 +49,11 @@ bucket: $(STAMP)  ## fabricated copies of the published raw data in results/buck
 	@bash workflow/unlock.sh
 	snakemake --profile profiles/demo --cores $(CORES) $(patsubst config/buckets/%.yaml,results/bucket/%,$(wildcard config/buckets/*.yaml))
 	echo "Done: results/bucket. The demo's data sets pcna, other_punctate, npm1, ... are read from there."
+
+publish: $(STAMP)  ## results of the demo on DATASET=cellpack as a folder for others to start from
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) results/publish/$(DATASET)
+	echo "Done: results/publish/$(DATASET); to start from it, see its published.yaml and config/README.md."
 
 test: $(STAMP)  ## every test, about 15 minutes
 	python -m pytest

@@ -29,6 +29,7 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
+include: "workflow/rules/publish.smk"
 
 
 wildcard_constraints:

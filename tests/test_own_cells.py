@@ -59,9 +59,9 @@ def filled(text: str, keep: tuple[str, str], values: dict[str, str]) -> str:
         if re.match(r" +channel_names:", line):
             section = ""
         line = line.replace("[FILL, FILL, FILL]", str(SPACING))
-        line = re.sub(
-            r"(\w+): (\[?)FILL\]?", lambda m: f"{m[1]}: {values.get(m[1] + section, values.get(m[1]))}", line
-        )
+        if blank := re.search(r"(\w+): \[?FILL\]?", line):
+            value = values.get(blank[1] + section, values.get(blank[1]))
+            line = line.replace(blank[0], f"{blank[1]}: {value}")
         lines.append(line)
     return "\n".join(lines) + "\n"
 

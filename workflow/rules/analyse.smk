@@ -8,6 +8,8 @@ rule analyse_examples:
         "logs/analyse_examples/{dataset}.log",
     benchmark:
         "benchmarks/analyse_examples/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
     conda:
         "../../envs/report.yaml"
     resources:

@@ -40,6 +40,29 @@ def of_model(wildcards):
     return configuration.model_for(CONFIG, wildcards.dataset, wildcards.model)
 
 
+def starting_from(*entries):
+    """Wildcard constraint: the datasets that are entered at one of these; none where there is none."""
+    names = [name for name, settings in CONFIG["datasets"].items() if settings["start_from"] in entries]
+    return "|".join(names) or "(?!)"
+
+
+def n_parts(wildcards):
+    return len(parts_of(wildcards.dataset))
+
+
+def published_files(*keys):
+    """Input function: published files under these keys, where they lie in a local folder and are there."""
+
+    def files(wildcards):
+        published = CONFIG["datasets"][wildcards.dataset]["published"]
+        names = [published.get(key) for key in keys]
+        named = [name.get(wildcards.model) if isinstance(name, dict) else name for name in names]
+        paths = [Path(published["location"].removeprefix("file://")) / name for name in named if name]
+        return [str(path) for path in paths if path.is_file()]
+
+    return files
+
+
 def parts_of(dataset):
     """The shards of cells that a dataset is sampled from: its own, then those of the datasets it shares."""
     names = [dataset, *CONFIG["datasets"][dataset].get("cells_from", [])]
@@ -121,6 +144,24 @@ def align_settings(wildcards):
     return {**settings, "mask": {"role": CONFIG["datasets"][wildcards.dataset]["mask"].get("role")}}
 
 
+def embedded(wildcards):
+    """Input function: what a model's scores are made of; published embeddings come in one pose, alone."""
+    scored, settings = "results/score/{dataset}/{model}/seed-{seed}", CONFIG["datasets"][wildcards.dataset]
+    if settings["start_from"] == "embeddings":
+        return {}
+    embedded = "results/embed/{dataset}/{model}/seed-{seed}"
+    poses = {pose: f"{embedded}/{pose}.parquet" for pose in ("lattice", "uniform")}
+    return {**poses, "evolution": f"{scored}/evolution.parquet", "cost": f"{scored}/cost.json"}
+
+
+def split_column(wildcards):
+    """Params function: the manifest column with the split, or None for a seeded one."""
+    settings = CONFIG["datasets"][wildcards.dataset]
+    if settings["start_from"] == "raw":
+        return settings.get("split")
+    return "split" if settings["published"].get("split") else None
+
+
 def side_um(wildcards):
     """Params function: the side of the dataset's cubes, where it has cubes."""
     return CONFIG["datasets"][wildcards.dataset]["sample"].get("cube", {}).get("side_um")
@@ -154,12 +195,20 @@ def per_model(pattern, key="models"):
 
 def figure_inputs(dataset):
     """The tables that a benchmark figure (examples, scores, walks, archetypes, rotations) is drawn from."""
-    model = CONFIG["datasets"][dataset]["analysis_model"]
+    settings = CONFIG["datasets"][dataset]
+    scored = dict(
+        scores=f"results/score/{dataset}/scores.parquet",
+        item_values=f"results/score/{dataset}/items.parquet",
+    )
+    if settings["start_from"] == "embeddings":
+        # Nothing can be decoded: those panels say so.
+        shown = {"examples": f"results/analyse/{dataset}/examples.parquet"}
+        return {**shown, **scored}
+    model = settings["analysis_model"]
     analysed = f"results/analyse/{dataset}/{model}/seed-{CONFIG['train']['seeds'][0]}"
     return dict(
         examples=f"results/analyse/{dataset}/examples.parquet",
-        scores=f"results/score/{dataset}/scores.parquet",
-        item_values=f"results/score/{dataset}/items.parquet",
+        **scored,
         walks=f"{analysed}/walks.parquet",
         archetypes=f"{analysed}/archetypes.parquet",
         rotations=f"{analysed}/rotations.parquet",

@@ -9,6 +9,8 @@ rule embed:
         "logs/embed/{dataset}/{model}/seed-{seed}/{pose}.log",
     benchmark:
         "benchmarks/embed/{dataset}/{model}/seed-{seed}/{pose}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
     conda:
         "../../envs/torch.yaml"
     resources:

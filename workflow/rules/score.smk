@@ -80,12 +80,9 @@ rule score_cost:
 
 rule score_model:
     input:
+        unpack(embedded),
         manifest="results/sample/{dataset}/manifest.parquet",
         identity="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
-        lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
-        uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
-        evolution="results/score/{dataset}/{model}/seed-{seed}/evolution.parquet",
-        cost="results/score/{dataset}/{model}/seed-{seed}/cost.json",
     output:
         scores="results/score/{dataset}/{model}/seed-{seed}/scores.parquet",
         item_values="results/score/{dataset}/{model}/seed-{seed}/items.parquet",

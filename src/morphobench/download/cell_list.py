@@ -29,9 +29,9 @@ def select(
         structure_name, cell_stage and metadata).
     source
         Optional keys: columns, the table's names of CellId, crop_raw, crop_seg and structure_name where they
-        differ; channel_names, by crop, for a table without name_dict; structures and stages, the values of
-        structure_name and cell_stage to keep; max_cells (`manifests.chosen`); metadata, the columns that
-        must be there beside those that every stage knows; group.
+        differ; channel_names, by crop, for a table without name_dict; structures, the values of structure_name
+        to keep; stages (`manifests.kept`); max_cells (`manifests.chosen`); metadata, the columns that must be
+        there beside those that every stage knows; group.
     both_crops
         Whether the table must have both crops; otherwise one of them does.
     optional
@@ -53,15 +53,15 @@ def select(
     text = sorted({cell_id, source.get("group") or cell_id})
     if optional is not None or metadata:
         optional = [*fields.CROPS, *_KNOWN, *(optional or [])]
-    wanted = [cell_id, *needed, *theirs.values(), *metadata]
+    wanted = [cell_id, *needed, *theirs.values(), *(source.get("stages") or {}), *metadata]
     table = manifests.read(path, wanted, text=text, optional=optional)
     table = table.assign(**{name: table[column] for name, column in theirs.items()})
     if source.get("channel_names"):
         table = table.assign(name_dict=str(dict(source["channel_names"])))
     table = _with_crops(table, path)
     table = table.assign(**{N_ROWS: table.groupby("CellId")["CellId"].transform("size")})
-    for column, key in (("structure_name", "structures"), ("cell_stage", "stages")):
-        table = _of_values(table, column, key, source.get(key), path)
+    table = _of_structures(table, source.get("structures"), path)
+    table = table[manifests.kept(table, source.get("stages"), path)]
     chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
     return table[table["CellId"].isin(chosen)].drop_duplicates("CellId")
 
@@ -119,19 +119,17 @@ def in_folder(path: Path, folder: Path, *, absolute: bool) -> Callable[[str], Pa
     return find
 
 
-def _of_values(
-    table: pd.DataFrame, column: str, key: str, values: Sequence[str] | None, path: Path
-) -> pd.DataFrame:
-    if not values:
+def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: Path) -> pd.DataFrame:
+    if not structures:
         return table
-    there = table[column].unique() if column in table else []
-    missing = sorted(set(values) - set(there))
+    there = table["structure_name"].unique() if "structure_name" in table else []
+    missing = sorted(set(structures) - set(there))
     if missing:
         raise InputError(
-            f"{path}: no cell has {column} {', '.join(missing)} (found {', '.join(map(str, there))[:500]}). "
-            f"Mend source.{key}."
+            f"{path}: no cell has structure_name {', '.join(missing)} "
+            f"(found {', '.join(map(str, there))[:500]}). Mend source.structures."
         )
-    return table[table[column].isin(values)]
+    return table[table["structure_name"].isin(structures)]
 
 
 def _with_crops(table: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -33,6 +33,14 @@ HEIGHTS_MM = {"head": 8, "a": 34, "b": 76, "cd": 53, "e": 75}
 DEMO_WARNING = (
     "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
 )
+# File stem -> input table of the panels that are made of clouds; a run may lack them.
+CLOUDS = {
+    "a_examples": "examples",
+    "c_walks": "walks",
+    "d_archetypes": "archetypes",
+    "e_rotations": "rotations",
+}
+NO_DECODER = "not drawn: the workflow started from\npublished embeddings, with no model to decode"
 CAPTIONS = {
     "a": "example cells, seen along the optical axis; darker is nearer",
     "b": "test cells: mean, 95 % interval, single values; \u2191 higher is better, \u2193 lower is better",
@@ -88,15 +96,13 @@ def panel_tables(
     scores = score_tables(inputs["scores"], models, titles)
     items = inputs["item_values"]
     shown = items["metric"].isin(titles) & items["model"].isin(models) & (items["variant"] == "corrected")
+    clouds = {stem: inputs[name] for stem, name in CLOUDS.items() if name in inputs}
     return {
-        "a_examples": inputs["examples"],
+        **clouds,
         "b_scores": scores,
         "b_scores_all": inputs["scores"],
         "b_items": items[shown],
         "b_polar": relative_table(scores),
-        "c_walks": inputs["walks"],
-        "d_archetypes": inputs["archetypes"],
-        "e_rotations": inputs["rotations"],
     }
 
 
@@ -160,17 +166,24 @@ def _shape_panels(parts: Mapping[str, SubFigure], tables: Mapping[str, pd.DataFr
         (parts[letter], _margins(parts[letter], head_mm=head_mm, left=left))
         for letter, left, head_mm in (("a", 0.09, 7.5), ("c", 0.137, 7.5), ("d", 0.03, 7.5), ("e", 0.09, 11))
     )
-    panels.cloud_grid(*a, tables["a_examples"].assign(row=""), "row", ["stratum"], **few)
-    strata = list(dict.fromkeys(tables["a_examples"]["stratum"]))
-    walks = _in_order(tables["c_walks"], "stratum", strata).sort_values("sigma", kind="stable")
-    steps = [f"{sigma:+g} sd".replace("-", "\u2212") if sigma else "mean" for sigma in walks["sigma"]]
-    panels.cloud_grid(*c, walks.assign(step=steps), "step", ["stratum"], **many)
-    names = [f"archetype {number + 1}" for number in tables["d_archetypes"]["archetype"]]
-    panels.cloud_wrap(*d, tables["d_archetypes"].assign(name=names), "name", n_rows=3, **many)
-    turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
-    angles = [f"{degrees:g}°" for degrees in turned["degrees"]]
-    turned = turned.assign(angle=angles)
-    panels.cloud_grid(*e, turned, "stratum", ["kind", "angle"], size=0.8, max_points=256)
+    for stem, (panel, _) in zip(CLOUDS, (a, c, d, e), strict=True):
+        if stem not in tables:
+            panels.empty(panel.subplots(), NO_DECODER)
+    if "a_examples" in tables:
+        panels.cloud_grid(*a, tables["a_examples"].assign(row=""), "row", ["stratum"], **few)
+    if "c_walks" in tables:
+        strata = list(dict.fromkeys(tables["a_examples"]["stratum"]))
+        walks = _in_order(tables["c_walks"], "stratum", strata).sort_values("sigma", kind="stable")
+        steps = [f"{sigma:+g} sd".replace("-", "\u2212") if sigma else "mean" for sigma in walks["sigma"]]
+        panels.cloud_grid(*c, walks.assign(step=steps), "step", ["stratum"], **many)
+    if "d_archetypes" in tables:
+        names = [f"archetype {number + 1}" for number in tables["d_archetypes"]["archetype"]]
+        panels.cloud_wrap(*d, tables["d_archetypes"].assign(name=names), "name", n_rows=3, **many)
+    if "e_rotations" in tables:
+        turned = _in_order(tables["e_rotations"], "kind", ["input", "canonical", "reconstruction"])
+        angles = [f"{degrees:g}°" for degrees in turned["degrees"]]
+        turned = turned.assign(angle=angles)
+        panels.cloud_grid(*e, turned, "stratum", ["kind", "angle"], size=0.8, max_points=256)
 
 
 def draw(
@@ -210,7 +223,8 @@ def run(
     Parameters
     ----------
     inputs
-        Paths of the tables examples, scores, item_values, walks, archetypes, rotations.
+        Paths of the tables scores, item_values and those in `CLOUDS`; of these, what was not made may be left
+        out: its panel says why it is empty.
     models
         Label and colour of each model in the figure, in drawing order.
     """

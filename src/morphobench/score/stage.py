@@ -28,15 +28,17 @@ _RECONSTRUCTION = {
     "reconstruction_chamfer": "reconstruction_um",
     "reconstruction_noise_floor": "noise_floor_um",
 }
+# Tables that runs from published embeddings do not have.
+_ABSENT = "not known: only published embeddings were at hand"
 _COST = ("parameters", "encode_s", "decode_s", "train_s", "emissions_kg")
 
 
 def run(
     *,
     manifest: str | Path,
-    embeddings: Mapping[str, str | Path],
-    evolution: str | Path,
-    cost: str | Path,
+    embeddings: Mapping[str, str | Path | None],
+    evolution: str | Path | None,
+    cost: str | Path | None,
     dataset: str,
     model: str,
     model_seed: int,
@@ -54,11 +56,12 @@ def run(
         Table of all cells: CellId, group, split and the columns named in `labels`.
     embeddings
         Pose -> embedding table. "identity" holds every cell once, with reconstruction errors in micrometres;
-        "lattice" and "uniform" hold the test cells once per rotation.
+        "lattice" and "uniform" hold the test cells once per rotation; None where they were not embedded.
     evolution
-        Table of interpolants: pair, start, end, fraction, energy, energy_legacy.
+        Table of interpolants: pair, start, end, fraction, energy, energy_legacy; or None.
     cost
-        JSON with parameters, encode_s, decode_s, train_s and emissions_kg.
+        JSON with parameters, encode_s, decode_s, train_s and emissions_kg; or None. What is not known gets
+        rows without a value, with the reason.
     dataset, model, model_seed
         Names for the rows; `model_seed` is the seed of the training.
     labels
@@ -76,7 +79,9 @@ def run(
         When a table lacks a column, or tables do not belong together.
     """
     cells = read_checked(manifest, ("CellId", "group", "split", *labels))
-    reference = read_checked(embeddings["identity"], ("CellId", *_RECONSTRUCTION.values()))
+    reference = read_checked(embeddings["identity"], ("CellId",))
+    if set(_RECONSTRUCTION.values()) & set(reference):
+        reference = read_checked(embeddings["identity"], ("CellId", *_RECONSTRUCTION.values()))
     reference = reference.sort_values("CellId", ignore_index=True)
     known = describe_cells(reference["CellId"], cells, embeddings["identity"])
     sheet = Sheet(dataset, model, model_seed, settings["n_bootstrap"], seed)
@@ -116,6 +121,10 @@ def add_invariance(
     """Add the rotation error under the lattice rotations, the uniform ones and the published four."""
     z = pd.DataFrame(embedding_matrix(reference), index=reference["CellId"])
     for pose in ("lattice", "uniform"):
+        if embeddings[pose] is None:
+            name = f"rotation_invariance_error_{pose}"
+            sheet.add_value(name, "corrected", "", "low", np.nan, 0, _ABSENT)
+            continue
         turned = read_checked(embeddings[pose], ("CellId", "rotation", *_MATRIX))
         strangers = turned.loc[~turned["CellId"].isin(z.index), "CellId"]
         if len(strangers):
@@ -155,14 +164,21 @@ def add_reconstruction(sheet: Sheet, reference: pd.DataFrame, known: pd.DataFram
     """Add the reconstruction errors of the test cells in micrometres, and their noise floor."""
     test = (known["split"] == "test").to_numpy()
     for metric, column in _RECONSTRUCTION.items():
+        if column not in reference:
+            sheet.add_value(metric, "corrected", "um", "low", np.nan, 0, _ABSENT)
+            continue
         values = reference.loc[test, column]
         sheet.add_mean(
             metric, "corrected", "um", "low", values, reference.loc[test, "CellId"], known.loc[test, "group"]
         )
 
 
-def add_evolution(sheet: Sheet, reference: pd.DataFrame, evolution: str | Path) -> None:
+def add_evolution(sheet: Sheet, reference: pd.DataFrame, evolution: str | Path | None) -> None:
     """Add evolution energy and interpolation distance; the fractions of one pair are one cluster."""
+    if evolution is None:
+        for metric in ("evolution_energy", "interpolation_distance"):
+            sheet.add_value(metric, "corrected", "", "low", np.nan, 0, _ABSENT)
+        return
     columns = ("pair", "start", "end", "fraction", "energy", "energy_legacy")
     rows = read_checked(evolution, columns).sort_values(["pair", "fraction"], ignore_index=True)
     fractions = np.sort(rows["fraction"].unique())
@@ -229,8 +245,12 @@ def add_compactness(sheet: Sheet, reference: pd.DataFrame, known: pd.DataFrame, 
     sheet.add_value("participation_ratio", "corrected", "dimensions", "low", ratio, len(test), reason)
 
 
-def add_cost(sheet: Sheet, path: str | Path) -> None:
+def add_cost(sheet: Sheet, path: str | Path | None) -> None:
     """Add size, times per cell, training time and emissions as they were measured."""
+    if path is None:
+        for metric in ("parameters", "encode_time", "decode_time", "training_time", "emissions"):
+            sheet.add_value(metric, "corrected", "", "low", np.nan, 0, _ABSENT)
+        return
     cost = json.loads(Path(path).read_text())
     missing = sorted(set(_COST) - set(cost))
     if missing:
