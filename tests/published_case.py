@@ -17,7 +17,8 @@ from morphobench.publish import polymorphic, punctate
 
 N_CELLS, N_SHARDS, RESOLUTION, N_SURFACE, VOXEL_UM = 6, 2, 8, 40, 0.25
 SPLITS = ["train", "train", "val", "test", "train", "test"]
-DOWNLOAD: dict = {}
+# Section `download` of the configuration, for files that are used in place.
+DOWNLOAD = {"cache": None, "connections": 2, "retries": 1, "timeout_s": 5, "backoff_s": 0.01}
 
 
 def dataset(location: Path, kind: str, **more) -> dict:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from published_case import DOWNLOAD
 from trained_case import FAMILIES, settings, with_intensity
 
 from morphobench import models
@@ -52,7 +53,7 @@ def fetched(folder: Path, described: dict, chosen: dict, name: str = "model"):
         settings=chosen,
         seed=5,
         code="c",
-        download={},
+        download=DOWNLOAD,
     )
     return *models.load(outs[0]), json.loads(outs[1].read_text())
 

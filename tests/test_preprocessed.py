@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from published_case import (
     CUBE_SIZE,
+    DOWNLOAD,
     N_CELLS,
     VOXEL_UM,
     dataset,
@@ -126,7 +127,7 @@ def test_examples_fetch_their_own_files_alone(clouds):
     shutil.rmtree(root / "bucket/cells/image")
     table.assign(shard=-1, index=-1).to_parquet(root / "manifest.parquet")
     published.examples(
-        root / "manifest.parquet", root / "examples.parquet", dataset=described, seed=1, download={}
+        root / "manifest.parquet", root / "examples.parquet", dataset=described, seed=1, download=DOWNLOAD
     )
     shown = pd.read_parquet(root / "examples.parquet")
     assert list(shown) == ["x_um", "y_um", "z_um", "CellId", "stratum"]
@@ -268,7 +269,7 @@ def test_a_place_that_cannot_be_reached_is_not_blamed_on_cells():
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="gone: no such folder"):
-        open_store(str(tmp_path / "gone"), {})
+        open_store(str(tmp_path / "gone"), DOWNLOAD)
 
 
 # Images of packings

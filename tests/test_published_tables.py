@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from published_case import dataset
+from published_case import DOWNLOAD, dataset
 
 from morphobench.download import embedding, identifiers, published
 from morphobench.errors import InputError
@@ -32,7 +32,7 @@ def case(tmp_path):
         table.to_csv(tmp_path / "cells/manifest.csv")
         out = tmp_path / "published.parquet"
         described = dataset(tmp_path, kind, **more)
-        published.run(out, dataset=described, max_cells=max_cells, download={})
+        published.run(out, dataset=described, max_cells=max_cells, download=DOWNLOAD)
         return pd.read_parquet(out)
 
     return read
@@ -64,7 +64,7 @@ def test_shapes_of_packings_keep_their_cells_together(tmp_path):
     rows = {"CellId": ["9c-1_0", "9c-1_5", "77_2"], "rule": ["a", "b", "c"]}
     pd.DataFrame(rows).to_csv(tmp_path / "cells/manifest.csv", index=False)
     described = {**dataset(tmp_path, "punctate", split=None), "kind": "packing"}
-    published.run(tmp_path / "out.parquet", dataset=described, max_cells=None, download={})
+    published.run(tmp_path / "out.parquet", dataset=described, max_cells=None, download=DOWNLOAD)
     assert pd.read_parquet(tmp_path / "out.parquet")["group"].tolist() == ["77", "9c-1", "9c-1"]
 
 
@@ -138,7 +138,9 @@ def codes(case, tmp_path):
         pd.DataFrame(rows).drop(columns=list(drop)).to_csv(tmp_path / "codes.csv")
         described = dataset(tmp_path, kind, embeddings={"model": "codes.csv"})
         outs = tmp_path / "identity.parquet", tmp_path / "unmatched.csv"
-        embedding.run(tmp_path / "published.parquet", *outs, dataset=described, model="model", download={})
+        embedding.run(
+            tmp_path / "published.parquet", *outs, dataset=described, model="model", download=DOWNLOAD
+        )
         return pd.read_parquet(outs[0]), pd.read_csv(outs[1])
 
     return read

@@ -29,8 +29,8 @@ def select(
         structure_name, cell_stage and metadata).
     source
         Optional keys: columns, the table's names of CellId, crop_raw, crop_seg and structure_name where they
-        differ; channel_names, by crop, for a table without name_dict; structures, the values of structure_name
-        to keep; stages (`manifests.kept`); max_cells (`manifests.chosen`); metadata, the columns that must be
+        differ; channel_names, by crop, for a table without name_dict; structures, values of structure_name to
+        keep; stages (`manifests.kept`); max_cells (`manifests.chosen`); metadata, the columns that must be
         there beside those that every stage knows; group.
     both_crops
         Whether the table must have both crops; otherwise one of them does.

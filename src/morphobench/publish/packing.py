@@ -14,7 +14,8 @@ import tifffile
 
 from morphobench import files, meshes, stage
 from morphobench.align.packing import NUCLEI
-from morphobench.download.packing import PACKINGS, SHAPES, positions_name
+from morphobench.download.packing import PACKINGS, SHAPES
+from morphobench.download.packing_files import positions_name
 from morphobench.download.preprocessed.packing import FIGURES, image_name
 from morphobench.log import logger
 from morphobench.sample.packing import rasterise

@@ -14,7 +14,8 @@ import pandas as pd
 from morphobench import files, meshes, seeds, stage
 from morphobench.align import packing as align
 from morphobench.download import published as tables
-from morphobench.download.packing import PACKINGS, SHAPES, list_shapes, positions_name, to_packing_frame
+from morphobench.download.packing import PACKINGS, SHAPES, to_packing_frame
+from morphobench.download.packing_files import list_shapes, positions_name
 from morphobench.download.preprocessed.shard import explained, fetch, rows_of
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
@@ -90,7 +91,7 @@ def _angled(
         raise InputError(f"{dataset['published']['preprocessed']}: column rule is missing; add it.")
     name = str(root / SHAPES / "manifest.csv")
     path = store.fetch([name], dataset=dataset["name"])[name]
-    angles = list_shapes(path.parent).set_index("CellId")["angle"]
+    angles = list_shapes(path).set_index("CellId")["angle"]
     angle = cells["group"].map(angles)
     errors = cells["error"].copy()
     errors[angle.isna()] = f"{path}: this shape has no row. Add it, or leave its cells out."
