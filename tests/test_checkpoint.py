@@ -203,7 +203,7 @@ def test_a_missing_file_is_named(tmp_path, gone):
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
     described = published(tmp_path, CASES["plane"])
     described["published"]["checkpoints"]["model"] = name
-    with pytest.raises(InputError, match="leaves the folder"):
+    with pytest.raises(InputError, match="leaves .*Mend it"):
         fetched(tmp_path, described, CASES["plane"])
 
 

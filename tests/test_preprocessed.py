@@ -269,7 +269,7 @@ def test_a_place_that_cannot_be_reached_is_not_blamed_on_cells():
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="gone: no such folder"):
-        open_store(str(tmp_path / "gone"), DOWNLOAD)
+        open_store(str(tmp_path / "gone"), DOWNLOAD).fetch(["a"], dataset="tiny")
 
 
 # Images of packings
