@@ -68,3 +68,17 @@ def test_preprocessing_reports_every_step_and_both_laws_agree():
     assert len(grids) == 2
     assert all(float(cells[2].split()[0]) > 0 for cells in (*grids, samples))
     assert max(float(cells[4]) for cells in grids) < 1e-4
+
+
+def test_retrieval_reports_every_step_and_agrees_with_copairs():
+    command = [sys.executable, str(BENCH.with_name("bench_retrieval.py")), "--quick"]
+    lines = table_lines(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [("copairs" in cells[0], "published" in cells[0]) for cells in lines] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    assert all(float(cell.split()[0]) > 0 for cells in lines for cell in cells[1:4])
+    assert float(lines[0][4]) < 1e-12
+    # 200 draws of each null.
+    assert max(float(cells[4]) for cells in lines[1:]) < 0.25

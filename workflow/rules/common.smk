@@ -193,6 +193,35 @@ def per_model(pattern, key="models"):
     return paths
 
 
+def analysis(key):
+    """Params function: a setting of the analyses: of the dataset's block `analyse`, else of the configuration."""
+
+    def value(wildcards):
+        own = CONFIG["datasets"][wildcards.dataset].get("analyse", {})
+        return own.get(key, CONFIG["analyse"].get(key))
+
+    return value
+
+
+def datasets_with(key):
+    """Wildcard constraint: the datasets whose block `analyse` asks for an analysis."""
+    return (
+        "|".join(name for name, own in CONFIG["datasets"].items() if own.get("analyse", {}).get(key)) or "^"
+    )
+
+
+def feature_sets(wildcards):
+    """Params function: names of the dataset's sets of features, in the order of `per_model`."""
+    models = CONFIG["datasets"][wildcards.dataset]["models"]
+    return expand("{model}/{seed}", model=models, seed=CONFIG["train"]["seeds"])
+
+
+def cellprofiler_table(wildcards):
+    """Input function: the CellProfiler features of the dataset, when they are there."""
+    path = (analysis("drugs")(wildcards) or {}).get("cellprofiler")
+    return {"cellprofiler": path} if path and Path(path).is_file() else {}
+
+
 def figure_inputs(dataset):
     """The tables that a benchmark figure (examples, scores, walks, archetypes, rotations) is drawn from."""
     settings = CONFIG["datasets"][dataset]

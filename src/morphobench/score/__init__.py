@@ -12,12 +12,14 @@ from morphobench.score.interpolation import (
     write_pairs,
 )
 from morphobench.score.invariance import rotation_invariance_error
+from morphobench.score.retrieval import Retrieval, retrieval_map
 from morphobench.score.stage import combine, run
 from morphobench.score.summary import Interval, Score, bootstrap_mean, standardise, table
 from morphobench.tables import embedding_matrix
 
 __all__ = [
     "Interval",
+    "Retrieval",
     "Score",
     "bootstrap_mean",
     "classification_scores",
@@ -31,6 +33,7 @@ __all__ = [
     "intrinsic_dimension",
     "intrinsic_dimension_legacy",
     "participation_ratio",
+    "retrieval_map",
     "rotation_invariance_error",
     "run",
     "standardise",

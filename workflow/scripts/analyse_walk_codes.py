@@ -1,16 +1,15 @@
 from morphobench import log
-from morphobench.analyse import shapes
+from morphobench.analyse import stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shapes.walks(
+        stage.walks(
             snakemake.input.manifest,
-            snakemake.input.model,
             snakemake.input.embedding,
-            snakemake.output[0],
+            snakemake.output.codes,
+            snakemake.output.cells,
             stratum=snakemake.params.stratum,
+            n_components=snakemake.params.n_components,
             sigmas=snakemake.params.sigmas,
-            embed=snakemake.params.embed,
-            side_um=snakemake.params.side_um,
-            seed=snakemake.params.seed,
+            keep=snakemake.params.keep,
         )
