@@ -17,8 +17,8 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes bucket publish test lint bench-pack bench-preprocess \
-    bench-models bench-retrieval clean
+.PHONY: help setup demo demo-cells demo-shapes bucket publish test lint bench-pack bench-preprocess \ \
+    bench-models bench-retrieval bench-score clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -77,6 +77,9 @@ bench-models: $(STAMP)  ## time the models beside the published formulation
 
 bench-retrieval: $(STAMP)  ## time drug retrieval beside the published procedure and copairs
 	python tests/speed/bench_retrieval.py
+
+bench-score: $(STAMP)  ## time the scores beside the published procedure, and measure their memory
+	python tests/speed/bench_score.py
 
 clean:  ## remove everything that the workflow made; the environment and what was fetched stay
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache -exec rm -rf {} +

@@ -169,6 +169,20 @@ def _entered(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path)
     return dataset
 
 
+def _check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:
+    source = "config/config.yaml"
+    for name in config["baselines"]:
+        if name in models:
+            raise InputError(f"{source}: baselines.{name} has the name of a model. Give it another.")
+    for name, parts in config["score"].get("combined", {}).items():
+        strangers = [part for part in parts if part not in datasets]
+        if strangers:
+            raise InputError(
+                f"{source}: score.combined.{name}: unknown dataset {strangers[0]!r}; config/datasets has "
+                f"{', '.join(datasets)}."
+            )
+
+
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
     """Return what a training needs to know of a model on a dataset.
 
@@ -234,6 +248,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     for name in datasets:
         check_parts(name, datasets)
     check_seeds(config["train"]["seeds"], datasets)
+    _check_scored(config, datasets, models)
     return {**config, "datasets": datasets, "models": models}
 
 

@@ -144,16 +144,6 @@ def align_settings(wildcards):
     return {**settings, "mask": {"role": CONFIG["datasets"][wildcards.dataset]["mask"].get("role")}}
 
 
-def embedded(wildcards):
-    """Input function: what a model's scores are made of; published embeddings come in one pose, alone."""
-    scored, settings = "results/score/{dataset}/{model}/seed-{seed}", CONFIG["datasets"][wildcards.dataset]
-    if settings["start_from"] == "embeddings":
-        return {}
-    embedded = "results/embed/{dataset}/{model}/seed-{seed}"
-    poses = {pose: f"{embedded}/{pose}.parquet" for pose in ("lattice", "uniform")}
-    return {**poses, "evolution": f"{scored}/evolution.parquet", "cost": f"{scored}/cost.json"}
-
-
 def split_column(wildcards):
     """Params function: the manifest column with the split, or None for a seeded one."""
     settings = CONFIG["datasets"][wildcards.dataset]
@@ -220,6 +210,49 @@ def cellprofiler_table(wildcards):
     """Input function: the CellProfiler features of the dataset, when they are there."""
     path = (analysis("drugs")(wildcards) or {}).get("cellprofiler")
     return {"cellprofiler": path} if path and Path(path).is_file() else {}
+
+
+def baselines_of(dataset):
+    """The baselines without training that are scored on a dataset; they are made from its cells."""
+    if CONFIG["datasets"][dataset]["start_from"] == "embeddings":
+        return []
+    kind = CONFIG["datasets"][dataset]["kind"]
+    return [name for name, baseline in CONFIG["baselines"].items() if kind in baseline["kinds"]]
+
+
+def per_scored(pattern):
+    """Input function: `pattern` for every model and seed, and once for every baseline: it has no training."""
+
+    def paths(wildcards):
+        baselines, first = baselines_of(wildcards.dataset), CONFIG["train"]["seeds"][0]
+        return per_model(pattern)(wildcards) + expand(
+            pattern, dataset=wildcards.dataset, model=baselines, seed=first
+        )
+
+    return paths
+
+
+def score_inputs(wildcards):
+    """Input function: what there is to score.
+
+    A baseline has neither a decoder nor a cost; published embeddings come in one pose, alone.
+    """
+    of_model = f"{wildcards.dataset}/{wildcards.model}/seed-{wildcards.seed}"
+    alone = CONFIG["datasets"][wildcards.dataset]["start_from"] == "embeddings"
+    poses = ("identity",) if alone else ("identity", "lattice", "uniform")
+    inputs = {pose: f"results/embed/{of_model}/{pose}.parquet" for pose in poses}
+    if not alone and wildcards.model not in CONFIG["baselines"]:
+        inputs["evolution"] = f"results/score/{of_model}/evolution.parquet"
+        inputs["cost"] = f"results/score/{of_model}/cost.json"
+    return inputs
+
+
+def score_settings(wildcards):
+    """Params function: numbers of the score stage, and the width of the narrowest model of the dataset."""
+    models = CONFIG["datasets"][wildcards.dataset]["models"]
+    widths = [CONFIG["models"][name]["architecture"]["latent_dim"] for name in models]
+    settings = {key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours", "n_fractions")}
+    return {**settings, "legacy_width": min(widths)}
 
 
 def figure_inputs(dataset):

@@ -1,3 +1,37 @@
+ruleorder: embed_baseline > embed
+
+
+rule embed_baseline:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        shards=shards("sample"),
+    output:
+        identity="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+        lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
+        uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
+    log:
+        "logs/embed_baseline/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/embed_baseline/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        model="|".join(CONFIG["baselines"]),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        settings=lambda wildcards: {
+            key: CONFIG["baselines"][wildcards.model][key] for key in ("features", "options")
+        },
+        n_uniform=CONFIG["embed"]["n_uniform"],
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.baselines"),
+    message:
+        "Describe {wildcards.dataset} by {wildcards.model}, without training"
+    script:
+        "../scripts/embed_baseline.py"
+
+
 rule embed:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
