@@ -86,7 +86,9 @@ def encode_cells(
         raw = cells.raw(range(len(cells))[rows])
         x = torch.cat(
             [
-                cell_batch(cells, range(len(cells))[rows], settings, turn=turn, draw_seed=draw_seed, raw=raw).x
+                cell_batch(
+                    cells, range(len(cells))[rows], settings, turn=turn, draw_seed=draw_seed, raw=raw
+                ).x
                 for turn in turns[some]
             ]
         ).to(device)

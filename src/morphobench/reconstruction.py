@@ -36,6 +36,8 @@ CLOUD_COLUMNS = (
     "reconstruction_sinkhorn_legacy",
 )
 SHAPE_COLUMNS = ("reconstruction_iou", "reconstruction_surface_um", "reconstruction_iou_legacy")
+# Of models that read the volume they decode.
+SHAPE_FLOORS = ("noise_floor_iou", "noise_floor_surface_um")
 REASON = "reconstruction_reason"
 # Published, in model units (clouds) or voxels (images).
 _LEGACY_BLUR, _LEGACY_SCALING = 0.01, 0.5
@@ -190,27 +192,47 @@ def shape_errors(
     Returns
     -------
     pandas.DataFrame
-        `SHAPE_COLUMNS` and `REASON`: see `compared`.
+        `SHAPE_COLUMNS` and `REASON`, see `compared`; and for volumes `SHAPE_FLOORS`, the first two for the
+        volume that the model read, whose grid is coarser than the mesh: what a perfect autoencoder would get.
     """
     representation = settings["representation"]
     sizes = model_sizes_um(cells.table, representation)
-    found_rows = []
+    found_rows, floors = [], []
     for rows, decoded in decoded_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
-        found = shapes_of(decoded, settings, model, sizes_um=sizes[rows])
-        # Only occupancies are cut differently in the published score.
-        otsu = representation == "seg"
-        published = shapes_of(decoded, settings, model, sizes_um=sizes[rows], legacy=True) if otsu else found
+        place = {"settings": settings, "model": model, "sizes_um": sizes[rows]}
         described = cells.table.iloc[rows].to_dict("records")
+        truths = [true_mesh(row, meshes) for row in described]
+        found = shapes_of(decoded, **place)
+        # Only occupancies are cut differently in the published score.
+        published = shapes_of(decoded, **place, legacy=True) if representation == "seg" else found
         found_rows += [
-            compared(one, other, true_mesh(row, meshes), row["spacing_um"], embed)
-            for one, other, row in zip(found, published, described, strict=True)
+            compared(*shapes, row["spacing_um"], embed)
+            for *shapes, row in zip(found, published, truths, described, strict=True)
         ]
+        if representation != "surface":
+            given = cell_batch(cells, range(*rows.indices(len(cells))), settings).x
+            perfect = shapes_of(given, **place)
+            floors += [agreement(one, truth, embed) for one, truth in zip(perfect, truths, strict=True)]
         logger.info("reconstructed %d of %d test cells", len(found_rows), len(cells))
     table = pd.DataFrame(found_rows, columns=[*SHAPE_COLUMNS, REASON])
+    if floors:
+        table[list(SHAPE_FLOORS)] = floors
     n_empty = int((table[REASON] != "").sum())
     if n_empty:
         logger.warning("%d of %d test cells decode to no surface and have no error", n_empty, len(cells))
     return table
+
+
+def agreement(found: Mesh, truth: Mesh, embed: Mapping[str, Any]) -> tuple[float, float]:
+    """Return 1 - Jaccard index in one common grid, and the mean symmetric surface distance in micrometres.
+
+    Both NaN when `found` has no surface. Parameters as in `compared`.
+    """
+    if flaw(found):
+        return np.nan, np.nan
+    grid = common_grid([found, truth], embed["error_voxels"])
+    error = iou_error(voxelised(found, grid), voxelised(truth, grid))
+    return error, mean_surface_distance_um(found, truth, n_points=embed["error_points"])
 
 
 def compared(
@@ -237,9 +259,4 @@ def compared(
     """
     n_xyz = np.ceil(np.ptp(truth[0], axis=0) / spacing_um - 1e-4).astype(int).clip(min=1)
     legacy = iou_error_legacy(truth, published, n_xyz)
-    reason = flaw(found)
-    if reason:
-        return np.nan, np.nan, legacy, reason
-    grid = common_grid([found, truth], embed["error_voxels"])
-    error = iou_error(voxelised(found, grid), voxelised(truth, grid))
-    return error, mean_surface_distance_um(found, truth, n_points=embed["error_points"]), legacy, ""
+    return *agreement(found, truth, embed), legacy, flaw(found)

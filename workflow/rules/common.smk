@@ -56,6 +56,11 @@ def shards(stage):
     return folders
 
 
+def masked_meshes(wildcards):
+    """Input function: the shards with the surfaces that decoded ones are compared with, where cells have them."""
+    return shards("mask")(wildcards) if kind_of(wildcards) == "polymorphic" else []
+
+
 def local_source(wildcards):
     """Input function: the files of a local source, when it is there; the job says what is missing if not."""
     source = CONFIG["datasets"][wildcards.dataset]["source"]

@@ -6,10 +6,11 @@ from morphobench.decode.shapes import (
     VOLUMES,
     decode_shapes,
     flaw,
+    model_sizes_um,
     posed_mesh,
     shapes_of,
-    model_sizes_um,
     stored_codes,
+    voxel_edges_um,
 )
 from morphobench.decode.surfaces import volume_mesh
 
@@ -30,4 +31,5 @@ __all__ = [
     "thin",
     "to_points_um",
     "volume_mesh",
+    "voxel_edges_um",
 ]

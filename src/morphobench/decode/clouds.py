@@ -74,9 +74,9 @@ def to_points_um(
 def published_cloud(cube: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
     """Draw points from volumes as the published scores do, for `legacy` alone.
 
-    With p the intensity over its largest and kappa = 300 (mean - median) / standard deviation of p, the weight
-    of a voxel is exp(kappa p), at most 1e21, and nothing where p is not positive. Drawn with replacement, moved
-    by up to 0.001 voxel.
+    With p the intensity over its largest and kappa = 300 (mean - median) / standard deviation of p, the
+    weight of a voxel is exp(kappa p), at most 1e21, and nothing where p is not positive. Points are drawn
+    with replacement and moved by up to 0.001 voxel.
 
     Parameters
     ----------

@@ -180,13 +180,23 @@ def shapes_of(
         raise InputError(f"{representation}: shapes have no size without `sizes_um`.")
     volumes = decoded.detach().float().cpu().numpy()[:, 0]
     size = volumes.shape[-1]
-    if representation == "surface":
-        half = float(model.grid.max()) / scale
-        edges, origin = np.asarray(sizes_um) * 2 * half / (size - 1), (size - 1) / 2
-    else:
-        # Where `inputs` puts the origin of a stored grid, see conventions.md.
-        edges, origin = np.asarray(sizes_um), size // 2
-    return meshes_of(volumes, representation, scale, edges, origin, legacy=legacy)
+    # Where `inputs` puts the origin of a stored grid, see conventions.md; grids of queries are centred.
+    origin = (size - 1) / 2 if representation == "surface" else size // 2
+    edges_um = voxel_edges_um(settings, model, sizes_um)
+    return meshes_of(volumes, representation, scale, edges_um, origin, legacy=legacy)
+
+
+def voxel_edges_um(
+    settings: Mapping[str, Any], model: Autoencoder, sizes_um: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Return the distance of neighbouring values in what a model decodes of each cell, micrometres.
+
+    Parameters as in `shapes_of`.
+    """
+    if settings["representation"] != "surface":
+        return np.asarray(sizes_um)
+    side = 2 * float(model.grid.max()) / settings["input_scale"]
+    return np.asarray(sizes_um) * side / (model.grid_size - 1)
 
 
 def posed_mesh(mesh: Mesh, turn: np.ndarray) -> Mesh:

@@ -53,7 +53,7 @@ def inside_field(volume_zyx: np.ndarray, representation: str, scale: float, lega
     volume_zyx
         Signed distances, or occupancies.
     representation
-        "seg": occupancy above one half, between the 0 and 1 that it was trained on. Others: distances below 0.
+        "seg": occupancy above one half, between the 0 and 1 it was trained on. Others: distances below 0.
     scale
         Model units per voxel, or per 1 of occupancy.
     legacy

@@ -12,6 +12,7 @@ from morphobench.score.interpolation import (
     write_pairs,
 )
 from morphobench.score.invariance import rotation_invariance_error
+from morphobench.score.overlap import iou_error, iou_error_legacy, mean_surface_distance_um
 from morphobench.score.stage import combine, run
 from morphobench.score.summary import Interval, Score, bootstrap_mean, standardise, table
 from morphobench.tables import embedding_matrix
@@ -30,6 +31,9 @@ __all__ = [
     "interpolation_distance_legacy",
     "intrinsic_dimension",
     "intrinsic_dimension_legacy",
+    "iou_error",
+    "iou_error_legacy",
+    "mean_surface_distance_um",
     "participation_ratio",
     "rotation_invariance_error",
     "run",

@@ -63,13 +63,6 @@ def common_grid(meshes: Sequence[Mesh], n_longest: int) -> Grid:
     return Grid(low_um, np.full(3, edge_um), tuple(n_xyz.tolist()))
 
 
-def own_grid(mesh: Mesh, n_xyz: Sequence[int]) -> Grid:
-    """Return a grid of so many voxels that is stretched over a mesh's own bounding box, as published."""
-    low_um = mesh[0].min(axis=0).astype(np.float64)
-    extent_um = (mesh[0].max(axis=0) - low_um).clip(min=_SHORTEST_UM)
-    return Grid(low_um, extent_um / np.asarray(n_xyz), tuple(int(n) for n in n_xyz))
-
-
 def voxelised(mesh: Mesh, grid: Grid) -> np.ndarray:
     """Return the voxels of a grid whose centres lie inside a mesh: where its winding number is positive.
 
@@ -96,6 +89,15 @@ def voxelised(mesh: Mesh, grid: Grid) -> np.ndarray:
     changes = np.bincount(column * (n_z + 1) + first, change, n_x * n_y * (n_z + 1))
     winding = changes.reshape(n_y, n_x, n_z + 1)[..., :-1].cumsum(axis=2)
     return np.ascontiguousarray(np.moveaxis(winding > 0.5, 2, 0))
+
+
+def own_box_voxelised(mesh: Mesh, n_xyz: Sequence[int]) -> np.ndarray:
+    """Return a mesh in so many voxels stretched over its own bounding box, as published; z, y, x."""
+    if not len(mesh[1]):
+        return np.zeros(tuple(n_xyz)[::-1], dtype=bool)
+    low_um = mesh[0].min(axis=0).astype(np.float64)
+    extent_um = (mesh[0].max(axis=0) - low_um).clip(min=_SHORTEST_UM)
+    return voxelised(mesh, Grid(low_um, extent_um / np.asarray(n_xyz), tuple(int(n) for n in n_xyz)))
 
 
 def _crossings(
@@ -189,14 +191,14 @@ def iou_error_legacy(a: Mesh, b: Mesh, n_xyz: Sequence[int]) -> float:
     """
     if not (len(a[1]) and len(b[1])):
         return float("nan")
-    return iou_error(*(voxelised(mesh, own_grid(mesh, n_xyz)) for mesh in (a, b)))
+    return iou_error(own_box_voxelised(a, n_xyz), own_box_voxelised(b, n_xyz))
 
 
 def mean_surface_distance_um(a: Mesh, b: Mesh, *, n_points: int = 2048, seed: int = 0) -> float:
     """Return the mean distance between two surfaces, symmetric.
 
-    Formula: ``(mean over A of d(p, B) + mean over B of d(q, A)) / 2``, with points drawn uniformly by area and
-    exact distances to the other surface.
+    Formula: ``(mean over A of d(p, B) + mean over B of d(q, A)) / 2``, with points drawn uniformly by area
+    and exact distances to the other surface.
 
     Parameters
     ----------
