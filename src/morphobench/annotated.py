@@ -39,9 +39,8 @@ def observations(table: pd.DataFrame, manifest: pd.DataFrame, source: str | Path
     InputError
         When a cell is not in the manifest, or there twice.
     """
-    known = describe_cells(table["CellId"], manifest, source).drop(
-        columns=list(_BOOKKEEPING), errors="ignore"
-    )
+    known = describe_cells(table["CellId"], manifest, source)
+    known = known[[name for name in known if not _BOOKKEEPING.fullmatch(name)]]
     measured = [name for name in table if name.startswith(("reconstruction_", "noise_floor_"))]
     found = known.assign(**{name: table[name].to_numpy() for name in measured})
     text = found.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in found.dtypes]]

@@ -61,8 +61,9 @@ def inside_field(volume_zyx: np.ndarray, representation: str, scale: float, lega
     """
     if representation != "seg":
         return -volume_zyx
-    flat = volume_zyx.min() == volume_zyx.max()
-    level = threshold_otsu(volume_zyx) if legacy and not flat else scale / 2
+    # Otsu's threshold needs two values; false with NaN, too.
+    spread = 0 < np.ptp(volume_zyx) < np.inf
+    level = threshold_otsu(volume_zyx) if legacy and spread else scale / 2
     return volume_zyx - level
 
 
