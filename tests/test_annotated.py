@@ -77,13 +77,13 @@ def test_cells_of_another_run_are_told(tmp_path):
     assert not list(tmp_path.glob("*.h5ad"))
 
 
-def test_no_torch_is_loaded(tmp_path):
+def test_torch_is_not_needed(tmp_path):
     write_tables(tmp_path)
     names = [str(tmp_path / name) for name in ("manifest.parquet", "identity.parquet", "identity.h5ad")]
     code = f"""
 import sys
+sys.modules["torch"] = None  # an import of it fails
 from morphobench import annotated
 annotated.run(*{names!r}, provenance={{}})
-sys.exit("torch" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
