@@ -98,6 +98,12 @@ def of_bucket(wildcards):
     return or_stop(description.read, wildcards.bucket)
 
 
+def masked_meshes(wildcards):
+    """Input function: the shards with the surfaces that decoded ones are compared with, where cells have them."""
+    raw = CONFIG["datasets"][wildcards.dataset]["start_from"] == "raw"
+    return shards("mask")(wildcards) if raw and kind_of(wildcards) == "polymorphic" else []
+
+
 def local_source(wildcards):
     """Input function: the files of a local source, when it is there; the job says what is missing if not.
 

@@ -25,6 +25,7 @@ rule score_evolution:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
+        meshes=masked_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         pairs="results/score/{dataset}/pairs.csv",
@@ -37,12 +38,13 @@ rule score_evolution:
     conda:
         "../../envs/torch.yaml"
     resources:
-        **HEAVY,
+        **GPU,
     params:
         n_fractions=CONFIG["score"]["n_fractions"],
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
+        accelerator=CONFIG["train"]["accelerator"],
         code=code.digest("morphobench.interpolate"),
     message:
         "Interpolate between pairs of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
@@ -70,6 +72,8 @@ rule score_cost:
         **GPU,
     params:
         n_repeats=CONFIG["score"]["n_repeats"],
+        largest_batch=CONFIG["embed"]["batch_size"],
+        country=CONFIG["score"]["country"],
         accelerator=CONFIG["train"]["accelerator"],
         code=code.digest("morphobench.cost"),
     message:
