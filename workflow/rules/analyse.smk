@@ -8,6 +8,7 @@ rule analyse_examples:
         "logs/analyse_examples/{dataset}.log",
     benchmark:
         "benchmarks/analyse_examples/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

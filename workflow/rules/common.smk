@@ -5,19 +5,23 @@ from morphobench import sweep as sweeps
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 
 
-# Resources by class; a retry (profiles set how many) asks for more memory.
-def resources(mem_mb, runtime, **more):
+# Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
+def resources(mem_mb, runtime, gpu=0, grows=True):
     return dict(
         mem_mb=lambda wildcards, attempt: mem_mb * attempt,
-        runtime=runtime,
+        runtime=lambda wildcards, attempt: runtime * (attempt if grows else 1),
         disk_mb=4 * mem_mb,
-        **more,
+        gpu=gpu,
     )
 
 
 LIGHT = resources(mem_mb=2000, runtime=30)
 HEAVY = resources(mem_mb=8000, runtime=240)
-GPU = resources(mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"])
+GPU = resources(mem_mb=32000, runtime=240, gpu=CONFIG["train"]["gpus"])
+# A retried training goes on from its checkpoint; more time would only find its node later.
+TRAIN = resources(
+    mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"] * CONFIG["train"]["devices"], grows=False
+)
 
 
 def of_dataset(*keys):

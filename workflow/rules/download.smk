@@ -7,6 +7,8 @@ rule download:
         "logs/download/{dataset}/shard-{shard}.log",
     benchmark:
         "benchmarks/download/{dataset}/shard-{shard}.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/image.yaml"
     resources:

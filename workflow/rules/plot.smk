@@ -29,6 +29,7 @@ rule plot_fig2:
         "logs/plot_fig2.log",
     benchmark:
         "benchmarks/plot_fig2.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

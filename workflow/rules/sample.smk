@@ -32,6 +32,7 @@ rule sample_manifest:
         "logs/sample_manifest/{dataset}.log",
     benchmark:
         "benchmarks/sample_manifest/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/image.yaml"
     resources:
