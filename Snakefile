@@ -31,6 +31,12 @@ include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
 
 
+rule all:
+    localrule: True
+    input:
+        targets(),
+
+
 wildcard_constraints:
     dataset=r"[a-z0-9_]+",
     model=r"[a-z0-9_]+",

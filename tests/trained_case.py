@@ -25,6 +25,7 @@ TRAINER = {
     "precision": "32-true",
     "compile": False,
     "gradient_clip": None,
+    "checkpoint_minutes": 10,
     "loggers": [],
 }
 EMBED = {

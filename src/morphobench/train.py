@@ -22,7 +22,7 @@ from morphobench import models, seeds
 from morphobench.batches import Batches, share_of_batch
 from morphobench.errors import InputError
 from morphobench.files import write_json, write_table
-from morphobench.history import BEST, History, resumable, rows_of
+from morphobench.history import BEST, EndedEarly, History, Told, resumable, rows_of
 from morphobench.inputs import arrays_of
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder, Plan, quiet
@@ -115,7 +115,9 @@ def fit(
     """
     training = settings["training"]
     share_of_batch(training["batch_size"], trainer["devices"])
-    history = History(folder, training["patience"], training["min_epochs"])
+    history = History(
+        folder, training["patience"], training["min_epochs"], 60 * trainer["checkpoint_minutes"]
+    )
     told = loggers(trainer["loggers"], folder)
     engine = _engine(training, trainer, callbacks=[history], logger=told, default_root_dir=folder)
     last = resumable(folder)
@@ -124,17 +126,24 @@ def fit(
     )
     threads = max(1, threads // trainer["devices"])
     model.plan = Plan(settings, seed, threads, trainer["compile"])
+    handlers = {number: signal.getsignal(number) for number in Told.SIGNALS}
+    history.told.listen()
     try:
         engine.fit(model, batches, ckpt_path=last, weights_only=True)
-    except SIGTERMException as error:
-        # Lightning would end the process with status 0, as if the training were complete.
+    except (EndedEarly, SIGTERMException) as error:
+        # Lightning ends a process at SIGTERM with status 0, as if the training were complete.
         raise SystemExit(128 + signal.SIGTERM) from error
     except ProcessRaisedException as error:
+        if EndedEarly.__name__ in str(error):
+            raise SystemExit(128 + signal.SIGTERM) from error
         # What a process of its own raised arrives as text.
         _, found, reason = str(error).rpartition(f"{InputError.__name__}: ")
         if not found:
             raise
         raise InputError(reason.strip()) from error
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return folder / BEST, rows_of(resumable(folder))
 
 

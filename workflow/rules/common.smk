@@ -1,6 +1,6 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
-from morphobench import sweep as sweeps
+from morphobench import sweep as sweeps, targets as wanted
 
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 
@@ -145,6 +145,12 @@ def figure_params(dataset):
         labels=settings["labels"],
         width_mm=CONFIG["plot"]["width_mm"],
     )
+
+
+def targets():
+    """Input of rule all, after every include: a figure is known by its rule plot_fig..."""
+    drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
+    return or_stop(wanted.paths, CONFIG, drawn)
 
 
 def train_code(model_of):

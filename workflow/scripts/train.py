@@ -1,8 +1,9 @@
-from morphobench import log, train
+from morphobench import gpus, log, train
 from morphobench.plot import curves
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        gpus.claim(snakemake.resources.gpu, snakemake.params.settings["accelerator"])
         train.run(
             snakemake.input.manifest,
             snakemake.input.shards,
