@@ -32,9 +32,9 @@ include: "workflow/rules/plot.smk"
 
 
 rule all:
-    localrule: True
     input:
         targets(),
+    localrule: True
 
 
 wildcard_constraints:

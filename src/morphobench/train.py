@@ -14,7 +14,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch.multiprocessing import ProcessRaisedException
 
@@ -31,7 +31,7 @@ from morphobench.record import data_digest, fingerprint, training_record
 # What of a model's yaml a training depends on; a new colour or label must not cost days.
 TRAINED_BY = ("family", "representation", "input_scale", "intensity", "draw", "architecture", "training")
 # What of section `train` changes the weights: not where its curves are told.
-TRAINED_WITH = ("precision", "devices", "compile", "gradient_clip")
+TRAINED_WITH = ("precision", "devices", "nodes", "compile", "gradient_clip")
 
 
 def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
@@ -63,16 +63,27 @@ def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     return [makers[name]() for name in chosen]
 
 
+def _places(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Lightning's settings of where a training runs: here, or on the nodes of a SLURM job."""
+    nodes, devices, strategy = trainer["nodes"], trainer["devices"], trainer["strategy"]
+    if nodes > 1:
+        # SLURM started this process and the others; what Lightning does of its own for SLURM, to requeue
+        # the job, is Snakemake's part here.
+        slurm = SLURMEnvironment(auto_requeue=False)
+        return {"num_nodes": nodes, "strategy": "ddp" if strategy == "auto" else strategy, "plugins": [slurm]}
+    # Lightning's own choice starts the script of the job again, once per device. Inside a SLURM job it would
+    # expect one task per device, which Snakemake does not start.
+    chosen = "ddp_spawn" if strategy == "auto" and devices > 1 else strategy
+    return {"strategy": chosen, "plugins": [LightningEnvironment()]}
+
+
 def _engine(training: Mapping[str, Any], trainer: Mapping[str, Any], **more: Any) -> pl.Trainer:
-    strategy, devices = trainer["strategy"], trainer["devices"]
+    devices = trainer["devices"]
     try:
         return pl.Trainer(
             accelerator=trainer["accelerator"],
             devices=devices,
-            # Lightning's own choice starts the script of the job again, once per device.
-            strategy="ddp_spawn" if strategy == "auto" and devices > 1 else strategy,
-            # Inside a SLURM job it would expect one task per device, which Snakemake does not start.
-            plugins=[LightningEnvironment()],
+            **_places(trainer),
             precision=trainer["precision"],
             gradient_clip_val=trainer["gradient_clip"],
             max_epochs=training["max_epochs"],
@@ -100,13 +111,14 @@ def fit(
     folder: Path,
     seed: int,
     threads: int,
-) -> tuple[Path, list[dict[str, float]]]:
+) -> tuple[bool, list[dict[str, float]]]:
     """Run the training to its end, from the last checkpoint in `folder` if there is one.
 
     Returns
     -------
     tuple
-        Path of the best checkpoint, and one row per epoch: epoch, losses, seconds, peak memory in MiB.
+        Whether this process is the one that writes the results (the best checkpoint is in `folder`); and
+        one row per epoch: epoch, losses, seconds, peak memory in MiB.
 
     Raises
     ------
@@ -114,7 +126,7 @@ def fit(
         For a machine or batch size that does not fit, a missing logger, or a loss that is not finite.
     """
     training = settings["training"]
-    share_of_batch(training["batch_size"], trainer["devices"])
+    share_of_batch(training["batch_size"], trainer["devices"] * trainer["nodes"])
     history = History(
         folder, training["patience"], training["min_epochs"], 60 * trainer["checkpoint_minutes"]
     )
@@ -144,7 +156,7 @@ def fit(
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return folder / BEST, rows_of(resumable(folder))
+    return engine.is_global_zero, rows_of(resumable(folder))
 
 
 def run(
@@ -208,7 +220,7 @@ def run(
             f"family {settings['family']} does not read representation {settings['representation']}. Set one "
             f"of {', '.join(model.representations)} in the model's yaml."
         )
-    best, rows = fit(
+    writes, rows = fit(
         model,
         Batches(manifest, shards, settings, base),
         settings=settings,
@@ -217,7 +229,9 @@ def run(
         seed=base,
         threads=threads,
     )
-    model.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
+    if not writes:
+        return
+    model.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location="cpu")["state_dict"])
     models.save(model, settings, model_out)
     write_table(pd.DataFrame(rows), curves_out)
     named = {"fingerprint": name, "seed": seed, "code": code, "dataset": dataset, "model": model_name}

@@ -22,6 +22,10 @@ GPU = resources(mem_mb=32000, runtime=240, gpu=CONFIG["train"]["gpus"])
 TRAIN = resources(
     mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"] * CONFIG["train"]["devices"], grows=False
 )
+if CONFIG["train"]["nodes"] > 1:
+    # SLURM counts gres on each node; gpu would be the sum, which the first node alone does not have.
+    gres = {"gres": f"gpu:{TRAIN['gpu']}"} if TRAIN["gpu"] else {}
+    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], **gres}
 
 
 def of_dataset(*keys):
@@ -148,7 +152,7 @@ def figure_params(dataset):
 
 
 def targets():
-    """Input of rule all, after every include: a figure is known by its rule plot_fig..."""
+    """What `snakemake all` makes; called after every include, for plot_fig... names a figure that is drawn."""
     drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
     return or_stop(wanted.paths, CONFIG, drawn)
 
