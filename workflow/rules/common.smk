@@ -6,11 +6,11 @@ CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 
 
 # Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
-def resources(mem_mb, runtime, gpu=0, grows=True):
+def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     return dict(
         mem_mb=lambda wildcards, attempt: mem_mb * attempt,
         runtime=lambda wildcards, attempt: runtime * (attempt if grows else 1),
-        disk_mb=4 * mem_mb,
+        disk_mb=disk_mb,
         gpu=gpu,
     )
 

@@ -44,6 +44,7 @@ rule plot_fig2:
 
 
 use rule plot_fig2 as plot_fig3 with:
+    localrule: True
     input:
         **figure_inputs("pcna"),
     output:
