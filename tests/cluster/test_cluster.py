@@ -121,7 +121,7 @@ def slurm(*command):
 def preprocessed(clone):
     """Preprocessing, of which one shard is cancelled and every sampling job first has too little memory."""
     shards = [f"results/sample/cellpack/shard-{number}" for number in range(2)]
-    run = Run(clone, "--set-resources", "sample:mem_mb=250*attempt", "--", *shards)
+    run = Run(clone, "--set-resources", "sample:mem_mb=150*attempt", "--", *shards)
     slurm("scancel", run.until(lambda: running(clone, "download/cellpack/shard-1.log"), "running shard"))
     return run.end()
 
@@ -147,7 +147,7 @@ def test_a_job_over_its_memory_is_tried_again_with_more(preprocessed):
         assert {state for _, state in failed} <= {"FAILED", "OUT_OF_MEMORY", "CANCELLED"}
         assert last[1] == "COMPLETED"
         memory = [int(text.removesuffix("M")) for text, _ in attempts]
-        assert memory == [250 * (number + 1) for number in range(len(memory))]
+        assert memory == [150 * (number + 1) for number in range(len(memory))]
 
 
 def test_preprocessing_runs_in_the_cpu_partition(preprocessed):
