@@ -65,14 +65,19 @@ def read_jobs(root: Path) -> list[Job]:
     return found
 
 
+def jobs_of(text: str) -> dict[str, int]:
+    """Return Snakemake's table of jobs, rule to number; empty where the text has none."""
+    found = _TABLE.search(text)
+    rows = re.findall(r"^(\w+) +(\d+)$", found.group(1), re.MULTILINE) if found else []
+    return {name: int(count) for name, count in rows if name not in ("total", "all")}
+
+
 def planned_jobs(root: Path) -> dict[str, int]:
     """Return how many jobs of each rule the latest run set out to do."""
     logs = sorted((root / ".snakemake/log").glob("*.snakemake.log"), key=lambda path: path.stat().st_mtime)
     for path in reversed(logs):
-        table = _TABLE.search(path.read_text(errors="replace"))
-        if table:
-            rows = re.findall(r"^(\w+) +(\d+)$", table.group(1), re.MULTILINE)
-            return {name: int(count) for name, count in rows if name not in ("total", "all")}
+        if found := jobs_of(path.read_text(errors="replace")):
+            return found
     return {}
 
 
