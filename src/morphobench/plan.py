@@ -129,9 +129,7 @@ def row(target: str, jobs: Mapping[str, int], cost: Cost, local: Iterable[str]) 
     """Return a line of the README's table."""
     here = sum(count for rule, count in jobs.items() if rule in set(local) or rule.startswith("plot_fig"))
     submitted = sum(jobs.values()) - here
-    return (
-        f"| `{target}` | {submitted} + {here} | {cost.cpu_h:,.0f} | {cost.gpu_h:,.0f} | {cost.disk_gb:,.0f} GB |"
-    )
+    return f"| `{target}` | {submitted} + {here} | {cost.cpu_h:,.0f} | {cost.gpu_h:,.0f} | {cost.disk_gb:,.0f} GB |"
 
 
 def table(targets: Iterable[str]) -> str:
@@ -220,7 +218,9 @@ def measure(roots: Iterable[Path], job_start_s: float, import_s: float) -> dict[
 def main(arguments: list[str]) -> None:
     """Print the table for the targets named, or `measure FOLDER...`: costs for config/costs.yaml."""
     if arguments[:1] == ["measure"]:
-        print(yaml.safe_dump(measure(map(Path, arguments[1:]), job_start_s=8.0, import_s=8.0), sort_keys=False))
+        print(
+            yaml.safe_dump(measure(map(Path, arguments[1:]), job_start_s=8.0, import_s=8.0), sort_keys=False)
+        )
     else:
         print(table(arguments or ["figures/fig2.pdf", "figures/fig3.pdf", "all"]))
 

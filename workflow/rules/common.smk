@@ -73,7 +73,8 @@ def local_source(wildcards):
     found = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
     # Of crops the manifest alone: they are too many to be looked at before every run.
     found += [path for path in [Path(source.get("cells", ""))] if path.is_file()]
-    return sorted(map(str, found))
+    # Part of the clone, or a folder that every node has: not what a storage provider keeps.
+    return [local(path) for path in sorted(map(str, found))]
 
 
 def sample_inputs(wildcards):

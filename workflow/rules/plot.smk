@@ -44,7 +44,6 @@ rule plot_fig2:
 
 
 use rule plot_fig2 as plot_fig3 with:
-    localrule: True
     input:
         **figure_inputs("pcna"),
     output:
@@ -74,6 +73,7 @@ use rule plot_fig2 as plot_fig3 with:
         "logs/plot_fig3.log",
     benchmark:
         "benchmarks/plot_fig3.tsv"
+    localrule: True
     params:
         **figure_params("pcna"),
         code=code.digest("morphobench.plot.benchmark"),
