@@ -314,9 +314,9 @@ def check_folder(path: Path) -> None:
 
 
 def scale_of(config: Mapping[str, Any], marker: Path) -> str:
-    """Return the scale of a run: asked for, else that of the run that started this job or of the results at hand.
+    """Return the scale of a run: asked for, else that of the results at hand, else paper.
 
-    Without any of these, paper.
+    A job has that of the run that started it.
 
     A run without `--config scale=...` goes on with what results/ holds: after `make demo`, remaking one
     figure must not start days of training at paper scale over the demo's results.

@@ -1,7 +1,7 @@
 """What each figure costs at paper scale, from benchmark files and shard counts: `make plan`.
 
-`measure` turns the benchmark files of a run into costs per cell, per cell and epoch, and per job, which are kept in
-config/costs.yaml; `table` multiplies them by what Snakemake plans, which needs no data.
+`measure` turns the benchmark files of a run into costs per cell, per cell and epoch, and per job, which are
+kept in config/costs.yaml; `table` multiplies them by what Snakemake plans, which needs no data.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ def row(target: str, jobs: Mapping[str, int], cost: Cost, local: Iterable[str]) 
     """Return a line of the README's table."""
     here = sum(count for rule, count in jobs.items() if rule in set(local) or rule.startswith("plot_fig"))
     submitted = sum(jobs.values()) - here
-    return f"| `{target}` | {submitted} + {here} | {cost.cpu_h:,.0f} | {cost.gpu_h:,.0f} | {cost.disk_gb:,.0f} GB |"
+    costs = f"{cost.cpu_h:,.1f} | {cost.gpu_h:,.0f} | {cost.disk_gb:,.1f} GB"
+    return f"| `{target}` | {submitted} + {here} | {costs} |"
 
 
 def table(targets: Iterable[str]) -> str:
@@ -137,7 +138,7 @@ def table(targets: Iterable[str]) -> str:
     overlay = configuration.read_yaml(Path("config/config.yaml"))
     config, costs = configuration.resolve(overlay), configuration.read_yaml(COSTS)
     lines = [
-        "| target | jobs submitted + local | CPU core hours, measured per unit | GPU hours, extrapolated | disk |",
+        "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (e) | disk (m) |",
         "|---|---|---|---|---|",
     ]
     for target in targets:

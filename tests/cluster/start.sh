@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Start a SLURM cluster of two nodes on the loopback interface of this machine: cpu1 in partition cpu, gpu1
-# in partition gpu with a pretended GPU, both in partition both. Root, Linux and Debian's packages are needed.
+# in partition gpu with four pretended GPUs, both in partition both. Root, Linux and Debian's packages are needed.
 #
 #   start.sh FOLDER     installs what is missing, starts the daemons, waits until both nodes are idle
 #   stop.sh FOLDER      ends what this script started, and nothing else
@@ -101,7 +101,7 @@ install_packages() {
 }
 
 write_configuration() {
-    local controller=$1 cpu=$2 gpu=$3 host
+    local controller=$1 cpu=$2 gpu=$3 host number
     host=$(hostname -s 2>/dev/null || hostname)
     cat >"$WORK/slurm.conf" <<CONF
 $MARK
@@ -144,15 +144,17 @@ GresTypes=gpu
 JobCompType=jobcomp/none
 AccountingStorageType=accounting_storage/none
 NodeName=cpu1 NodeHostname=$host NodeAddr=$ADDRESS Port=$cpu CPUs=$CPUS RealMemory=$MEMORY_MB State=UNKNOWN
-NodeName=gpu1 NodeHostname=$host NodeAddr=$ADDRESS Port=$gpu CPUs=$CPUS RealMemory=$MEMORY_MB Gres=gpu:1 State=UNKNOWN
+NodeName=gpu1 NodeHostname=$host NodeAddr=$ADDRESS Port=$gpu CPUs=$CPUS RealMemory=$MEMORY_MB Gres=gpu:4 State=UNKNOWN
 PartitionName=cpu Nodes=cpu1 Default=YES DefaultTime=60 MaxTime=1-00:00:00 State=UP
 PartitionName=gpu Nodes=gpu1 DefaultTime=60 MaxTime=2-00:00:00 State=UP
 PartitionName=both Nodes=cpu1,gpu1 DefaultTime=60 MaxTime=1-00:00:00 State=UP
 CONF
-    # Only for a device file does SLURM set CUDA_VISIBLE_DEVICES; this one is a twin of /dev/null.
+    # Only for device files does SLURM set CUDA_VISIBLE_DEVICES; these are twins of /dev/null.
     mkdir -p "$WORK/dev"
-    [[ -e $WORK/dev/gpu0 ]] || mknod "$WORK/dev/gpu0" c 1 3 || fail "mknod is not allowed here"
-    printf 'NodeName=gpu1 Name=gpu File=%s\n' "$WORK/dev/gpu0" >"$WORK/gres.conf"
+    for number in 0 1 2 3; do
+        [[ -e $WORK/dev/gpu$number ]] || mknod "$WORK/dev/gpu$number" c 1 3 || fail "mknod is not allowed here"
+        printf 'NodeName=gpu1 Name=gpu File=%s\n' "$WORK/dev/gpu$number"
+    done >"$WORK/gres.conf"
     echo 'CgroupAutomount=no' >"$WORK/cgroup.conf"
 }
 
