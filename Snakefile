@@ -32,6 +32,12 @@ include: "workflow/rules/plot.smk"
 include: "workflow/rules/publish.smk"
 
 
+rule all:
+    input:
+        targets(),
+    localrule: True
+
+
 wildcard_constraints:
     dataset=r"[a-z0-9_]+",
     model=r"[a-z0-9_]+",

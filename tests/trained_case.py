@@ -20,11 +20,13 @@ SPLITS = ["train"] * 9 + ["val"] * 3 + ["test"] * 4
 FAILED = 5
 TRAINER = {
     "accelerator": "cpu",
+    "nodes": 1,
     "devices": 1,
     "strategy": "auto",
     "precision": "32-true",
     "compile": False,
     "gradient_clip": None,
+    "checkpoint_minutes": 10,
     "loggers": [],
 }
 EMBED = {

@@ -270,10 +270,15 @@ def check_folder(path: Path) -> None:
 def scale_of(config: Mapping[str, Any], marker: Path) -> str:
     """Return the scale of a run: asked for, else that of the results at hand, else paper.
 
+    A job has that of the run that started it.
+
     A run without `--config scale=...` goes on with what results/ holds: after `make demo`, remaking one
     figure must not start days of training at paper scale over the demo's results.
     """
-    scale = config.get("scale") or (marker.read_text().strip() if marker.exists() else "paper")
+    started = os.environ.get("MORPHOBENCH_SCALE") or (
+        marker.read_text().strip() if marker.exists() else "paper"
+    )
+    scale = config.get("scale") or started
     if scale not in ("demo", "paper"):
         raise InputError(f"scale must be demo or paper, not {scale!r} (--config scale=..., or {marker}).")
     return scale

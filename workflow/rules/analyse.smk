@@ -10,6 +10,7 @@ rule analyse_examples:
         "benchmarks/analyse_examples/{dataset}.tsv"
     wildcard_constraints:
         dataset=starting_from("raw", "preprocessed", "checkpoints"),
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

@@ -1,25 +1,33 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
-from morphobench import sweep as sweeps
+from morphobench import sweep as sweeps, targets as wanted
 from morphobench.download.fabricate import description
 from morphobench.download.remote import is_remote, local_folder
 
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 
 
-# Resources by class; a retry (profiles set how many) asks for more memory.
-def resources(mem_mb, runtime, **more):
+# Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
+def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     return dict(
         mem_mb=lambda wildcards, attempt: mem_mb * attempt,
-        runtime=runtime,
-        disk_mb=4 * mem_mb,
-        **more,
+        runtime=lambda wildcards, attempt: runtime * (attempt if grows else 1),
+        disk_mb=disk_mb,
+        gpu=gpu,
     )
 
 
 LIGHT = resources(mem_mb=2000, runtime=30)
 HEAVY = resources(mem_mb=8000, runtime=240)
-GPU = resources(mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"])
+GPU = resources(mem_mb=32000, runtime=240, gpu=CONFIG["train"]["gpus"])
+# A retried training goes on from its checkpoint; more time would only find its node later.
+TRAIN = resources(
+    mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"] * CONFIG["train"]["devices"], grows=False
+)
+if CONFIG["train"]["nodes"] > 1:
+    # SLURM counts gres on each node; gpu would be the sum, which the first node alone does not have.
+    gres = {"gres": f"gpu:{TRAIN['gpu']}"} if TRAIN["gpu"] else {}
+    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], **gres}
 
 
 def of_dataset(*keys):
@@ -121,7 +129,8 @@ def local_source(wildcards):
     found = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
     # Of crops the manifest alone: they are too many to be looked at before every run.
     found += [path for path in [root / source.get("cells", "")] if path.is_file()]
-    return sorted(map(str, found))
+    # Part of the clone, or a folder that every node has: not what a storage provider keeps.
+    return [local(path) for path in sorted(map(str, found))]
 
 
 def remote_index(wildcards):
@@ -296,6 +305,12 @@ def figure_params(dataset):
         labels=settings["labels"],
         width_mm=CONFIG["plot"]["width_mm"],
     )
+
+
+def targets():
+    """What `snakemake all` makes; called after every include, for plot_fig... names a figure that is drawn."""
+    drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
+    return or_stop(wanted.paths, CONFIG, drawn)
 
 
 def train_code(model_of):

@@ -30,6 +30,8 @@ rule download:
         "logs/download/{dataset}/shard-{shard}.log",
     benchmark:
         "benchmarks/download/{dataset}/shard-{shard}.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/data.yaml"
     resources:

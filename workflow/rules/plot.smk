@@ -29,6 +29,7 @@ rule plot_fig2:
         "logs/plot_fig2.log",
     benchmark:
         "benchmarks/plot_fig2.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
@@ -72,6 +73,7 @@ use rule plot_fig2 as plot_fig3 with:
         "logs/plot_fig3.log",
     benchmark:
         "benchmarks/plot_fig3.tsv"
+    localrule: True
     params:
         **figure_params("pcna"),
         code=code.digest("morphobench.plot.benchmark"),

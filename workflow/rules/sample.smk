@@ -36,6 +36,7 @@ rule sample_manifest:
         "benchmarks/sample_manifest/{dataset}.tsv"
     wildcard_constraints:
         dataset=starting_from("raw", "preprocessed", "checkpoints"),
+    localrule: True
     conda:
         "../../envs/image.yaml"
     resources:

@@ -7,6 +7,7 @@ rule score_pairs:
         "logs/score_pairs/{dataset}.log",
     benchmark:
         "benchmarks/score_pairs/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
@@ -35,6 +36,8 @@ rule score_evolution:
         "logs/score_evolution/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/score_evolution/{dataset}/{model}/seed-{seed}.tsv"
+    group:
+        "score"
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -95,6 +98,8 @@ rule score_model:
         "logs/score_model/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/score_model/{dataset}/{model}/seed-{seed}.tsv"
+    group:
+        "score"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -123,6 +128,7 @@ rule score_table:
         "logs/score_table/{dataset}.log",
     benchmark:
         "benchmarks/score_table/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

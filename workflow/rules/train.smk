@@ -1,5 +1,3 @@
-# Each device of a training is a GPU of its own.
-TRAIN = {**GPU, "gpu": GPU["gpu"] * CONFIG["train"]["devices"]}
 # Not the list of seeds nor what is asked of the scheduler: a further seed must not train the others again.
 TRAINER = {key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus")}
 
@@ -81,6 +79,7 @@ rule train_sweep:
         "logs/train_sweep/{sweep}.log",
     benchmark:
         "benchmarks/train_sweep/{sweep}.tsv"
+    localrule: True
     conda:
         "../../envs/torch.yaml"
     resources:

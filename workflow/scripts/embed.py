@@ -1,7 +1,8 @@
-from morphobench import embed, log
+from morphobench import embed, gpus, log
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        gpus.claim(snakemake.resources.gpu, snakemake.params.accelerator)
         embed.run(
             snakemake.input.manifest,
             snakemake.input.shards,

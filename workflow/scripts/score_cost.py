@@ -1,7 +1,8 @@
-from morphobench import cost, log
+from morphobench import cost, gpus, log
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        gpus.claim(snakemake.resources.gpu, snakemake.params.accelerator)
         cost.run(
             snakemake.input.manifest,
             snakemake.input.shards,
