@@ -1,4 +1,4 @@
-"""Small versions of the fabricated buckets, written to a temporary folder, and the demo's data sets over them."""
+"""Small fabricated buckets in a temporary folder, and the demo's data sets over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fabricated buckets: the published layout, the same bytes for a seed, labels that show, odd cells accounted for."""
+"""Fabricated buckets: the published layout, the same bytes, labels that show, odd cells accounted for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ LAYOUT = {
     ),
 }
 COLUMNS = {
-    PCNA: "CellId structure_name crop_raw crop_seg name_dict cell_stage_fine flag_comment volume_of_nucleus_um3",
+    PCNA: "CellId structure_name crop_raw crop_seg name_dict cell_stage_fine flag_comment "
+    "volume_of_nucleus_um3",
     HIPSC: "CellId FOVId structure_name crop_raw crop_seg name_dict cell_stage meta_colony_centroid "
     "dna_shape_volume_lcc scale_micron roi",
     DRUGS: "CellId crop_raw crop_seg_nuc crop_seg_masked plate_id condition condition_coarse well_id fov_id",

@@ -139,8 +139,8 @@ def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root
         entry = typed(merge(read_yaml(root / folder / f"{name}.yaml"), overrides.get(name) or {}))
         if blanks := _blanks(entry):
             raise InputError(
-                f"{folder}/{name}.yaml: still {BLANK} at {', '.join(blanks)}. Fill in, and delete the blocks of "
-                "the template that you do not need: of keys that stand there twice the last one counts."
+                f"{folder}/{name}.yaml: still {BLANK} at {', '.join(blanks)}. Fill in, and delete the blocks "
+                "of the template that you do not need: of keys that stand there twice the last one counts."
             )
         validate(entry, schema_name, f"{folder}/{name}.yaml", root)
         entries[name] = entry

@@ -49,7 +49,7 @@ def make_cell(look: Mapping[str, Any], spacing_um_zyx: Sequence[float], rng: np.
     Returns
     -------
     Cell
-        The structure's mask is the union of its pieces; without any, what is brighter than half the brightest.
+        The structure's mask is the union of its pieces; without any, what is above half the brightest.
 
     Raises
     ------
