@@ -59,9 +59,9 @@ def filled(text: str, keep: tuple[str, str], values: dict[str, str]) -> str:
         if re.match(r" +channel_names:", line):
             section = ""
         line = line.replace("[FILL, FILL, FILL]", str(SPACING))
-        if blank := re.search(r"(\w+): \[?FILL\]?", line):
-            value = values.get(blank[1] + section, values.get(blank[1]))
-            line = line.replace(blank[0], f"{blank[1]}: {value}")
+        for key in re.findall(r"(\w+): \[?FILL", line):
+            value = values.get(key + section, values.get(key))
+            line = re.sub(rf"\b{key}: \[?FILL\]?", f"{key}: {value}", line)
         lines.append(line)
     return "\n".join(lines) + "\n"
 
@@ -103,8 +103,9 @@ def write_field(folder):
 
 
 def run(folder, name, model):
-    small = f"models={{{model}: {{training: {{max_epochs: 2}}}}}}"
-    options = ("--cores", "2", "--config", "scale=demo", "max_failed_fraction=0.4", small)
+    short = f"models={{{model}: {{training: {{max_epochs: 1}}}}}}"
+    few = f"datasets={{{name}: {{n_shards: 1, draw: {{n_points: 128}}}}}}"
+    options = ("--cores", "2", "--config", "scale=demo", "max_failed_fraction=0.4", short, few)
     targets = (f"results/plot/cells/{name}.png", f"results/embed/{name}/{model}/seed-42/identity.parquet")
     snakemake(folder, *options, "--", *targets)
     assert (folder / targets[0]).stat().st_size > 50_000

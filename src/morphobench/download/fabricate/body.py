@@ -1,4 +1,4 @@
-"""The body of a fabricated cell: a nucleus within a cell, lumpy ellipsoids turned in the imaging plane."""
+"""The body of a fabricated cell: a nucleus within a cell, both lumpy ellipsoids turned about z."""
 
 from __future__ import annotations
 
