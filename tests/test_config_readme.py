@@ -42,8 +42,14 @@ def _below(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 def section(schema: str) -> str:
-    heads = {"config": "config.yaml", "dataset": "datasets/", "model": "models/", "sweep": "sweeps/"}
-    heads["bucket"] = "buckets/"
+    heads = {
+        "config": "config.yaml",
+        "dataset": "datasets/",
+        "model": "models/",
+        "sweep": "sweeps/",
+        "figure": "figures/",
+        "bucket": "buckets/",
+    }
     return README.split(f"\n## {heads[schema.split('.')[0]]}")[1].split("\n## ")[0]
 
 

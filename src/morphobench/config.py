@@ -17,6 +17,7 @@ from morphobench.config_entry import check_seeds, entry_of, overlays
 from morphobench.errors import InputError
 
 SCHEMAS = Path("config/schemas")
+FIGURES = Path("config/figures")
 LOOKS = ("label", "color")
 # What config/datasets/template.yaml.example holds where a user's own values belong.
 BLANK = "FILL"
@@ -169,6 +170,24 @@ def _entered(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path)
     return dataset
 
 
+def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """Read and check config/figures/*.yaml."""
+    figures = {}
+    for path in sorted((root / FIGURES).glob("*.yaml")):
+        source, figure = f"{FIGURES}/{path.name}", read_yaml(path)
+        validate(figure, "figure", source, root)
+        if figure["dataset"] not in datasets:
+            raise InputError(
+                f"{source}: unknown dataset {figure['dataset']!r}; there are {', '.join(datasets)}."
+            )
+        letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
+        twice = sorted({letter for letter in letters if letters.count(letter) > 1})
+        if twice:
+            raise InputError(f"{source}: two panels are called {twice[0]}. Give each a letter of its own.")
+        figures[path.stem] = figure
+    return figures
+
+
 def _check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:
     source = "config/config.yaml"
     for name in config["baselines"]:
@@ -224,7 +243,8 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     Returns
     -------
     dict
-        The configuration; each dataset also carries its `name` and the `start_from` that applies to it.
+        The configuration; each dataset also carries its `name` and the `start_from` that applies to it. Key
+        `figures` holds config/figures/*.yaml.
 
     Raises
     ------
@@ -249,7 +269,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
         check_parts(name, datasets)
     check_seeds(config["train"]["seeds"], datasets)
     _check_scored(config, datasets, models)
-    return {**config, "datasets": datasets, "models": models}
+    return {**config, "datasets": datasets, "models": models, "figures": _figures(root, datasets)}
 
 
 def check_folder(path: Path) -> None:

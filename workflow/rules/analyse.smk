@@ -369,3 +369,29 @@ rule analyse_pieces:
         "Tell the number of pieces of {wildcards.dataset} from codes and from shape features"
     script:
         "../scripts/analyse_pieces.py"
+
+
+rule analyse_shown:
+    input:
+        unpack(shown_cells),
+        manifest="results/sample/{dataset}/manifest.parquet",
+        shards=shards("mask"),
+    output:
+        meshes="results/analyse/{dataset}/{model}/seed-{seed}/shown.npz",
+        table="results/analyse/{dataset}/{model}/seed-{seed}/shown.parquet",
+    log:
+        "logs/analyse_shown/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_shown/{dataset}/{model}/seed-{seed}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        n_faces=CONFIG["analyse"]["n_faces"],
+        code=code.digest("morphobench.analyse.shown"),
+    message:
+        "Collect the surfaces of the cells of {wildcards.dataset} that figures show"
+    script:
+        "../scripts/analyse_shown.py"

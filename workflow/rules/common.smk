@@ -270,43 +270,6 @@ def score_settings(wildcards):
     return {**settings, "legacy_width": min(widths)}
 
 
-def figure_inputs(dataset):
-    """The tables that a benchmark figure (examples, scores, walks, archetypes, rotations) is drawn from."""
-    settings = CONFIG["datasets"][dataset]
-    scored = dict(
-        scores=f"results/score/{dataset}/scores.parquet",
-        item_values=f"results/score/{dataset}/items.parquet",
-    )
-    if settings["start_from"] == "embeddings":
-        # Nothing can be decoded: those panels say so.
-        shown = {"examples": f"results/analyse/{dataset}/examples.parquet"}
-        return {**shown, **scored}
-    model = settings["analysis_model"]
-    analysed = f"results/analyse/{dataset}/{model}/seed-{CONFIG['train']['seeds'][0]}"
-    return dict(
-        examples=f"results/analyse/{dataset}/examples.parquet",
-        **scored,
-        walks=f"{analysed}/walks.parquet",
-        archetypes=f"{analysed}/archetypes.parquet",
-        rotations=f"{analysed}/rotations.parquet",
-    )
-
-
-def figure_params(dataset):
-    """What a benchmark figure needs to know besides its tables."""
-    settings = CONFIG["datasets"][dataset]
-    return dict(
-        title=settings["title"],
-        demo=SCALE == "demo",
-        models={
-            name: {key: CONFIG["models"][name][key] for key in configuration.LOOKS}
-            for name in settings["benchmark"]
-        },
-        labels=settings["labels"],
-        width_mm=CONFIG["plot"]["width_mm"],
-    )
-
-
 def targets():
     """What `snakemake all` makes; called after every include, for plot_fig... names a figure that is drawn."""
     drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
