@@ -9,6 +9,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CORES ?= 2
+DATASET ?= cellpack
 SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invariant_image_$(kind)) rotation_invariant_pointcloud_sdf
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
@@ -18,7 +19,8 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes figures report test lint bench-pack bench-preprocess bench-models bench-score bench-retrieval clean
+.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report test lint bench-pack \
+    bench-preprocess bench-models bench-score bench-retrieval bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -45,6 +47,16 @@ demo-shapes: $(STAMP)  ## real segmented shapes to meshes, distances, a contact 
 	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/adrenal.png \
 	    $(foreach model,$(SHAPE_MODELS),results/embed/adrenal/$(model)/seed-42/identity.parquet)
 	echo "Done: results/plot/cells/adrenal.png, and the codes in results/embed/adrenal."
+
+bucket: $(STAMP)  ## fabricated copies of the published raw data in results/bucket, in half a minute
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) $(patsubst config/buckets/%.yaml,results/bucket/%,$(wildcard config/buckets/*.yaml))
+	echo "Done: results/bucket. The demo's data sets pcna, other_punctate, npm1, ... are read from there."
+
+publish: $(STAMP)  ## results of the demo on DATASET=cellpack as a folder for others to start from
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) results/publish/$(DATASET)
+	echo "Done: results/publish/$(DATASET); to start from it, see its published.yaml and config/README.md."
 
 figures: $(STAMP)  ## figures 2 to 7 and their pages of shapes, at the scale that results/ holds
 	@bash workflow/unlock.sh
@@ -74,11 +86,12 @@ bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
 bench-models: $(STAMP)  ## time the models beside the published formulation
 	python tests/speed/bench_models.py
 
-bench-score: $(STAMP)  ## time the scores beside the published procedure, and measure their memory
-	python tests/speed/bench_score.py
-
 bench-retrieval: $(STAMP)  ## time drug retrieval beside the published procedure and copairs
 	python tests/speed/bench_retrieval.py
 
-clean:  ## remove everything that the workflow made; the environment stays
-	rm -rf results/*/ results/.scale figures logs benchmarks report.html .snakemake
+bench-score: $(STAMP)  ## time the scores beside the published procedure, and measure their memory
+	python tests/speed/bench_score.py
+
+clean:  ## remove everything that the workflow made; the environment and what was fetched stay
+	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache -exec rm -rf {} +
+	rm -rf figures logs benchmarks report.html .snakemake

@@ -30,6 +30,13 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
+include: "workflow/rules/publish.smk"
+
+
+rule all:
+    input:
+        targets(),
+    localrule: True
 
 
 wildcard_constraints:

@@ -8,6 +8,9 @@ rule analyse_examples:
         "logs/analyse_examples/{dataset}.log",
     benchmark:
         "benchmarks/analyse_examples/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

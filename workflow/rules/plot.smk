@@ -19,6 +19,7 @@ for figure in CONFIG["figures"]:
             f"logs/plot_{figure}.log",
         benchmark:
             f"benchmarks/plot_{figure}.tsv"
+        localrule: True
         conda:
             "../../envs/report.yaml"
         resources:

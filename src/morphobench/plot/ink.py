@@ -27,6 +27,17 @@ def empty(axes: Axes, reason: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="0.4")
 
 
+def wrapped(identifier: str, width: int = 20) -> str:
+    """Break an identifier, such as a UUID, into lines that fit beside a row of pictures.
+
+    Examples
+    --------
+    >>> wrapped("7624cd5b-715a-478e-9648-3bac4a73abe8").split()
+    ['7624cd5b-715a-478e-', '9648-3bac4a73abe8']
+    """
+    return "\n".join(textwrap.wrap(identifier, width))
+
+
 def pretty(name: Any) -> str:
     """Turn a column or stratum name into words: planar_gradient_45deg -> planar 45°.
 

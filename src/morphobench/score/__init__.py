@@ -16,6 +16,7 @@ from morphobench.score.interpolation import (
 from morphobench.score.invariance import rotation_invariance_error, rotation_invariance_error_legacy
 from morphobench.score.logistic import fit_logistic
 from morphobench.score.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.score.overlap import iou_error, iou_error_legacy, mean_surface_distance_um
 from morphobench.score.regression import regression_scores, regression_scores_legacy
 from morphobench.score.retrieval import Retrieval, retrieval_map
 from morphobench.score.stage import run
@@ -49,6 +50,9 @@ __all__ = [
     "interpolation_distance_legacy",
     "intrinsic_dimension",
     "intrinsic_dimension_legacy",
+    "iou_error",
+    "iou_error_legacy",
+    "mean_surface_distance_um",
     "outlier_detection",
     "outlier_detection_legacy",
     "outlier_labels",

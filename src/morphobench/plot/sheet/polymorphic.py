@@ -99,7 +99,7 @@ def draw(shown: Sequence[Views], title: str) -> Figure:
         x, y = one.half_um
         row[0].imshow(one.depth_yx, cmap="gray", vmin=0, origin="lower", extent=(-x, x, -y, y))
         row[0].set(xlim=(-reach_um, reach_um), ylim=(-reach_um, reach_um), facecolor="0.9")
-        row[0].set_ylabel(f"{one.cell}\n{one.n_pieces} piece{'s' * (one.n_pieces != 1)}")
+        row[0].set_ylabel(f"{ink.wrapped(one.cell)}\n{one.n_pieces} piece{'s' * (one.n_pieces != 1)}")
         if pictures is None:
             _draw_points(row[1], one.mesh[0] - one.mesh[0].mean(axis=0), None, reach_um)
         else:

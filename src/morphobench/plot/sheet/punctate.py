@@ -124,6 +124,6 @@ def draw(shown: Sequence[Views], title: str) -> Figure:
         for axes, one in zip(row[[0, 1, 2, 4]], (*cell.pictures, cell.cube), strict=True):
             _draw_picture(axes, one, reach_um)
         _draw_points(row[3], cell, reach_um)
-        row[0].set_ylabel(cell.cell)
+        row[0].set_ylabel(ink.wrapped(cell.cell))
     ink.scale_bar(grid[-1][0], reach_um, length_um=5)
     return figure

@@ -1,20 +1,19 @@
-"""Shapes out of codes: what any model decodes becomes a point cloud in micrometres."""
+"""What models decode as point clouds in micrometres."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
+from morphobench.decode.device import home_of
 from morphobench.models.base import Autoencoder
 
-
-def device_of(accelerator: str) -> torch.device:
-    """Return the device for an accelerator setting: auto takes a GPU when there is one."""
-    use_gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if use_gpu else "cpu")
+# Of the published sampler: three times its scale of the skewness, its largest weight and its jitter.
+_PUBLISHED_SKEW, _PUBLISHED_TOP, _PUBLISHED_JITTER_VOXEL = 300.0, 1e21, 0.001
 
 
 def cube_to_points_um(
@@ -72,6 +71,44 @@ def to_points_um(
     return thin(points, n_points, generator)
 
 
+def published_cloud(cube: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw points from volumes as the published scores do, for `legacy` alone.
+
+    With p the intensity over its largest and kappa = 300 (mean - median) / standard deviation of p, the
+    weight of a voxel is exp(kappa p), at most 1e21, and nothing where p is not positive. Points are drawn
+    with replacement and moved by up to 0.001 voxel.
+
+    Parameters
+    ----------
+    cube
+        Shape (batch, 1, s, s, s), axes z, y, x.
+    n_points
+        Points per cell.
+    generator
+        CPU generator.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (batch, n_points, 3), xyz, voxels; NaN for a volume that is nowhere positive.
+    """
+    size = cube.shape[-1]
+    flat = cube.detach().cpu().double().flatten(1)
+    share = flat / flat.amax(1, keepdim=True)
+    spread = share.mean(1, keepdim=True) - share.median(1, keepdim=True).values
+    kappa = _PUBLISHED_SKEW * spread / share.std(1, keepdim=True)
+    weights = (kappa * share).clamp_max(math.log(_PUBLISHED_TOP)).exp()
+    weights = torch.where(flat > 0, weights, torch.zeros_like(weights)).nan_to_num(0.0)
+    cumulative = weights.cumsum(1)
+    draws = torch.rand(len(flat), n_points, 4, generator=generator, dtype=torch.float64)
+    voxel = torch.searchsorted(cumulative, draws[..., 0] * cumulative[:, -1:], right=True)
+    voxel = voxel.clamp_max(size**3 - 1)
+    index_xyz = torch.stack([voxel % size, voxel // size % size, voxel // size**2], dim=-1)
+    points = index_xyz + (2 * draws[..., 1:] - 1) * _PUBLISHED_JITTER_VOXEL
+    points[cumulative[:, -1] <= 0] = math.nan
+    return points.float()
+
+
 def thin(points: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
     """Keep `n_points` of each cloud, a seeded choice; shape (batch, at most n_points, 3)."""
     if points.shape[1] <= n_points:
@@ -99,5 +136,8 @@ def decode_points_um(
     torch.Tensor
         Shape (n, n_points, 3), xyz, micrometres.
     """
+    device = home_of(model)
     batches = torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32)).split(batch_size)
-    return torch.cat([to_points_um(model.decode(batch), settings, **sampling) for batch in batches])
+    return torch.cat(
+        [to_points_um(model.decode(batch.to(device)), settings, **sampling) for batch in batches]
+    )
