@@ -16,7 +16,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes test lint bench-pack bench-preprocess bench-models clean
+.PHONY: help setup demo demo-cells demo-shapes test lint bench-pack bench-preprocess bench-models bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -62,6 +62,9 @@ bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
 
 bench-models: $(STAMP)  ## time the models beside the published formulation
 	python tests/speed/bench_models.py
+
+bench-download: $(STAMP)  ## time fetching beside boto3, and the indexing of large manifests
+	python tests/speed/bench_download.py
 
 clean:  ## remove everything that the workflow made; the environment and what was fetched stay
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache -exec rm -rf {} +

@@ -212,13 +212,13 @@ def test_a_wrong_bucket_a_wrong_prefix_and_a_closed_one_are_told_apart(away, tmp
     def at(location):
         return open_store(location, SETTINGS | {"cache": str(tmp_path)})
 
-    with pytest.raises(InputError, match=r"s3://nowhere/set: no such bucket"):
+    with pytest.raises(InputError, match="/nowhere.*: no such bucket"):
         at("s3://nowhere/set").listing()
     with pytest.raises(InputError, match="holds nothing below"):
         at(f"s3://{BUCKET}/other").listing()
     # The server keeps objects from strangers, but not the list of them.
     away.proxy.faults = [Fault("list-type", s3_case.answer(403))]
-    with pytest.raises(InputError, match="s3://closed/set: access denied"):
+    with pytest.raises(InputError, match=r"s3://closed/set: .*/closed.* access denied \(403\)"):
         at("s3://closed/set").listing()
     with pytest.raises(InputError, match=r"access denied \(403\)"):
         at("s3://closed/set").fetch(["a"], dataset="toy")

@@ -2,9 +2,9 @@
 
 Objects of public buckets are plain HTTPS resources, and one code fetches them, quilt's physical objects and
 files of web servers. s3fs 0.6, the newest that aicsimageio 4.14 allows, does not start with aiobotocore 3,
-and could neither continue a half-fetched object nor verify one; botocore spends more time on a request than
-the request takes. So prefixes are listed with botocore (`morphobench.download.s3`) and urllib3, below both,
-moves the bytes.
+and could neither continue a half-fetched object nor verify one; botocore needs half a minute of computing to
+read a list of 430,000 objects, and for a small object more time than the network does. So urllib3, which is
+below both, asks for lists (`morphobench.download.s3`) and bytes.
 """
 
 from __future__ import annotations
@@ -117,6 +117,21 @@ class Transfer:
             When the server cannot be reached or refuses.
         """
         return self.patiently(url, lambda: self._head(url))
+
+    def read(self, url: str, parse: Callable[[bytes], Item]) -> Item:
+        """Return what `parse` makes of a resource; it raises `Transient` for a torn one.
+
+        Raises
+        ------
+        InputError
+            When there is none, or the server cannot be reached or refuses.
+        """
+
+        def attempt() -> Item:
+            with self._http.request("GET", url) as response:
+                return parse(b"".join(response.chunks()))
+
+        return self.patiently(url, attempt)
 
     def fetch(self, remote: Remote, path: Path, progress: Progress) -> None:
         """Bring an object to its place in the cache, continuing a half-fetched one.
