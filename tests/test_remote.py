@@ -259,6 +259,22 @@ def test_a_full_disk_is_foreseen(bucket, store, monkeypatch):
     assert bucket.proxy.gets("/crop_raw/") == []
 
 
+def test_space_is_checked_for_what_is_still_to_come(bucket, store, tmp_path, monkeypatch):
+    table = store.listing()
+    usage = shutil.disk_usage("/")._replace(free=200_000)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(InputError, match="are needed"):
+        store.check_space(table, dataset="toy")
+    known = {"expected": table.set_index("name")["checksum"].to_dict()}
+    for name in BODIES:
+        fetch(store, [name], **known)
+    store.check_space(table, dataset="toy")
+    (tmp_path / "file").write_text("")
+    blocked = open_store(LOCATION, SETTINGS | {"cache": str(tmp_path / "file/cache")})
+    with pytest.raises(InputError, match=r"file/cache: cannot hold .* Set download\.cache"):
+        fetch(blocked, [VICTIM], **known)
+
+
 def test_a_disk_that_fills_on_the_way_keeps_what_came(bucket, store):
     known = listed(store)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
