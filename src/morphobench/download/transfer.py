@@ -226,10 +226,11 @@ class Transfer:
                 start = file.truncate(0)
             self._check_same(remote, response, start)
             for chunk in response.chunks():
-                if self._stop.is_set():
-                    raise Stopped
+                # What came is kept before anything else ends the work.
                 file.write(chunk)
                 progress.add(len(chunk))
+                if self._stop.is_set():
+                    raise Stopped
             return "kms" not in response.headers.get("x-amz-server-side-encryption", "")
 
     def _check_same(self, remote: Remote, response: Response, start: int) -> None:
