@@ -42,6 +42,14 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"cellpack": {"rules": {"random": {"mode": "radial"}}}}}, ["rules.random", "decay"]),
         ({"sample": {"split": {"train": 0.9}}}, ["sample.split", "sum to 1"]),
         ({"max_failed_fraction": 2}, ["max_failed_fraction", "maximum"]),
+        ({"max_cells": 0}, ["max_cells"]),
+        ({"download": {"conections": 3}}, ["'conections' at download", "'connections'"]),
+        (
+            {"datasets": {"pcna": {"source": {"location": "ftp://a"}}}},
+            ["pcna.yaml", "source.location", "s3://"],
+        ),
+        ({"datasets": {"pcna": {"source": {"cells": ""}}}}, ["pcna.yaml", "location needs", "source.cells"]),
+        ({"datasets": {"pcna": {"source": {"fovs": "a.csv"}}}}, ["pcna.yaml", "location goes with cells"]),
         ({"scale": "huge"}, ["scale", "huge"]),
         ({"datasets": {"pcna": {"align": {"margin_voxel": 2}}}}, ["margin_voxel = 2", "dilation_voxel = 4"]),
         ({"datasets": {"hipsc_nuclei": {"mask": {"role": "cell_mask"}}}}, ["mask.role", "channels"]),
@@ -118,6 +126,14 @@ def test_models_get_draws_and_ranges_of_the_dataset(paper):
     }
     assert "draw" not in config.model_for(resolved, "cellpack", "classical_pointcloud")
     assert "draw" not in config.model_for(resolved, "pcna", "classical_image")
+
+
+def test_a_slice_is_taken_of_every_dataset_but_where_one_names_its_own(demo):
+    whole = config.resolve(demo, ROOT)["datasets"]
+    assert whole["cellpack"]["source"]["max_cells"] is None
+    some = config.resolve(demo | {"max_cells": 100}, ROOT)["datasets"]
+    assert some["pcna"]["source"]["max_cells"] == some["cellpack"]["source"]["max_cells"] == 100
+    assert some["adrenal"]["source"]["max_cells"] == whole["adrenal"]["source"]["max_cells"] == 120
 
 
 def test_one_key_chooses_the_published_preprocessing(paper):
