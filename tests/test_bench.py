@@ -68,3 +68,34 @@ def test_preprocessing_reports_every_step_and_both_laws_agree():
     assert len(grids) == 2
     assert all(float(cells[2].split()[0]) > 0 for cells in (*grids, samples))
     assert max(float(cells[4]) for cells in grids) < 1e-4
+
+
+def test_retrieval_reports_every_step_and_agrees_with_copairs():
+    command = [sys.executable, str(BENCH.with_name("bench_retrieval.py")), "--quick"]
+    lines = table_lines(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [("copairs" in cells[0], "published" in cells[0]) for cells in lines] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    assert all(float(cell.split()[0]) > 0 for cells in lines for cell in cells[1:4])
+    assert float(lines[0][4]) < 1e-12
+    # 200 draws of each null.
+    assert max(float(cells[4]) for cells in lines[1:]) < 0.25
+
+
+def test_scores_agree_with_the_published_procedure():
+    command = [sys.executable, str(BENCH.with_name("bench_score.py")), "--quick"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    times, _, memory = printed.partition("peak beyond the input")
+    rows = {cells[0].strip(): cells for cells in table_lines(times)}
+    differences = {name: float(cells[4]) for name, cells in rows.items() if cells[4].strip()}
+    named = {word: value for name, value in differences.items() for word in [name.split()[0]]}
+    # Both classifiers stop near the same minimum: a cell on the border may fall on either side.
+    assert named["classification"] <= 2 / 80
+    # Rounded as published.
+    assert named["regression"] <= 0.0051
+    assert named["compactness"] < 1e-6
+    assert named["nearest"] < 1e-6
+    assert all(float(cells[3]) > 0 for cells in rows.values())
+    assert memory.count(" MB |") == 18

@@ -107,7 +107,8 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert counts["download"] == counts["align"] == counts["mask"] == counts["sample"] == shards
     assert counts["train"] == counts["score_cost"] == counts["score_evolution"] == counts["score_model"] == 5
     assert counts["embed"] == 15
-    assert counts["total"] == 4 * shards + 43 + counts.get("mask_box", 0)
+    assert counts.get("download_manifest", 0) == (figure == "figures/fig3.pdf")
+    assert counts["total"] == 4 * shards + 43 + counts.get("mask_box", 0) + counts.get("download_manifest", 0)
     assert not (clone / "results/download").exists()
 
 

@@ -32,7 +32,9 @@ TRAINER = {
 EMBED = {
     "batch_size": 3,
     "n_uniform": 4,
+    "precision": "32-true",
     "error_points": 24,
+    "error_voxels": 24,
     "sinkhorn_blur_um": 0.05,
     "sinkhorn_scaling": 0.5,
 }

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 
 from morphobench import __version__
+from morphobench.files import array_file
 
 
 def fingerprint(*parts: Any) -> str:
@@ -28,7 +29,7 @@ def data_digest(manifest: str | Path, shards: Sequence[str | Path], arrays: Sequ
     The manifest does not tell: cells sampled anew with other settings keep their rows in it.
     """
     digests = []
-    read = (Path(shard) / f"{name}.npy" for shard in shards for name in arrays)
+    read = (array_file(shard, name) for shard in shards for name in arrays)
     for path in (Path(manifest), *read):
         with path.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())

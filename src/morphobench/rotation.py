@@ -7,6 +7,8 @@ from itertools import permutations, product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from morphobench import seeds
+
 
 def about_z(degrees: float) -> np.ndarray:
     """Return the rotation about z by an angle in degrees, shape (3, 3), float64.
@@ -34,6 +36,15 @@ def cube_rotations() -> np.ndarray:
 def uniform(n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw `n` rotations uniformly from SO(3) (Haar measure), shape (n, 3, 3), float64."""
     return Rotation.random(n, random_state=rng).as_matrix()
+
+
+def of_pose(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
+    """Return the rotations of a pose set, shape (n, 3, 3): one, the 24 of the cube, or seeded random ones."""
+    if pose == "identity":
+        return np.eye(3)[None]
+    if pose == "lattice":
+        return cube_rotations()
+    return uniform(n_uniform, seeds.generator(seed, dataset, "embed", "uniform"))
 
 
 def rotate_points(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:

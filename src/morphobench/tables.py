@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,39 @@ def read_checked(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
     if missing:
         raise InputError(f"{path} has no column {', '.join(missing)}. {remedy}")
     return table.assign(CellId=table["CellId"].astype(str)) if "CellId" in table else table
+
+
+def read_batches(path: str | Path, columns: Iterable[str], rows: int = 1 << 14) -> Iterator[pd.DataFrame]:
+    """Read a parquet table batch by batch, with the columns named and all codes; CellId becomes a string.
+
+    Parameters
+    ----------
+    path
+        Parquet file that this workflow wrote.
+    columns
+        Names that must be present. With "CellId" among them the codes mu_0, mu_1, ... are read too.
+    rows
+        Largest number of rows of a batch.
+
+    Raises
+    ------
+    InputError
+        When the file or one of the columns is missing.
+    """
+    import pyarrow.parquet as pq
+
+    remedy = "Run the rule that writes this table again."
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist. {remedy}")
+    with pq.ParquetFile(path) as file:
+        names, wanted = file.schema_arrow.names, list(columns)
+        missing = sorted(set(wanted) - set(names))
+        if missing:
+            raise InputError(f"{path} has no column {', '.join(missing)}. {remedy}")
+        wanted += mu_columns(names) if "CellId" in wanted else []
+        for batch in file.iter_batches(batch_size=rows, columns=wanted):
+            table = batch.to_pandas()
+            yield table.assign(CellId=table["CellId"].astype(str)) if "CellId" in table else table
 
 
 def mu_columns(columns: Iterable[str]) -> list[str]:

@@ -29,7 +29,16 @@ from morphobench.models.base import Autoencoder, Plan, quiet
 from morphobench.record import data_digest, fingerprint, training_record
 
 # What of a model's yaml a training depends on; a new colour or label must not cost days.
-TRAINED_BY = ("family", "representation", "input_scale", "intensity", "draw", "architecture", "training")
+TRAINED_BY = (
+    "family",
+    "representation",
+    "input_scale",
+    "z_score",
+    "intensity",
+    "draw",
+    "architecture",
+    "training",
+)
 # What of section `train` changes the weights: not where its curves are told.
 TRAINED_WITH = ("precision", "devices", "nodes", "compile", "gradient_clip")
 

@@ -7,6 +7,8 @@ rule sample:
         "logs/sample/{dataset}/shard-{shard}.log",
     benchmark:
         "benchmarks/sample/{dataset}/shard-{shard}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw"),
     conda:
         "../../envs/image.yaml"
     resources:
@@ -32,6 +34,8 @@ rule sample_manifest:
         "logs/sample_manifest/{dataset}.log",
     benchmark:
         "benchmarks/sample_manifest/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
     localrule: True
     conda:
         "../../envs/image.yaml"
@@ -39,6 +43,7 @@ rule sample_manifest:
         **LIGHT,
     params:
         split=CONFIG["sample"]["split"],
+        column=split_column,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.sample.manifest"),
     message:

@@ -26,6 +26,7 @@ rule score_evolution:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
+        meshes=masked_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         pairs="results/score/{dataset}/pairs.csv",
@@ -40,12 +41,13 @@ rule score_evolution:
     conda:
         "../../envs/torch.yaml"
     resources:
-        **HEAVY,
+        **GPU,
     params:
         n_fractions=CONFIG["score"]["n_fractions"],
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
+        accelerator=CONFIG["train"]["accelerator"],
         code=code.digest("morphobench.interpolate"),
     message:
         "Interpolate between pairs of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
@@ -73,6 +75,8 @@ rule score_cost:
         **GPU,
     params:
         n_repeats=CONFIG["score"]["n_repeats"],
+        largest_batch=CONFIG["embed"]["batch_size"],
+        country=CONFIG["score"]["country"],
         accelerator=CONFIG["train"]["accelerator"],
         code=code.digest("morphobench.cost"),
     message:
@@ -83,15 +87,13 @@ rule score_cost:
 
 rule score_model:
     input:
+        unpack(score_inputs),
         manifest="results/sample/{dataset}/manifest.parquet",
-        identity="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
-        lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
-        uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
-        evolution="results/score/{dataset}/{model}/seed-{seed}/evolution.parquet",
-        cost="results/score/{dataset}/{model}/seed-{seed}/cost.json",
+        pairs="results/score/{dataset}/pairs.csv",
     output:
         scores="results/score/{dataset}/{model}/seed-{seed}/scores.parquet",
         item_values="results/score/{dataset}/{model}/seed-{seed}/items.parquet",
+        replicates="results/score/{dataset}/{model}/seed-{seed}/replicates.parquet",
     log:
         "logs/score_model/{dataset}/{model}/seed-{seed}.log",
     benchmark:
@@ -103,8 +105,8 @@ rule score_model:
     resources:
         **HEAVY,
     params:
-        labels=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["labels"],
-        settings={key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours")},
+        described=of_dataset("kind", "labels", "targets", "outlier"),
+        settings=score_settings,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.score"),
     message:
@@ -115,11 +117,13 @@ rule score_model:
 
 rule score_table:
     input:
-        scores=per_model("results/score/{dataset}/{model}/seed-{seed}/scores.parquet"),
-        item_values=per_model("results/score/{dataset}/{model}/seed-{seed}/items.parquet"),
+        scores=per_scored("results/score/{dataset}/{model}/seed-{seed}/scores.parquet"),
+        item_values=per_scored("results/score/{dataset}/{model}/seed-{seed}/items.parquet"),
+        replicates=per_scored("results/score/{dataset}/{model}/seed-{seed}/replicates.parquet"),
     output:
         scores="results/score/{dataset}/scores.parquet",
         item_values="results/score/{dataset}/items.parquet",
+        differences="results/score/{dataset}/differences.parquet",
     log:
         "logs/score_table/{dataset}.log",
     benchmark:
@@ -128,10 +132,44 @@ rule score_table:
     conda:
         "../../envs/report.yaml"
     resources:
-        **LIGHT,
+        **HEAVY,
     params:
+        models=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["models"]
+        + baselines_of(wildcards.dataset),
+        n_resamples=CONFIG["score"]["n_bootstrap"],
+        n_permutations=CONFIG["score"]["n_permutations"],
+        seed=CONFIG["seed"],
         code=code.digest("morphobench.score"),
     message:
-        "Collect the scores of every model on {wildcards.dataset}"
+        "Collect the scores of every model on {wildcards.dataset}, and compare them"
     script:
         "../scripts/score_table.py"
+
+
+rule score_combined:
+    input:
+        lambda wildcards: expand(
+            "results/score/{dataset}/scores.parquet", dataset=CONFIG["score"]["combined"][wildcards.name]
+        ),
+    output:
+        "results/score/combined/{name}.parquet",
+    log:
+        "logs/score_combined/{name}.log",
+    benchmark:
+        "benchmarks/score_combined/{name}.tsv"
+    wildcard_constraints:
+        name="|".join(CONFIG["score"].get("combined", {})),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        models=lambda wildcards: {
+            dataset: CONFIG["datasets"][dataset]["benchmark"]
+            for dataset in CONFIG["score"]["combined"][wildcards.name]
+        },
+        code=code.digest("morphobench.score"),
+    message:
+        "Join the scores of {wildcards.name}"
+    script:
+        "../scripts/score_combined.py"

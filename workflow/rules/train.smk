@@ -20,6 +20,8 @@ rule train:
         "logs/train/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed"),
     conda:
         "../../envs/torch.yaml"
     threads: CONFIG["train"]["devices"]

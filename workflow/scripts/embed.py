@@ -8,6 +8,7 @@ if __name__ == "__main__":
             snakemake.input.shards,
             snakemake.input.model,
             snakemake.output[0],
+            meshes=snakemake.input.get("meshes", ()),
             pose=snakemake.wildcards.pose,
             dataset=snakemake.wildcards.dataset,
             settings=snakemake.params.settings,

@@ -10,5 +10,8 @@ if __name__ == "__main__":
             snakemake.input.record,
             snakemake.output[0],
             n_repeats=snakemake.params.n_repeats,
+            largest_batch=snakemake.params.largest_batch,
+            country=snakemake.params.country,
             accelerator=snakemake.params.accelerator,
+            threads=snakemake.threads,
         )

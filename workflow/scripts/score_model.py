@@ -4,15 +4,17 @@ if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         score.run(
             manifest=snakemake.input.manifest,
-            embeddings={pose: snakemake.input[pose] for pose in ("identity", "lattice", "uniform")},
-            evolution=snakemake.input.evolution,
-            cost=snakemake.input.cost,
+            embeddings={pose: snakemake.input.get(pose) for pose in ("identity", "lattice", "uniform")},
+            pairs=snakemake.input.get("pairs"),
+            evolution=snakemake.input.get("evolution"),
+            cost=snakemake.input.get("cost"),
             dataset=snakemake.wildcards.dataset,
             model=snakemake.wildcards.model,
             model_seed=int(snakemake.wildcards.seed),
-            labels=snakemake.params.labels,
+            described=snakemake.params.described,
             settings=snakemake.params.settings,
             seed=snakemake.params.seed,
             scores_out=snakemake.output.scores,
             items_out=snakemake.output.item_values,
+            replicates_out=snakemake.output.replicates,
         )

@@ -2,5 +2,15 @@ from morphobench import log, score
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        score.combine(snakemake.input.scores, snakemake.output.scores)
-        score.combine(snakemake.input.item_values, snakemake.output.item_values)
+        score.collect(
+            scores=snakemake.input.scores,
+            items=snakemake.input.item_values,
+            replicates=snakemake.input.replicates,
+            scores_out=snakemake.output.scores,
+            items_out=snakemake.output.item_values,
+            differences_out=snakemake.output.differences,
+            models=snakemake.params.models,
+            n_resamples=snakemake.params.n_resamples,
+            n_permutations=snakemake.params.n_permutations,
+            seed=snakemake.params.seed,
+        )

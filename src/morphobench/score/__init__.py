@@ -1,8 +1,10 @@
-"""The metrics of the benchmark, one public function each, and the table they fill."""
+"""The metrics of the benchmark, one public function each, and the tables they fill."""
 
 from __future__ import annotations
 
 from morphobench.score.classification import classification_scores, classification_scores_legacy
+from morphobench.score.collect import across, collect, combine, spread_rows
+from morphobench.score.differences import difference_table, paired_differences, replicate_difference
 from morphobench.score.dimension import intrinsic_dimension, intrinsic_dimension_legacy, participation_ratio
 from morphobench.score.interpolation import (
     evolution_energy,
@@ -11,28 +13,59 @@ from morphobench.score.interpolation import (
     interpolation_distance_legacy,
     write_pairs,
 )
-from morphobench.score.invariance import rotation_invariance_error
-from morphobench.score.stage import combine, run
-from morphobench.score.summary import Interval, Score, bootstrap_mean, standardise, table
+from morphobench.score.invariance import rotation_invariance_error, rotation_invariance_error_legacy
+from morphobench.score.logistic import fit_logistic
+from morphobench.score.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.score.overlap import iou_error, iou_error_legacy, mean_surface_distance_um
+from morphobench.score.regression import regression_scores, regression_scores_legacy
+from morphobench.score.retrieval import Retrieval, retrieval_map
+from morphobench.score.stage import run
+from morphobench.score.summary import (
+    Interval,
+    Score,
+    bootstrap_mean,
+    bootstrap_statistic,
+    standardise,
+    table,
+)
 from morphobench.tables import embedding_matrix
 
 __all__ = [
     "Interval",
+    "Retrieval",
     "Score",
+    "across",
     "bootstrap_mean",
+    "bootstrap_statistic",
     "classification_scores",
     "classification_scores_legacy",
+    "collect",
     "combine",
+    "difference_table",
     "embedding_matrix",
     "evolution_energy",
     "evolution_pairs",
+    "fit_logistic",
     "interpolation_distance",
     "interpolation_distance_legacy",
     "intrinsic_dimension",
     "intrinsic_dimension_legacy",
+    "iou_error",
+    "iou_error_legacy",
+    "mean_surface_distance_um",
+    "outlier_detection",
+    "outlier_detection_legacy",
+    "outlier_labels",
+    "paired_differences",
     "participation_ratio",
+    "regression_scores",
+    "regression_scores_legacy",
+    "replicate_difference",
+    "retrieval_map",
     "rotation_invariance_error",
+    "rotation_invariance_error_legacy",
     "run",
+    "spread_rows",
     "standardise",
     "table",
     "write_pairs",

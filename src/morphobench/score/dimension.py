@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-_BLOCK_ELEMENTS = 1 << 22
+from morphobench.score.moments import blocks, mean_and_scatter
+
+# Below this share of the squared norm, a squared distance from a matrix product has lost eight digits.
+_CANCELLED = 1e-8
 
 
 class Dimension(NamedTuple):
@@ -63,10 +67,9 @@ def intrinsic_dimension(z: np.ndarray, k: Sequence[int]) -> Dimension:
     is the maximum likelihood of all points together; in an arithmetic mean of the points' own estimates a few
     points with nearly equal neighbour distances outweigh the rest.
     """
-    finite = np.flatnonzero(np.isfinite(z).all(axis=1))
-    _, first = np.unique(z[finite], axis=0, return_index=True)
-    rows = finite[np.sort(first)]
-    inverse = _inverse_dimensions(z[rows], np.asarray(k))
+    codes = _distinct(z)
+    rows = np.array(sorted(places[0] for places in codes), dtype=int)
+    inverse = _inverse_dimensions(_taken(z, rows), np.asarray(k))
     usable = np.isfinite(inverse).any(axis=1)
     reason = _explain(len(z), rows, np.asarray(k)[~usable])
     per_k = _invert(inverse.mean(axis=1)) if len(rows) else np.full(len(inverse), np.nan)
@@ -75,7 +78,7 @@ def intrinsic_dimension(z: np.ndarray, k: Sequence[int]) -> Dimension:
     return Dimension(value, np.asarray(k), per_k, rows, own, reason)
 
 
-def intrinsic_dimension_legacy(z: np.ndarray) -> Dimension:
+def intrinsic_dimension_legacy(z: np.ndarray, n_components: int | None = None) -> Dimension:
     """Estimate the intrinsic dimension as published: arithmetic mean over points, k grows with n.
 
     Formula: mean over x of ``[(1 / (k - 2)) sum_{j<k} ln(T_k / T_j)]^-1`` for the five
@@ -86,16 +89,18 @@ def intrinsic_dimension_legacy(z: np.ndarray) -> Dimension:
     ----------
     z
         Codes, shape (n, D).
+    n_components
+        Components to use, the first ones: the width of the narrowest model compared; None for all.
 
     Notes
     -----
-    Source: Vasan et al. 2025, "Compactness".
+    Source: Vasan et al. 2025, "Compactness". They also leave out what is a duplicate for another model.
     """
-    finite = np.flatnonzero(np.isfinite(z).all(axis=1))
-    _, first, count = np.unique(z[finite], axis=0, return_index=True, return_counts=True)
-    rows = finite[np.sort(first[count == 1])]
+    z = z[:, :n_components]
+    codes = _distinct(z)
+    rows = np.array(sorted(places[0] for places in codes if len(places) == 1), dtype=int)
     k = (len(rows) * np.linspace(0.008, 0.016, 5)).astype(int)
-    inverse = _inverse_dimensions(z[rows], k)
+    inverse = _inverse_dimensions(_taken(z, rows), k)
     unbiased = _invert(inverse * ((k - 1) / np.maximum(k - 2, 1))[:, None])
     per_k = unbiased.mean(axis=1) if len(rows) else np.full(len(k), np.nan)
     reason = _explain(len(z), rows, k[~np.isfinite(per_k)])
@@ -117,17 +122,31 @@ def participation_ratio(z: np.ndarray) -> float:
     -----
     Source: Gao et al. 2017 (bioRxiv 214262). Both sums are traces, so no eigenvalue is computed.
     """
-    z = z[np.isfinite(z).all(axis=1)]
-    if len(z) < 2:
+    rows = np.flatnonzero(np.isfinite(z).all(axis=1))
+    if len(rows) < 2:
         return np.nan
-    centred = z - z.mean(axis=0)
-    scale = np.abs(centred).max()
+    mean, scatter = mean_and_scatter(z, rows)
+    trace = np.trace(scatter)
     # Rounding of the mean leaves a trace of variance in a constant cloud.
-    if scale <= np.finfo(np.float64).eps * np.abs(z).max():
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(mean).max()
+    if trace <= len(rows) * z.shape[1] * rounding**2:
         return np.nan
-    centred = centred / scale
-    gram = centred @ centred.T if len(z) < z.shape[1] else centred.T @ centred
-    return float(np.trace(gram) ** 2 / (gram**2).sum())
+    return float(1 / ((scatter / trace) ** 2).sum())
+
+
+def _distinct(z: np.ndarray) -> list[list[int]]:
+    """Group the finite rows of equal codes, by digest: a sort of all codes would copy them."""
+    places: dict[bytes, list[int]] = {}
+    for row in np.flatnonzero(np.isfinite(z).all(axis=1)):
+        # Adding zero turns the negative zero into the positive one.
+        digest = hashlib.blake2b((z[row] + 0.0).tobytes(), digest_size=16).digest()
+        places.setdefault(digest, []).append(int(row))
+    return list(places.values())
+
+
+def _taken(z: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the rows of z, a copy only where some are left out."""
+    return z if len(rows) == len(z) else z[rows]
 
 
 def _invert(inverse: np.ndarray) -> np.ndarray:
@@ -151,24 +170,30 @@ def _explain(n: int, rows: np.ndarray, failed_k: np.ndarray) -> str:
 def _inverse_dimensions(z: np.ndarray, k: np.ndarray) -> np.ndarray:
     """Return (1 / (k - 1)) sum_{j<k} ln(T_k / T_j), shape (len(k), n), NaN for an unsuitable k."""
     result = np.full((len(k), len(z)), np.nan)
-    usable = (k >= 3) & (k < len(z))
-    if usable.any():
-        log_distance = np.log(_neighbour_distances(z, int(k[usable].max())))
-        for row in np.flatnonzero(usable):
-            result[row] = log_distance[:, k[row] - 1] - log_distance[:, : k[row] - 1].mean(axis=1)
+    usable = np.flatnonzero((k >= 3) & (k < len(z)))
+    if not len(usable):
+        return result
+    most, mean = int(k[usable].max()), z.mean(axis=0)
+    squares = np.concatenate([((z[part] - mean) ** 2).sum(axis=1) for part in blocks(len(z), z.shape[1])])
+    for part in blocks(len(z), len(z)):
+        log_distance = np.log(_nearest(z, mean, squares, part, most)) / 2
+        for row in usable:
+            last = log_distance[:, k[row] - 1]
+            result[row, part] = last - log_distance[:, : k[row] - 1].mean(axis=1)
     return result
 
 
-def _neighbour_distances(z: np.ndarray, k: int) -> np.ndarray:
-    """Return the distances to the k nearest others, shape (n, k), ascending, exact."""
-    from sklearn.neighbors import NearestNeighbors
-
-    z = z - z.mean(axis=0)
-    index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(z).kneighbors(return_distance=False)
-    distance = np.empty(index.shape)
-    # The search uses matrix products, whose cancellation can turn a small distance into zero.
-    step = max(1, _BLOCK_ELEMENTS // (k * z.shape[1]))
-    for first in range(0, len(z), step):
-        block = slice(first, first + step)
-        distance[block] = np.linalg.norm(z[index[block]] - z[block, None], axis=2)
-    return np.sort(distance, axis=1)
+def _nearest(z: np.ndarray, mean: np.ndarray, squares: np.ndarray, part: slice, k: int) -> np.ndarray:
+    """Return the squared distances of rows `part` to their k nearest others, shape (rows, k), ascending."""
+    own = z[part] - mean
+    squared = own @ z.T
+    squared -= (own @ mean)[:, None]
+    squared *= -2
+    squared += squares
+    squared[np.arange(len(own)), np.arange(part.start, part.stop)] = np.inf
+    found = np.partition(squared, k - 1, axis=1)[:, :k] + squares[part, None]
+    # Only close pairs suffer from cancellation: the rows that have one are measured again, directly.
+    for row in np.flatnonzero(found.min(axis=1) < _CANCELLED * squares[part]):
+        near = np.argpartition(squared[row], k - 1)[:k]
+        found[row] = ((z[near] - z[part.start + row]) ** 2).sum(axis=1)
+    return np.sort(found, axis=1)

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.errors import InputError
 from morphobench.files import write_table
+from morphobench.log import logger
+from morphobench.score.moments import blocks
 from morphobench.tables import read_checked
-
-_BLOCK_ELEMENTS = 1 << 22
 
 
 def evolution_pairs(cell_ids: Sequence[str], n_pairs: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -31,29 +30,30 @@ def evolution_pairs(cell_ids: Sequence[str], n_pairs: int, rng: np.random.Genera
     Returns
     -------
     pd.DataFrame
-        Columns pair (int from 0), start, end (CellId); no cell occurs twice.
-
-    Raises
-    ------
-    InputError
-        When there are fewer than two cells.
+        Columns pair (int from 0), start, end (CellId); no cell occurs twice. No row for fewer than two cells.
     """
     sorted_ids = np.array(sorted({str(cell) for cell in cell_ids}), dtype=object)
-    if len(sorted_ids) < 2:
-        raise InputError(
-            f"Evolution needs two test cells, the split has {len(sorted_ids)}. "
-            "Add cells or raise the share of the test split."
-        )
     n = min(n_pairs, len(sorted_ids) // 2)
     drawn = rng.permutation(sorted_ids)[: 2 * n].reshape(n, 2)
     return pd.DataFrame({"pair": np.arange(n), "start": drawn[:, 0], "end": drawn[:, 1]})
 
 
 def write_pairs(manifest: str | Path, out: str | Path, *, n_pairs: int, seed: int, dataset: str) -> None:
-    """Draw pairs among the sampled test cells of `manifest` and write them: pair, start, end."""
+    """Draw pairs among the sampled test cells of `manifest` and write them: pair, start, end.
+
+    With fewer than two such cells the table is empty, and a warning is logged.
+    """
     cells = read_checked(manifest, ("CellId", "split", "success"))
     test = cells.loc[(cells["split"] == "test") & cells["success"].astype(bool), "CellId"]
-    write_table(evolution_pairs(test, n_pairs, seeds.generator(seed, dataset, "score", "pairs")), out)
+    pairs = evolution_pairs(test, n_pairs, seeds.generator(seed, dataset, "score", "pairs"))
+    if pairs.empty:
+        logger.warning(
+            "%s has %d sampled test cells: no pair to interpolate between. Add cells, or raise the share of "
+            "the test split.",
+            dataset,
+            len(test),
+        )
+    write_table(pairs, out)
 
 
 def evolution_energy(d_to_start: np.ndarray, d_to_end: np.ndarray, d_ends: np.ndarray) -> np.ndarray:
@@ -120,17 +120,21 @@ def interpolation_distance(
 
 
 def interpolation_distance_legacy(
-    z_start: np.ndarray, z_end: np.ndarray, fractions: np.ndarray, z_cells: np.ndarray
+    z_start: np.ndarray,
+    z_end: np.ndarray,
+    fractions: np.ndarray,
+    z_cells: np.ndarray,
+    n_components: int | None = None,
 ) -> np.ndarray:
     """Measure the published Embedding Distance: absolute, with the pair's own cells among the real ones.
 
-    Formula: ``min_i ||z_f - z_i||`` over all cells. Parameters as in `interpolation_distance`; the result,
-    shape (pairs, fractions), is in the model's own embedding unit and so not comparable between models.
+    Formula: ``min_i ||z_f - z_i||`` over all cells, on the first `n_components` (the width of the narrowest
+    model compared; None for all). Other parameters as in `interpolation_distance`; the result, shape (pairs,
+    fractions), is in the model's own embedding unit and so not comparable between models.
     """
     nobody = np.empty((len(z_start), 0), dtype=int)
-    return _nearest(
-        np.asarray(z_start, np.float64), np.asarray(z_end, np.float64), fractions, z_cells, nobody
-    )
+    start, end, cells = (np.asarray(z)[:, :n_components] for z in (z_start, z_end, z_cells))
+    return _nearest(start.astype(np.float64), end.astype(np.float64), fractions, cells, nobody)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -147,43 +151,53 @@ def _nearest(
     exclude: np.ndarray,
 ) -> np.ndarray:
     """Return the distance to the nearest cell, shape (pairs, fractions), block of pairs by block."""
-    z_cells, fractions = np.asarray(z_cells, np.float64), np.asarray(fractions, np.float64)
+    z_cells, fractions = np.asarray(z_cells), np.asarray(fractions, np.float64)
     finite = np.isfinite(z_cells).all(axis=1)
     result = np.full((len(z_start), len(fractions)), np.nan)
     if not finite.any():
         return result
     # A common shift changes no distance; it keeps the squares small, where they cancel.
-    middle = z_cells[finite].mean(axis=0)
-    cells = np.where(finite[:, None], z_cells - middle, 0.0)
-    step = max(1, _BLOCK_ELEMENTS // len(cells))
-    for first in range(0, len(z_start), step):
-        block = slice(first, first + step)
-        banned = np.repeat(~finite[None], len(z_start[block]), axis=0)
-        np.put_along_axis(banned, exclude[block], True, axis=1)
-        result[block] = _nearest_of_block(
-            z_start[block] - middle, z_end[block] - middle, fractions, cells, banned
-        )
+    middle = z_cells.mean(axis=0, dtype=np.float64, where=finite[:, None])
+    for pairs in blocks(len(z_start), len(z_cells)):
+        start, end = z_start[pairs] - middle, z_end[pairs] - middle
+        # Squared distances of both ends to all cells, inf where a cell may not be the nearest.
+        to_start, to_end = np.empty((2, len(start), len(z_cells)))
+        for part in blocks(len(z_cells), z_cells.shape[1]):
+            cells = np.where(finite[part, None], z_cells[part] - middle, 0.0)
+            to_start[:, part], to_end[:, part] = _squared(start, cells), _squared(end, cells)
+        to_start[:, ~finite] = np.inf
+        np.put_along_axis(to_start, exclude[pairs], np.inf, axis=1)
+        result[pairs] = _nearest_of_block(z_start[pairs], z_end[pairs], fractions, z_cells, to_start, to_end)
     return result
 
 
 def _nearest_of_block(
-    start: np.ndarray, end: np.ndarray, fractions: np.ndarray, cells: np.ndarray, banned: np.ndarray
+    start: np.ndarray,
+    end: np.ndarray,
+    fractions: np.ndarray,
+    cells: np.ndarray,
+    to_start: np.ndarray,
+    to_end: np.ndarray,
 ) -> np.ndarray:
     """Find the nearest allowed cell of every interpolant by Stewart's theorem, then measure it directly.
 
     ``|z_f - c|^2 = (1 - f) |a - c|^2 + f |b - c|^2 - f (1 - f) |b - a|^2``: two matrix products serve all
-    fractions, and the last term does not depend on the cell. `banned` has shape (pairs, n).
+    fractions, and the last term does not depend on the cell.
     """
-    to_start, to_end = _squared(start, cells), _squared(end, cells)
-    impossible = banned.all(axis=1)
+    impossible = np.isinf(to_start).all(axis=1)
     result = np.empty((len(start), len(fractions)))
     for column, fraction in enumerate(fractions):
-        score = (1 - fraction) * to_start + fraction * to_end
-        best = np.where(banned, np.inf, score).argmin(axis=1)
+        best = _weighted(to_start, to_end, fraction).argmin(axis=1)
         point = start + fraction * (end - start)
         result[:, column] = np.linalg.norm(point - cells[best], axis=1)
     result[impossible] = np.nan
     return result
+
+
+def _weighted(to_start: np.ndarray, to_end: np.ndarray, fraction: float) -> np.ndarray:
+    if fraction == 1:
+        return np.where(np.isinf(to_start), np.inf, to_end)
+    return (1 - fraction) * to_start + fraction * to_end
 
 
 def _squared(points: np.ndarray, cells: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -67,12 +67,13 @@ def bootstrap_mean(
         Source of chance.
     clusters
         Cluster of each value, shape (n,): whole clusters are drawn, because cells of one nucleus, say,
-        are not independent. None: every value is its own.
+        are not independent. None: every value is its own. Clusters without a finite value are drawn too, so
+        that models meet the same resamples whatever they lack.
 
     Returns
     -------
     Interval
-        NaN bounds for fewer than two clusters, all NaN and n = 0 without finite values.
+        NaN bounds for fewer than two clusters with values, all NaN and n = 0 without finite values.
 
     Notes
     -----
@@ -80,25 +81,80 @@ def bootstrap_mean(
     """
     values = np.asarray(values, np.float64)
     finite = np.isfinite(values)
-    values = values[finite]
-    if not len(values):
+    if not finite.any():
         return Interval(np.nan, np.nan, np.nan, 0)
-    names = np.arange(len(values)) if clusters is None else np.asarray(clusters)[finite]
-    _, which = np.unique(names, return_inverse=True)
-    count, total = np.bincount(which), np.bincount(which, values)
-    mean = float(values.mean())
-    if len(count) < 2:
-        return Interval(mean, np.nan, np.nan, len(values))
-    means = np.concatenate([total[d].sum(1) / count[d].sum(1) for d in _draws(len(count), n_resamples, rng)])
-    low, high = np.percentile(means, _LEVELS)
-    return Interval(mean, float(low), float(high), len(values))
+    which = _numbers(values if clusters is None else clusters, clusters is None)
+    count, total = np.bincount(which, finite), np.bincount(which, np.where(finite, values, 0.0))
+    mean, n = float(values[finite].mean()), int(finite.sum())
+    if (count > 0).sum() < 2:
+        return Interval(mean, np.nan, np.nan, n)
+    sums = [(total[d].sum(1), count[d].sum(1)) for d in draws(len(count), n_resamples, rng)]
+    top, below = (np.concatenate(part) for part in zip(*sums, strict=True))
+    return Interval(mean, *bounds(top[below > 0] / below[below > 0]), n)
 
 
-def _draws(n: int, n_resamples: int, rng: np.random.Generator) -> Iterable[np.ndarray]:
+def bootstrap_statistic(
+    statistic: Callable[[np.ndarray], np.ndarray],
+    clusters: np.ndarray,
+    *,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> tuple[float, np.ndarray]:
+    """Resample any statistic that can count cells more than once or not at all.
+
+    Parameters
+    ----------
+    statistic
+        Takes weights of shape (m, n), how often each cell counts, and returns m values.
+    clusters
+        Cluster of each cell, shape (n,).
+    n_resamples, rng
+        As in `bootstrap_mean`, with the same draws.
+
+    Returns
+    -------
+    value
+        Of the cells as they are; NaN without any.
+    resampled
+        Shape (n_resamples,), NaN where undefined; all NaN for fewer than two clusters.
+    """
+    n = len(clusters)
+    if not n:
+        return np.nan, np.full(n_resamples, np.nan)
+    which = _numbers(clusters, False)
+    value, n_clusters = float(statistic(np.ones((1, n)))[0]), int(which.max()) + 1
+    if n_clusters < 2:
+        return value, np.full(n_resamples, np.nan)
+    step = max(1, _BLOCK_ELEMENTS // n)
+    resampled = []
+    for drawn in draws(n_clusters, n_resamples, rng):
+        for first in range(0, len(drawn), step):
+            part = drawn[first : first + step]
+            flat = part + n_clusters * np.arange(len(part))[:, None]
+            times = np.bincount(flat.ravel(), minlength=n_clusters * len(part)).reshape(len(part), -1)
+            resampled.append(statistic(times[:, which].astype(np.float64)))
+    return value, np.concatenate(resampled)
+
+
+def bounds(resampled: np.ndarray) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 % points of the resamples that are defined; NaN unless most are."""
+    known = resampled[np.isfinite(resampled)]
+    if len(known) < max(2, len(resampled) / 2):
+        return np.nan, np.nan
+    low, high = np.percentile(known, _LEVELS)
+    return float(low), float(high)
+
+
+def draws(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield n_resamples draws of n out of n with replacement, in blocks of shape (block, n)."""
     step = max(1, _BLOCK_ELEMENTS // n)
     for first in range(0, n_resamples, step):
         yield rng.integers(0, n, size=(min(step, n_resamples - first), n))
+
+
+def _numbers(clusters: np.ndarray, own: bool) -> np.ndarray:
+    """Return the number of each value's cluster, in the order of names, shape (n,)."""
+    return np.arange(len(clusters)) if own else np.unique(np.asarray(clusters), return_inverse=True)[1]
 
 
 def standardise(values: pd.Series, better: Literal["high", "low"]) -> pd.Series:

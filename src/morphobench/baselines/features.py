@@ -1,0 +1,155 @@
+"""Shape descriptors that need no training: clouds in, numbers out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_RIDGE = 1e-3
+_TINY = 1e-12
+
+
+def centred(points_um: np.ndarray) -> np.ndarray:
+    """Move every cloud, shape (..., n, 3), so that its mean lies at the origin; float64."""
+    points_um = np.asarray(points_um, np.float64)
+    return points_um - points_um.mean(axis=-2, keepdims=True)
+
+
+def radial_histogram(points_um: np.ndarray, *, n_bins: int, reach_um: float) -> np.ndarray:
+    """Count how far points lie from their mean, as shares of all points.
+
+    Invariant to rotation and shift. Distances beyond the last bin count there.
+
+    Parameters
+    ----------
+    points_um
+        Clouds, shape (m, n, 3), micrometres.
+    n_bins
+        Bins of equal width.
+    reach_um
+        Upper end of the last one, micrometres.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (m, n_bins), rows sum to 1.
+    """
+    return _histogram(np.linalg.norm(centred(points_um), axis=-1), n_bins, reach_um)
+
+
+def pairwise_histogram(points_um: np.ndarray, *, n_bins: int, reach_um: float) -> np.ndarray:
+    """Count how far points lie from each other, as shares of all pairs.
+
+    Invariant to rotation, shift and mirroring. Bins reach to twice `reach_um`, the largest distance between
+    points that are within `reach_um` of their mean; other parameters and result as in `radial_histogram`.
+
+    Notes
+    -----
+    Source: the D2 shape distribution, Osada et al. 2002.
+    """
+    from scipy.spatial.distance import pdist
+
+    clouds = centred(points_um)
+    rows = [_histogram(pdist(cloud)[None], n_bins, 2 * reach_um) for cloud in clouds]
+    return np.concatenate(rows) if rows else np.empty((0, n_bins))
+
+
+def _histogram(values: np.ndarray, n_bins: int, end: float) -> np.ndarray:
+    """Return shares of equal bins from 0 to `end`, rows by themselves: shape (m, k) to (m, n_bins)."""
+    place = np.clip(values * (n_bins / end), 0, n_bins - 1).astype(np.int64)
+    flat = place + n_bins * np.arange(len(values))[:, None]
+    counts = np.bincount(flat.ravel(), minlength=n_bins * len(values))
+    return counts.reshape(len(values), n_bins) / max(values.shape[1], 1)
+
+
+def harmonic_coefficients(points_um: np.ndarray, *, degree: int) -> np.ndarray:
+    """Expand the distance from the mean, as a function of direction, in real spherical harmonics.
+
+    The coefficients are those of the least-squares fit ``r_i ~ sum_lm c_lm Y_lm(direction_i)`` over the
+    points, with a small ridge for directions without points. They turn with the object: of a fit that treats
+    all harmonics of a degree alike, rotation only mixes the coefficients within each degree.
+
+    Parameters
+    ----------
+    points_um
+        Points of surfaces or clouds, shape (m, n, 3), micrometres.
+    degree
+        Largest degree.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (m, (degree + 1)^2), micrometres: for each degree l from 0, orders -l to l (sine, then cosine).
+
+    Notes
+    -----
+    Source: the parametrisation of cells by Viana et al. 2023 (aicsshparam), which samples the radius of a
+    closed mesh on a grid of directions; the fit needs neither a mesh nor one radius for each direction.
+    """
+    points = centred(points_um)
+    radius = np.linalg.norm(points, axis=-1)
+    basis = real_harmonics(points, radius, degree)
+    gram = basis @ np.swapaxes(basis, -1, -2) / points.shape[-2]
+    gram += _RIDGE * np.eye(gram.shape[-1])
+    moments = basis @ radius[..., None] / points.shape[-2]
+    return np.linalg.solve(gram, moments)[..., 0]
+
+
+def harmonic_power(points_um: np.ndarray, *, degree: int) -> np.ndarray:
+    """Return the length of the coefficients of every degree: what rotation leaves of them.
+
+    Parameters as in `harmonic_coefficients`.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (m, degree + 1), micrometres; invariant to rotation and shift.
+
+    Notes
+    -----
+    Source: Kazhdan et al. 2003.
+    """
+    squares = harmonic_coefficients(points_um, degree=degree) ** 2
+    return np.sqrt(np.add.reduceat(squares, np.arange(degree + 1) ** 2, axis=-1))
+
+
+def real_harmonics(points: np.ndarray, radius: np.ndarray, degree: int) -> np.ndarray:
+    """Evaluate orthonormal real spherical harmonics in the directions of points.
+
+    Parameters
+    ----------
+    points
+        Shape (..., n, 3).
+    radius
+        Their distances from the origin, shape (..., n); a point there counts as in direction z.
+    degree
+        Largest degree.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (..., (degree + 1)^2, n), in the order of `harmonic_coefficients`.
+
+    Notes
+    -----
+    Source: the recurrences of normalised associated Legendre functions, in polynomials of the unit vector:
+    no angle is computed, and the poles are nothing special.
+    """
+    unit = np.divide(points, radius[..., None], out=np.zeros_like(points), where=radius[..., None] > _TINY)
+    z = np.where(radius > _TINY, unit[..., 2], 1.0)
+    turn = unit[..., 0] + 1j * unit[..., 1]
+    values = np.empty((*radius.shape[:-1], (degree + 1) ** 2, radius.shape[-1]))
+    first = np.full(radius.shape, np.sqrt(1 / (4 * np.pi)), dtype=complex)
+    for m in range(degree + 1):
+        if m:
+            first = first * turn * np.sqrt((2 * m + 1) / (2 * m))
+        before, now = np.zeros_like(first), first
+        for order in range(m, degree + 1):
+            if order > m:
+                ahead = np.sqrt((4 * order**2 - 1) / (order**2 - m**2))
+                back = np.sqrt(((order - 1) ** 2 - m**2) / (4 * (order - 1) ** 2 - 1))
+                before, now = now, ahead * (z * now - back * before)
+            middle = order**2 + order
+            values[..., middle + m, :] = now.real * (np.sqrt(2) if m else 1)
+            if m:
+                values[..., middle - m, :] = now.imag * np.sqrt(2)
+    return values

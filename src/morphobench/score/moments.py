@@ -1,0 +1,46 @@
+"""Means and scatter of many codes, block by block, so that no second copy of the codes is ever made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+_BLOCK_ELEMENTS = 1 << 22
+
+
+def blocks(n: int, width: int) -> Iterator[slice]:
+    """Cut n rows of `width` numbers each into slices of at most 32 MB in float64."""
+    step = max(1, _BLOCK_ELEMENTS // max(width, 1))
+    for first in range(0, n, step):
+        yield slice(first, min(first + step, n))
+
+
+def mean_and_scatter(z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean, shape (D,), and the scatter ``sum (z - mean)^T (z - mean)``, shape (D, D).
+
+    Parameters
+    ----------
+    z
+        Codes, shape (n, D), finite in the rows that are used.
+    rows
+        Rows to use, shape (m,), m > 0; all of them without.
+    """
+    rows = np.arange(len(z)) if rows is None else rows
+    mean = np.zeros(z.shape[1])
+    for part in blocks(len(rows), z.shape[1]):
+        mean += z[rows[part]].sum(axis=0) / len(rows)
+    scatter = np.zeros((z.shape[1],) * 2)
+    for part in blocks(len(rows), z.shape[1]):
+        centred = z[rows[part]] - mean
+        scatter += centred.T @ centred
+    return mean, scatter
+
+
+def scale_of(mean: np.ndarray, scatter: np.ndarray, n: int) -> np.ndarray:
+    """Return the standard deviation of every component, shape (D,), 1 for constant ones (StandardScaler)."""
+    variance = np.diag(scatter) / n
+    eps = np.finfo(np.float64).eps
+    # A constant component keeps a trace of variance from the rounding of its mean.
+    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    return np.where(constant, 1.0, np.sqrt(np.where(constant, 1.0, variance)))

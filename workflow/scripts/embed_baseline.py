@@ -1,0 +1,13 @@
+from morphobench import baselines, log
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        baselines.run(
+            snakemake.input.manifest,
+            snakemake.input.shards,
+            dict(snakemake.output.items()),
+            settings=snakemake.params.settings,
+            n_uniform=snakemake.params.n_uniform,
+            dataset=snakemake.wildcards.dataset,
+            seed=snakemake.params.seed,
+        )
