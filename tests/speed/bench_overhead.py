@@ -1,6 +1,6 @@
 """What a job costs before its science starts, and what a plan costs: `make bench-overhead`.
 
-Of each script, the time from the start of Python to the first call of its `run`: imports, log, versions, commit.
+Of each script, the time from the start of Python to the first call of its `run`: imports, log, versions.
 What a scheduler needs between submission and start is not ours and not counted.
 """
 

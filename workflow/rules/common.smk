@@ -1,6 +1,6 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
-from morphobench import sweep as sweeps, targets as wanted
+from morphobench import partitions, sweep as sweeps, targets as wanted
 from morphobench.download.fabricate import description
 from morphobench.download.remote import is_remote, local_folder
 
@@ -276,6 +276,15 @@ def targets():
     return or_stop(wanted.paths, CONFIG, drawn)
 
 
+def check_partitions():
+    """Before the first job: every partition that a job is planned for takes jobs."""
+    if workflow.executor_plugin.name == "slurm":
+        named = {
+            job.resources.get("slurm_partition") for job in workflow.dag.needrun_jobs() if not job.is_local
+        }
+        or_stop(partitions.check, named - {None})
+
+
 def train_code(model_of):
     """Params function: digest of the code that trains the model which `model_of` tells of."""
 
@@ -299,3 +308,31 @@ def sampled(wildcards):
     return expand(
         f"results/sample/{dataset}/shard-{{number}}", number=range(CONFIG["datasets"][dataset]["n_shards"])
     )
+
+
+# The shards that published cells of a kind are written from.
+PUBLISHED_FROM = {
+    "packing": ("download", "mask"),
+    "punctate": ("sample",),
+    "polymorphic": ("sample", "mask"),
+}
+
+
+def published_shards(wildcards):
+    """Input function: those shard folders, by stage."""
+    return {stage: shards(stage)(wildcards) for stage in PUBLISHED_FROM[kind_of(wildcards)]}
+
+
+def of_first_seed(pattern):
+    """Input function: `pattern` for every model of the dataset and the first training seed."""
+
+    def paths(wildcards):
+        models = CONFIG["datasets"][wildcards.dataset]["models"]
+        return expand(pattern, dataset=wildcards.dataset, model=models, seed=CONFIG["train"]["seeds"][0])
+
+    return paths
+
+
+def identity_meshes(wildcards):
+    """Input function: meshes to measure reconstructions by, in the one pose that has errors."""
+    return masked_meshes(wildcards) if wildcards.pose == "identity" else []
