@@ -185,7 +185,8 @@ def drawn(preprocessed, clone):
         run.until(went_on, "second attempt")
         slurm("scontrol", "update", "NodeName=gpu1", "State=DOWN", "Reason=test")
         time.sleep(2)
-        slurm("scontrol", "update", "NodeName=gpu1", "State=RESUME")
+        # It may have come back by itself, which is then refused.
+        subprocess.run(["scontrol", "update", "NodeName=gpu1", "State=RESUME"], check=False, timeout=30)
         return run.end(), first
 
 
@@ -198,7 +199,7 @@ def test_a_training_goes_on_where_it_was_told_to_end_and_when_its_node_was_lost(
     trained = of_rule(found, "train")
     assert [job["JobState"] for job in trained] == ["FAILED", "COMPLETED"]
     assert trained[-1]["Restarts"] == "1", "the job of the lost node should have been queued again"
-    assert trained[1]["MinMemoryNode"] == "64000M"
+    assert trained[1]["MinMemoryNode"] == "48000M"
     (log,) = (clone / ".snakemake/slurm_logs").rglob(f"{first}.log")
     assert "told to end (SIGTERM): stopped" in log.read_text()
     log = (clone / "logs/train/cellpack/rotation_invariant_pointcloud/seed-42.log").read_text()
@@ -214,6 +215,7 @@ def test_what_trains_and_embeds_has_a_gpu_and_nothing_else_has(drawn, clone):
     assert {re.match(r"rule_([a-z_]+?)_wildcards", name).group(1) for name in with_gpu} == {
         "train",
         "embed",
+        "score_evolution",
         "score_cost",
     }
     for job in of_rule(found, "train"):

@@ -10,7 +10,7 @@ CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 # Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
 def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     return dict(
-        mem_mb=lambda wildcards, attempt: mem_mb * attempt,
+        mem_mb=lambda wildcards, attempt: mem_mb * (attempt + 1) // 2,
         runtime=lambda wildcards, attempt: runtime * (attempt if grows else 1),
         disk_mb=disk_mb,
         gpu=gpu,
@@ -27,7 +27,7 @@ TRAIN = resources(
 if CONFIG["train"]["nodes"] > 1:
     # SLURM counts gres on each node; gpu would be the sum, which the first node alone does not have.
     gres = {"gres": f"gpu:{TRAIN['gpu']}"} if TRAIN["gpu"] else {}
-    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], **gres}
+    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], "tasks": CONFIG["train"]["nodes"], **gres}
 
 
 def of_dataset(*keys):
