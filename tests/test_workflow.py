@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ ALLOWED = {
     # Costs and interpolations need the trained model itself.
     "score": {"sample", "train", "embed"},
     # Walks, archetypes and rotations are decoded.
-    "analyse": {"sample", "train", "embed"},
+    # Surfaces of the cells that figures show come from mask.
+    "analyse": {"mask", "sample", "train", "embed"},
     # A contact sheet shows cells after every stage of preprocessing.
     "plot": {"score", "analyse", "download", "align", "mask", "sample"},
 }
@@ -33,10 +35,20 @@ def clone(tmp_path_factory):
     return make_clone(tmp_path_factory.mktemp("clone") / "morphobench")
 
 
+def looped(block):
+    """The rules that a loop over config/figures makes, as if each were written down."""
+    body = textwrap.dedent(block.split(":\n", 1)[1])
+    figures = sorted(path.stem for path in (ROOT / "config/figures").glob("*.yaml"))
+    return {f"plot_{figure}": body.replace("{figure}", figure).strip("\n") for figure in figures}
+
+
 def rule_blocks():
     blocks = {}
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for block in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+        for block in re.split(r"^(?=rule |use rule |for )", path.read_text(), flags=re.MULTILINE)[1:]:
+            if block.startswith("for "):
+                blocks |= {name: (path.stem, text) for name, text in looped(block).items()}
+                continue
             name = re.match(r"rule (\w+)|use rule \w+ as (\w+)", block)
             blocks[name.group(1) or name.group(2)] = (path.stem, block)
     return blocks
@@ -109,6 +121,8 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert counts["score_model"] == 5 + counts["embed_baseline"]
     assert counts["embed"] == 15
     assert counts.get("download_manifest", 0) == (figure == "figures/fig3.pdf")
+    # Beside the shards, a plan has few jobs: none per cell.
+    assert counts["total"] - 4 * shards < 80
     assert not (clone / "results/download").exists()
 
 
