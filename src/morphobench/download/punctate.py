@@ -82,8 +82,7 @@ def list_cells(
     source
         Keys cells, a table in the published layout (columns CellId, crop_raw, crop_seg, optionally name_dict,
         structure_name and metadata), and optionally columns, those to take for crop_raw and crop_seg instead;
-        structures, the values of structure_name to keep; stages (`manifests.kept`); and max_cells
-        (`manifests.chosen`).
+        structures, the values of structure_name to keep; and max_cells (`manifests.chosen`).
     shard, n_shards
         This shard and their number; a cell's shard follows from its CellId alone.
     both_crops
@@ -105,7 +104,6 @@ def list_cells(
     table = _with_crops(_read_cells(source, both_crops), path)
     n_rows = table.groupby("CellId")["CellId"].transform("size")
     table = _of_structures(table, source.get("structures"), path)
-    table = table[manifests.kept(table, source.get("stages"), path)]
     chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
     mine = [cell in chosen and seeds.shard_of(cell, n_shards) == shard for cell in table["CellId"]]
     table = table[mine]
