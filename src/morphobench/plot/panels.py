@@ -20,6 +20,7 @@ from morphobench.plot import style
 from morphobench.plot.style import DEPTH_COLORS
 
 _TITLE_WIDTH = 110  # characters
+_BAR_WIDTH = 28
 
 Models = Mapping[str, Mapping[str, str]]
 
@@ -250,7 +251,8 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
     axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
     if table["value"].isna().all():
         reasons = table["reason"].dropna()
-        empty(axes, str(reasons.iloc[0]).split(";")[0] if len(reasons) else "no value")
+        reason = str(reasons.iloc[0]).split(";")[0] if len(reasons) else "no value"
+        empty(axes, textwrap.fill(reason, _BAR_WIDTH))
         return
     for place, (name, look) in enumerate(models.items()):
         row = table[table["model"] == name]
