@@ -100,7 +100,7 @@ rule download_checkpoint:
         download=CONFIG.get("download", {}),
         code=code.digest("morphobench.download.checkpoint"),
     message:
-        "Convert the published checkpoint of {wildcards.model} on {wildcards.dataset}"
+        "Convert the published weights of {wildcards.model} on {wildcards.dataset}"
     script:
         "../scripts/download_checkpoint.py"
 
