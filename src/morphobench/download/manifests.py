@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -64,38 +63,6 @@ def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
     It depends on the identifiers alone, so a larger choice holds a smaller one.
     """
     return set(sorted(set(cells), key=lambda cell: seeds.integer("choice", cell))[:max_cells])
-
-
-def kept(table: pd.DataFrame, stages: Mapping[str, Sequence[Any]] | None, path: str | Path) -> pd.Series:
-    """Say of each row whether its values are among those to keep, shape (n_rows,), bool.
-
-    Parameters
-    ----------
-    table
-        Rows of a manifest.
-    stages
-        By column, the values to keep; None for all.
-    path
-        Of the manifest, for messages.
-
-    Raises
-    ------
-    InputError
-        When a column is missing, or none of its values occurs.
-    """
-    keep = pd.Series(True, index=table.index)
-    for column, values in (stages or {}).items():
-        if column not in table:
-            raise InputError(
-                f"{path}: column {column}, which `stages` chooses cells by, is missing; mend `stages` in the "
-                f"dataset's yaml (found {', '.join(map(str, table))[:500]})."
-            )
-        found = table[column].isin(values)
-        if len(table) and not found.any():
-            there = ", ".join(map(str, table[column].unique()))[:500]
-            raise InputError(f"{path}: no cell has {column} in {values} (found {there}). Mend `stages`.")
-        keep &= found
-    return keep
 
 
 def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:

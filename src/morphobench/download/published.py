@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,7 +62,7 @@ def run(
     try:
         cells = read(path, dataset)
         check_counts(cells, published.get("n_cells"), path)
-        cells = cells[manifests.kept(cells, published.get("stages"), path)]
+        cells = cells[kept(cells, published.get("stages"), path)]
         chosen = manifests.chosen(cells["CellId"], max_cells)
     except InputError as error:
         raise InputError(f"{dataset['name']}: {error}") from error
@@ -99,6 +99,38 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
         table[column] = _located(table[column], path, published.get("prefix"), errors)
     table = table.assign(group=_groups(table, dataset, path), success=errors == "", error=errors)
     return table.sort_values("CellId", ignore_index=True)
+
+
+def kept(table: pd.DataFrame, stages: Mapping[str, Sequence[Any]] | None, path: str | Path) -> pd.Series:
+    """Say of each row whether its values are among those to keep, shape (n_rows,), bool.
+
+    Parameters
+    ----------
+    table
+        Rows of a manifest.
+    stages
+        By column, the values to keep; None for all.
+    path
+        Of the manifest, for messages.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, or none of its values occurs.
+    """
+    keep = pd.Series(True, index=table.index)
+    for column, values in (stages or {}).items():
+        if column not in table:
+            raise InputError(
+                f"{path}: column {column}, which `stages` chooses cells by, is missing; mend `stages` in the "
+                f"dataset's yaml (found {', '.join(map(str, table))[:500]})."
+            )
+        found = table[column].isin(values)
+        if len(table) and not found.any():
+            there = ", ".join(map(str, table[column].unique()))[:500]
+            raise InputError(f"{path}: no cell has {column} in {values} (found {there}). Mend `stages`.")
+        keep &= found
+    return keep
 
 
 def check_counts(cells: pd.DataFrame, expected: Mapping[str, int] | None, path: Path) -> None:
