@@ -81,6 +81,120 @@ def test_a_mistake_is_named_with_its_place(paper, change, words):
         assert word in str(caught.value)
 
 
+# Entries
+
+
+def entered(paper, change):
+    return config.resolve(config.merge(paper, change), ROOT)["datasets"]
+
+
+PUBLISHED = ["cellpack", "npm1", "npm1_64_res", "npm1_perturb", "other_polymorphic", "other_punctate", "pcna"]
+
+
+@pytest.mark.parametrize("entry", ["preprocessed", "checkpoints", "embeddings"])
+def test_every_published_dataset_can_be_entered_where_its_files_are(paper, entry):
+    datasets = entered(paper, {"start_from": entry})
+    # Of the cells on grids of 64 voxels no embeddings are listed: they start from what comes before.
+    other = {("npm1_64_res", "embeddings"): "checkpoints"}
+    assert {name: datasets[name]["start_from"] for name in PUBLISHED} == {
+        name: other.get((name, entry), entry) for name in PUBLISHED
+    }
+    assert {datasets[name]["start_from"] for name in set(datasets) - set(PUBLISHED)} == {"raw"}
+
+
+def test_one_dataset_can_be_entered_elsewhere(paper):
+    datasets = entered(paper, {"datasets": {"pcna": {"start_from": "checkpoints"}}})
+    assert {name for name in datasets if datasets[name]["start_from"] != "raw"} == {"pcna"}
+    back = {"start_from": "embeddings", "datasets": {"pcna": {"start_from": "raw"}}}
+    assert entered(paper, back)["pcna"]["start_from"] == "raw"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "splits"), [("cellpack", 1524), ("pcna", 2420), ("npm1", 11814), ("other_punctate", 71673)]
+)
+def test_expected_cells_of_the_splits_add_up(paper, dataset, splits):
+    described = entered(paper, {"datasets": {dataset: {"start_from": "preprocessed"}}})[dataset]
+    assert sum(described["published"]["n_cells"].values()) == splits == described["n_cells"]
+
+
+def test_published_files_change_settings_where_they_are_used_alone(paper):
+    cube = {"size": 118, "side_um": 25.488}
+    raw = entered(paper, {})
+    assert raw["pcna"]["sample"]["cube"]["size"] == 129
+    cells, weights = (entered(paper, {"start_from": entry}) for entry in ("preprocessed", "checkpoints"))
+    assert cells["pcna"]["sample"]["cube"].items() >= cube.items()
+    assert (cells["pcna"]["draw"]["weight"], weights["pcna"]["draw"]["weight"]) == ("uniform", "intensity")
+    assert (cells["npm1"]["sample"]["mode"], weights["npm1"]["sample"]["mode"]) == ("corrected", "reference")
+    assert cells["cellpack"]["source"]["shape_axes"] == "depth_first"
+
+
+def test_published_cubes_are_read_as_they_are_unless_they_hold_counts(paper):
+    def settings(**change):
+        resolved = config.resolve(config.merge(paper, {"datasets": {"pcna": change}}), ROOT)
+        return config.model_for(resolved, "pcna", "classical_image")
+
+    assert settings(start_from="preprocessed")["z_score"] is False
+    assert settings(start_from="preprocessed")["input_scale"] == 1.0
+    counts = settings(start_from="preprocessed", published={"image_units": "counts"})
+    assert "z_score" not in counts
+    assert counts["input_scale"] == settings()["input_scale"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"start_from": "row"}, ["start_from", "'row'"]),
+        (
+            {"datasets": {"adrenal": {"start_from": "checkpoints"}}},
+            ["adrenal.yaml", "start_from is checkpoints", "published is not given"],
+        ),
+        (
+            {"datasets": {"pcna": {"start_from": "embeddings", "published": {"embeddings": None}}}},
+            ["pcna.yaml", "published.embeddings is not given", "start from raw"],
+        ),
+        (
+            {
+                "datasets": {
+                    "pcna": {
+                        "start_from": "checkpoints",
+                        "published": {"checkpoints": {"classical_image": None}},
+                    }
+                }
+            },
+            ["published.checkpoints.classical_image is not given", "take the model out"],
+        ),
+        (
+            {"datasets": {"pcna": {"published": {"checkpoints": {"vit": "vit.ckpt"}}}}},
+            ["pcna.yaml: published.checkpoints: unknown model vit"],
+        ),
+        (
+            {"datasets": {"pcna": {"published": {"preprocesed": "a.csv"}}}},
+            ["unknown key 'preprocesed' at published", "'preprocessed'"],
+        ),
+        (
+            {
+                "start_from": "preprocessed",
+                "datasets": {"pcna": {"published": {"settings": {"preprocessed": {"smple": {}}}}}},
+            },
+            ["pcna.yaml with published.settings", "unknown key 'smple'"],
+        ),
+        (
+            {"datasets": {"cellpack": {"sample": {"mode": "reference"}}}},
+            ["cellpack.yaml", "published weights"],
+        ),
+        (
+            {"start_from": "checkpoints", "train": {"seeds": [1, 2]}},
+            ["train.seeds lists 2 seeds", "trained once"],
+        ),
+    ],
+)
+def test_a_wrong_entry_is_named_with_its_place(paper, change, words):
+    with pytest.raises(InputError) as caught:
+        config.resolve(config.merge(paper, change), ROOT)
+    for word in words:
+        assert word in str(caught.value)
+
+
 def test_broken_yaml_names_the_file_and_line(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("a: [1, 2\nb: 3\n")
