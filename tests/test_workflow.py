@@ -111,10 +111,22 @@ def test_profiles_name_only_rules_that_exist():
 def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", figure).stdout)
     assert counts["download"] == counts["align"] == counts["mask"] == counts["sample"] == shards
-    assert counts["train"] == counts["score_cost"] == counts["score_evolution"] == counts["score_model"] == 5
+    assert counts["train"] == counts["score_cost"] == counts["score_evolution"] == 5
     assert counts["embed"] == 15
-    assert counts["total"] == 4 * shards + 43 + counts.get("mask_box", 0)
+    # Four baselines need no training: one job each for all poses, and a score.
+    assert counts["embed_baseline"] == 4
+    assert counts["score_model"] == 9
+    assert counts["total"] == 4 * shards + 51 + counts.get("mask_box", 0)
     assert not (clone / "results/download").exists()
+
+
+def test_several_datasets_share_a_table(clone):
+    target = "results/score/combined/nucleoli.parquet"
+    counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", target).stdout)
+    assert counts["score_combined"] == 1
+    assert counts["score_table"] == 2
+    # Five models and four baselines of each.
+    assert counts["score_model"] == 18
 
 
 @pytest.mark.parametrize(
