@@ -91,15 +91,17 @@ def own_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     parts.append(
         row(f"classification {size}, {sizes.labels} labels", their_s, our_s, _apart(theirs, ours.top))
     )
+    yield parts[-1]
     their_s, theirs = timed(lambda: plain.regression(z, targets))
     our_s, ours = timed(lambda: score.regression_scores_legacy(z, table))
     r2 = ours["r2"].to_numpy().reshape(sizes.targets, -1)
     name = f"regression {size}, {sizes.targets} targets (ours rounded to 0.01)"
     parts.append(row(name, their_s, our_s, _apart(theirs, r2)))
+    yield parts[-1]
     their_s, theirs = timed(lambda: plain.compactness(z))
     our_s, ours = timed(lambda: score.intrinsic_dimension_legacy(z))
     parts.append(row(f"compactness {size}", their_s, our_s, _apart(theirs, ours.per_k) / theirs.max()))
-    yield from parts
+    yield parts[-1]
     together = [sum(part[key] for part in parts) for key in ("published_s", "ours_s")]
     yield row("the three together", *together, None)
     fractions, ends = np.arange(1, 10) / 10, z[: 2 * sizes.pairs].reshape(2, sizes.pairs, -1)
