@@ -74,7 +74,7 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"score": {"combined": {"both": ["npm1", "npm2"]}}}, ["combined.both", "unknown dataset 'npm2'"]),
         ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
         ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
-        ({"datasets": {"pcna": {"outlier": {"column": "flag"}}}}, ["pcna.yaml", "outlier"]),
+        ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
     ],
 )
 def test_a_mistake_is_named_with_its_place(paper, change, words):
