@@ -12,7 +12,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import importlib.util
+import importlib
 import platform
 import subprocess
 import sys
@@ -32,7 +32,7 @@ import reference_scores as plain  # noqa: E402
 
 from morphobench import score  # noqa: E402
 
-# Each has a function rows(quick) that returns dictionaries as `row` makes them.
+# Each has a function rows(quick) that returns dictionaries as `row` makes them, or lines of the same five columns.
 OTHERS = ("bench_score_models", "bench_retrieval")
 
 
@@ -157,15 +157,11 @@ def memory_lines(quick: bool, sizes: Sizes) -> Iterator[str]:
         yield f"| {name} | {peak:.0f} MB | {given:.0f} MB | {seconds:.1f} |"
 
 
-def other_rows(quick: bool) -> Iterator[dict[str, Any]]:
+def other_rows(quick: bool) -> Iterator[dict[str, Any] | str]:
     """Ask the other benches, those that exist, for their rows."""
     for name in OTHERS:
-        path = HERE / f"{name}.py"
-        if path.is_file():
-            spec = importlib.util.spec_from_file_location(name, path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            yield from module.rows(quick)
+        if (HERE / f"{name}.py").is_file():
+            yield from importlib.import_module(name).rows(quick)
 
 
 def line(found: Mapping[str, Any]) -> str:
@@ -193,7 +189,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for source in (own_rows(sizes), other_rows(chosen.quick)):
         for found in source:
-            print(line(found), flush=True)
+            print(found if isinstance(found, str) else line(found), flush=True)
     if not chosen.skip_memory:
         for text in memory_lines(chosen.quick, sizes):
             print(text, flush=True)
