@@ -9,6 +9,13 @@ from morphobench import config
 from morphobench.errors import InputError
 
 ROOT = Path(__file__).parents[1]
+HISTOGRAM = {
+    "label": "mine",
+    "color": "#123456",
+    "kinds": ["packing"],
+    "features": "radial_histogram",
+    "options": {"n_points": 64, "n_bins": 8},
+}
 NORMED = ["rotation_invariant_pointcloud_structurenorm"]
 
 
@@ -72,6 +79,10 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
         ({"models": {"classical_pointcloud": {"training": {"loss": "l1"}}}}, ["loss l1"]),
         ({"models": {"classical_pointcloud": {"intensity": {"scale": 1}}}}, ["architecture.intensity"]),
+        ({"score": {"combined": {"both": ["npm1", "npm2"]}}}, ["combined.both", "unknown dataset 'npm2'"]),
+        ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
+        ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
+        ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
     ],
 )
 def test_a_mistake_is_named_with_its_place(paper, change, words):

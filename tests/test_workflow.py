@@ -150,6 +150,15 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert not (clone / "results/download").exists()
 
 
+def test_several_datasets_share_a_table(clone):
+    target = "results/score/combined/nucleoli.parquet"
+    counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", target).stdout)
+    assert counts["score_combined"] == 1
+    assert counts["score_table"] == 2
+    # Five models and four baselines of each.
+    assert counts["score_model"] == 18
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
