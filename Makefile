@@ -9,14 +9,18 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CORES ?= 2
+DATASET ?= cellpack
 SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invariant_image_$(kind)) rotation_invariant_pointcloud_sdf
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
+FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
+SHAPE_PAGES := $(foreach file,$(wildcard config/figures/*.yaml),results/plot/shapes/$(shell sed -n 's/^dataset: //p' $(file)).html)
 STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)
 # PYTHONPATH lets a script job import the package from src; a clone needs no installation of its own.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes test lint bench-pack bench-preprocess bench-models bench-score clean
+.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report test lint bench-pack \
+    bench-preprocess bench-models bench-score bench-retrieval bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -26,9 +30,9 @@ $(STAMP): requirements.lock.txt workflow/setup.sh
 
 demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about five minutes
 	@bash workflow/unlock.sh
-	snakemake --profile profiles/demo --cores $(CORES) figures/fig2.pdf
+	snakemake --profile profiles/demo --cores $(CORES) figures/fig2.pdf results/plot/shapes/cellpack.html
 	if [ ! -e report.html ] || [ figures/fig2.pdf -nt report.html ]; then
-	    snakemake --profile profiles/demo --report report.html figures/fig2.pdf
+	    snakemake --profile profiles/demo --report report.html figures/fig2.pdf results/plot/shapes/cellpack.html
 	fi
 	echo "Done: figures/fig2.pdf, the tables behind it in results/plot/fig2, and report.html (open it in a browser)."
 
@@ -44,6 +48,25 @@ demo-shapes: $(STAMP)  ## real segmented shapes to meshes, distances, a contact 
 	    $(foreach model,$(SHAPE_MODELS),results/embed/adrenal/$(model)/seed-42/identity.parquet)
 	echo "Done: results/plot/cells/adrenal.png, and the codes in results/embed/adrenal."
 
+bucket: $(STAMP)  ## fabricated copies of the published raw data in results/bucket, in half a minute
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) $(patsubst config/buckets/%.yaml,results/bucket/%,$(wildcard config/buckets/*.yaml))
+	echo "Done: results/bucket. The demo's data sets pcna, other_punctate, npm1, ... are read from there."
+
+publish: $(STAMP)  ## results of the demo on DATASET=cellpack as a folder for others to start from
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/demo --cores $(CORES) results/publish/$(DATASET)
+	echo "Done: results/publish/$(DATASET); to start from it, see its published.yaml and config/README.md."
+
+figures: $(STAMP)  ## figures 2 to 7 and their pages of shapes, at the scale that results/ holds
+	@bash workflow/unlock.sh
+	snakemake --cores $(CORES) $(FIGURES) $(SHAPE_PAGES)
+
+report: $(STAMP)  ## report.html of every figure, page of shapes and contact sheet that is there
+	@made=$$(ls figures/fig*.pdf results/plot/shapes/*.html results/plot/cells/*.png 2>/dev/null || true)
+	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
+	snakemake --report report.html $$made
+
 test: $(STAMP)  ## every test, about 15 minutes
 	python -m pytest
 
@@ -52,7 +75,7 @@ lint: $(STAMP)  ## formats, lint, schemas, dry-run
 	ruff check src tests workflow
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
-	snakemake --dry-run --quiet all --config scale=paper -- figures/fig2.pdf figures/fig3.pdf
+	snakemake --dry-run --quiet all --config scale=paper -- $(FIGURES) $(SHAPE_PAGES)
 
 bench-pack: $(STAMP)  ## time the packing and the imports
 	python tests/speed/bench_pack.py
@@ -63,8 +86,12 @@ bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
 bench-models: $(STAMP)  ## time the models beside the published formulation
 	python tests/speed/bench_models.py
 
+bench-retrieval: $(STAMP)  ## time drug retrieval beside the published procedure and copairs
+	python tests/speed/bench_retrieval.py
+
 bench-score: $(STAMP)  ## time the scores beside the published procedure, and measure their memory
 	python tests/speed/bench_score.py
 
-clean:  ## remove everything that the workflow made; the environment stays
-	rm -rf results/*/ results/.scale figures logs benchmarks report.html .snakemake
+clean:  ## remove everything that the workflow made; the environment and what was fetched stay
+	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache -exec rm -rf {} +
+	rm -rf figures logs benchmarks report.html .snakemake

@@ -20,6 +20,7 @@ if SCALE == "demo":
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/align.smk"
 include: "workflow/rules/mask.smk"
@@ -29,6 +30,13 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
+include: "workflow/rules/publish.smk"
+
+
+rule all:
+    input:
+        targets(),
+    localrule: True
 
 
 wildcard_constraints:

@@ -54,7 +54,7 @@ def _loggers_as_before():
 def call(name: str, folder: Path, **parts: object) -> None:
     """Run a script as snakemake would, with a stand-in for its `snakemake` object."""
     defaults = {"wildcards": SimpleNamespace(dataset="cellpack", shard="0"), "log": [str(folder / "a.log")]}
-    snakemake = SimpleNamespace(**defaults | parts)
+    snakemake = SimpleNamespace(**defaults | {"config": {"download": {}}} | parts)
     runpy.run_path(str(WORKFLOW / "scripts" / f"{name}.py"), {"snakemake": snakemake}, run_name="__main__")
 
 
@@ -129,7 +129,7 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
     points = {"n_points": 64, "jitter_um": 0.01, "jitter_clip_um": 0.02}
     cube = {"size": 16, "side_um": 8.0, "radius_um": 0.1, "oversample": 2}
     own = {
-        "download": {"dataset": source},
+        "download": {"dataset": source, "place": {}},
         "align": {"dataset": {"voxel_um": source["voxel_um"]}},
         "mask": {"mask": {"tolerance_um": 0.0, "min_points": 32}},
         "sample": {"sample": {"points": points, "cube": cube}},
@@ -139,7 +139,7 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
         call(
             stage,
             tmp_path,
-            input=Items(shard_in=before) if before else Items(),
+            input=Items(shard_in=before) if before else Items(manifest=None),
             output=Items(folder),
             params=SimpleNamespace(**params, **own[stage]),
         )
@@ -158,9 +158,9 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
 
 
 def test_a_script_stops_with_status_one_and_a_message(source, tmp_path):
-    params = SimpleNamespace(dataset=source, kind="tissue", seed=1, max_failed_fraction=0.0)
+    params = SimpleNamespace(dataset=source, kind="tissue", seed=1, max_failed_fraction=0.0, place={})
     with pytest.raises(SystemExit) as stopped:
-        call("download", tmp_path, input=Items(), output=Items(tmp_path / "out"), params=params)
+        call("download", tmp_path, input=Items(manifest=None), output=Items(tmp_path / "out"), params=params)
     assert stopped.value.code == 1
     text = (tmp_path / "a.log").read_text()
     assert "tissue" in text

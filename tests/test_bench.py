@@ -70,6 +70,20 @@ def test_preprocessing_reports_every_step_and_both_laws_agree():
     assert max(float(cells[4]) for cells in grids) < 1e-4
 
 
+def test_retrieval_reports_every_step_and_agrees_with_copairs():
+    command = [sys.executable, str(BENCH.with_name("bench_retrieval.py")), "--quick"]
+    lines = table_lines(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [("copairs" in cells[0], "published" in cells[0]) for cells in lines] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    assert all(float(cell.split()[0]) > 0 for cells in lines for cell in cells[1:4])
+    assert float(lines[0][4]) < 1e-12
+    # 200 draws of each null.
+    assert max(float(cells[4]) for cells in lines[1:]) < 0.25
+
+
 def test_scores_agree_with_the_published_procedure():
     command = [sys.executable, str(BENCH.with_name("bench_score.py")), "--quick"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout

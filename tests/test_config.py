@@ -105,8 +105,18 @@ def test_merge_keeps_what_the_overlay_does_not_name_and_changes_no_argument():
 def test_cube_models_take_their_size_from_the_dataset(demo):
     resolved = config.resolve(demo, ROOT)
     assert config.model_for(resolved, "cellpack", "classical_image")["architecture"]["size"] == 25
-    assert config.model_for(resolved, "pcna", "classical_image")["architecture"]["size"] == 129
+    assert config.model_for(resolved, "pcna", "classical_image")["architecture"]["size"] == 17
     assert "size" not in config.model_for(resolved, "cellpack", "classical_pointcloud")["architecture"]
+
+
+def test_models_of_grids_are_never_smaller_than_the_grids(paper):
+    resolved = config.resolve(paper, ROOT)
+    sizes = {
+        name: config.model_for(resolved, name, "classical_image_sdf")["architecture"]["size"]
+        for name in ("npm1", "npm1_64_res")
+    }
+    assert sizes == {"npm1": 33, "npm1_64_res": 65}
+    assert resolved["models"]["classical_image_sdf"]["architecture"]["size"] == 33
 
 
 def test_models_get_draws_and_ranges_of_the_dataset(paper):

@@ -32,13 +32,24 @@ def leaves() -> list[tuple[str, tuple[str, ...]]]:
     found = []
     for file in SCHEMAS:
         paths = list(dict.fromkeys(keys_of(yaml.safe_load(file.read_text()))))
-        found += [(file.stem, path) for path in paths if not any(o[:-1] == path for o in paths)]
-    # A key that only has `<name>` below it, such as `rules`, is mentioned with what stands below.
-    return [(stem, path) for stem, path in found if path != ("rules",)]
+        # A key with others below it, such as `rules`, is mentioned with what stands below.
+        found += [(file.stem, path) for path in paths if not any(_below(path, other) for other in paths)]
+    return found
+
+
+def _below(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return len(other) > len(path) and other[: len(path)] == path
 
 
 def section(schema: str) -> str:
-    heads = {"config": "config.yaml", "dataset": "datasets/", "model": "models/", "sweep": "sweeps/"}
+    heads = {
+        "config": "config.yaml",
+        "dataset": "datasets/",
+        "model": "models/",
+        "sweep": "sweeps/",
+        "figure": "figures/",
+        "bucket": "buckets/",
+    }
     return README.split(f"\n## {heads[schema.split('.')[0]]}")[1].split("\n## ")[0]
 
 

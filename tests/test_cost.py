@@ -32,18 +32,25 @@ def cost_of(case, folder, family):
         folder / "record.json",
         folder / "cost.json",
         n_repeats=N_REPEATS,
+        largest_batch=4,
+        country="USA",
         accelerator="cpu",
+        threads=1,
     )
     return json.loads((folder / "cost.json").read_text())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_cost_has_times_of_every_repeat_and_the_costs_of_training(family, case, tmp_path, monkeypatch):
-    monkeypatch.setattr(cost, "energy_of", lambda call, n_repeats: (None, None))
+    monkeypatch.setattr(cost, "energy_of", lambda call, n_repeats, country: (None, None))
     found = cost_of(case, tmp_path, family)
     assert found.keys() == RECORD.keys() | {
         "encode_s",
         "decode_s",
+        "best_batch",
+        "encode_best_s",
+        "decode_best_s",
+        "peak_bytes",
         "energy_kwh",
         "emissions_kg",
         "device",
@@ -52,6 +59,11 @@ def test_cost_has_times_of_every_repeat_and_the_costs_of_training(family, case, 
     for key in ("encode_s", "decode_s"):
         assert len(found[key]) == N_REPEATS
         assert all(seconds > 0 for seconds in found[key])
+    assert found["best_batch"] in (1, 2, 4)
+    assert found["encode_best_s"] > 0
+    assert found["decode_best_s"] > 0
+    # A process with torch in it; a kilobyte taken for a byte would be far below.
+    assert 50e6 < found["peak_bytes"] < 1e12
     assert found["energy_kwh"] is None
     assert found["emissions_kg"] is None
     assert found["device"] == "cpu"
@@ -62,6 +74,37 @@ def test_warm_up_is_not_timed():
     times = cost.seconds_of(lambda: calls.append(None), N_REPEATS, torch.device("cpu"))
     assert len(calls) == N_REPEATS + 1
     assert len(times) == N_REPEATS
+
+
+@pytest.mark.parametrize(
+    ("per_cell_s", "largest", "expected"),
+    [
+        ({1: 4.0, 2: 3.0, 4: 2.0, 8: 1.0}, 8, 8),
+        ({1: 4.0, 2: 3.0, 4: 2.0, 8: 1.0}, 5, 4),
+        ({1: 4.0, 2: 3.0, 4: 2.99, 8: 0.1}, 8, 2),
+        ({1: 4.0, 2: 5.0}, 8, 1),
+    ],
+)
+def test_the_best_batch_is_doubled_while_that_pays(per_cell_s, largest, expected):
+    asked = []
+
+    def per_cell(size):
+        asked.append(size)
+        return per_cell_s[size] / 2, per_cell_s[size] / 2
+
+    size, times = cost.best_batch(per_cell, largest)
+    assert size == expected
+    assert sum(times) == per_cell_s[expected]
+    assert max(asked) <= largest
+
+
+def test_a_batch_that_does_not_fit_ends_the_search():
+    def per_cell(size):
+        if size > 2:
+            raise torch.OutOfMemoryError("no room")
+        return 1.0 / size, 1.0 / size
+
+    assert cost.best_batch(per_cell, 64) == (2, (0.5, 0.5))
 
 
 @pytest.fixture

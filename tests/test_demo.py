@@ -1,67 +1,14 @@
 """The demo as a user runs it: killed in the middle, run again, looked at, rerun in part."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pandas as pd
-import psutil
 import pytest
 from clone_case import job_counts, make_clone, snakemake
+from demo_case import make_demo
 
 pytestmark = pytest.mark.end_to_end
-
-
-def engines(folder):
-    """The snakemake processes that work in `folder`."""
-    found = []
-    for process in psutil.process_iter(["cwd", "cmdline"]):
-        line = process.info["cmdline"] or []
-        if process.info["cwd"] == str(folder) and any(part.endswith("bin/snakemake") for part in line):
-            found.append(process)
-    return found
-
-
-def make_demo(folder, **more):
-    environment = {**os.environ, "CORES": str(min(os.cpu_count(), 4))}
-    return subprocess.Popen(
-        ["make", "demo"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **more,
-    )
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """A clone in which `make demo` was killed while it trained, then run to its end."""
-    if not list(Path(sys.prefix).glob(".ready-*")):
-        pytest.skip("needs the environment that `make setup` makes: run `make test`")
-    folder = make_clone(tmp_path_factory.mktemp("demo") / "morphobench")
-    (folder / ".venv").symlink_to(sys.prefix)
-    first = make_demo(folder)
-    deadline = time.monotonic() + 300
-    while not list(folder.glob("results/train/*/*/seed-*/checkpoints/*/last.ckpt")):
-        assert first.poll() is None, first.communicate()[0]
-        assert time.monotonic() < deadline, "no training checkpoint appeared"
-        time.sleep(0.5)
-    for process in engines(folder):
-        process.send_signal(signal.SIGKILL)
-    first.communicate()
-    assert first.returncode != 0
-    assert not (folder / "figures/fig2.pdf").exists()
-    second = make_demo(folder)
-    text, _ = second.communicate(timeout=1200)
-    assert second.returncode == 0, text
-    assert "going on where it stopped" in text
-    return folder
 
 
 def test_it_ends_with_figure_tables_and_report(demo):

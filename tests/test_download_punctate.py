@@ -213,6 +213,20 @@ def test_numbers_as_ids_and_groups_are_text(cells, tmp_path):
     assert set(from_parquet["group"]) == {"1895"}
 
 
+def test_a_table_keeps_its_own_names_of_columns_and_channels(cells, tmp_path):
+    theirs = {"CellId": "nucleus", "crop_raw": "picture", "crop_seg": "outline", "structure_name": "gene"}
+    table = pd.read_csv(cells).drop(columns="name_dict").assign(CellId=[f"0{i}" for i in range(20)])
+    table.rename(columns=theirs).to_csv(cells, index=False)
+    names = {"crop_raw": ["a", "b", "c"], "crop_seg": ["d", "e"]}
+    source = {"cells": str(cells), "columns": theirs, "channel_names": names, "structures": ["SON"]}
+    out = run(tmp_path / "out", source)
+    assert out["success"].all()
+    assert out["CellId"].tolist() == out["nucleus"].tolist() == table["CellId"].tolist()
+    assert images.parse_name_dict(out["name_dict"][0]) == names
+    with pytest.raises(InputError, match="column number is missing"):
+        run(tmp_path / "out", {"cells": str(cells), "columns": theirs | {"CellId": "number"}})
+
+
 def test_a_choice_of_cells_is_fixed_and_grows():
     ids = [f"cell_{i}" for i in range(50)]
     few, more = manifests.chosen(ids, 5), manifests.chosen(ids[::-1], 20)
@@ -264,7 +278,7 @@ def test_a_missing_column_is_named(column, cells, tmp_path):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ({"quilt_package": "aics/x", "cells": None}, "point source.cells at"),
+        ({"location": "s3://b/p", "cells": None}, "below source.location"),
         ({"cells": "a.csv", "fovs": "b.csv"}, "one of the keys"),
         ({"cells": "none.csv"}, "none.csv: no such file"),
     ],

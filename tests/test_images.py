@@ -44,6 +44,19 @@ def test_given_names_and_spacing_take_the_place_of_those_in_the_file(tmp_path):
     assert spacing_um == (1.0, 2.0, 3.0)
 
 
+@pytest.mark.parametrize("form", ["ome", "imagej"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_planes_are_found_whatever_axis_comes_first(form, compression, tmp_path):
+    volumes = channels()
+    path = tmp_path / ("a.ome.tif" if form == "ome" else "a.tif")
+    data_zcyx = np.stack(list(volumes.values()), axis=1)
+    how = {"imagej": True} if form == "imagej" else {}
+    tifffile.imwrite(path, data_zcyx, metadata={"axes": "ZCYX"}, compression=compression, **how)
+    read, _ = images.read_channels(path, ["c"], channel_names=["a", "b", "c"], spacing_um_zyx=SPACING)
+    np.testing.assert_array_equal(read["c"], volumes["structure"])
+    np.testing.assert_array_equal(read["c"], AICSImage(path).get_image_data("ZYX", C=2))
+
+
 def test_a_plain_tiff_of_planes_is_read_when_its_spacing_is_given(tmp_path):
     volume_zyx = channels()["dna"]
     tifffile.imwrite(tmp_path / "plain.tif", volume_zyx)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -44,6 +47,10 @@ def test_a_good_job_logs_versions_first_and_its_time_last(tmp_path):
     assert done.stdout == "after\n"
     first, *_, last = text.splitlines()
     assert f"morphobench {morphobench.__version__}, python {platform.python_version()}" in first
+    assert platform.node() in text
+    assert f"numpy {metadata.version('numpy')}" in text
+    assert re.search(r"commit ([0-9a-f]{12}|unknown)", text)
+    assert "SLURM" not in text
     assert "half way" in text
     assert "done in" in last
     assert done.stderr == text
@@ -108,3 +115,28 @@ def test_a_job_ends_when_the_engine_that_started_it_is_killed(tmp_path):
     parent.wait()
     gone, alive = psutil.wait_procs([job], timeout=20)
     assert not alive
+
+
+def test_a_job_that_is_told_to_end_says_so_and_cleans_up(tmp_path):
+    body = (
+        "with files.atomic_file('out.csv') as part:\n"
+        "        part.write_text('half')\n"
+        "        open('started', 'w').close()\n"
+        "        time.sleep(60)"
+    )
+    script = f"import time\nfrom morphobench import files, log\nwith log.job('job.log'):\n    {body}\n"
+    (tmp_path / "job.py").write_text(script)
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "SLURM_JOB_ID": "7", "SLURM_JOB_PARTITION": "cpu"}
+    job = subprocess.Popen(
+        [sys.executable, "job.py"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    job.terminate()
+    assert job.wait(timeout=20) == 128 + signal.SIGTERM
+    text = (tmp_path / "job.log").read_text()
+    assert "SLURM job 7, partition cpu" in text
+    assert "told to end (SIGTERM)" in text
+    assert "not complete after" in text
+    assert not list(tmp_path.glob(".out.csv*"))

@@ -20,17 +20,21 @@ SPLITS = ["train"] * 9 + ["val"] * 3 + ["test"] * 4
 FAILED = 5
 TRAINER = {
     "accelerator": "cpu",
+    "nodes": 1,
     "devices": 1,
     "strategy": "auto",
     "precision": "32-true",
     "compile": False,
     "gradient_clip": None,
+    "checkpoint_minutes": 10,
     "loggers": [],
 }
 EMBED = {
     "batch_size": 3,
     "n_uniform": 4,
+    "precision": "32-true",
     "error_points": 24,
+    "error_voxels": 24,
     "sinkhorn_blur_um": 0.05,
     "sinkhorn_scaling": 0.5,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,28 @@ class Share(Sampler[int]):
 
     def __len__(self) -> int:
         return math.ceil(len(self.order) / self.n_processes)
+
+
+class Rest(Sampler[int]):
+    """An order of which one epoch was left in its middle: there it starts after the cells already seen.
+
+    Its length stays that of the whole, which is how many cells an epoch has.
+    """
+
+    def __init__(self, order: Sampler[int], epoch: int, n_seen: int) -> None:
+        self.order, self.epoch, self.n_seen = order, epoch, n_seen
+        self.now = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the order (Lightning calls this before each)."""
+        self.now = epoch
+        self.order.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(self.order, self.n_seen if self.now == self.epoch else 0, None)
+
+    def __len__(self) -> int:
+        return len(self.order)
 
 
 def share_of_batch(batch_size: int, devices: int) -> int:
@@ -77,6 +100,16 @@ class Batches(pl.LightningDataModule):
         super().__init__()
         self.manifest, self.shards = manifest, list(shards)
         self.model_settings, self.order_seed = settings, order_seed
+        self._left = {"epoch": 0, "n_batches": 0}
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of which epoch have been trained on."""
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        return {"epoch": self.trainer.current_epoch, "n_batches": done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from there."""
+        self._left = dict(state)
 
     def _loader(self, split: str, order_seed: int | None) -> DataLoader:
         settings, n_processes = self.model_settings, self.trainer.world_size
@@ -86,10 +119,12 @@ class Batches(pl.LightningDataModule):
             batch_size=share_of_batch(settings["training"]["batch_size"], n_processes),
             order_seed=order_seed,
         )
-        if n_processes == 1:
-            return made
-        share = Share(made.sampler, self.trainer.global_rank, n_processes)
-        return DataLoader(made.dataset, made.batch_size, sampler=share, collate_fn=made.collate_fn)
+        order = made.sampler
+        if n_processes > 1:
+            order = Share(order, self.trainer.global_rank, n_processes)
+        if order_seed is not None:
+            order = Rest(order, self._left["epoch"], self._left["n_batches"] * made.batch_size)
+        return DataLoader(made.dataset, made.batch_size, sampler=order, collate_fn=made.collate_fn)
 
     def train_dataloader(self) -> DataLoader:
         """Return batches of training cells in the epoch's order."""

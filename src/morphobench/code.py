@@ -16,6 +16,12 @@ def _file_of(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
+def _template_of(module: str) -> str:
+    """Return the text of the page template beside a module of the same name, if there is one."""
+    base = PACKAGE.joinpath(*module.split(".")[1:])
+    return base.with_suffix(".html").read_text() if base.with_suffix(".html").is_file() else ""
+
+
 def _strip_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -43,7 +49,7 @@ def _parse(module: str) -> tuple[str, frozenset[str]]:
         raise ModuleNotFoundError(module)
     tree = ast.parse(path.read_text())
     imports = frozenset(_imports(tree))
-    return ast.dump(_strip_docstrings(tree)), imports
+    return ast.dump(_strip_docstrings(tree)) + _template_of(module), imports
 
 
 def reachable(module: str) -> set[str]:
@@ -62,7 +68,7 @@ def reachable(module: str) -> set[str]:
 def digest(*modules: str) -> str:
     """Return 16 hex digits that change with the meaning of `modules` and of all they import from here.
 
-    Comments, formatting and docstrings do not count.
+    Comments, formatting and docstrings do not count; the template of a page beside its module does.
     """
     names = sorted(set().union(*(reachable(module) for module in modules)))
     text = "\n".join(_parse(name)[0] for name in names)

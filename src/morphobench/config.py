@@ -12,12 +12,25 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from morphobench.config_checks import CLOUDS, check_dataset, check_model, check_parts
+from morphobench.config_entry import check_seeds, entry_of, overlays
 from morphobench.errors import InputError
 
 SCHEMAS = Path("config/schemas")
+FIGURES = Path("config/figures")
 LOOKS = ("label", "color")
-# Representations made of points, of which a model may see a draw at each access.
-CLOUDS = ("points", "surface")
+# What config/datasets/template.yaml.example holds where a user's own values belong.
+BLANK = "FILL"
+
+# What the mode `reference` means before cells are sampled: the published choices, by kind.
+_PUBLISHED = {
+    "punctate": {
+        "align": {"interpolation": "nearest"},
+        "mask": {"reference": True},
+        "box": {"quantile": 0.95, "policy": "crop"},
+    },
+    "polymorphic": {"mask": {"fill_holes": "slice2d"}, "scale": {"reference": True}},
+}
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +127,17 @@ def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path)
         raise InputError("\n".join(_explain(error, source) for error in errors))
 
 
+def _blanks(value: Any, place: str = "") -> list[str]:
+    """Return the dotted places that a copy of a template still leaves blank."""
+    items: Any = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    below = [found for key, item in items for found in _blanks(item, f"{place}.{key}".strip("."))]
+    return [place] if value == BLANK else below
+
+
 def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root: Path) -> dict[str, Any]:
     known = sorted(path.stem for path in (root / folder).glob("*.yaml"))
     for name in overrides:
@@ -124,120 +148,44 @@ def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root
     entries = {}
     for name in known:
         entry = typed(merge(read_yaml(root / folder / f"{name}.yaml"), overrides.get(name) or {}))
+        if blanks := _blanks(entry):
+            raise InputError(
+                f"{folder}/{name}.yaml: still {BLANK} at {', '.join(blanks)}. Fill in, and delete the blocks "
+                "of the template that you do not need: of keys that stand there twice the last one counts."
+            )
         validate(entry, schema_name, f"{folder}/{name}.yaml", root)
         entries[name] = entry
     return entries
 
 
-def _check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
-    source = f"config/datasets/{name}.yaml"
-    for model in dataset["models"]:
-        if model not in models:
-            raise InputError(f"{source}: unknown model {model!r}; config/models has {', '.join(models)}.")
-    for key in ("benchmark", "analysis_model"):
-        named = dataset[key] if key == "benchmark" else [dataset[key]]
-        strangers = [model for model in named if model not in dataset["models"]]
-        if strangers:
-            raise InputError(f"{source}: {key} names {', '.join(strangers)}, which `models` does not list.")
-    for model in dataset["models"]:
-        if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
-            raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
-    if "channels" in dataset:
-        _check_roles(source, dataset)
-    if dataset["kind"] == "punctate":
-        _check_punctate(source, dataset)
-    if dataset["kind"] == "polymorphic":
-        _check_polymorphic(source, dataset)
-    if dataset["kind"] == "packing":
-        for rule, settings in dataset["rules"].items():
-            needed = {"vector": ["direction", "decay"], "surface": ["decay"], "radial": ["decay"]}
-            missing = [key for key in needed.get(settings["mode"], []) if key not in settings]
-            if missing:
-                raise InputError(
-                    f"{source}: rules.{rule}: mode {settings['mode']} needs {', '.join(missing)}."
-                )
+def _entered(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path) -> dict[str, Any]:
+    """Return a dataset as it is used: its entry decided, and what that entry changes laid over it."""
+    dataset = {**dataset, "start_from": entry_of(name, dataset, everywhere)}
+    for overlay in overlays(dataset, dataset["start_from"]):
+        dataset = merge(dataset, overlay)
+        validate(dataset, "dataset", f"config/datasets/{name}.yaml with published.settings", root)
+    dataset["name"] = name
+    if dataset["sample"].get("mode") == "reference":
+        dataset = merge(dataset, _PUBLISHED.get(dataset["kind"], {}))
+    return dataset
 
 
-# What the mode `reference` means before cells are sampled: the published choices, by kind.
-_PUBLISHED = {
-    "punctate": {
-        "align": {"interpolation": "nearest"},
-        "mask": {"reference": True},
-        "box": {"quantile": 0.95, "policy": "crop"},
-    },
-    "polymorphic": {"mask": {"fill_holes": "slice2d"}, "scale": {"reference": True}},
-}
-
-
-# What a dataset must have in common with those whose masked cells it uses.
-_BEFORE_SAMPLING = ("voxel_um", "align", "mask")
-
-
-def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
-    kept = dataset["mask"]["role"]
-    for key, roles in {
-        "align.mask": {dataset["align"]["mask"]},
-        "mask.role": {kept} if isinstance(kept, str) else set(kept.values()),
-    }.items():
-        for role in sorted(roles - set(dataset["channels"])):
-            raise InputError(f"{source}: {key} is {role}, which `channels` does not name.")
-
-
-def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
-    margin, dilation = dataset["align"]["margin_voxel"], dataset["mask"]["dilation_voxel"]
-    if margin < dilation:
-        raise InputError(
-            f"{source}: align.margin_voxel = {margin} is less than mask.dilation_voxel = {dilation}: the rim "
-            f"would be cut off. Set it to {dilation:g} or more."
-        )
-    if dataset["mask"]["clip"] == "structure" and not dataset["mask"].get("structure_clips"):
-        raise InputError(f"{source}: mask.clip is structure, but mask.structure_clips is empty.")
-    asked = dataset.get("draw", {}).get("n_points", 0)
-    if asked > dataset["sample"]["points"]["n_points"]:
-        raise InputError(f"{source}: draw.n_points = {asked} is more than sample.points.n_points.")
-
-
-def _check_polymorphic(source: str, dataset: Mapping[str, Any]) -> None:
-    if dataset["scale"]["mode"] == "file" and "file" not in dataset["scale"]:
-        raise InputError(f"{source}: scale.mode is file, but scale.file names none.")
-    for stored, drawn in (("n_surface", "n_points"), ("n_queries", "n_queries")):
-        asked = dataset.get("draw", {}).get(drawn, 0)
-        if asked > dataset["sample"][stored]:
-            raise InputError(f"{source}: draw.{drawn} = {asked} is more than sample.{stored}.")
-
-
-def _check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
-    source, dataset = f"config/datasets/{name}.yaml", datasets[name]
-    parts = dataset.get("cells_from", [])
-    if not parts and not dataset["n_shards"]:
-        raise InputError(f"{source}: n_shards is 0 and cells_from is empty: there is no cell.")
-    for part in parts:
-        if part not in datasets:
-            raise InputError(f"{source}: cells_from: unknown dataset {part!r}.")
-        if datasets[part].get("cells_from") or datasets[part]["kind"] != dataset["kind"]:
+def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
+    """Read and check config/figures/*.yaml."""
+    figures = {}
+    for path in sorted((root / FIGURES).glob("*.yaml")):
+        source, figure = f"{FIGURES}/{path.name}", read_yaml(path)
+        validate(figure, "figure", source, root)
+        if figure["dataset"] not in datasets:
             raise InputError(
-                f"{source}: cells_from: {part} must be of kind {dataset['kind']} without cells_from."
+                f"{source}: unknown dataset {figure['dataset']!r}; there are {', '.join(datasets)}."
             )
-        differing = [key for key in _BEFORE_SAMPLING if datasets[part].get(key) != dataset.get(key)]
-        if differing:
-            raise InputError(
-                f"{source}: {', '.join(differing)} must be as in {part}, whose masked cells are used as they "
-                "are (sample.mode: reference changes them too: set it for both)."
-            )
-
-
-def _check_model(name: str, model: Mapping[str, Any]) -> None:
-    source = f"config/models/{name}.yaml"
-    training, clouds = model["training"], model["representation"] in CLOUDS
-    turn = training.get("rotation", "none")
-    if not clouds and (training["jitter"] or turn not in ("none", "lattice")):
-        raise InputError(f"{source}: volumes take no training.jitter, and training.rotation none or lattice.")
-    if clouds and turn == "lattice":
-        raise InputError(f"{source}: training.rotation lattice is for volumes; clouds take none, z or so3.")
-    if bool(model.get("intensity")) != bool(model["architecture"].get("intensity")):
-        raise InputError(f"{source}: give both intensity.scale and architecture.intensity: true, or neither.")
-    if (training["loss"] == "l1") != (model["representation"] == "surface"):
-        raise InputError(f"{source}: representation surface is trained with loss l1, and nothing else is.")
+        letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
+        twice = sorted({letter for letter in letters if letters.count(letter) > 1})
+        if twice:
+            raise InputError(f"{source}: two panels are called {twice[0]}. Give each a letter of its own.")
+        figures[path.stem] = figure
+    return figures
 
 
 def _check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:
@@ -266,6 +214,15 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
     described = config["datasets"][dataset]
     if settings["representation"] == "cube":
         settings["architecture"]["size"] = described["sample"]["cube"]["size"]
+        # Published cubes hold what their models read; what was done to them is not published.
+        units = (described.get("published") or {}).get("image_units", "model")
+        if described["kind"] == "punctate" and described["start_from"] != "raw" and units == "model":
+            settings |= {"input_scale": 1.0, "z_score": False}
+    if settings["representation"] in ("sdf", "seg"):
+        # Odd, so that quarter turns are exact; never smaller than the dataset's grid.
+        settings["architecture"]["size"] = max(
+            settings["architecture"]["size"], described["sample"]["resolution"] // 2 * 2 + 1
+        )
     if settings.get("intensity", {}).pop("structure_norm", False):
         settings["intensity"]["structure_norms"] = described["structure_norms"]
     if settings["representation"] in CLOUDS and "draw" in described:
@@ -286,7 +243,8 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     Returns
     -------
     dict
-        The configuration; each dataset also carries its `name`.
+        The configuration; each dataset also carries its `name` and the `start_from` that applies to it. Key
+        `figures` holds config/figures/*.yaml.
 
     Raises
     ------
@@ -301,16 +259,17 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     models = _registry(Path("config/models"), config["models"], "model", root)
     datasets = _registry(Path("config/datasets"), config["datasets"], "dataset", root)
     for name, model in models.items():
-        _check_model(name, model)
-    for name, dataset in datasets.items():
-        _check_dataset(name, dataset, models)
-        dataset["name"] = name
-        if dataset["sample"].get("mode") == "reference":
-            datasets[name] = merge(dataset, _PUBLISHED[dataset["kind"]])
+        check_model(name, model)
     for name in datasets:
-        _check_parts(name, datasets)
+        datasets[name] = _entered(name, datasets[name], config["start_from"], root)
+        check_dataset(name, datasets[name], models)
+        if datasets[name]["source"].get("max_cells") is None:
+            datasets[name]["source"]["max_cells"] = config["max_cells"]
+    for name in datasets:
+        check_parts(name, datasets)
+    check_seeds(config["train"]["seeds"], datasets)
     _check_scored(config, datasets, models)
-    return {**config, "datasets": datasets, "models": models}
+    return {**config, "datasets": datasets, "models": models, "figures": _figures(root, datasets)}
 
 
 def check_folder(path: Path) -> None:
@@ -331,10 +290,15 @@ def check_folder(path: Path) -> None:
 def scale_of(config: Mapping[str, Any], marker: Path) -> str:
     """Return the scale of a run: asked for, else that of the results at hand, else paper.
 
+    A job has that of the run that started it.
+
     A run without `--config scale=...` goes on with what results/ holds: after `make demo`, remaking one
     figure must not start days of training at paper scale over the demo's results.
     """
-    scale = config.get("scale") or (marker.read_text().strip() if marker.exists() else "paper")
+    started = os.environ.get("MORPHOBENCH_SCALE") or (
+        marker.read_text().strip() if marker.exists() else "paper"
+    )
+    scale = config.get("scale") or started
     if scale not in ("demo", "paper"):
         raise InputError(f"scale must be demo or paper, not {scale!r} (--config scale=..., or {marker}).")
     return scale

@@ -1,8 +1,11 @@
-"""What a model costs to run: parameters, and seconds to encode and to decode one cell."""
+"""What a model costs to run: parameters, memory, and seconds to encode and to decode a cell."""
 
 from __future__ import annotations
 
 import json
+import resource
+import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,8 +16,12 @@ import torch
 from morphobench import models
 from morphobench.decode import device_of
 from morphobench.files import write_json
-from morphobench.loading import cell_batch, open_cells
+from morphobench.loading import Cells, cell_batch, open_cells
 from morphobench.log import logger
+
+# A larger batch must save at least this share of the time of a cell to be tried further.
+_WORTHWHILE = 0.05
+_BATCH_REPEATS = 5
 
 
 def seconds_of(call: Callable[[], Any], n_repeats: int, device: torch.device) -> list[float]:
@@ -35,7 +42,48 @@ def seconds_of(call: Callable[[], Any], n_repeats: int, device: torch.device) ->
     return times
 
 
-def energy_of(call: Callable[[], Any], n_repeats: int) -> tuple[float | None, float | None]:
+def best_batch(
+    per_cell: Callable[[int], tuple[float, float]], largest: int
+) -> tuple[int, tuple[float, float]]:
+    """Find the batch in which a cell takes the least time: doubled until that no longer pays.
+
+    Parameters
+    ----------
+    per_cell
+        Returns the seconds to encode and to decode one cell in a batch of the given size.
+    largest
+        Batch size not to exceed.
+
+    Returns
+    -------
+    tuple
+        The batch size, and its seconds per cell.
+    """
+    best, found = 1, per_cell(1)
+    while 2 * best <= largest:
+        try:
+            times = per_cell(2 * best)
+        except torch.OutOfMemoryError:
+            logger.info("a batch of %d cells does not fit the device", 2 * best)
+            break
+        if sum(times) > (1 - _WORTHWHILE) * sum(found):
+            break
+        best, found = 2 * best, times
+    return best, found
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory used so far: on a GPU by tensors, else by the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    # Kilobytes, but bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def energy_of(
+    call: Callable[[], Any], n_repeats: int, country: str = "USA"
+) -> tuple[float | None, float | None]:
     """Return (kWh, kg CO2eq) per call from hardware counters by codecarbon, or (None, None) without counters.
 
     Without a readable counter (NVML on a GPU, RAPL on a CPU) codecarbon multiplies time by a typical power;
@@ -55,7 +103,7 @@ def energy_of(call: Callable[[], Any], n_repeats: int) -> tuple[float | None, fl
     from codecarbon import OfflineEmissionsTracker
 
     tracker = OfflineEmissionsTracker(
-        country_iso_code="USA", measure_power_secs=1, save_to_file=False, log_level="error"
+        country_iso_code=country, measure_power_secs=1, save_to_file=False, log_level="error"
     )
     tracker.start()
     for _ in range(n_repeats):
@@ -75,27 +123,76 @@ def run(
     out: str | Path,
     *,
     n_repeats: int,
+    largest_batch: int,
+    country: str,
     accelerator: str,
+    threads: int,
 ) -> None:
-    """Time encode and decode of one test cell and write them with the training's cost as JSON."""
+    """Time encode and decode of test cells and write them with the training's cost as JSON.
+
+    Keys: parameters, train_s and gpu_hours of the training; encode_s and decode_s, lists of seconds for one
+    cell alone, and the memory that this took at most (peak_bytes); best_batch, and encode_best_s and
+    decode_best_s, seconds per cell in it (median); energy_kwh and emissions_kg per cell; device.
+    null where a thing was not measured.
+
+    Parameters
+    ----------
+    manifest, shards
+        Of stage `sample`.
+    model_path, record_path
+        Of stage `train`.
+    out
+        JSON file to write.
+    n_repeats
+        Timed repeats at batch size 1.
+    largest_batch
+        Batch size up to which a better one is looked for.
+    country
+        Whose mix of electricity emissions are computed with, ISO 3166 code of three letters.
+    accelerator
+        See `device_of`.
+    threads
+        Of torch.
+    """
+    torch.set_num_threads(threads)
     record = json.loads(Path(record_path).read_text())
     model, settings = models.load(model_path)
     device = device_of(accelerator)
     model = model.export().to(device)
     cells = open_cells(manifest, shards, settings, "test")
-    x = cell_batch(cells, [0], settings).x.to(device)
-    z = model.decodable(x)
-    energy_kwh, emissions_kg = energy_of(lambda: model.reconstruct(x), n_repeats)
+
+    def timed(size: int, repeats: int) -> tuple[list[float], list[float]]:
+        x = _cells_of(cells, size, settings).to(device)
+        z = model.decodable(x)
+        return tuple(
+            seconds_of(call, repeats, device) for call in (lambda: model.encode(x), lambda: model.decode(z))
+        )
+
+    def per_cell(size: int) -> tuple[float, float]:
+        return tuple(statistics.median(times) / size for times in timed(size, _BATCH_REPEATS))
+
+    encode_s, decode_s = timed(1, n_repeats)
+    peak = peak_bytes(device)
+    best, (encode_best_s, decode_best_s) = best_batch(per_cell, largest_batch)
+    x = _cells_of(cells, 1, settings).to(device)
+    energy_kwh, emissions_kg = energy_of(lambda: model.reconstruct(x), n_repeats, country)
     write_json(
         {
-            "parameters": record["parameters"],
-            "train_s": record["train_s"],
-            "gpu_hours": record["gpu_hours"],
-            "encode_s": seconds_of(lambda: model.encode(x), n_repeats, device),
-            "decode_s": seconds_of(lambda: model.decode(z), n_repeats, device),
+            **{key: record[key] for key in ("parameters", "train_s", "gpu_hours")},
+            "encode_s": encode_s,
+            "decode_s": decode_s,
+            "best_batch": best,
+            "encode_best_s": encode_best_s,
+            "decode_best_s": decode_best_s,
+            "peak_bytes": peak,
             "energy_kwh": energy_kwh,
             "emissions_kg": emissions_kg,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         },
         out,
     )
+
+
+def _cells_of(cells: Cells, size: int, settings: dict[str, Any]) -> torch.Tensor:
+    """Return a batch of test cells; one after another again where there are fewer."""
+    return cell_batch(cells, [number % len(cells) for number in range(size)], settings).x

@@ -2,122 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
 from morphobench import models, rotation, seeds
-from morphobench.decode import device_of, thin, to_points_um
+from morphobench.decode import VOLUMES, accelerated, device_of, stored_codes
+from morphobench.decode.shapes import POSE_COLUMNS, VECTORS
 from morphobench.files import write_table
 from morphobench.loading import CLOUDS, Cells, cell_batch, open_cells
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
-from morphobench.models.losses import chamfer, sinkhorn
+from morphobench.reconstruction import REASON, SHAPE_COLUMNS, cloud_errors, shape_errors
 
-# Representations of cells whose clouds the stage `sample` writes too.
-WITH_CLOUDS = ("points", "cube")
+MATRIX = [f"r_{row}{column}" for row in range(3) for column in range(3)]
 
 
-def rotations_of(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
-    """Return the rotations of a pose set, shape (n, 3, 3): one, the 24 of the cube, or seeded random ones."""
-    if pose == "identity":
-        return np.eye(3)[None]
-    if pose == "lattice":
-        return rotation.cube_rotations()
-    return rotation.uniform(n_uniform, seeds.generator(seed, dataset, "embed", "uniform"))
+class Codes(NamedTuple):
+    """What a model makes of cells under each of some rotations.
+
+    Attributes
+    ----------
+    z
+        The embedding, float32, shape (n_turns, n_cells, D).
+    pose
+        Canonical to observed frame, shape (n_turns, n_cells, 3, 3); None for a model without one.
+    vectors
+        What is decoded, where that is not z: vectors in the canonical frame, shape (n_turns, n_cells, D, 3).
+    """
+
+    z: np.ndarray
+    pose: np.ndarray | None
+    vectors: np.ndarray | None
 
 
 def encode_cells(
     model: Autoencoder,
     cells: Cells,
-    turn: np.ndarray,
+    turns: np.ndarray,
     settings: Mapping[str, Any],
+    *,
     batch_size: int,
     device: torch.device,
     draw_seed: int = 0,
-) -> np.ndarray:
-    """Encode all cells under one rotation; float32, shape (n_cells, latent_dim)."""
-    codes = []
-    for rows in np.array_split(np.arange(len(cells)), -(-len(cells) // batch_size)):
-        x = cell_batch(cells, rows, settings, turn=turn, draw_seed=draw_seed).x
-        codes.append(model.encode(x.to(device)).float().cpu().numpy())
-    return np.concatenate(codes)
-
-
-def _distances_um(
-    a: torch.Tensor, b: torch.Tensor, embed: Mapping[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    blur, scaling = embed["sinkhorn_blur_um"], embed["sinkhorn_scaling"]
-    # Half of the symmetric sum: the mean distance from a point to the nearest of the other cloud.
-    return (chamfer(a, b) / 2).numpy(), sinkhorn(a, b, blur=blur, scaling=scaling).numpy()
-
-
-def _errors_of_cell(
-    found: torch.Tensor,
-    given: torch.Tensor,
-    truth_um: torch.Tensor,
-    settings: Mapping[str, Any],
-    embed: Mapping[str, Any],
-    sampling: Mapping[str, Any],
-) -> np.ndarray:
-    generator = sampling["generator"]
-    target = thin(truth_um, embed["error_points"], generator)
-    nearest, divergence = _distances_um(to_points_um(found, settings, **sampling), target, embed)
-    if settings["representation"] == "cube":
-        perfect = (to_points_um(given, settings, **sampling), target)
-    else:
-        order = torch.randperm(truth_um.shape[1], generator=generator)
-        perfect = tuple(truth_um[:, half] for half in order.chunk(2))
-    return np.concatenate([nearest, divergence, _distances_um(*perfect, embed)[1]])
-
-
-def errors(
-    model: Autoencoder,
-    cells: Cells,
-    points_um: np.ndarray,
-    settings: Mapping[str, Any],
-    embed: Mapping[str, Any],
-    *,
-    dataset: str,
-    side_um: float,
-    seed: int,
-    device: torch.device,
-) -> pd.DataFrame:
-    """Compare reconstructions with the cells' clouds, in micrometres and in the observed frame.
+    precision: str = "32-true",
+    decodable: bool = False,
+) -> Codes:
+    """Encode all cells under every rotation; cells are read once, and poses of a cell share a batch.
 
     Parameters
     ----------
-    cells
-        Test cells in the model's representation.
-    points_um
-        The same cells' stored clouds, shape (n_cells, n_points, 3).
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns reconstruction_um (mean distance to the nearest point), sinkhorn_um (Sinkhorn divergence,
-        p = 1) and noise_floor_um: the divergence that a perfect autoencoder of this representation would get,
-        between two halves of the cloud, or between the cloud and one drawn from the cell's own cube.
+    model, cells, settings
+        Trained model, cells in its representation, content of its yaml.
+    turns
+        Rotations, shape (n_turns, 3, 3).
+    batch_size
+        Cells times rotations encoded together; no result depends on it beyond rounding.
+    draw_seed
+        See `cell_batch`.
+    precision
+        See `accelerated`.
+    decodable
+        Whether to return poses and vectors.
     """
-    rows = []
-    for batch in np.array_split(np.arange(len(cells)), -(-len(cells) // embed["batch_size"])):
-        x = cell_batch(cells, batch, settings, draw_seed=seeds.integer(seed, dataset, "embed")).x
-        decoded = model.reconstruct(x.to(device))
-        for row, found, given in zip(batch, decoded.split(1), x.split(1), strict=True):
-            own = seeds.integer(seed, dataset, "embed", cells.table["CellId"][row])
-            sampling = {
-                "side_um": side_um,
-                "n_points": embed["error_points"],
-                "generator": torch.Generator().manual_seed(own),
-            }
-            truth = torch.from_numpy(np.ascontiguousarray(points_um[[row]]))
-            rows.append(_errors_of_cell(found, given, truth, settings, embed, sampling))
-        logger.info("reconstructed %d of %d test cells", batch[-1] + 1, len(cells))
-    return pd.DataFrame(rows, columns=["reconstruction_um", "sinkhorn_um", "noise_floor_um"])
+    found: dict[str, np.ndarray] = {}
+    for rows, some in _batches(len(cells), len(turns), batch_size):
+        raw = cells.raw(range(len(cells))[rows])
+        x = torch.cat(
+            [
+                cell_batch(
+                    cells, range(len(cells))[rows], settings, turn=turn, draw_seed=draw_seed, raw=raw
+                ).x
+                for turn in turns[some]
+            ]
+        ).to(device)
+        with accelerated(precision, device):
+            encoded = _encoded(model, x, decodable)
+        for name, tensor in encoded.items():
+            array = tensor.float().cpu().numpy()
+            whole = found.setdefault(name, np.empty((len(turns), len(cells), *array.shape[1:]), np.float32))
+            part = whole[some, rows]
+            part[...] = array.reshape(part.shape)
+        if some.stop == len(turns):
+            logger.info("encoded %d of %d cells under %d rotations", rows.stop, len(cells), len(turns))
+    return Codes(*(found.get(name) for name in Codes._fields))
+
+
+def _batches(n_cells: int, n_turns: int, batch_size: int) -> Iterator[tuple[slice, slice]]:
+    """Yield which cells and which rotations go together, at most `batch_size` in all, evenly shared out."""
+    n_together = min(n_turns, batch_size)
+    for rows in _shares(n_cells, batch_size // n_together):
+        for some in _shares(n_turns, n_together):
+            yield rows, some
+
+
+def _shares(n: int, most: int) -> list[slice]:
+    return [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(n), -(-n // most))]
+
+
+def _encoded(model: Autoencoder, x: torch.Tensor, decodable: bool) -> dict[str, torch.Tensor]:
+    latent = model.encode_with_pose(x)
+    found = {"z": latent.z}
+    if decodable and latent.pose is not None:
+        found["pose"] = latent.pose
+    if decodable and type(model).decodable is not Autoencoder.decodable:
+        found["vectors"] = model.decodable(x) @ latent.pose
+    return found
+
+
+def _table(cells: Cells, turns: np.ndarray, codes: Codes) -> pd.DataFrame:
+    known = cells.table[["CellId", "group", "split"]]
+    tables = []
+    for index, turn in enumerate(turns):
+        matrix = pd.DataFrame([turn.ravel()] * len(known), columns=MATRIX)
+        mu = pd.DataFrame(codes.z[index], columns=[f"mu_{i}" for i in range(codes.z.shape[2])])
+        tables.append(pd.concat([known.assign(rotation=index), matrix, mu], axis=1))
+    table = pd.concat(tables, ignore_index=True)
+    if codes.pose is not None:
+        poses = codes.pose.reshape(-1, 9).astype(np.float64)
+        table = pd.concat([table, pd.DataFrame(poses, columns=POSE_COLUMNS)], axis=1)
+    if codes.vectors is not None:
+        table[VECTORS] = list(codes.vectors.reshape(len(table), -1))
+    return table
 
 
 @torch.inference_mode()
@@ -127,10 +137,11 @@ def run(
     model_path: str | Path,
     out: str | Path,
     *,
+    meshes: Sequence[str | Path] = (),
     pose: str,
     dataset: str,
     settings: Mapping[str, Any],
-    side_um: float,
+    side_um: float | None,
     seed: int,
     accelerator: str,
     threads: int,
@@ -139,54 +150,71 @@ def run(
 
     Pose "identity" holds every cell, with reconstruction errors for the test cells; the others hold the test
     cells once per rotation. Columns: CellId, group, split, rotation (index in the pose set), r_00 ... r_22
-    (the matrix), mu_0 ... mu_{D-1}. Errors are measured between clouds, so `WITH_CLOUDS` alone have them.
+    (the matrix), mu_0 ... mu_{D-1}. Pose "identity" adds pose_00 ... pose_22 (canonical to observed frame) of
+    models with a pose; `vectors` (x, y, z of each of D, canonical frame) of the implicit model, whose mu are
+    their lengths and do not hold the shape; and the errors: `reconstruction.CLOUD_COLUMNS`, or, where the
+    model decodes surfaces, SHAPE_COLUMNS and the reason where they are NaN.
+
+    Parameters
+    ----------
+    manifest, shards
+        Of stage `sample`.
+    model_path
+        Trained model.
+    out
+        Parquet file to write.
+    meshes
+        Shard folders of stage `mask` with the surfaces to compare with; without them, surfaces get no error.
+    pose
+        "identity", "lattice" or "uniform".
+    dataset, seed
+        Parts of the seed of what is drawn.
+    settings
+        Section `embed` of the configuration.
+    side_um
+        Side of the dataset's cubes, micrometres; None without cubes.
+    accelerator
+        See `device_of`.
+    threads
+        Of torch.
     """
     torch.set_num_threads(threads)
     model, model_settings = models.load(model_path)
     device = device_of(accelerator)
     model = model.export().to(device)
-    cells = open_cells(manifest, shards, model_settings, None if pose == "identity" else "test")
-    table = _codes(
+    identity = pose == "identity"
+    cells = open_cells(manifest, shards, model_settings, None if identity else "test")
+    turns = rotation.of_pose(pose, settings["n_uniform"], seed, dataset)
+    codes = encode_cells(
         model,
         cells,
-        rotations_of(pose, settings["n_uniform"], seed, dataset),
+        turns,
         model_settings,
         batch_size=settings["batch_size"],
         device=device,
         draw_seed=seeds.integer(seed, dataset, "embed"),
+        precision=settings["precision"],
+        decodable=identity,
     )
-    if pose == "identity" and model_settings["representation"] in WITH_CLOUDS:
+    table = _table(cells, turns, codes)
+    if identity and (table["split"] == "test").any():
         test = open_cells(manifest, shards, model_settings, "test")
-        clouds = open_cells(manifest, shards, CLOUDS, "test")
-        measured = errors(
-            model,
-            test,
-            clouds.raw(range(len(clouds)))["points_um"],
-            model_settings,
-            settings,
-            dataset=dataset,
-            side_um=side_um,
-            seed=seed,
-            device=device,
-        )
-        table = table.merge(
-            measured.assign(CellId=test.table["CellId"]), on="CellId", how="left", validate="1:1"
-        )
+        codes_of_test = stored_codes(table.set_index("CellId").loc[test.table["CellId"]])
+        if model_settings["representation"] in VOLUMES:
+            measured = _shape_errors(model, test, meshes, *codes_of_test, model_settings, settings)
+        else:
+            clouds = open_cells(manifest, shards, CLOUDS, "test")
+            place = {"dataset": dataset, "side_um": side_um, "seed": seed}
+            measured = cloud_errors(model, test, clouds, *codes_of_test, model_settings, settings, **place)
+        measured = measured.assign(CellId=test.table["CellId"])
+        table = table.merge(measured, on="CellId", how="left", validate="1:1")
     write_table(table, out)
 
 
-def _codes(
-    model: Autoencoder, cells: Cells, turns: np.ndarray, model_settings: Mapping[str, Any], **how: Any
-) -> pd.DataFrame:
-    tables = []
-    for index, turn in enumerate(turns):
-        codes = encode_cells(model, cells, turn, model_settings, **how)
-        table = cells.table[["CellId", "group", "split"]].assign(rotation=index)
-        matrix = pd.DataFrame(
-            [turn.ravel()] * len(table), columns=[f"r_{i}{j}" for i in range(3) for j in range(3)]
-        )
-        mu = pd.DataFrame(codes, columns=[f"mu_{i}" for i in range(codes.shape[1])])
-        tables.append(pd.concat([table, matrix, mu], axis=1))
-        if index % 8 == 0:
-            logger.info("rotation %d of %d, %d cells", index + 1, len(turns), len(cells))
-    return pd.concat(tables, ignore_index=True)
+def _shape_errors(model: Autoencoder, cells: Cells, meshes: Sequence[str | Path], *rest: Any) -> pd.DataFrame:
+    if meshes:
+        return shape_errors(model, cells, meshes, *rest)
+    reason = "no masked surface to compare with"
+    logger.warning("%s: the reconstruction error stays empty", reason)
+    empty = dict.fromkeys(SHAPE_COLUMNS, np.nan)
+    return pd.DataFrame({**empty, REASON: reason}, index=range(len(cells)))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from morphobench import in_place
 from morphobench.errors import InputError
 
 CELL_TABLE = "cells.parquet"
@@ -111,9 +112,18 @@ def read_cell(shard: str | Path, cell: str) -> dict[str, Any]:
     return cells[cells["CellId"] == cell].iloc[0].to_dict()
 
 
-def read_array(shard: str | Path, name: str) -> np.ndarray:
-    """Open the array `name` of a shard folder without loading it (memory-mapped, read-only)."""
-    return np.load(Path(shard) / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+def array_file(shard: str | Path, name: str) -> Path:
+    """Return the file of the array `name` of a shard folder: the array, or the list of the files it is in."""
+    path, listing = Path(shard) / f"{name}.npy", Path(shard) / f"{name}{in_place.SUFFIX}"
+    return listing if listing.exists() else path
+
+
+def read_array(shard: str | Path, name: str) -> np.ndarray | in_place.FileRows:
+    """Open the array `name` of a shard folder without loading it (memory-mapped, or row by row)."""
+    path = array_file(shard, name)
+    if path.suffix == ".parquet":
+        return in_place.FileRows(path)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) -> None:

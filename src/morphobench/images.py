@@ -75,8 +75,7 @@ def read_channels(
         spacing_um = _spacing_um(path, image, spacing_um_zyx)
         channels = {}
         for name in found if names is None else names:
-            stored = image.get_image_dask_data("ZYX", C=_index(path, found, name), T=0)
-            channels[name] = stored.compute(scheduler="synchronous")
+            channels[name] = _read_channel(path, image, _index(path, found, name))
     for name, volume_zyx in channels.items():
         _check_values(path, name, volume_zyx, may_be_empty)
     return channels, spacing_um
@@ -251,6 +250,22 @@ def _check_single_volume(path: Path, image: AICSImage) -> None:
                 f"{path}: {missing} of {len(planes)} planes are missing; the file is truncated. "
                 "Fetch it again."
             )
+
+
+def _read_channel(path: Path, image: AICSImage, index: int) -> np.ndarray:
+    """Return a channel of shape (z, y, x)."""
+    from tifffile import TiffFile
+
+    if path.suffix.lower() in (".tif", ".tiff"):
+        # aicsimageio would open the file anew for each plane.
+        with TiffFile(path) as tiff:
+            series = tiff.series[0]
+            known = series.axes.endswith("YX") and set(series.axes) <= set("TCZYX")
+            if known and len(series.pages) == np.prod(series.shape[:-2]):
+                pages = np.arange(len(series.pages)).reshape(series.shape[:-2])
+                wanted = pages.take(index, axis=series.axes.index("C")) if "C" in series.axes else pages
+                return tiff.asarray(key=wanted.ravel().tolist(), series=0)
+    return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
 def _channel_names(path: Path, image: AICSImage, given: Sequence[str] | None) -> list[str]:

@@ -139,7 +139,7 @@ def to_batch(raw: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Batc
         return Batch(*(scale * _float32(raw[name]) for name in ARRAYS["surface"]))
     size, beyond = settings["architecture"]["size"], _BEYOND[representation]
     volumes = _float32(_padded(raw[representation], size, beyond))
-    if representation == "cube":
+    if representation == "cube" and settings.get("z_score", True):
         volumes = _z_scored(volumes)
     if representation == "sdf":
         volumes = volumes.clamp(-_FARTHEST_VOXEL, _FARTHEST_VOXEL)

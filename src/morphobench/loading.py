@@ -146,6 +146,7 @@ def cell_batch(
     *,
     turn: np.ndarray | None = None,
     draw_seed: int = 0,
+    raw: Mapping[str, np.ndarray] | None = None,
 ) -> Batch:
     """Return cells as a model is to be judged on them, in model units.
 
@@ -159,8 +160,10 @@ def cell_batch(
         Rotation, shape (3, 3), of all of them; None for none.
     draw_seed
         With the CellId, seed of what is drawn from a stored cloud: the same for every rotation and batch.
+    raw
+        Their stored arrays, where the caller has read them already.
     """
-    raw = cells.raw(rows)
+    raw = cells.raw(rows) if raw is None else raw
     batch = to_batch(raw if turn is None else turned(raw, turn, settings), settings)
     if not settings.get("draw"):
         return batch

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from importlib import metadata
 from pathlib import Path
+from types import FrameType
 
 import psutil
 
@@ -18,6 +23,8 @@ from morphobench import __version__
 from morphobench.errors import InputError
 
 logger = logging.getLogger("morphobench")
+# Between being told to end and being ended, seconds.
+_GRACE_S = 10
 
 
 def bar(done: int, total: int, width: int = 20) -> str:
@@ -35,17 +42,57 @@ def bar(done: int, total: int, width: int = 20) -> str:
 def _end_with_the_engine() -> None:
     """End this process when the snakemake that started it is gone, as after a kill -9.
 
-    An orphan would go on writing into the folders of the next run.
+    An orphan would go on writing into the folders of the next run. It is told first, for a training may still
+    write its checkpoint.
     """
     engine = next((p for p in psutil.Process().parents() if "snakemake" in " ".join(p.cmdline())), None)
 
     def watch() -> None:
         while engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE:
             time.sleep(2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE_S)
         os._exit(1)
 
     if engine is not None:
         threading.Thread(target=watch, daemon=True).start()
+
+
+def _commit() -> str:
+    """Return what git says of the code that runs, with -dirty when it was edited; unknown outside a clone."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def _where() -> str:
+    """Return host, cores and, inside of SLURM, the job that this process belongs to."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    place = f"{platform.node()}, {cores} cores, process {os.getpid()}"
+    if "SLURM_JOB_ID" in os.environ:
+        known = {"job": "SLURM_JOB_ID", "partition": "SLURM_JOB_PARTITION", "node": "SLURMD_NODENAME"}
+        named = [f"{name} {os.environ[key]}" for name, key in known.items() if key in os.environ]
+        place += f", SLURM {', '.join(named)}"
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return place + (f", CUDA devices {devices}" if devices else "")
+
+
+def _versions() -> str:
+    """Return the versions of what computes, read without importing it."""
+    found = []
+    for name in ("numpy", "scipy", "torch", "pytorch-lightning", "snakemake"):
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
+
+
+def _end_orderly(number: int, frame: FrameType | None) -> None:
+    """Leave by an exception, so that half-written files are removed and the log says why it ends."""
+    logger.error("told to end (%s)", signal.Signals(number).name)
+    sys.exit(128 + number)
 
 
 @contextmanager
@@ -53,7 +100,7 @@ def job(log_file: str | Path) -> Iterator[logging.Logger]:
     """Run the body of a workflow script: log to `log_file` and stderr, end clearly.
 
     An `InputError` ends the process with status 1 and its message alone; any other exception is logged
-    with its traceback and raised.
+    with its traceback and raised. SIGTERM ends it too, after what is half written has been removed.
     """
     path = Path(log_file)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,14 +112,22 @@ def job(log_file: str | Path) -> Iterator[logging.Logger]:
     logger.setLevel(logging.INFO)
     logging.captureWarnings(True)
     _end_with_the_engine()
-    logger.info("morphobench %s, python %s, %s", __version__, platform.python_version(), platform.node())
-    start = time.perf_counter()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end_orderly)
+    started = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
+    logger.info("morphobench %s, python %s, %s", __version__, platform.python_version(), started)
+    logger.info("on %s", _where())
+    logger.info("commit %s, %s", _commit(), _versions())
+    start, complete = time.perf_counter(), False
     try:
         yield logger
+        complete = True
     except InputError as error:
         logger.error("%s", error)
         sys.exit(1)
     except Exception:
         logger.exception("unexpected failure; please report it with this log (%s)", path)
         raise
-    logger.info("done in %.1f s", time.perf_counter() - start)
+    finally:
+        seconds, now = time.perf_counter() - start, f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
+        logger.info("%s %.1f s, %s", "done in" if complete else "not complete after", seconds, now)

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 
 from morphobench import __version__
+from morphobench.files import array_file
 
 
 def fingerprint(*parts: Any) -> str:
@@ -28,7 +29,7 @@ def data_digest(manifest: str | Path, shards: Sequence[str | Path], arrays: Sequ
     The manifest does not tell: cells sampled anew with other settings keep their rows in it.
     """
     digests = []
-    read = (Path(shard) / f"{name}.npy" for shard in shards for name in arrays)
+    read = (array_file(shard, name) for shard in shards for name in arrays)
     for path in (Path(manifest), *read):
         with path.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
@@ -89,8 +90,8 @@ def training_record(
         "train_s": seconds,
         "peak_memory_mib": max(row["peak_memory_mib"] for row in rows),
         "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine(),
-        "devices": trainer["devices"],
-        "gpu_hours": seconds * trainer["devices"] / 3600 if on_gpu else 0.0,
+        "devices": trainer["devices"] * trainer["nodes"],
+        "gpu_hours": seconds * trainer["devices"] * trainer["nodes"] / 3600 if on_gpu else 0.0,
         "versions": versions(),
         "settings": dict(settings),
         "trainer": dict(trainer),

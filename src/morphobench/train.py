@@ -14,7 +14,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
 from torch.multiprocessing import ProcessRaisedException
 
@@ -22,16 +22,25 @@ from morphobench import models, seeds
 from morphobench.batches import Batches, share_of_batch
 from morphobench.errors import InputError
 from morphobench.files import write_json, write_table
-from morphobench.history import BEST, History, resumable, rows_of
+from morphobench.history import BEST, EndedEarly, History, Told, resumable, rows_of
 from morphobench.inputs import arrays_of
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder, Plan, quiet
 from morphobench.record import data_digest, fingerprint, training_record
 
 # What of a model's yaml a training depends on; a new colour or label must not cost days.
-TRAINED_BY = ("family", "representation", "input_scale", "intensity", "draw", "architecture", "training")
+TRAINED_BY = (
+    "family",
+    "representation",
+    "input_scale",
+    "z_score",
+    "intensity",
+    "draw",
+    "architecture",
+    "training",
+)
 # What of section `train` changes the weights: not where its curves are told.
-TRAINED_WITH = ("precision", "devices", "compile", "gradient_clip")
+TRAINED_WITH = ("precision", "devices", "nodes", "compile", "gradient_clip")
 
 
 def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
@@ -63,16 +72,27 @@ def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     return [makers[name]() for name in chosen]
 
 
+def _places(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Lightning's settings of where a training runs: here, or on the nodes of a SLURM job."""
+    nodes, devices, strategy = trainer["nodes"], trainer["devices"], trainer["strategy"]
+    if nodes > 1:
+        # SLURM started this process and the others; what Lightning does of its own for SLURM, to requeue
+        # the job, is Snakemake's part here.
+        slurm = SLURMEnvironment(auto_requeue=False)
+        return {"num_nodes": nodes, "strategy": "ddp" if strategy == "auto" else strategy, "plugins": [slurm]}
+    # Lightning's own choice starts the script of the job again, once per device. Inside a SLURM job it would
+    # expect one task per device, which Snakemake does not start.
+    chosen = "ddp_spawn" if strategy == "auto" and devices > 1 else strategy
+    return {"strategy": chosen, "plugins": [LightningEnvironment()]}
+
+
 def _engine(training: Mapping[str, Any], trainer: Mapping[str, Any], **more: Any) -> pl.Trainer:
-    strategy, devices = trainer["strategy"], trainer["devices"]
+    devices = trainer["devices"]
     try:
         return pl.Trainer(
             accelerator=trainer["accelerator"],
             devices=devices,
-            # Lightning's own choice starts the script of the job again, once per device.
-            strategy="ddp_spawn" if strategy == "auto" and devices > 1 else strategy,
-            # Inside a SLURM job it would expect one task per device, which Snakemake does not start.
-            plugins=[LightningEnvironment()],
+            **_places(trainer),
             precision=trainer["precision"],
             gradient_clip_val=trainer["gradient_clip"],
             max_epochs=training["max_epochs"],
@@ -100,13 +120,14 @@ def fit(
     folder: Path,
     seed: int,
     threads: int,
-) -> tuple[Path, list[dict[str, float]]]:
+) -> tuple[bool, list[dict[str, float]]]:
     """Run the training to its end, from the last checkpoint in `folder` if there is one.
 
     Returns
     -------
     tuple
-        Path of the best checkpoint, and one row per epoch: epoch, losses, seconds, peak memory in MiB.
+        Whether this process is the one that writes the results (the best checkpoint is in `folder`); and
+        one row per epoch: epoch, losses, seconds, peak memory in MiB.
 
     Raises
     ------
@@ -114,8 +135,10 @@ def fit(
         For a machine or batch size that does not fit, a missing logger, or a loss that is not finite.
     """
     training = settings["training"]
-    share_of_batch(training["batch_size"], trainer["devices"])
-    history = History(folder, training["patience"], training["min_epochs"])
+    share_of_batch(training["batch_size"], trainer["devices"] * trainer["nodes"])
+    history = History(
+        folder, training["patience"], training["min_epochs"], 60 * trainer["checkpoint_minutes"]
+    )
     told = loggers(trainer["loggers"], folder)
     engine = _engine(training, trainer, callbacks=[history], logger=told, default_root_dir=folder)
     last = resumable(folder)
@@ -124,18 +147,25 @@ def fit(
     )
     threads = max(1, threads // trainer["devices"])
     model.plan = Plan(settings, seed, threads, trainer["compile"])
+    handlers = {number: signal.getsignal(number) for number in Told.SIGNALS}
+    history.told.listen()
     try:
         engine.fit(model, batches, ckpt_path=last, weights_only=True)
-    except SIGTERMException as error:
-        # Lightning would end the process with status 0, as if the training were complete.
+    except (EndedEarly, SIGTERMException) as error:
+        # Lightning ends a process at SIGTERM with status 0, as if the training were complete.
         raise SystemExit(128 + signal.SIGTERM) from error
     except ProcessRaisedException as error:
+        if EndedEarly.__name__ in str(error):
+            raise SystemExit(128 + signal.SIGTERM) from error
         # What a process of its own raised arrives as text.
         _, found, reason = str(error).rpartition(f"{InputError.__name__}: ")
         if not found:
             raise
         raise InputError(reason.strip()) from error
-    return folder / BEST, rows_of(resumable(folder))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return engine.is_global_zero, rows_of(resumable(folder))
 
 
 def run(
@@ -199,7 +229,7 @@ def run(
             f"family {settings['family']} does not read representation {settings['representation']}. Set one "
             f"of {', '.join(model.representations)} in the model's yaml."
         )
-    best, rows = fit(
+    writes, rows = fit(
         model,
         Batches(manifest, shards, settings, base),
         settings=settings,
@@ -208,7 +238,9 @@ def run(
         seed=base,
         threads=threads,
     )
-    model.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
+    if not writes:
+        return
+    model.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location="cpu")["state_dict"])
     models.save(model, settings, model_out)
     write_table(pd.DataFrame(rows), curves_out)
     named = {"fingerprint": name, "seed": seed, "code": code, "dataset": dataset, "model": model_name}

@@ -32,7 +32,7 @@ import reference_scores as plain  # noqa: E402
 
 from morphobench import score  # noqa: E402
 
-# Each has a function rows(quick) that returns dictionaries as `row` makes them, or lines of the same five columns.
+# Each has a function rows(quick): dictionaries as `row` makes them, or lines of the same five columns.
 OTHERS = ("bench_score_models", "bench_retrieval")
 
 

@@ -7,6 +7,8 @@ rule align:
         "logs/align/{dataset}/shard-{shard}.log",
     benchmark:
         "benchmarks/align/{dataset}/shard-{shard}.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/image.yaml"
     resources:

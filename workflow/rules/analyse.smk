@@ -8,6 +8,9 @@ rule analyse_examples:
         "logs/analyse_examples/{dataset}.log",
     benchmark:
         "benchmarks/analyse_examples/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
@@ -21,11 +24,173 @@ rule analyse_examples:
         "../scripts/analyse_examples.py"
 
 
-rule analyse_walks:
+rule analyse_walk_codes:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    output:
+        codes="results/analyse/{dataset}/{model}/seed-{seed}/walk_codes.parquet",
+        cells="results/analyse/{dataset}/{model}/seed-{seed}/walk_cells.parquet",
+    log:
+        "logs/analyse_walk_codes/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_walk_codes/{dataset}/{model}/seed-{seed}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **HEAVY,
+    params:
+        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        n_components=analysis("walk_components"),
+        sigmas=CONFIG["analyse"]["sigmas"],
+        keep=analysis("keep"),
+        code=code.digest("morphobench.analyse.stage"),
+    message:
+        "Walk through the latent space of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/analyse_walk_codes.py"
+
+
+rule analyse_archetype_codes:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    output:
+        codes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_codes.parquet",
+        weights="results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
+        cells="results/analyse/{dataset}/{model}/seed-{seed}/archetype_cells.parquet",
+        variance="results/analyse/{dataset}/{model}/seed-{seed}/archetype_variance.parquet",
+    log:
+        "logs/analyse_archetype_codes/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_archetype_codes/{dataset}/{model}/seed-{seed}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **HEAVY,
+    params:
+        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        n_archetypes=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["n_archetypes"],
+        k_list=analysis("k_list"),
+        n_starts=CONFIG["analyse"]["n_starts"],
+        keep=analysis("keep"),
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.analyse.stage"),
+    message:
+        "Find the archetypes of {wildcards.dataset} as {wildcards.model} sees it"
+    script:
+        "../scripts/analyse_archetype_codes.py"
+
+
+rule analyse_strata:
+    input:
+        "results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
+    output:
+        "results/analyse/{dataset}/{model}/seed-{seed}/stratum_by_archetype.parquet",
+    log:
+        "logs/analyse_strata/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_strata/{dataset}/{model}/seed-{seed}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        n_permutations=CONFIG["analyse"]["n_permutations"],
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.analyse.stage"),
+    message:
+        "Ask whether each stratum of {wildcards.dataset} has an archetype of its own in {wildcards.model}"
+    script:
+        "../scripts/analyse_strata.py"
+
+
+rule analyse_pca:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    output:
+        "results/analyse/{dataset}/{model}/seed-{seed}/pca_scores.parquet",
+    log:
+        "logs/analyse_pca/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_pca/{dataset}/{model}/seed-{seed}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        keep=analysis("keep"),
+        code=code.digest("morphobench.analyse.stage"),
+    message:
+        "Find the principal components of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/analyse_pca.py"
+
+
+rule analyse_map:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+        archetypes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_codes.parquet",
+    output:
+        cells="results/analyse/{dataset}/{model}/seed-{seed}/map.parquet",
+        archetypes="results/analyse/{dataset}/{model}/seed-{seed}/map_archetypes.parquet",
+    log:
+        "logs/analyse_map/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_map/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=datasets_with("map"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **HEAVY,
+    params:
+        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        keep=analysis("keep"),
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.analyse.stage"),
+    message:
+        "Draw up the map of {wildcards.dataset} as {wildcards.model} sees it"
+    script:
+        "../scripts/analyse_map.py"
+
+
+rule analyse_volumes:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    output:
+        bins="results/analyse/{dataset}/{model}/seed-{seed}/volume_bins.parquet",
+        codes="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_codes.parquet",
+        cells="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_cells.parquet",
+    log:
+        "logs/analyse_volumes/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_volumes/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=datasets_with("volume_bins"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        bins=analysis("volume_bins"),
+        keep=analysis("keep"),
+        code=code.digest("morphobench.analyse.stage"),
+    message:
+        "Average the codes of {wildcards.model} over volume bins of {wildcards.dataset}"
+    script:
+        "../scripts/analyse_volumes.py"
+
+
+rule analyse_walks:
+    input:
+        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        codes="results/analyse/{dataset}/{model}/seed-{seed}/walk_codes.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/walks.parquet",
     log:
@@ -37,46 +202,57 @@ rule analyse_walks:
     resources:
         **HEAVY,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        sigmas=CONFIG["analyse"]["sigmas"],
+        analysis="walks",
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.analyse.shapes"),
     message:
-        "Walk through the latent space of {wildcards.model} on {wildcards.dataset}"
+        "Decode the walk through {wildcards.dataset} with {wildcards.model}"
     script:
-        "../scripts/analyse_walks.py"
+        "../scripts/analyse_shapes.py"
 
 
-rule analyse_archetypes:
+use rule analyse_walks as analyse_archetypes with:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+        codes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_codes.parquet",
     output:
-        shapes="results/analyse/{dataset}/{model}/seed-{seed}/archetypes.parquet",
-        weights="results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
+        "results/analyse/{dataset}/{model}/seed-{seed}/archetypes.parquet",
     log:
         "logs/analyse_archetypes/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/analyse_archetypes/{dataset}/{model}/seed-{seed}.tsv"
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        **HEAVY,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        n_archetypes=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["n_archetypes"],
-        n_starts=CONFIG["analyse"]["n_starts"],
+        analysis="archetypes",
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.analyse.shapes"),
     message:
-        "Find the archetypes of {wildcards.dataset} as {wildcards.model} sees it"
-    script:
-        "../scripts/analyse_archetypes.py"
+        "Decode the archetypes of {wildcards.dataset} with {wildcards.model}"
+
+
+use rule analyse_walks as analyse_volume_shapes with:
+    input:
+        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        codes="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_codes.parquet",
+    output:
+        "results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_shapes.parquet",
+    log:
+        "logs/analyse_volume_shapes/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_volume_shapes/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=datasets_with("volume_bins"),
+    params:
+        analysis="volume_bins",
+        embed=CONFIG["embed"],
+        side_um=side_um,
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.analyse.shapes"),
+    message:
+        "Decode the mean cells of volume bins of {wildcards.dataset} with {wildcards.model}"
 
 
 rule analyse_rotations:
@@ -105,3 +281,116 @@ rule analyse_rotations:
         "Turn test cells of {wildcards.dataset} and reconstruct them with {wildcards.model}"
     script:
         "../scripts/analyse_rotations.py"
+
+
+rule analyse_retrieval:
+    input:
+        unpack(cellprofiler_table),
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
+    output:
+        groups="results/analyse/{dataset}/retrieval.parquet",
+        cells="results/analyse/{dataset}/retrieval_cells.parquet",
+    log:
+        "logs/analyse_retrieval/{dataset}.log",
+    benchmark:
+        "benchmarks/analyse_retrieval/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_with("drugs"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **HEAVY,
+    params:
+        sets=feature_sets,
+        drugs=analysis("drugs"),
+        n_null=CONFIG["analyse"]["n_null"],
+        n_exchanges=CONFIG["analyse"]["n_exchanges"],
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.analyse.drugs"),
+    message:
+        "Retrieve the conditions of {wildcards.dataset} from every model"
+    script:
+        "../scripts/analyse_retrieval.py"
+
+
+rule analyse_lda:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    output:
+        tests="results/analyse/{dataset}/{model}/seed-{seed}/lda_tests.parquet",
+        scores="results/analyse/{dataset}/{model}/seed-{seed}/lda_scores.parquet",
+        walk="results/analyse/{dataset}/{model}/seed-{seed}/lda_walk.parquet",
+    log:
+        "logs/analyse_lda/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_lda/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=datasets_with("drugs"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        drugs=analysis("drugs"),
+        n_permutations=CONFIG["analyse"]["n_permutations"],
+        seed=CONFIG["seed"],
+        code=code.digest("morphobench.analyse.drugs"),
+    message:
+        "Separate the conditions of {wildcards.dataset} from the controls with {wildcards.model}"
+    script:
+        "../scripts/analyse_lda.py"
+
+
+rule analyse_pieces:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
+    output:
+        "results/analyse/{dataset}/pieces.parquet",
+    log:
+        "logs/analyse_pieces/{dataset}.log",
+    benchmark:
+        "benchmarks/analyse_pieces/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=datasets_with("pieces"),
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **HEAVY,
+    params:
+        sets=feature_sets,
+        settings=analysis("pieces"),
+        bins=analysis("volume_bins"),
+        code=code.digest("morphobench.analyse.stage"),
+    message:
+        "Tell the number of pieces of {wildcards.dataset} from codes and from shape features"
+    script:
+        "../scripts/analyse_pieces.py"
+
+
+rule analyse_shown:
+    input:
+        unpack(shown_cells),
+        manifest="results/sample/{dataset}/manifest.parquet",
+        shards=shards("mask"),
+    output:
+        meshes="results/analyse/{dataset}/{model}/seed-{seed}/shown.npz",
+        table="results/analyse/{dataset}/{model}/seed-{seed}/shown.parquet",
+    log:
+        "logs/analyse_shown/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/analyse_shown/{dataset}/{model}/seed-{seed}.tsv"
+    conda:
+        "../../envs/image.yaml"
+    resources:
+        **LIGHT,
+    params:
+        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        n_faces=CONFIG["analyse"]["n_faces"],
+        code=code.digest("morphobench.analyse.shown"),
+    message:
+        "Collect the surfaces of the cells of {wildcards.dataset} that figures show"
+    script:
+        "../scripts/analyse_shown.py"

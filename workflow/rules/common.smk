@@ -1,23 +1,33 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
-from morphobench import sweep as sweeps
+from morphobench import sweep as sweeps, targets as wanted
+from morphobench.download.fabricate import description
+from morphobench.download.remote import is_remote, local_folder
 
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 
 
-# Resources by class; a retry (profiles set how many) asks for more memory.
-def resources(mem_mb, runtime, **more):
+# Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
+def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     return dict(
         mem_mb=lambda wildcards, attempt: mem_mb * attempt,
-        runtime=runtime,
-        disk_mb=4 * mem_mb,
-        **more,
+        runtime=lambda wildcards, attempt: runtime * (attempt if grows else 1),
+        disk_mb=disk_mb,
+        gpu=gpu,
     )
 
 
 LIGHT = resources(mem_mb=2000, runtime=30)
 HEAVY = resources(mem_mb=8000, runtime=240)
-GPU = resources(mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"])
+GPU = resources(mem_mb=32000, runtime=240, gpu=CONFIG["train"]["gpus"])
+# A retried training goes on from its checkpoint; more time would only find its node later.
+TRAIN = resources(
+    mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"] * CONFIG["train"]["devices"], grows=False
+)
+if CONFIG["train"]["nodes"] > 1:
+    # SLURM counts gres on each node; gpu would be the sum, which the first node alone does not have.
+    gres = {"gres": f"gpu:{TRAIN['gpu']}"} if TRAIN["gpu"] else {}
+    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], **gres}
 
 
 def of_dataset(*keys):
@@ -38,6 +48,29 @@ def of_model(wildcards):
     return configuration.model_for(CONFIG, wildcards.dataset, wildcards.model)
 
 
+def starting_from(*entries):
+    """Wildcard constraint: the datasets that are entered at one of these; none where there is none."""
+    names = [name for name, settings in CONFIG["datasets"].items() if settings["start_from"] in entries]
+    return "|".join(names) or "(?!)"
+
+
+def n_parts(wildcards):
+    return len(parts_of(wildcards.dataset))
+
+
+def published_files(*keys):
+    """Input function: published files under these keys, where they lie in a local folder and are there."""
+
+    def files(wildcards):
+        published = CONFIG["datasets"][wildcards.dataset]["published"]
+        names = [published.get(key) for key in keys]
+        named = [name.get(wildcards.model) if isinstance(name, dict) else name for name in names]
+        paths = [Path(published["location"].removeprefix("file://")) / name for name in named if name]
+        return [str(path) for path in paths if path.is_file()]
+
+    return files
+
+
 def parts_of(dataset):
     """The shards of cells that a dataset is sampled from: its own, then those of the datasets it shares."""
     names = [dataset, *CONFIG["datasets"][dataset].get("cells_from", [])]
@@ -56,16 +89,59 @@ def shards(stage):
     return folders
 
 
+BUCKETS = ("results", "bucket")
+
+
+def bucket_of(source):
+    """Return the fabricated bucket that a source lies in, as a list: empty for any other source."""
+    for key in ("location", "cells"):
+        parts = Path(source.get(key) or "").parts
+        if parts[:2] == BUCKETS:
+            return ["/".join(parts[:3])]
+    return []
+
+
+def of_bucket(wildcards):
+    """Params function: what is fabricated."""
+    return or_stop(description.read, wildcards.bucket)
+
+
+def masked_meshes(wildcards):
+    """Input function: the shards with the surfaces that decoded ones are compared with, where cells have them."""
+    raw = CONFIG["datasets"][wildcards.dataset]["start_from"] == "raw"
+    return shards("mask")(wildcards) if raw and kind_of(wildcards) == "polymorphic" else []
+
+
 def local_source(wildcards):
-    """Input function: the files of a local source, when it is there; the job says what is missing if not."""
+    """Input function: the files of a local source, when it is there; the job says what is missing if not.
+
+    A fabricated bucket is made first, and counts as one.
+    """
     source = CONFIG["datasets"][wildcards.dataset]["source"]
-    folders = [Path(source[key]) for key in ("shapes", "packings") if source.get(key)]
-    folders += [Path(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
+    if bucket_of(source):
+        return bucket_of(source)
+    if is_remote(source.get("location")):
+        return []
+    root = local_folder(source.get("location"))
+    folders = [root / source[key] for key in ("shapes", "packings") if source.get(key)]
+    folders += [root.joinpath(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
     kinds = {".csv", ".json", ".npz", ".obj", ".ply", ".stl", ".tif", ".tiff"}
     found = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
     # Of crops the manifest alone: they are too many to be looked at before every run.
-    found += [path for path in [Path(source.get("cells", ""))] if path.is_file()]
-    return sorted(map(str, found))
+    found += [path for path in [root / source.get("cells", "")] if path.is_file()]
+    # Part of the clone, or a folder that every node has: not what a storage provider keeps.
+    return [local(path) for path in sorted(map(str, found))]
+
+
+def remote_index(wildcards):
+    """Input function: the index of a remote source."""
+    location = CONFIG["datasets"][wildcards.dataset]["source"].get("location")
+    return f"results/download/{wildcards.dataset}/manifest.parquet" if is_remote(location) else []
+
+
+def cache_of(wildcards):
+    """Params function: where the crops of a remote source lie, which cell tables hold."""
+    return {"cache": CONFIG["download"]["cache"] if remote_index(wildcards) else None}
 
 
 def sample_inputs(wildcards):
@@ -81,6 +157,14 @@ def align_settings(wildcards):
     """Params function: what aligning needs to know; of stage mask, only which mask it will ask for."""
     settings = of_dataset("voxel_um", "kind", "source", "channels", "align")(wildcards)
     return {**settings, "mask": {"role": CONFIG["datasets"][wildcards.dataset]["mask"].get("role")}}
+
+
+def split_column(wildcards):
+    """Params function: the manifest column with the split, or None for a seeded one."""
+    settings = CONFIG["datasets"][wildcards.dataset]
+    if settings["start_from"] == "raw":
+        return settings.get("split")
+    return "split" if settings["published"].get("split") else None
 
 
 def side_um(wildcards):
@@ -114,8 +198,39 @@ def per_model(pattern, key="models"):
     return paths
 
 
+def analysis(key):
+    """Params function: a setting of the analyses: of the dataset's block `analyse`, else of the configuration."""
+
+    def value(wildcards):
+        own = CONFIG["datasets"][wildcards.dataset].get("analyse", {})
+        return own.get(key, CONFIG["analyse"].get(key))
+
+    return value
+
+
+def datasets_with(key):
+    """Wildcard constraint: the datasets whose block `analyse` asks for an analysis."""
+    return (
+        "|".join(name for name, own in CONFIG["datasets"].items() if own.get("analyse", {}).get(key)) or "^"
+    )
+
+
+def feature_sets(wildcards):
+    """Params function: names of the dataset's sets of features, in the order of `per_model`."""
+    models = CONFIG["datasets"][wildcards.dataset]["models"]
+    return expand("{model}/{seed}", model=models, seed=CONFIG["train"]["seeds"])
+
+
+def cellprofiler_table(wildcards):
+    """Input function: the CellProfiler features of the dataset, when they are there."""
+    path = (analysis("drugs")(wildcards) or {}).get("cellprofiler")
+    return {"cellprofiler": path} if path and Path(path).is_file() else {}
+
+
 def baselines_of(dataset):
-    """The baselines without training that are scored on a dataset."""
+    """The baselines without training that are scored on a dataset; they are made from its cells."""
+    if CONFIG["datasets"][dataset]["start_from"] == "embeddings":
+        return []
     kind = CONFIG["datasets"][dataset]["kind"]
     return [name for name, baseline in CONFIG["baselines"].items() if kind in baseline["kinds"]]
 
@@ -133,10 +248,15 @@ def per_scored(pattern):
 
 
 def score_inputs(wildcards):
-    """Input function: what there is to score; a baseline has neither a decoder nor a cost."""
+    """Input function: what there is to score.
+
+    A baseline has neither a decoder nor a cost; published embeddings come in one pose, alone.
+    """
     of_model = f"{wildcards.dataset}/{wildcards.model}/seed-{wildcards.seed}"
-    inputs = {pose: f"results/embed/{of_model}/{pose}.parquet" for pose in ("identity", "lattice", "uniform")}
-    if wildcards.model not in CONFIG["baselines"]:
+    alone = CONFIG["datasets"][wildcards.dataset]["start_from"] == "embeddings"
+    poses = ("identity",) if alone else ("identity", "lattice", "uniform")
+    inputs = {pose: f"results/embed/{of_model}/{pose}.parquet" for pose in poses}
+    if not alone and wildcards.model not in CONFIG["baselines"]:
         inputs["evolution"] = f"results/score/{of_model}/evolution.parquet"
         inputs["cost"] = f"results/score/{of_model}/cost.json"
     return inputs
@@ -150,33 +270,10 @@ def score_settings(wildcards):
     return {**settings, "legacy_width": min(widths)}
 
 
-def figure_inputs(dataset):
-    """The tables that a benchmark figure (examples, scores, walks, archetypes, rotations) is drawn from."""
-    model = CONFIG["datasets"][dataset]["analysis_model"]
-    analysed = f"results/analyse/{dataset}/{model}/seed-{CONFIG['train']['seeds'][0]}"
-    return dict(
-        examples=f"results/analyse/{dataset}/examples.parquet",
-        scores=f"results/score/{dataset}/scores.parquet",
-        item_values=f"results/score/{dataset}/items.parquet",
-        walks=f"{analysed}/walks.parquet",
-        archetypes=f"{analysed}/archetypes.parquet",
-        rotations=f"{analysed}/rotations.parquet",
-    )
-
-
-def figure_params(dataset):
-    """What a benchmark figure needs to know besides its tables."""
-    settings = CONFIG["datasets"][dataset]
-    return dict(
-        title=settings["title"],
-        demo=SCALE == "demo",
-        models={
-            name: {key: CONFIG["models"][name][key] for key in configuration.LOOKS}
-            for name in settings["benchmark"]
-        },
-        labels=settings["labels"],
-        width_mm=CONFIG["plot"]["width_mm"],
-    )
+def targets():
+    """What `snakemake all` makes; called after every include, for plot_fig... names a figure that is drawn."""
+    drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
+    return or_stop(wanted.paths, CONFIG, drawn)
 
 
 def train_code(model_of):

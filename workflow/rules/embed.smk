@@ -32,10 +32,16 @@ rule embed_baseline:
         "../scripts/embed_baseline.py"
 
 
+def identity_meshes(wildcards):
+    """Input function: meshes to measure reconstructions by, in the one pose that has errors."""
+    return masked_meshes(wildcards) if wildcards.pose == "identity" else []
+
+
 rule embed:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
+        meshes=identity_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/{pose}.parquet",
@@ -43,6 +49,8 @@ rule embed:
         "logs/embed/{dataset}/{model}/seed-{seed}/{pose}.log",
     benchmark:
         "benchmarks/embed/{dataset}/{model}/seed-{seed}/{pose}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -57,3 +65,26 @@ rule embed:
         "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, poses: {wildcards.pose}"
     script:
         "../scripts/embed.py"
+
+
+rule embed_anndata:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    output:
+        "results/embed/{dataset}/{model}/seed-{seed}/identity.h5ad",
+    log:
+        "logs/embed_anndata/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/embed_anndata/{dataset}/{model}/seed-{seed}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        provenance=of_dataset("title", "licence", "citation"),
+        code=code.digest("morphobench.annotated"),
+    message:
+        "Export the codes of {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, as AnnData"
+    script:
+        "../scripts/embed_anndata.py"

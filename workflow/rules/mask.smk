@@ -7,6 +7,8 @@ rule mask:
         "logs/mask/{dataset}/shard-{shard}.log",
     benchmark:
         "benchmarks/mask/{dataset}/shard-{shard}.tsv"
+    group:
+        "cells"
     conda:
         "../../envs/image.yaml"
     resources:
@@ -31,6 +33,7 @@ rule mask_box:
         "logs/mask_box/{dataset}.log",
     benchmark:
         "benchmarks/mask_box/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/image.yaml"
     resources:
@@ -53,6 +56,7 @@ rule mask_scale:
         "logs/mask_scale/{dataset}.log",
     benchmark:
         "benchmarks/mask_scale/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/image.yaml"
     resources:

@@ -1,80 +1,35 @@
-rule plot_fig2:
-    default_target: True
-    input:
-        **figure_inputs("cellpack"),
-    output:
-        pdf=report(
-            "figures/fig2.pdf",
-            caption="../report/figure.rst",
-            category="Figure 2",
-            subcategory="The figure",
-            labels={"file": "vector (PDF)"},
-        ),
-        png=report(
-            "figures/fig2.png",
-            caption="../report/figure.rst",
-            category="Figure 2",
-            subcategory="The figure",
-            labels={"file": "picture"},
-        ),
-        tables=report(
-            directory("results/plot/fig2"),
-            patterns=["{panel}.csv"],
-            caption="../report/tables.rst",
-            category="Figure 2",
-            subcategory="Tables",
-            labels={"file": "panel {panel}"},
-        ),
-    log:
-        "logs/plot_fig2.log",
-    benchmark:
-        "benchmarks/plot_fig2.tsv"
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        **LIGHT,
-    params:
-        **figure_params("cellpack"),
-        code=code.digest("morphobench.plot.benchmark"),
-    message:
-        "Draw {output.pdf}"
-    script:
-        "../scripts/plot_benchmark.py"
+# One rule per figure, plot_fig2 to plot_fig7: each file of config/figures makes one.
+for figure in CONFIG["figures"]:
 
-
-use rule plot_fig2 as plot_fig3 with:
-    input:
-        **figure_inputs("pcna"),
-    output:
-        pdf=report(
-            "figures/fig3.pdf",
-            caption="../report/figure.rst",
-            category="Figure 3",
-            subcategory="The figure",
-            labels={"file": "vector (PDF)"},
-        ),
-        png=report(
-            "figures/fig3.png",
-            caption="../report/figure.rst",
-            category="Figure 3",
-            subcategory="The figure",
-            labels={"file": "picture"},
-        ),
-        tables=report(
-            directory("results/plot/fig3"),
-            patterns=["{panel}.csv"],
-            caption="../report/tables.rst",
-            category="Figure 3",
-            subcategory="Tables",
-            labels={"file": "panel {panel}"},
-        ),
-    log:
-        "logs/plot_fig3.log",
-    benchmark:
-        "benchmarks/plot_fig3.tsv"
-    params:
-        **figure_params("pcna"),
-        code=code.digest("morphobench.plot.benchmark"),
+    rule:
+        name:
+            f"plot_{figure}"
+        default_target: figure == "fig2"
+        input:
+            **figure_inputs(figure),
+        output:
+            pdf=report(f"figures/{figure}.pdf", **figure_report(figure, "The figure", file="vector (PDF)")),
+            png=report(f"figures/{figure}.png", **figure_report(figure, "The figure", file="picture")),
+            tables=report(
+                directory(f"results/plot/{figure}"),
+                patterns=["{panel}.csv", "{panel}.html"],
+                **figure_report(figure, "Tables", file="panel {panel}"),
+            ),
+        log:
+            f"logs/plot_{figure}.log",
+        benchmark:
+            f"benchmarks/plot_{figure}.tsv"
+        localrule: True
+        conda:
+            "../../envs/report.yaml"
+        resources:
+            **LIGHT,
+        params:
+            **figure_params(figure),
+        message:
+            "Draw {output.pdf}"
+        script:
+            "../scripts/plot_figure.py"
 
 
 rule plot_cells:
@@ -111,3 +66,31 @@ rule plot_cells:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
     script:
         "../scripts/plot_cells.py"
+
+
+rule plot_shapes:
+    input:
+        unpack(shapes_of),
+    output:
+        report(
+            "results/plot/shapes/{dataset}.html",
+            caption="../report/shapes.rst",
+            category="Shapes in 3-D",
+            labels={"dataset": "{dataset}"},
+        ),
+    log:
+        "logs/plot_shapes/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_shapes/{dataset}.tsv"
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        **LIGHT,
+    params:
+        title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
+        strata=lambda wildcards: strata_names(wildcards.dataset),
+        code=code.digest("morphobench.plot.shape_page"),
+    message:
+        "Make the page on which shapes of {wildcards.dataset} are turned"
+    script:
+        "../scripts/plot_shapes.py"

@@ -7,6 +7,8 @@ rule sample:
         "logs/sample/{dataset}/shard-{shard}.log",
     benchmark:
         "benchmarks/sample/{dataset}/shard-{shard}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw"),
     conda:
         "../../envs/image.yaml"
     resources:
@@ -32,12 +34,16 @@ rule sample_manifest:
         "logs/sample_manifest/{dataset}.log",
     benchmark:
         "benchmarks/sample_manifest/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+    localrule: True
     conda:
         "../../envs/image.yaml"
     resources:
         **LIGHT,
     params:
         split=CONFIG["sample"]["split"],
+        column=split_column,
         seed=CONFIG["seed"],
         code=code.digest("morphobench.sample.manifest"),
     message:

@@ -37,3 +37,9 @@ for name in ("results", "logs", "benchmarks", "figures"):
 
 
 SCALE = or_stop(configuration.scale_of, config, SCALE_MARKER)
+# A job may run where there is no results folder to tell the scale, such as in a cloud.
+os.environ["MORPHOBENCH_SCALE"] = SCALE
+
+
+envvars:
+    "MORPHOBENCH_SCALE",

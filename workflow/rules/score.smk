@@ -7,6 +7,7 @@ rule score_pairs:
         "logs/score_pairs/{dataset}.log",
     benchmark:
         "benchmarks/score_pairs/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
@@ -25,6 +26,7 @@ rule score_evolution:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
+        meshes=masked_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         pairs="results/score/{dataset}/pairs.csv",
@@ -34,15 +36,18 @@ rule score_evolution:
         "logs/score_evolution/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/score_evolution/{dataset}/{model}/seed-{seed}.tsv"
+    group:
+        "score"
     conda:
         "../../envs/torch.yaml"
     resources:
-        **HEAVY,
+        **GPU,
     params:
         n_fractions=CONFIG["score"]["n_fractions"],
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
+        accelerator=CONFIG["train"]["accelerator"],
         code=code.digest("morphobench.interpolate"),
     message:
         "Interpolate between pairs of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
@@ -70,6 +75,8 @@ rule score_cost:
         **GPU,
     params:
         n_repeats=CONFIG["score"]["n_repeats"],
+        largest_batch=CONFIG["embed"]["batch_size"],
+        country=CONFIG["score"]["country"],
         accelerator=CONFIG["train"]["accelerator"],
         code=code.digest("morphobench.cost"),
     message:
@@ -91,6 +98,8 @@ rule score_model:
         "logs/score_model/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/score_model/{dataset}/{model}/seed-{seed}.tsv"
+    group:
+        "score"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -119,6 +128,7 @@ rule score_table:
         "logs/score_table/{dataset}.log",
     benchmark:
         "benchmarks/score_table/{dataset}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

@@ -1,5 +1,3 @@
-# Each device of a training is a GPU of its own.
-TRAIN = {**GPU, "gpu": GPU["gpu"] * CONFIG["train"]["devices"]}
 # Not the list of seeds nor what is asked of the scheduler: a further seed must not train the others again.
 TRAINER = {key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus")}
 
@@ -22,6 +20,8 @@ rule train:
         "logs/train/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed"),
     conda:
         "../../envs/torch.yaml"
     threads: CONFIG["train"]["devices"]
@@ -79,6 +79,7 @@ rule train_sweep:
         "logs/train_sweep/{sweep}.log",
     benchmark:
         "benchmarks/train_sweep/{sweep}.tsv"
+    localrule: True
     conda:
         "../../envs/torch.yaml"
     resources:

@@ -1,4 +1,4 @@
-from morphobench import log, stage
+from morphobench import config, log, stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
@@ -9,4 +9,7 @@ if __name__ == "__main__":
             n_shards=snakemake.params.dataset["n_shards"],
             seed=snakemake.params.seed,
             max_failed_fraction=snakemake.params.max_failed_fraction,
+            manifest=snakemake.input.manifest,
+            # Patience and connections change no result: they are no parameters.
+            settings=config.typed(snakemake.config["download"]) | snakemake.params.place,
         )

@@ -1,12 +1,14 @@
-from morphobench import embed, log
+from morphobench import embed, gpus, log
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        gpus.claim(snakemake.resources.gpu, snakemake.params.accelerator)
         embed.run(
             snakemake.input.manifest,
             snakemake.input.shards,
             snakemake.input.model,
             snakemake.output[0],
+            meshes=snakemake.input.get("meshes", ()),
             pose=snakemake.wildcards.pose,
             dataset=snakemake.wildcards.dataset,
             settings=snakemake.params.settings,

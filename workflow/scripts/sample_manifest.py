@@ -7,6 +7,7 @@ if __name__ == "__main__":
             dict(enumerate(snakemake.input)),
             snakemake.output[0],
             split=snakemake.params.split,
+            column=snakemake.params.column,
             seed=snakemake.params.seed,
             dataset_name=snakemake.wildcards.dataset,
         )

@@ -1,7 +1,8 @@
-from morphobench import cost, log
+from morphobench import cost, gpus, log
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        gpus.claim(snakemake.resources.gpu, snakemake.params.accelerator)
         cost.run(
             snakemake.input.manifest,
             snakemake.input.shards,
@@ -9,5 +10,8 @@ if __name__ == "__main__":
             snakemake.input.record,
             snakemake.output[0],
             n_repeats=snakemake.params.n_repeats,
+            largest_batch=snakemake.params.largest_batch,
+            country=snakemake.params.country,
             accelerator=snakemake.params.accelerator,
+            threads=snakemake.threads,
         )

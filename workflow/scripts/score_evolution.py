@@ -9,9 +9,12 @@ if __name__ == "__main__":
             snakemake.input.embedding,
             snakemake.input.pairs,
             snakemake.output[0],
+            meshes=snakemake.input.get("meshes", ()),
             dataset=snakemake.wildcards.dataset,
             n_fractions=snakemake.params.n_fractions,
             embed=snakemake.params.embed,
             side_um=snakemake.params.side_um,
             seed=snakemake.params.seed,
+            accelerator=snakemake.params.accelerator,
+            threads=snakemake.threads,
         )

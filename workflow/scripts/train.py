@@ -1,11 +1,12 @@
-from morphobench import log, train
+from morphobench import gpus, launch, log
 from morphobench.plot import curves
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        train.run(
-            snakemake.input.manifest,
-            snakemake.input.shards,
+        gpus.claim(snakemake.resources.gpu, snakemake.params.settings["accelerator"])
+        launch.train(
+            manifest=snakemake.input.manifest,
+            shards=list(snakemake.input.shards),
             model_out=snakemake.output.model,
             record_out=snakemake.output.record,
             curves_out=snakemake.output.curves,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from morphobench.analyse.cells import strata_of
 from morphobench.errors import InputError
 from morphobench.files import read_array, read_table, write_table
 
@@ -20,18 +21,15 @@ def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
     manifest
         Cell table with CellId, group, split, success and the stratum column.
     stratum
-        Column whose values are to be shown, in order of appearance by CellId.
+        Column whose values are to be shown, in order of appearance by CellId; without it, or without any
+        value in it, all cells are one stratum.
 
     Raises
     ------
     InputError
-        When the column is missing or no test cell is left.
+        When no test cell is left.
     """
-    if stratum not in manifest:
-        raise InputError(
-            f"the manifest has no column {stratum!r}; set `stratum` in the dataset's yaml to one of "
-            f"{', '.join(manifest.columns)}."
-        )
+    manifest = manifest.assign(**{stratum: strata_of(manifest, stratum)}).dropna(subset=stratum)
     test = manifest[(manifest["split"] == "test") & manifest["success"]].sort_values("CellId")
     if test.empty:
         raise InputError("no test cell was sampled; see the column `error` of the manifest.")

@@ -1,38 +1,11 @@
-"""What a latent space contains: walks through strata, nearest real cells, archetypes."""
+"""What a latent space contains: walks through strata, and the real cells nearest to its points."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-
-from morphobench.errors import InputError
-
-if TYPE_CHECKING:
-    from archetypes import AA
-
-_MAX_ITERATIONS = 1000
-_RELATIVE_TOLERANCE = 1e-7
-
-
-class Archetypes(NamedTuple):
-    """Extremes of which all codes are mixtures.
-
-    Attributes
-    ----------
-    z
-        The archetypes, shape (k, D), each a mixture of codes.
-    weights
-        Share of each archetype in each code, shape (n, k), rows sum to 1.
-    explained_variance
-        1 - residual sum of squares / total sum of squares about the mean; 1 is perfect.
-    """
-
-    z: np.ndarray
-    weights: np.ndarray
-    explained_variance: float
 
 
 def latent_walk(
@@ -115,67 +88,3 @@ def closest_cells(z_points: np.ndarray, z_cells: np.ndarray, ids: Sequence[str])
     distance = cdist(z_points, z_cells[order])
     best = distance.argmin(axis=1)
     return pd.DataFrame({"CellId": ids[order][best], "distance": distance[np.arange(len(best)), best]})
-
-
-def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator) -> Archetypes:
-    """Find k archetypes: mixtures of codes of which all codes are, as nearly as possible, mixtures.
-
-    Minimises ``||Z - A B Z||^2`` over row-stochastic A (n, k) and B (k, n) by alternating projected gradient
-    steps that never raise the residual, from furthest-sum starts; the best of `n_starts` is kept. Needs
-    8 n^2 bytes of memory and time in proportion to n^2 k.
-
-    Parameters
-    ----------
-    z
-        Codes, shape (n, D).
-    k
-        Number of archetypes, 1 to n.
-    n_starts
-        Number of seeded starts.
-    rng
-        Source of the starts.
-
-    Returns
-    -------
-    Archetypes
-        Sorted by their mean weight, largest first.
-
-    Raises
-    ------
-    InputError
-        When there are fewer cells than archetypes, a code is not finite, or the codes do not vary.
-
-    Notes
-    -----
-    Source: Cutler and Breiman 1994; starts of Morup and Hansen 2012; solver of the package `archetypes`.
-    """
-    if not 1 <= k <= len(z):
-        raise InputError(f"{k} archetypes of {len(z)} cells: lower n_archetypes in the dataset's yaml.")
-    if not np.isfinite(z).all():
-        raise InputError(
-            "Codes that are not finite have no archetypes: see the training log, then train again."
-        )
-    mean = z.mean(axis=0)
-    left, singular, directions = np.linalg.svd(z - mean, full_matrices=False)
-    if singular[0] <= 1e-12 * np.sqrt(len(z)) * np.abs(z).max():
-        raise InputError(
-            "All codes are equal: the model has collapsed and has no archetypes. Train it longer."
-        )
-    # Archetypes follow shifts, rotations and scalings; the solver's step sizes are made for a norm near 1.
-    scaled = left * (singular / singular[0])
-    best = min((_solve(scaled, k, rng) for _ in range(n_starts)), key=lambda solver: solver.rss_)
-    order = np.argsort(-best.A_.mean(axis=0), kind="stable")
-    found = mean + singular[0] * best.archetypes_[order] @ directions
-    return Archetypes(found, best.A_[:, order], float(1 - best.rss_ / (scaled**2).sum()))
-
-
-def _solve(scaled: np.ndarray, k: int, rng: np.random.Generator) -> AA:
-    """Fit once, from a furthest-sum start."""
-    from archetypes import AA
-
-    tolerance = _RELATIVE_TOLERANCE * float((scaled**2).sum())
-    start = int(rng.integers(2**31))
-    solver = AA(
-        k, init="furthest_sum", method="pgd", max_iter=_MAX_ITERATIONS, tol=tolerance, random_state=start
-    )
-    return solver.fit(scaled)

@@ -1,4 +1,4 @@
-"""Analyses that decode: latent walks, archetypes and the rotation sheet, as clouds in micrometres."""
+"""Analyses that decode: the shapes of codes, and the rotation sheet, as clouds in micrometres."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ import torch
 
 from morphobench import models, rotation, seeds
 from morphobench.analyse.examples import example_cells
-from morphobench.analyse.latent import archetypes, latent_walk
 from morphobench.decode import decode_points_um, to_points_um
 from morphobench.files import read_table, write_table
 from morphobench.loading import Cells, cell_batch
+from morphobench.log import logger
 from morphobench.tables import embedding_matrix
+
+# Representations whose models decode into points.
+_DECODED = ("points", "cube")
+_POINTS = ["x_um", "y_um", "z_um"]
 
 
 def _cloud_table(clouds: np.ndarray | torch.Tensor, labels: pd.DataFrame) -> pd.DataFrame:
     """Stack clouds of shape (n, n_points, 3) into rows x_um, y_um, z_um with the labels of their cloud."""
     clouds = np.asarray(clouds)
-    points = pd.DataFrame(clouds.reshape(-1, 3), columns=["x_um", "y_um", "z_um"])
+    points = pd.DataFrame(clouds.reshape(-1, 3), columns=_POINTS)
     repeated = labels.loc[labels.index.repeat(clouds.shape[1])].reset_index(drop=True)
     return pd.concat([repeated, points], axis=1)
 
@@ -32,65 +36,59 @@ def _sampling(embed: Mapping[str, Any], side_um: float, seed: int, analysis: str
     return {"n_points": embed["error_points"], "side_um": side_um, "generator": generator}
 
 
-def _labelled(manifest: str | Path, embedding: str | Path, stratum: str) -> pd.DataFrame:
-    labels = read_table(manifest)[["CellId", stratum]]
-    return read_table(embedding).merge(labels, on="CellId", how="left", validate="1:1")
+# Labels of the shapes of each analysis, and the names of their tables.
+LABELS = {
+    "walks": ["stratum", "component", "sigma"],
+    "archetypes": ["archetype", "explained_variance"],
+    "volume_bins": ["bin"],
+}
 
 
-def walks(
-    manifest: str | Path,
+def decoded(
     model_path: str | Path,
-    embedding: str | Path,
+    codes: str | Path,
     out: str | Path,
     *,
-    stratum: str,
-    sigmas: Sequence[float],
+    analysis: str,
     embed: Mapping[str, Any],
-    side_um: float,
+    side_um: float | None,
     seed: int,
 ) -> None:
-    """Write canonical shapes along the first principal component of every stratum.
+    """Write the canonical shapes of the codes of an analysis: its labels, x_um, y_um, z_um.
 
-    Columns: stratum, component, sigma, x_um, y_um, z_um.
+    A model whose codes do not decode into points has no row; its shapes are those of the nearest real cells.
+
+    Parameters
+    ----------
+    model_path
+        The trained model.
+    codes
+        Table with the labels of the analysis and mu_0 ...
+    out
+        Table to write.
+    analysis
+        A key of `LABELS`.
+    embed
+        Section `embed` of the configuration.
+    side_um
+        Side of the dataset's cubes, where it has cubes.
+    seed
+        Seed of the run.
     """
     model, settings = models.load(model_path)
-    table = _labelled(manifest, embedding, stratum)
-    walk = latent_walk(embedding_matrix(table), table[stratum].to_numpy(), n_components=1, sigmas=sigmas)
-    labels = walk[["stratum", "component", "sigma"]]
-    sampling = _sampling(embed, side_um, seed, "walks")
+    table = read_table(codes)
+    labels = table[LABELS[analysis]]
+    # The one place where codes of analyses become shapes.
+    if settings["representation"] not in _DECODED or table.empty:
+        logger.warning("%s: no shapes are decoded for the %s", settings["representation"], analysis)
+        points = pd.DataFrame(columns=_POINTS, dtype=np.float32)
+        write_table(pd.concat([labels.iloc[:0], points], axis=1), out)
+        return
+    sampling = _sampling(embed, side_um, seed, analysis)
     clouds = decode_points_um(
-        model, embedding_matrix(walk), settings, batch_size=embed["batch_size"], **sampling
+        model, embedding_matrix(table), settings, batch_size=embed["batch_size"], **sampling
     )
     write_table(_cloud_table(clouds, labels), out)
-
-
-def archetype_shapes(
-    manifest: str | Path,
-    model_path: str | Path,
-    embedding: str | Path,
-    shapes_out: str | Path,
-    weights_out: str | Path,
-    *,
-    stratum: str,
-    n_archetypes: int,
-    n_starts: int,
-    embed: Mapping[str, Any],
-    side_um: float,
-    seed: int,
-) -> None:
-    """Write the decoded archetypes (archetype, x_um, y_um, z_um) and the weight of each on every cell."""
-    model, settings = models.load(model_path)
-    table = _labelled(manifest, embedding, stratum)
-    rng = np.random.default_rng(seeds.integer(seed, "analyse", "archetypes"))
-    found = archetypes(embedding_matrix(table), n_archetypes, n_starts=n_starts, rng=rng)
-    sampling = _sampling(embed, side_um, seed, "archetypes")
-    clouds = decode_points_um(model, found.z, settings, batch_size=embed["batch_size"], **sampling)
-    labels = pd.DataFrame(
-        {"archetype": np.arange(n_archetypes), "explained_variance": found.explained_variance}
-    )
-    write_table(_cloud_table(clouds, labels), shapes_out)
-    weights = pd.DataFrame(found.weights, columns=[f"weight_{k}" for k in range(n_archetypes)])
-    write_table(pd.concat([table[["CellId", stratum]], weights], axis=1), weights_out)
 
 
 @torch.inference_mode()

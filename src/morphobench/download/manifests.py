@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv, parquet
 
 from morphobench import seeds
 from morphobench.errors import InputError
@@ -16,8 +22,14 @@ from morphobench.log import logger
 STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "float64"}
 
 
-def read(path: str | Path, columns: Sequence[str], text: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV or parquet table.
+# The real manifests have rows of up to 100 kB.
+_BLOCK_BYTES = 2**23
+
+
+def read(
+    path: str | Path, columns: Sequence[str], text: Sequence[str], optional: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Read a CSV or parquet table; of a selection of columns, only these are ever held in memory.
 
     Parameters
     ----------
@@ -27,6 +39,8 @@ def read(path: str | Path, columns: Sequence[str], text: Sequence[str]) -> pd.Da
         Columns that must be there.
     text
         Columns, such as identifiers, whose values are text whatever they look like; no value may be missing.
+    optional
+        Further columns to read where they are there; None reads all that there are.
 
     Raises
     ------
@@ -36,19 +50,16 @@ def read(path: str | Path, columns: Sequence[str], text: Sequence[str]) -> pd.Da
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point the dataset's source at the table of its images.")
-    try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(path, dtype=dict.fromkeys(text, str), low_memory=False)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not readable as a table ({error}). Restore or export it again.") from error
-    missing = [column for column in dict.fromkeys([*columns, *text]) if column not in table]
+    needed = dict.fromkeys([*columns, *text])
+    with _explained(path):
+        there = _columns(path)
+    missing = [column for column in needed if column not in there]
     if missing:
-        raise InputError(
-            f"{path}: column {', '.join(missing)} is missing; add it "
-            f"(found {', '.join(map(str, table))[:500]})."
-        )
+        found = ", ".join(map(str, there))[:500]
+        raise InputError(f"{path}: column {', '.join(missing)} is missing; add it (found {found}).")
+    kept = None if optional is None else [column for column in there if column in {*needed, *optional}]
+    with _explained(path):
+        table = _read(path, kept, text)
     for column in text:
         if table[column].isna().any():
             first = int(table[column].isna().to_numpy().argmax()) + 1
@@ -62,7 +73,41 @@ def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
 
     It depends on the identifiers alone, so a larger choice holds a smaller one.
     """
+    if max_cells is None:
+        return set(cells)
     return set(sorted(set(cells), key=lambda cell: seeds.integer("choice", cell))[:max_cells])
+
+
+def kept(table: pd.DataFrame, stages: Mapping[str, Sequence[Any]] | None, path: str | Path) -> pd.Series:
+    """Say of each row whether its values are among those to keep, shape (n_rows,), bool.
+
+    Parameters
+    ----------
+    table
+        Rows of a manifest.
+    stages
+        By column, the values to keep; None for all.
+    path
+        Of the manifest, for messages.
+
+    Raises
+    ------
+    InputError
+        When a column is missing, or none of its values occurs.
+    """
+    keep = pd.Series(True, index=table.index)
+    for column, values in (stages or {}).items():
+        if column not in table:
+            raise InputError(
+                f"{path}: column {column}, which `stages` chooses cells by, is missing; mend `stages` in the "
+                f"dataset's yaml (found {', '.join(map(str, table))[:500]})."
+            )
+        found = table[column].isin(values)
+        if len(table) and not found.any():
+            there = ", ".join(map(str, table[column].unique()))[:500]
+            raise InputError(f"{path}: no cell has {column} in {values} (found {there}). Mend `stages`.")
+        keep &= found
+    return keep
 
 
 def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
@@ -93,6 +138,26 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
     return path
 
 
+def name_inside(location: str, value: object) -> str:
+    """Return the name of a file below a location, its dots resolved.
+
+    Raises
+    ------
+    InputError
+        When it is empty, absolute, or leaves the location.
+    """
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise InputError(
+            f"{value!r} names no file in {location}. Complete or remove its row in the manifest."
+        )
+    name = posixpath.normpath(value)
+    if posixpath.isabs(name) or name.split("/")[0] in ("..", "."):
+        raise InputError(
+            f"{value}: leaves {location}, which the paths of the manifest start from. Mend it there."
+        )
+    return name
+
+
 def check_file_part(path: Path, column: str, value: str) -> None:
     """Stop at an identifier that cannot be part of a file's name.
 
@@ -103,6 +168,46 @@ def check_file_part(path: Path, column: str, value: str) -> None:
     """
     if set(value) & set("/\\\0"):
         raise InputError(f"{path}: {column} {value!r} cannot be part of a file name. Take out the slashes.")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{path}: not readable as a table ({error}). Restore or export it again.") from error
+
+
+def _columns(path: Path) -> list[str]:
+    if path.suffix == ".parquet":
+        return parquet.read_schema(path).names
+    return list(pd.read_csv(path, nrows=0))
+
+
+def _read(path: Path, kept: list[str] | None, text: Sequence[str]) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path, columns=kept)
+    types = dict.fromkeys(text, str)
+    if kept is None:
+        return pd.read_csv(path, dtype=types, low_memory=False)
+    # pandas would hold the text of all columns to find the types of some; so their text is cut out first.
+    return pd.read_csv(_cut_out(path, kept), dtype=types, low_memory=False)[kept]
+
+
+def _cut_out(path: Path, columns: list[str]) -> io.BytesIO:
+    """Return a CSV of some columns of a CSV, read block by block."""
+    reader = csv.open_csv(
+        path,
+        csv.ReadOptions(block_size=_BLOCK_BYTES),
+        csv.ParseOptions(newlines_in_values=True),
+        csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string())),
+    )
+    cut = io.BytesIO()
+    with reader, csv.CSVWriter(cut, reader.schema) as writer:
+        for block in reader:
+            writer.write_batch(block)
+    cut.seek(0)
+    return cut
 
 
 def _without_state(table: pd.DataFrame) -> pd.DataFrame:

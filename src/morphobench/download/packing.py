@@ -20,6 +20,8 @@ import pandas as pd
 import trimesh
 
 from morphobench import files, meshes, pack, seeds, stage
+from morphobench.download import packing_files
+from morphobench.download.packing_files import Found, positions_name
 from morphobench.errors import InputError
 from morphobench.log import logger
 
@@ -27,7 +29,6 @@ SHAPES = "reference_nuclear_shapes"
 PACKINGS = "packings"
 # Keys of the published JSON files: the first packing, the spheres inside the nucleus.
 POSITION_KEYS = ("0", "nucleus_interior_pcna")
-MESH_SUFFIXES = (".obj", ".ply", ".stl")
 
 _COLUMNS = {
     "CellId": "object",
@@ -42,11 +43,6 @@ _COLUMNS = {
 }
 
 
-def positions_name(rule: str, shape: str, angle: str) -> str:
-    """Return the published file name of one packing."""
-    return f"positions_pcna_analyze_{rule}_{shape}_{angle}.json"
-
-
 def run(
     shard_out: str | Path,
     *,
@@ -55,6 +51,8 @@ def run(
     n_shards: int,
     seed: int,
     max_failed_fraction: float,
+    manifest: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one shard of raw cells.
 
@@ -70,67 +68,26 @@ def run(
         Seed of the run.
     max_failed_fraction
         Largest share of failed cells that lets the stage go on.
+    manifest, settings
+        For a remote source, the index of its files (`index.run`) and section `download` of the configuration.
 
     Raises
     ------
     InputError
         When the source is missing or incomplete, or too many cells fail.
     """
-    source = dataset["source"]
-    shapes = list_shapes(Path(source["shapes"]))
-    shapes = shapes[[seeds.shard_of(shape, n_shards) == shard for shape in shapes["CellId"]]]
-    if source["packings"] is not None and not Path(source["packings"]).is_dir():
-        raise InputError(
-            f"{source['packings']}: no such folder (source.packings). Download the published packings there, "
-            "or set source.packings to null to make packings."
-        )
+    found = packing_files.here(dataset, shard, n_shards, manifest, settings)
+    shapes = found.shapes
     with files.atomic_folder(shard_out) as part:
         (part / PACKINGS).mkdir()
         (part / SHAPES).mkdir()
         rows: list[dict[str, Any]] = []
         for number, shape in enumerate(shapes.itertuples(index=False), start=1):
-            rows += _fetch_shape(part, dataset, shape.CellId, shape.angle, seed)
+            rows += _fetch_shape(part, dataset, found, shape.CellId, shape.angle, seed)
             logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
         cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
         _write_shape_manifest(part / SHAPES, cells)
         stage.finish(part, cells, max_failed_fraction, "download")
-
-
-def list_shapes(folder: Path) -> pd.DataFrame:
-    """Read the ids and angles of the reference shapes, both as text, sorted by id.
-
-    Parameters
-    ----------
-    folder
-        Holds manifest.csv with columns CellId and angle.
-
-    Raises
-    ------
-    InputError
-        When the folder, the manifest or one of the columns is missing, or an id is missing or repeated.
-    """
-    path = folder / "manifest.csv"
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file. Point source.shapes at a folder with manifest.csv and one mesh per shape."
-        )
-    try:
-        shapes = pd.read_csv(path, dtype={"CellId": str, "angle": str})
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not readable as CSV ({error}). Restore or export it again.") from error
-    missing = [column for column in ("CellId", "angle") if column not in shapes]
-    if missing:
-        raise InputError(
-            f"{path}: column {', '.join(missing)} is missing; add it (found {', '.join(shapes)})."
-        )
-    if shapes[["CellId", "angle"]].isna().any(axis=None):
-        raise InputError(f"{path}: some rows have no CellId or no angle. Complete or remove them.")
-    repeated = shapes.loc[shapes["CellId"].duplicated(), "CellId"].unique()
-    if len(repeated):
-        raise InputError(
-            f"{path}: CellId {', '.join(repeated[:5])} occurs more than once. Keep one row for each shape."
-        )
-    return shapes[["CellId", "angle"]].sort_values("CellId", ignore_index=True)
 
 
 def to_packing_frame(
@@ -160,11 +117,10 @@ def to_packing_frame(
 
 
 def _fetch_shape(
-    part: Path, dataset: Mapping[str, Any], shape: str, angle: str, seed: int
+    part: Path, dataset: Mapping[str, Any], found: Found, shape: str, angle: str, seed: int
 ) -> list[dict[str, Any]]:
     """Write a shape and its packings by all rules; return one row per rule."""
     source = dataset["source"]
-    mesh_path = _mesh_path(Path(source["shapes"]), f"{shape}_{angle}")
     rows = [
         {"CellId": f"{shape}_{index}", "group": shape, "rule": rule, "angle": angle, "seed": -1}
         | {"volume_of_nucleus_um3": np.nan, "seconds": 0.0, "success": True, "error": ""}
@@ -172,6 +128,7 @@ def _fetch_shape(
     ]
     start = time.perf_counter()
     try:
+        mesh_path = found.mesh(f"{shape}_{angle}")
         mesh = to_packing_frame(
             meshes.read_closed_mesh(mesh_path),
             unit_um=source["shape_unit_um"],
@@ -182,18 +139,13 @@ def _fetch_shape(
         if source["packings"] is None:
             fetch = _packer(part, mesh, mesh_path, dataset, seed)
         else:
-            fetch = _copier(part, source["packings"])
+            fetch = _copier(part, found)
     except InputError as error:
         return [row | {"success": False, "error": str(error)} for row in rows]
     mesh.export(part / SHAPES / f"{shape}_{angle}.obj", include_normals=False)
     volume_um3 = float(mesh.volume) * dataset["voxel_um"] ** 3
     shared = (time.perf_counter() - start) / len(rows)
     return [row | {"volume_of_nucleus_um3": volume_um3} | _timed(fetch, row, shared) for row in rows]
-
-
-def _mesh_path(folder: Path, stem: str) -> Path:
-    paths = [folder / f"{stem}{suffix}" for suffix in MESH_SUFFIXES]
-    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _timed(
@@ -243,16 +195,12 @@ def _packer(
     return make
 
 
-def _copier(part: Path, packings: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _copier(part: Path, found: Found) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return the function that copies one published packing."""
 
     def copy(row: dict[str, Any]) -> dict[str, Any]:
-        path = Path(packings) / positions_name(row["rule"], row["group"], row["angle"])
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no such packing. Download it, or remove the shape from the source's manifest.csv."
-            )
-        shutil.copyfile(path, part / PACKINGS / path.name)
+        name = positions_name(row["rule"], row["group"], row["angle"])
+        shutil.copyfile(found.packing(name), part / PACKINGS / name)
         return {}
 
     return copy

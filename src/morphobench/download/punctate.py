@@ -2,20 +2,23 @@
 
 A shard folder holds the cell table in the published layout: CellId, crop_raw and crop_seg (image files),
 name_dict (names of their channels), group, the source's metadata, and how it went. Crops cut here lie in the
-shard folder and their paths start there; crops that are already there stay where they are.
+shard folder and their paths start there; crops that are already there, or in the cache, stay where they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from morphobench import files, seeds, stage
-from morphobench.download import fields, manifests, stack
+from morphobench.download import cell_list, fields, index, stack
+from morphobench.download.remote import is_remote, local_folder
 from morphobench.errors import InputError
+
+Mine = Callable[[Iterable[str]], list[bool]]
 
 
 def run(
@@ -26,6 +29,8 @@ def run(
     n_shards: int,
     seed: int,
     max_failed_fraction: float,
+    manifest: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one shard of raw cells.
 
@@ -43,6 +48,8 @@ def run(
         Not used: nothing is drawn here.
     max_failed_fraction
         Largest share of failed cells that lets the stage go on; excluded cells do not count.
+    manifest, settings
+        For a remote source, the index of its cells (`index.run`) and section `download` of the configuration.
 
     Raises
     ------
@@ -50,20 +57,25 @@ def run(
         When the source is missing or wrong, or too many cells fail.
     """
     source = dataset["source"]
+
+    def mine(cells: Iterable[str]) -> list[bool]:
+        return [seeds.shard_of(cell, n_shards) == shard for cell in cells]
+
     given = [key for key in ("fovs", "stack", "cells") if source.get(key)]
     if len(given) != 1:
         raise InputError(
-            "the dataset's source must have one of the keys fovs, stack and cells. This version cannot fetch "
-            "a quilt package; fetch it yourself and point source.cells at the manifest of the local copy."
+            "the dataset's source must have one of the keys fovs, stack and cells; cells is the manifest of "
+            "crops, below source.location where that is set."
         )
     with files.atomic_folder(shard_out) as part:
         if given == ["fovs"]:
             cells = fields.cut(part, source, shard, n_shards)
         elif given == ["stack"]:
             cells = stack.write(part, source, shard, n_shards)
+        elif is_remote(source.get("location")):
+            cells = index.fetch(manifest, dataset, settings, mine)
         else:
-            both = dataset.get("kind") != "polymorphic"
-            cells = list_cells(source, shard, n_shards, both_crops=both)
+            cells = list_cells(dataset, mine)
         stage.finish(part, _grouped(cells, source), max_failed_fraction, "download")
 
 
@@ -72,21 +84,16 @@ def crop_folder(shard: str | Path, source: Mapping[str, Any]) -> Path:
     return Path(shard) if source.get("fovs") or source.get("stack") else Path()
 
 
-def list_cells(
-    source: Mapping[str, Any], shard: int, n_shards: int, *, both_crops: bool = True
-) -> pd.DataFrame:
-    """List the cells of a shard whose crops are already there.
+def list_cells(dataset: Mapping[str, Any], mine: Mine) -> pd.DataFrame:
+    """List the cells of a shard whose crops are already in a folder.
 
     Parameters
     ----------
-    source
-        Keys cells, a table in the published layout (columns CellId, crop_raw, crop_seg, optionally name_dict,
-        structure_name and metadata), and optionally columns, those to take for crop_raw and crop_seg instead;
-        structures, the values of structure_name to keep; and max_cells (`manifests.chosen`).
-    shard, n_shards
-        This shard and their number; a cell's shard follows from its CellId alone.
-    both_crops
-        Whether every cell needs crop_raw and crop_seg; otherwise one of them does.
+    dataset
+        Key source, with cells, a table (`cell_list.select`) whose paths start from location, without it from
+        the table's own folder; only then may they be absolute. Key kind: polymorphic cells may lack a crop.
+    mine
+        Tells the shard's cells by their CellIds.
 
     Returns
     -------
@@ -100,70 +107,11 @@ def list_cells(
     InputError
         When the table is missing or wrong, or lacks one of the structures.
     """
-    path = Path(source["cells"])
-    table = _with_crops(_read_cells(source, both_crops), path)
-    n_rows = table.groupby("CellId")["CellId"].transform("size")
-    table = _of_structures(table, source.get("structures"), path)
-    chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
-    mine = [cell in chosen and seeds.shard_of(cell, n_shards) == shard for cell in table["CellId"]]
-    table = table[mine]
-    table = table.drop_duplicates("CellId")
-    repeats = n_rows[table.index]
-    rows = [
-        _located(row, path, n, both_crops) for row, n in zip(table.to_dict("records"), repeats, strict=True)
-    ]
-    types = table.dtypes.to_dict() | manifests.STATE
-    return pd.DataFrame(rows, columns=list(types)).astype(types)
-
-
-def _read_cells(source: Mapping[str, Any], both_crops: bool) -> pd.DataFrame:
-    """Read the table of cells; where the source names other columns for the crops, they take their place."""
-    theirs = source.get("columns") or {}
-    needed = [theirs.get(kind, kind) for kind in fields.CROPS if both_crops or kind in theirs]
-    text = {"CellId", source.get("group") or "CellId"}
-    table = manifests.read(source["cells"], ["CellId", *needed], text=sorted(text))
-    return table.assign(**{kind: table[column] for kind, column in theirs.items()})
-
-
-def _of_structures(table: pd.DataFrame, structures: list[str] | None, path: Path) -> pd.DataFrame:
-    if not structures:
-        return table
-    there = table["structure_name"].unique() if "structure_name" in table else []
-    missing = sorted(set(structures) - set(there))
-    if missing:
-        raise InputError(
-            f"{path}: no cell has structure_name {', '.join(missing)} (found {', '.join(map(str, there))}). "
-            "Mend source.structures."
-        )
-    return table[table["structure_name"].isin(structures)]
-
-
-def _with_crops(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the table with both crop columns as text, empty where it names no file."""
-    if not set(fields.CROPS) & set(table):
-        raise InputError(
-            f"{path}: has neither column {' nor '.join(fields.CROPS)}; add that of the segmentation "
-            f"(found {', '.join(map(str, table))[:500]})."
-        )
-    crops = {kind: table.get(kind, "") for kind in fields.CROPS}
-    return table.assign(**crops).fillna(dict.fromkeys(fields.CROPS, ""))
-
-
-def _located(row: dict[str, Any], path: Path, n_rows: int, both_crops: bool) -> dict[str, Any]:
-    """Return a row with the paths of its crops and its state; its CellId occurs in n_rows rows."""
-    state = {"success": True, "error": "", "excluded": False, "seconds": 0.0}
-    try:
-        if n_rows > 1:
-            raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
-        named = [kind for kind in fields.CROPS if row[kind]]
-        needed = fields.CROPS if both_crops or not named else named
-        crops = {kind: manifests.inside(path.parent, row[kind], absolute=True) for kind in needed}
-        for crop in crops.values():
-            if not crop.is_file():
-                raise InputError(f"{crop}: no such file. Restore it, or mend or remove its row in {path}.")
-    except InputError as error:
-        return row | state | {"success": False, "error": str(error)}
-    return row | state | {kind: str(crop) for kind, crop in crops.items()}
+    source, both = dataset["source"], dataset.get("kind") != "polymorphic"
+    root, path = source.get("location"), local_folder(source.get("location")) / source["cells"]
+    table = cell_list.select(path, source, both_crops=both, optional=None)
+    find = cell_list.in_folder(path, local_folder(root) if root else path.parent, absolute=not root)
+    return cell_list.located(table[mine(table["CellId"])], path, both, find)
 
 
 def _grouped(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench import images, seeds
+from morphobench import archives, images, seeds
 from morphobench.download import manifests
 from morphobench.errors import InputError
 
@@ -89,8 +89,11 @@ def read_volumes(path: Path) -> np.ndarray:
         raise InputError(f"{path}: no such file. Point source.stack at the shapes.")
     remedy = "It needs `volumes` of shape (n, z, y, x), bool or uint8; or `packed` and `shape`."
     try:
+        archives.check_sizes(path)
         with np.load(path, allow_pickle=False) as held:
             arrays = {name: held[name] for name in ("volumes", "packed", "shape") if name in held}
+    except InputError:
+        raise
     # numpy takes a file that is no archive for a bare array or a pickle.
     except (ValueError, OSError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not readable as arrays ({error}). {remedy}") from error

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from morphobench import archives
 from morphobench.errors import InputError
 
 _NAMES = ("keys", "values")
+# Ids and factors of two million cells.
+_MAX_BYTES = 2**27
 _NUMBERS = {f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8)} - {"f1"}
 
 
@@ -40,8 +43,11 @@ def read_factors(path: str | Path) -> dict[str, float]:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point scale.file at the scale factors.")
     try:
+        archives.check_sizes(path, _MAX_BYTES)
         with zipfile.ZipFile(path) as archive:
             keys, values = (_read_list(archive.read(f"{name}.npy")) for name in _NAMES)
+    except InputError:
+        raise
     # Whatever a broken or hostile byte leads the parsers to.
     except Exception as error:
         raise InputError(

@@ -74,7 +74,8 @@ class Plan(NamedTuple):
 
 def quiet() -> None:
     """Silence the hints and device lists of Lightning, which would bury our own progress lines."""
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        warnings.filterwarnings("ignore", module=name)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 

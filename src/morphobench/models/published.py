@@ -140,6 +140,58 @@ def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[Descr
         ) from error
 
 
+class Converted(NamedTuple):
+    """A published model in this project's terms.
+
+    Attributes
+    ----------
+    model
+        In eval mode, float32, with `variant` "published" where the family has one.
+    described
+        What the yaml beside the checkpoint says of it.
+    report
+        How its tensors compare; nothing is missing, unexpected or misshapen.
+    ignored
+        Published names of tensors that no model here keeps, because they follow from the architecture or no
+        output depends on them.
+    """
+
+    model: Autoencoder
+    described: Described
+    report: KeyReport
+    ignored: list[str]
+
+
+def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None) -> Converted:
+    """Read a published checkpoint; for parameters and errors see `load_published`."""
+    described, model = _build(config_yaml, grid_file)
+    given = _read_state(checkpoint)
+    state = translate_keys(given, described)
+    report = compare_keys(state, model.state_dict())
+    faults = {
+        "missing": report.missing,
+        "unexpected": report.unexpected,
+        "of another shape": report.misshapen,
+    }
+    if any(faults.values()):
+        named = "; ".join(
+            f"{len(keys)} {fault}: {', '.join(keys[:_N_NAMED])}" for fault, keys in faults.items() if keys
+        )
+        raise InputError(
+            f"{checkpoint} does not hold the weights of {described.family} as {config_yaml} describes it: "
+            f"{len(report.matched)} tensors match, {named}. "
+            "Give the yaml file published beside the checkpoint."
+        )
+    model.load_state_dict(state)
+    kept = {id(tensor) for tensor in state.values()}
+    ignored = [key for key, tensor in given.items() if id(tensor) not in kept]
+    logger.info(
+        "%s: %s, all %d tensors matched, %d derived or unused ones ignored",
+        *(checkpoint, described.family, len(report.matched), len(ignored)),
+    )
+    return Converted(model.eval(), described, report, ignored)
+
+
 def load_published(
     checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None
 ) -> Autoencoder:
@@ -165,23 +217,4 @@ def load_published(
         When a file is damaged, foreign or describes no published model, or when a tensor is missing, left
         over or of another shape, naming it.
     """
-    described, model = _build(config_yaml, grid_file)
-    state = translate_keys(_read_state(checkpoint), described)
-    report = compare_keys(state, model.state_dict())
-    faults = {
-        "missing": report.missing,
-        "unexpected": report.unexpected,
-        "of another shape": report.misshapen,
-    }
-    if any(faults.values()):
-        named = "; ".join(
-            f"{len(keys)} {fault}: {', '.join(keys[:_N_NAMED])}" for fault, keys in faults.items() if keys
-        )
-        raise InputError(
-            f"{checkpoint} does not hold the weights of {described.family} as {config_yaml} describes it: "
-            f"{len(report.matched)} tensors match, {named}. "
-            "Give the yaml file published beside the checkpoint."
-        )
-    model.load_state_dict(state)
-    logger.info("%s: %s, all %d tensors matched", checkpoint, described.family, len(report.matched))
-    return model.eval()
+    return read(checkpoint, config_yaml, grid_file).model

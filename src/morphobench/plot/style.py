@@ -9,11 +9,22 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from morphobench.files import atomic_file
 
 MM = 1 / 25.4
+SMALL = 5.5  # points; nothing in a figure is smaller
 DEPTH_COLORS = ("#9ecae1", "#4292c6", "#08306b")  # far to near; one hue, so it reads in grey as well
+# Told apart by colour-blind readers (Okabe and Ito 2008); black and yellow make poor dots and are left out.
+CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#5E3C99")
+SURFACE = "#56B4E9"
+# Sets of features that are neither a model nor a baseline.
+FEATURES = {
+    "shape": {"label": "Volume and area of pieces", "color": "#8C8C8C"},
+    "cellprofiler": {"label": "CellProfiler", "color": "#DB57D3"},
+}
+CONTROL, TREATED = "#8C8C8C", "#D55E00"
 SETTINGS = {
     "font.family": "DejaVu Sans",
     "font.size": 6.5,
@@ -41,10 +52,16 @@ def apply() -> None:
     plt.rcParams.update(SETTINGS)
 
 
-def save(figure: Figure, pdf: str | Path, png: str | Path) -> None:
-    """Write a figure as vector PDF and as PNG, without dates, and close it."""
+def frame(x: float, y: float, width: float = 1, height: float = 1) -> Rectangle:
+    """Return a thin black frame around a field of a heat map."""
+    return Rectangle((x, y), width, height, fill=False, edgecolor="black", linewidth=0.8)
+
+
+def save(figure: Figure, pdf: str | Path, png: str | Path | None) -> None:
+    """Write a figure as vector PDF and, unless None, as PNG, without dates, and close it."""
     with atomic_file(pdf) as part:
         figure.savefig(part, format="pdf", metadata={"CreationDate": None, "ModDate": None})
-    with atomic_file(png) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
+    if png is not None:
+        with atomic_file(png) as part:
+            figure.savefig(part, format="png", metadata={"Software": None})
     plt.close(figure)

@@ -11,6 +11,17 @@ import pandas as pd
 from morphobench import files, seeds
 from morphobench.errors import InputError
 
+# Names of splits that tables use, and ours.
+SPLITS = {
+    name: split
+    for split, names in {
+        "train": ("train", "training"),
+        "val": ("val", "valid", "validation"),
+        "test": ("test", "testing"),
+    }.items()
+    for name in names
+}
+
 
 def split_groups(
     groups: Iterable[str], fractions: Mapping[str, float], rng: np.random.Generator
@@ -46,6 +57,7 @@ def run(
     split: Mapping[str, float],
     seed: int,
     dataset_name: str,
+    column: str | None = None,
 ) -> None:
     """Write the table of all cells, failed ones too, sorted by CellId, with their shard and split.
 
@@ -61,11 +73,13 @@ def run(
         Seed of the run.
     dataset_name
         Part of the split's seed.
+    column
+        Column that holds the split of each cell already; None for a seeded one.
 
     Raises
     ------
     InputError
-        When a CellId occurs twice.
+        When a CellId occurs twice, or the column does not tell a cell's split.
     """
     tables = [files.read_cells(folder).assign(shard=number) for number, folder in sorted(shards.items())]
     cells = pd.concat(tables, ignore_index=True).sort_values("CellId", ignore_index=True)
@@ -75,5 +89,24 @@ def run(
             f"{out}: CellId {', '.join(repeated[:5])} occurs more than once. Remove the repeated shapes from "
             "the source's manifest.csv, delete the shards of this dataset and run again."
         )
+    if column is not None:
+        files.write_table(cells.assign(split=_given_split(cells, column, out)), out)
+        return
     splits = split_groups(cells["group"], split, seeds.generator(seed, dataset_name, "split", ""))
     files.write_table(cells.assign(split=cells["group"].map(splits)), out)
+
+
+def _given_split(cells: pd.DataFrame, column: str, out: str | Path) -> pd.Series:
+    if column not in cells:
+        raise InputError(
+            f"{out}: the source has no column {column!r} (split); name another, or null for a seeded split "
+            f"(found {', '.join(map(str, cells))[:500]})."
+        )
+    found = cells[column].astype(str).str.lower().map(SPLITS)
+    if found.isna().any():
+        cell = cells[found.isna()].iloc[0]
+        raise InputError(
+            f"{out}: cell {cell['CellId']} has {column} {cell[column]!r}, which is none of "
+            f"{', '.join(SPLITS)}. Mend the source's table."
+        )
+    return found

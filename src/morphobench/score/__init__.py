@@ -16,7 +16,9 @@ from morphobench.score.interpolation import (
 from morphobench.score.invariance import rotation_invariance_error, rotation_invariance_error_legacy
 from morphobench.score.logistic import fit_logistic
 from morphobench.score.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.score.overlap import iou_error, iou_error_legacy, mean_surface_distance_um
 from morphobench.score.regression import regression_scores, regression_scores_legacy
+from morphobench.score.retrieval import Retrieval, retrieval_map
 from morphobench.score.stage import run
 from morphobench.score.summary import (
     Interval,
@@ -30,6 +32,7 @@ from morphobench.tables import embedding_matrix
 
 __all__ = [
     "Interval",
+    "Retrieval",
     "Score",
     "across",
     "bootstrap_mean",
@@ -47,6 +50,9 @@ __all__ = [
     "interpolation_distance_legacy",
     "intrinsic_dimension",
     "intrinsic_dimension_legacy",
+    "iou_error",
+    "iou_error_legacy",
+    "mean_surface_distance_um",
     "outlier_detection",
     "outlier_detection_legacy",
     "outlier_labels",
@@ -55,6 +61,7 @@ __all__ = [
     "regression_scores",
     "regression_scores_legacy",
     "replicate_difference",
+    "retrieval_map",
     "rotation_invariance_error",
     "rotation_invariance_error_legacy",
     "run",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from morphobench import files, volumes
 from morphobench.mask.polymorphic import stored_mesh
-from morphobench.plot import panels
+from morphobench.plot import ink
 from morphobench.plot.render import Mesh, render
 
 _TITLES = ("masked, along z", "surface", "distances, mid plane", "surface points", "query points, mid slab")
@@ -92,14 +92,14 @@ def draw(shown: Sequence[Views], title: str) -> Figure:
     title
         Line above them.
     """
-    figure, grid = panels.sheet(len(shown), _TITLES, title)
+    figure, grid = ink.sheet(len(shown), _TITLES, title)
     reach_um = max(max(one.half_um) for one in shown)
     pictures = render([one.mesh for one in shown], _PIXELS)
     for i, (row, one) in enumerate(zip(grid, shown, strict=True)):
         x, y = one.half_um
         row[0].imshow(one.depth_yx, cmap="gray", vmin=0, origin="lower", extent=(-x, x, -y, y))
         row[0].set(xlim=(-reach_um, reach_um), ylim=(-reach_um, reach_um), facecolor="0.9")
-        row[0].set_ylabel(f"{one.cell}\n{one.n_pieces} piece{'s' * (one.n_pieces != 1)}")
+        row[0].set_ylabel(f"{ink.wrapped(one.cell)}\n{one.n_pieces} piece{'s' * (one.n_pieces != 1)}")
         if pictures is None:
             _draw_points(row[1], one.mesh[0] - one.mesh[0].mean(axis=0), None, reach_um)
         else:
@@ -110,15 +110,8 @@ def draw(shown: Sequence[Views], title: str) -> Figure:
         _draw_points(row[3], one.surface, None, 0.55)
         near = np.abs(one.queries[:, 2]) < _SLAB
         _draw_points(row[4], one.queries[near], one.distances[near], 0.55)
-    panels.scale_bar(grid[-1][0], reach_um, length_um=_round_length(reach_um))
+    ink.scale_bar(grid[-1][0], reach_um, length_um=ink.round_length(reach_um))
     return figure
-
-
-def _round_length(reach_um: float) -> float:
-    """Return a length of one digit, a quarter of the picture or a little less."""
-    quarter = reach_um / 2
-    power = 10.0 ** np.floor(np.log10(quarter))
-    return float(np.floor(quarter / power) * power)
 
 
 def _draw_points(axes: Axes, points: np.ndarray, distances: np.ndarray | None, reach: float) -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from morphobench import files, volumes
 from morphobench.align.punctate import read_cell
 from morphobench.download.punctate import crop_folder
-from morphobench.plot import panels
+from morphobench.plot import ink
 
 _TITLES = ("crop", "aligned", "masked", "points, brighter in lighter colour", "cube")
 _MAX_POINTS = 4000
@@ -118,12 +118,12 @@ def draw(shown: Sequence[Views], title: str) -> Figure:
     title
         Line above them.
     """
-    figure, grid = panels.sheet(len(shown), _TITLES, title)
+    figure, grid = ink.sheet(len(shown), _TITLES, title)
     reach_um = max(max(one.half_um) for cell in shown for one in cell.pictures)
     for row, cell in zip(grid, shown, strict=True):
         for axes, one in zip(row[[0, 1, 2, 4]], (*cell.pictures, cell.cube), strict=True):
             _draw_picture(axes, one, reach_um)
         _draw_points(row[3], cell, reach_um)
-        row[0].set_ylabel(cell.cell)
-    panels.scale_bar(grid[-1][0], reach_um, length_um=5)
+        row[0].set_ylabel(ink.wrapped(cell.cell))
+    ink.scale_bar(grid[-1][0], reach_um, length_um=5)
     return figure

@@ -1,0 +1,115 @@
+"""Checksums of files, written as text: what a source says of an object, and whether a file agrees.
+
+===========================  ============================================================================
+``sha256:<hex>``             of the whole file (quilt, older packages)
+``sha2-256-chunked:<b64>``   SHA-256 of the SHA-256 of chunks (quilt)
+``crc64nvme:<b64>``          CRC-64/NVME (quilt)
+``etag:<32 hex>``            S3, uploaded in one piece: the file's MD5
+``etag:<32 hex>-<n>``        S3, uploaded in n pieces: MD5 of the MD5 of each
+``version:<text>``           web servers: names a version and says nothing of its bytes
+===========================  ============================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_MIB = 2**20
+# Sizes of pieces that S3 clients use; the AWS tools and quilt take the first.
+_PIECES = tuple(_MIB * size for size in (8, 5, 16, 15, 10, 32, 64, 100, 128, 256, 512))
+_QUILT_CHUNK, _QUILT_MAX_CHUNKS = 8 * _MIB, 10_000
+
+
+def of_s3(etag: str) -> str:
+    """Return the checksum that an ETag of S3 stands for; empty when there is none."""
+    etag = etag.strip('"')
+    return f"etag:{etag}" if etag else ""
+
+
+def of_quilt(entry: Mapping[str, str] | None) -> str:
+    """Return the checksum of a quilt entry's hash, {type, value}."""
+    return f"{entry['type'].lower()}:{entry['value']}" if entry else ""
+
+
+def of_web(headers: Mapping[str, str]) -> str:
+    """Return what names the version of a web resource, empty when the server says nothing."""
+    named = headers.get("ETag") or headers.get("Last-Modified")
+    return f"version:{named}" if named else ""
+
+
+def agrees(path: Path, checksum: str, *, is_md5: bool = True) -> bool | None:
+    """Return whether a file has a checksum; None when the checksum does not tell.
+
+    Parameters
+    ----------
+    path
+        File to read.
+    checksum
+        In one of the forms above.
+    is_md5
+        Whether ETags of S3 are made of MD5 sums; those of objects under KMS keys are not.
+    """
+    kind, _, value = checksum.partition(":")
+    if kind == "sha256":
+        return _whole(path, "sha256").hex() == value
+    if kind == "sha2-256-chunked":
+        return _text(_sha256_chunked(path)) == value
+    if kind == "crc64nvme":
+        return _text(_crc64nvme(path)) == value
+    if kind == "etag" and is_md5:
+        return _agrees_with_etag(path, value)
+    return None
+
+
+def _agrees_with_etag(path: Path, etag: str) -> bool | None:
+    if re.fullmatch(r"[0-9a-f]{32}", etag):
+        return _whole(path, "md5").hex() == etag
+    pieces = re.fullmatch(r"[0-9a-f]{32}-(\d+)", etag)
+    if pieces is None:
+        return None
+    # The size of the pieces is not told: a usual one that gives the sum proves the file, none proves nothing.
+    size, count = path.stat().st_size, int(pieces[1])
+    usual = (piece for piece in _PIECES if math.ceil(size / piece) == count)
+    return True if any(_in_pieces(path, piece, "md5").hex() == etag[:32] for piece in usual) else None
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(size):
+            yield block
+
+
+def _whole(path: Path, name: str) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False)).digest()
+
+
+def _in_pieces(path: Path, piece: int, name: str) -> bytes:
+    sums = [hashlib.new(name, block, usedforsecurity=False).digest() for block in _blocks(path, piece)]
+    return hashlib.new(name, b"".join(sums), usedforsecurity=False).digest()
+
+
+def _sha256_chunked(path: Path) -> bytes:
+    chunk, size = _QUILT_CHUNK, path.stat().st_size
+    while size > chunk * _QUILT_MAX_CHUNKS:
+        chunk *= 2
+    return _in_pieces(path, chunk, "sha256")
+
+
+def _crc64nvme(path: Path) -> bytes:
+    from awscrt.checksums import crc64nvme
+
+    crc: Any = 0
+    for block in _blocks(path, _MIB):
+        crc = crc64nvme(block, crc)
+    return crc.to_bytes(8, "big")
+
+
+def _text(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

@@ -1,0 +1,38 @@
+"""The description of a fabricated bucket, `config/buckets/<name>.yaml`, checked before anything is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from morphobench import config as configuration
+from morphobench.errors import InputError
+
+FOLDER = Path("config/buckets")
+
+
+def read(name: str, root: Path = Path()) -> dict[str, Any]:
+    """Read and check the description of a bucket.
+
+    Parameters
+    ----------
+    name
+        Of ``config/buckets/<name>.yaml``.
+    root
+        Folder that holds `config`.
+
+    Raises
+    ------
+    InputError
+        When there is none, or it is wrong; naming file and place.
+    """
+    path = FOLDER / f"{name}.yaml"
+    if not (root / path).is_file():
+        known = ", ".join(sorted(found.stem for found in (root / FOLDER).glob("*.yaml")))
+        raise InputError(f"no bucket {name!r}: {FOLDER} has {known}. Mend the dataset's source.")
+    bucket = configuration.read_yaml(root / path)
+    configuration.validate(bucket, "bucket", str(path), root)
+    for odd in bucket["odd"]:
+        if odd["like"] not in bucket["classes"]:
+            raise InputError(f"{path}: odd: no class {odd['like']!r} ({', '.join(bucket['classes'])}).")
+    return bucket

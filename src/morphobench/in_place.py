@@ -1,0 +1,124 @@
+"""Arrays of a shard whose rows stay in the published files that they came in: nothing is copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from morphobench.errors import InputError
+
+SUFFIX = ".files.parquet"
+
+
+def _npy(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _npy_reversed(path: Path) -> np.ndarray:
+    return _npy(path).T
+
+
+def _tiff(path: Path) -> np.ndarray:
+    import tifffile
+
+    return np.squeeze(tifffile.imread(path))
+
+
+# How a file becomes a row: as it is, with its axes x, y, z turned into z, y, x, or as an image z, y, x.
+READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    "npy": _npy,
+    "npy_xyz": _npy_reversed,
+    "tiff": _tiff,
+}
+
+
+def read_row(path: Path, reader: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Read the row of an array that a file holds; a memory map where the file allows it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reader
+        Key of `READERS`.
+    shape
+        Shape that the row must have; None for any volume.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, unreadable, holds anything but numbers, or has another shape.
+    """
+    remedy = "Fetch or restore it, or leave the cell out."
+    try:
+        row = READERS[reader](path)
+    # Parsers of images raise whatever a broken byte leads them to.
+    except Exception as error:
+        raise InputError(f"{path}: not readable ({type(error).__name__}: {error}). {remedy}") from error
+    if row.dtype.kind not in "biuf":
+        raise InputError(f"{path}: holds {row.dtype}, not numbers. {remedy}")
+    if row.ndim != 3 or (shape is not None and row.shape != shape):
+        wanted = "a volume" if shape is None else f"shape {shape}"
+        raise InputError(f"{path}: shape {row.shape}, expected {wanted}. {remedy}")
+    return row
+
+
+class FileRows:
+    """Looks like an array whose rows are read from a file each when they are asked for.
+
+    Parameters
+    ----------
+    listing
+        Parquet table that `write_listing` wrote.
+    """
+
+    def __init__(self, listing: Path) -> None:
+        self._table = pd.read_parquet(listing)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Return one row.
+
+        Raises
+        ------
+        InputError
+            When its file is gone, damaged, or no longer as large as when it was listed.
+        """
+        row = self._table.iloc[int(index)]
+        path = Path(row["path"])
+        size = path.stat().st_size if path.is_file() else None
+        if size != row["size"]:
+            found = "is gone" if size is None else f"has {size} bytes, not {row['size']}"
+            raise InputError(
+                f"{path} {found}: it changed since it was indexed. Delete the shards that use it."
+            )
+        return read_row(path, row["reader"])
+
+
+def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]]) -> None:
+    """Write the table of the files behind an array.
+
+    Parameters
+    ----------
+    folder
+        The shard folder.
+    name
+        Of the array.
+    rows
+        File and reader of each row, in order.
+    """
+    table = pd.DataFrame(
+        {
+            "path": [str(path.resolve()) for path, _ in rows],
+            "reader": [reader for _, reader in rows],
+            "size": [path.stat().st_size for path, _ in rows],
+            # Tells trainings on files that were exchanged apart.
+            "mtime_ns": [path.stat().st_mtime_ns for path, _ in rows],
+        }
+    )
+    table.to_parquet(folder / f"{name}{SUFFIX}", index=False)

@@ -1,0 +1,230 @@
+"""What each figure costs at paper scale, from benchmark files and shard counts: `make plan`.
+
+`measure` turns the benchmark files of a run into costs per cell, per cell and epoch, and per job, which are
+kept in config/costs.yaml; `table` multiplies them by what Snakemake plans, which needs no data.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from morphobench import config as configuration
+from morphobench.errors import InputError
+from morphobench.files import read_cells, read_table
+
+COSTS = Path("config/costs.yaml")
+_OF_CELLS = ("download", "align", "mask", "sample")
+_LOCAL = ("mask_box", "mask_scale", "sample_manifest", "score_pairs", "score_table", "analyse_examples")
+_TURNS = {"identity": "all", "lattice": "test", "uniform": "test"}
+_N_LATTICE = 24
+
+
+class Cost(NamedTuple):
+    """What jobs cost: hours of one core, of one GPU, and gigabytes that stay on disk."""
+
+    cpu_h: float = 0.0
+    gpu_h: float = 0.0
+    disk_gb: float = 0.0
+
+    def plus(self, other: Cost, times: float = 1.0) -> Cost:
+        """Add another cost, so many times."""
+        return Cost(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class Output(NamedTuple):
+    """A file that a plan makes: of which rule, data set (or None), model (or None), and its name."""
+
+    rule: str
+    dataset: str | None
+    model: str | None
+    name: str
+
+
+def outputs_of(summary: str, config: Mapping[str, Any]) -> list[Output]:
+    """Read what `snakemake --summary` lists."""
+    found = []
+    for line in summary.splitlines():
+        path, *rest = line.split("\t")
+        if len(rest) >= 5 and path != "output_file":
+            parts = path.split("/")
+            dataset = next((part for part in parts if part in config["datasets"]), None)
+            model = next((part for part in parts if part in config["models"]), None)
+            found.append(Output(rest[1], dataset, model, parts[-1].split(".")[0]))
+    return found
+
+
+def _embeddings(pose: str, n_cells: int, config: Mapping[str, Any]) -> float:
+    if _TURNS[pose] == "all":
+        return n_cells
+    turns = _N_LATTICE if pose == "lattice" else config["embed"]["n_uniform"]
+    return n_cells * config["sample"]["split"]["test"] * turns
+
+
+def cost_of(output: Output, config: Mapping[str, Any], costs: Mapping[str, Any]) -> Cost:
+    """Return what the job of an output costs.
+
+    CPU seconds are measured; a GPU does in one hour what `gpu_is_worth_cores` cores do, which is assumed.
+    """
+    rule, seconds = output.rule, costs["job_start_s"]
+    if output.dataset is None:
+        return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
+    dataset = config["datasets"][output.dataset]
+    n_cells = dataset["n_cells"]
+    if rule in _OF_CELLS:
+        parts = [output.dataset, *dataset.get("cells_from", [])] if rule == "sample" else [output.dataset]
+        n_shards = sum(config["datasets"][name]["n_shards"] for name in parts)
+        per_cell = costs["cells_s"][dataset["kind"]][rule]
+        # Cells of the data sets that this one shares are part of its own number.
+        share = n_cells / max(n_shards, 1)
+        stored = costs["cells_mb"][dataset["kind"]][rule] * share / 1000
+        return Cost(cpu_h=(seconds + per_cell * share) / 3600, disk_gb=stored)
+    if rule in ("train", "embed"):
+        family = config["models"][output.model]["family"]
+        per_cell = costs["models_s"][family]
+        if rule == "embed":
+            core_s = per_cell["embed"] * _embeddings(output.name, n_cells, config)
+        else:
+            epochs = config["models"][output.model]["training"]["max_epochs"]
+            core_s = per_cell["train"] * n_cells * config["sample"]["split"]["train"] * epochs
+        return Cost(cpu_h=seconds / 3600, gpu_h=core_s / costs["gpu_is_worth_cores"] / 3600)
+    return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
+
+
+def total(
+    outputs: Iterable[Output], jobs: Mapping[str, int], config: Mapping[str, Any], costs: Mapping[str, Any]
+) -> Cost:
+    """Add up the costs of jobs; a job with several outputs counts once."""
+    outputs = list(outputs)
+    listed = Counter(output.rule for output in outputs)
+    cost = Cost()
+    for output in outputs:
+        cost = cost.plus(cost_of(output, config, costs), jobs.get(output.rule, 0) / listed[output.rule])
+    return cost
+
+
+def _snakemake(*arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"{' '.join(command[2:])} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def planned(target: str) -> tuple[dict[str, int], str]:
+    """Return the number of jobs of each rule behind a target at paper scale, and what `--summary` lists."""
+    from morphobench.status import jobs_of
+
+    scale = ("--config", "scale=paper", "--", target)
+    return jobs_of(_snakemake("--dry-run", "--forceall", *scale)), _snakemake("--summary", *scale)
+
+
+def row(target: str, jobs: Mapping[str, int], cost: Cost, local: Iterable[str]) -> str:
+    """Return a line of the README's table."""
+    here = sum(count for rule, count in jobs.items() if rule in set(local) or rule.startswith("plot_fig"))
+    submitted = sum(jobs.values()) - here
+    costs = f"{cost.cpu_h:,.1f} | {cost.gpu_h:,.0f} | {cost.disk_gb:,.1f} GB"
+    return f"| `{target}` | {submitted} + {here} | {costs} |"
+
+
+def table(targets: Iterable[str]) -> str:
+    """Return the table of the README for these targets."""
+    overlay = configuration.read_yaml(Path("config/config.yaml"))
+    config, costs = configuration.resolve(overlay), configuration.read_yaml(COSTS)
+    lines = [
+        "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (e) | disk (m) |",
+        "|---|---|---|---|---|",
+    ]
+    for target in targets:
+        jobs, summary = planned(target)
+        lines.append(row(target, jobs, total(outputs_of(summary, config), jobs, config, costs), _LOCAL))
+    return "\n".join(lines)
+
+
+def _cpu_seconds(path: Path) -> float:
+    names, *_, values = (line.split("\t") for line in path.read_text().splitlines())
+    return float(dict(zip(names, values, strict=True))["cpu_time"])
+
+
+def _size_mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def _measure_cells(root: Path, kinds: Mapping[str, str]) -> Iterable[tuple[str, str, float, float, int]]:
+    for stage in _OF_CELLS:
+        for path in (root / "benchmarks" / stage).glob("*/shard-*.tsv"):
+            shard = root / "results" / stage / path.parent.name / path.stem
+            n_cells = len(read_cells(shard))
+            if n_cells:
+                yield kinds[path.parent.name], stage, _cpu_seconds(path), _size_mb(shard), n_cells
+
+
+def _measure_models(root: Path, families: Mapping[str, str]) -> Iterable[tuple[str, str, float, float]]:
+    for path in (root / "benchmarks/train").glob("*/*/seed-*.tsv"):
+        dataset, model, seed = path.relative_to(root / "benchmarks/train").with_suffix("").parts
+        cells = read_table(root / f"results/sample/{dataset}/manifest.parquet")
+        n_epochs = len(read_table(root / f"results/train/{dataset}/{model}/{seed}/curves.csv"))
+        trained = int((cells["success"] & (cells["split"] == "train")).sum()) * n_epochs
+        yield families[model], "train", _cpu_seconds(path), trained
+        for pose in (root / f"benchmarks/embed/{dataset}/{model}/{seed}").glob("uniform.tsv"):
+            encoded = len(read_table(root / f"results/embed/{dataset}/{model}/{seed}/{pose.stem}.parquet"))
+            yield families[model], "embed", _cpu_seconds(pose), encoded
+
+
+def measure(roots: Iterable[Path], job_start_s: float, import_s: float) -> dict[str, Any]:
+    """Return the costs that the benchmark files in these folders of finished runs tell.
+
+    Parameters
+    ----------
+    roots
+        Folders with benchmarks/ and results/ at paper scale, of few cells.
+    job_start_s
+        CPU seconds until a job of the cluster has started, put into every job.
+    import_s
+        CPU seconds that a training needs before its first step.
+    """
+    settings = configuration.resolve(configuration.read_yaml(Path("config/config.yaml")))
+    kinds = {name: dataset["kind"] for name, dataset in settings["datasets"].items()}
+    families = {name: model["family"] for name, model in settings["models"].items()}
+    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    jobs = defaultdict(list)
+    for root in roots:
+        for kind, stage, cpu_s, mb, n_cells in _measure_cells(root, kinds):
+            sums[kind, stage] = [a + b for a, b in zip(sums[kind, stage], (cpu_s, mb, n_cells), strict=True)]
+        for family, rule, cpu_s, n in _measure_models(root, families):
+            sums[family, rule] = [
+                a + b for a, b in zip(sums[family, rule], (max(cpu_s - import_s, 0.0), 0.0, n), strict=True)
+            ]
+        for path in (root / "benchmarks").rglob("*.tsv"):
+            rule = path.relative_to(root / "benchmarks").parts[0].removesuffix(".tsv")
+            if rule not in (*_OF_CELLS, "train", "embed"):
+                jobs[rule].append(_cpu_seconds(path))
+    costs: dict[str, Any] = {"job_start_s": job_start_s, "cells_s": {}, "cells_mb": {}, "models_s": {}}
+    for (name, rule), (cpu_s, mb, n) in sorted(sums.items()):
+        if rule in _OF_CELLS:
+            costs["cells_s"].setdefault(name, {})[rule] = round(cpu_s / n, 4)
+            costs["cells_mb"].setdefault(name, {})[rule] = round(mb / n, 4)
+        else:
+            costs["models_s"].setdefault(name, {})[rule] = round(cpu_s / n, 4)
+    costs["jobs_s"] = {rule: round(sum(values) / len(values), 2) for rule, values in sorted(jobs.items())}
+    return costs
+
+
+def main(arguments: list[str]) -> None:
+    """Print the table for the targets named, or `measure FOLDER...`: costs for config/costs.yaml."""
+    if arguments[:1] == ["measure"]:
+        print(
+            yaml.safe_dump(measure(map(Path, arguments[1:]), job_start_s=8.0, import_s=8.0), sort_keys=False)
+        )
+    else:
+        print(table(arguments or ["figures/fig2.pdf", "figures/fig3.pdf", "all"]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,188 @@
+"""Scores: the models relative to each other on a polar axis, and every metric as measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.projections.polar import PolarAxes
+from matplotlib.ticker import EngFormatter, Formatter, ScalarFormatter
+
+from morphobench.plot import ink, metrics, score_page, style
+from morphobench.plot.context import Context, Models, need
+
+_COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci_low", "ci_high", "reason"]
+_MAX_DOTS = 200
+_DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
+_N_COLUMNS = 3
+# What title, ticks and unit of a chart need besides its own height.
+_AROUND_MM = 8.6
+
+
+def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+    """Return the headline scores, the values behind them, their z-scores, and the whole score table."""
+    scores, items = need(inputs, "scores", _COLUMNS, "no scores of these models"), inputs["item_values"]
+    titles = metrics.titles_of(context.labels, context.options.get("top", 1))
+    chosen = metrics.headline(scores, list(context.models), titles)
+    shown = (
+        items["metric"].isin(titles)
+        & items["model"].isin(list(context.models))
+        & (items["variant"] == "corrected")
+    )
+    return {
+        "scores": chosen,
+        "scores_all": scores,
+        "items": items[shown],
+        "polar": metrics.relative(chosen),
+        "baselines": metrics.headline(scores, list(context.baselines), titles),
+    }
+
+
+def pages(tables: Mapping[str, pd.DataFrame], context: Context, title: str) -> dict[str, str]:
+    """Return the whole score table as a page that sorts by any column."""
+    return {"scores": score_page.page(tables["scores_all"], context.looks(), title)}
+
+
+def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+    """Draw the polar plot on the left and a small bar chart per metric on the right."""
+    scores, baselines = tables["scores"], tables["baselines"]
+    if scores.empty:
+        ink.empty(part.subplots(), "no scores of these models")
+        return
+    models, high = context.models, ink.height_mm(part)
+    named = {name: look for name, look in context.baselines.items() if name in set(baselines["model"])}
+    left, right = part.subfigures(1, 2, width_ratios=[1, 1.7])
+    foot = 1 + ink.legend(part, _handles(models, named))
+    _polar_part(left, tables["polar"], models, foot)
+    shown = list(dict.fromkeys(scores["metric"]))
+    margins = {"left": 0.02, "right": 0.97, "top": 1 - 8.4 / high, "bottom": (foot + 6) / high}
+    n_rows = -(-len(shown) // _N_COLUMNS)
+    each = (high - foot - 14.4 + _AROUND_MM) / n_rows - _AROUND_MM
+    spacing = {"hspace": _AROUND_MM / max(each, 1), "wspace": 0.15}
+    axes = right.subplots(n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={**spacing, **margins})
+    for place in axes.flat[len(shown) :]:
+        place.set_axis_off()
+    for place, metric in zip(axes.flat, shown, strict=False):
+        rows, items, beside = (
+            table[table["metric"] == metric] for table in (scores, tables["items"], baselines)
+        )
+        bars(place, rows, items, models)
+        references(place, beside, named)
+
+
+def _polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
+    wide, high = ink.width_mm(part), ink.height_mm(part)
+    # Labels of two lines stand around the circle, a note below it.
+    room = high - foot - 5.5
+    side = min(0.52 * wide, room - 22)
+    bounds = ((1 - side / wide) / 2, (foot + 4 + (room - 4 - side) / 2) / high, side / wide, side / high)
+    if table["title"].nunique() < 3:
+        ink.empty(part.add_axes(bounds), "fewer than three metrics to compare")
+        return
+    polar(part.add_axes(bounds, projection="polar"), table, models)
+    note = "models relative to each other (z-score), outward is better"
+    part.text(0.5, (foot + 1.5) / high, note, ha="center", fontsize=style.SMALL, color="0.3")
+
+
+def _handles(models: Models, baselines: Models) -> list[Any]:
+    """Return what the legend names: bars of models, lines of baselines."""
+    handles: list[Any] = [Patch(color=look["color"], label=look["label"]) for look in models.values()]
+    return handles + [
+        Line2D([], [], color=look["color"], ls=dash, lw=1, label=look["label"])
+        for look, dash in zip(baselines.values(), _DASHES * 3, strict=False)
+    ]
+
+
+def polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
+    """Draw the relative scores (z-scores over the models; larger is better) on a polar axis.
+
+    Parameters
+    ----------
+    table
+        Columns model, title, z; three metrics at least.
+    """
+    titles = list(dict.fromkeys(table["title"]))
+    angles = np.linspace(0, 2 * np.pi, len(titles), endpoint=False)
+    around = np.append(angles, angles[0])
+    for name, look in models.items():
+        z = table[table["model"] == name].set_index("title")["z"].reindex(titles).to_numpy()
+        axes.plot(around, np.append(z, z[0]), color=look["color"], linewidth=1, marker="o", markersize=2)
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    axes.set_xticks(angles, [_two_lines(title) for title in titles], fontsize=style.SMALL)
+    for label, angle in zip(axes.get_xticklabels(), angles, strict=True):
+        # Labels grow away from the circle, so that long ones never cross it.
+        side = round(float(np.sin(angle)), 6)
+        label.set_horizontalalignment("center" if side == 0 else "left" if side > 0 else "right")
+    axes.tick_params(axis="x", pad=-1)
+    reach = max(2, int(np.ceil(table["z"].abs().max())))
+    axes.set_ylim(-reach, reach)
+    axes.set_yticks([-1, 0, 1], ["", "0", "1"], fontsize=style.SMALL, color="0.4")
+    axes.set_rlabel_position(180 / len(titles))
+    axes.grid(linewidth=0.4, color="0.85")
+    axes.spines["polar"].set(linewidth=0.4, color="0.6")
+
+
+def _two_lines(title: str) -> str:
+    """Break a title after its comma, else at its first space."""
+    return title.replace(", ", ",\n", 1) if ", " in title else title.replace(" ", "\n", 1)
+
+
+def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -> None:
+    """Draw one metric: a bar per model with its confidence interval, single values as dots.
+
+    Parameters
+    ----------
+    table
+        One row per model and seed: columns model, title, unit, better, value, ci_low, ci_high, reason.
+    items
+        Columns model, value; may be empty. At most about 200 are drawn, evenly chosen.
+    """
+    arrow = {"high": "\u2191", "low": "\u2193"}[table["better"].iloc[0]]
+    axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
+    if table["value"].isna().all():
+        reasons = table["reason"].dropna()
+        ink.empty(axes, str(reasons.iloc[0]).split(";")[0] if len(reasons) else "no value")
+        return
+    for place, (name, look) in enumerate(models.items()):
+        row = table[table["model"] == name]
+        if row["value"].isna().all():
+            axes.text(0, place, " no value", va="center", color="0.5", fontsize=style.SMALL)
+            continue
+        value, low, high = row[["value", "ci_low", "ci_high"]].mean()
+        axes.barh(place, value, color=look["color"], height=0.78)
+        if np.isfinite([low, high]).all():
+            axes.plot([low, high], [place, place], color="black", linewidth=0.8)
+        single = items.loc[items["model"] == name, "value"].to_numpy()
+        single = single[:: max(1, len(single) // _MAX_DOTS)]
+        spread = np.linspace(-0.22, 0.22, len(single)) if len(single) > 1 else np.zeros(len(single))
+        axes.plot(single, place + spread, ".", color="black", markersize=0.9, alpha=0.45, markeredgewidth=0)
+    axes.set(yticks=[], ylim=(len(models) - 0.4, -0.6))
+    unit = table["unit"].iloc[0]
+    unit = unit.replace("um", "µm") if isinstance(unit, str) else ""
+    axes.xaxis.set_major_formatter(_ticks(unit, table["value"].max()))
+    axes.locator_params(axis="x", nbins=3)
+    axes.tick_params(axis="x", pad=1.5)
+    # Seconds stand at the ticks themselves.
+    axes.set_xlabel("" if unit == "s" else unit, labelpad=0.5, fontsize=style.SMALL, color="0.3")
+
+
+def references(axes: Axes, table: pd.DataFrame, baselines: Models) -> None:
+    """Draw what feature sets without training reach, as lines across the bars."""
+    for (name, look), dash in zip(baselines.items(), _DASHES * 3, strict=False):
+        value = table.loc[table["model"] == name, "value"].mean()
+        if np.isfinite(value):
+            axes.axvline(value, color=look["color"], ls=dash, lw=0.8, zorder=3)
+
+
+def _ticks(unit: str, largest: float) -> Formatter:
+    """Return 5 ms and 200 k for seconds and large counts, plain numbers otherwise."""
+    if unit == "s" or largest >= 1e4:
+        return EngFormatter(sep="\u2009", unit="s" if unit == "s" else "")
+    return ScalarFormatter()

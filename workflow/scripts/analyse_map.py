@@ -1,0 +1,15 @@
+from morphobench import log
+from morphobench.analyse import stage
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        stage.latent_map(
+            snakemake.input.manifest,
+            snakemake.input.embedding,
+            snakemake.input.archetypes,
+            snakemake.output.cells,
+            snakemake.output.archetypes,
+            stratum=snakemake.params.stratum,
+            keep=snakemake.params.keep,
+            seed=snakemake.params.seed,
+        )

@@ -1,0 +1,14 @@
+from morphobench import log
+from morphobench.analyse import shapes
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        shapes.decoded(
+            snakemake.input.model,
+            snakemake.input.codes,
+            snakemake.output[0],
+            analysis=snakemake.params.analysis,
+            embed=snakemake.params.embed,
+            side_um=snakemake.params.side_um,
+            seed=snakemake.params.seed,
+        )

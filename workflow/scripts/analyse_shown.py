@@ -1,0 +1,15 @@
+from morphobench import log
+from morphobench.analyse import shown
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        inputs = dict(snakemake.input.items())
+        shown.run(
+            snakemake.input.manifest,
+            snakemake.input.shards,
+            {role: inputs[role] for role in shown.ROLES if role in inputs},
+            snakemake.output.meshes,
+            snakemake.output.table,
+            stratum=snakemake.params.stratum,
+            n_faces=snakemake.params.n_faces,
+        )

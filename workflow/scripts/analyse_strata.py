@@ -1,0 +1,12 @@
+from morphobench import log
+from morphobench.analyse import stage
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        stage.strata_table(
+            snakemake.input[0],
+            snakemake.output[0],
+            stratum=snakemake.params.stratum,
+            n_permutations=snakemake.params.n_permutations,
+            seed=snakemake.params.seed,
+        )

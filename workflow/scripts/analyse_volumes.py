@@ -1,0 +1,14 @@
+from morphobench import log
+from morphobench.analyse import stage
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        stage.volumes(
+            snakemake.input.manifest,
+            snakemake.input.embedding,
+            snakemake.output.bins,
+            snakemake.output.codes,
+            snakemake.output.cells,
+            bins=snakemake.params.bins,
+            keep=snakemake.params.keep,
+        )

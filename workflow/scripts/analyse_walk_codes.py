@@ -1,0 +1,15 @@
+from morphobench import log
+from morphobench.analyse import stage
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        stage.walks(
+            snakemake.input.manifest,
+            snakemake.input.embedding,
+            snakemake.output.codes,
+            snakemake.output.cells,
+            stratum=snakemake.params.stratum,
+            n_components=snakemake.params.n_components,
+            sigmas=snakemake.params.sigmas,
+            keep=snakemake.params.keep,
+        )

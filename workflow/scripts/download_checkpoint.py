@@ -1,0 +1,15 @@
+from morphobench import config, log
+from morphobench.download import checkpoint
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        checkpoint.run(
+            snakemake.output.model,
+            snakemake.output.record,
+            dataset=snakemake.params.dataset,
+            model=snakemake.wildcards.model,
+            settings=snakemake.params.model,
+            seed=int(snakemake.wildcards.seed),
+            code=snakemake.params.code,
+            download=config.typed(snakemake.config["download"]),
+        )

@@ -1,0 +1,13 @@
+from morphobench import config, log
+from morphobench.download import embedding
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        embedding.run(
+            snakemake.input.cells,
+            snakemake.output.table,
+            snakemake.output.unmatched,
+            dataset=snakemake.params.dataset,
+            model=snakemake.wildcards.model,
+            download=config.typed(snakemake.config["download"]),
+        )

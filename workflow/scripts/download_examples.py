@@ -1,0 +1,12 @@
+from morphobench import config, log
+from morphobench.download import published
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        published.examples(
+            snakemake.input[0],
+            snakemake.output[0],
+            dataset=snakemake.params.dataset,
+            seed=snakemake.params.seed,
+            download=config.typed(snakemake.config["download"]),
+        )

@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from morphobench import log
+from morphobench.download import published
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        published.labels(
+            snakemake.input.cells,
+            {str(Path(path).parent): path for path in snakemake.input.embeddings},
+            snakemake.output[0],
+            dataset=snakemake.wildcards.dataset,
+        )

@@ -1,0 +1,14 @@
+from morphobench import config, log, stage
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        stage.of_kind("download.preprocessed", snakemake.params.kind).run(
+            snakemake.input[0],
+            snakemake.output[0],
+            dataset=snakemake.params.dataset,
+            shard=int(snakemake.wildcards.shard),
+            n_shards=snakemake.params.n_shards,
+            download=config.typed(snakemake.config["download"]),
+            seed=snakemake.params.seed,
+            max_failed_fraction=snakemake.params.max_failed_fraction,
+        )

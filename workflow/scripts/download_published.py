@@ -1,0 +1,11 @@
+from morphobench import config, log
+from morphobench.download import published
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        published.run(
+            snakemake.output[0],
+            dataset=snakemake.params.dataset,
+            max_cells=snakemake.params.max_cells,
+            download=config.typed(snakemake.config["download"]),
+        )

@@ -1,0 +1,14 @@
+from morphobench import annotated, log
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        annotated.run(
+            snakemake.input.manifest,
+            snakemake.input.embedding,
+            snakemake.output[0],
+            provenance={
+                **snakemake.params.provenance,
+                **{key: snakemake.wildcards[key] for key in ("dataset", "model", "seed")},
+                "code": snakemake.params.code,
+            },
+        )

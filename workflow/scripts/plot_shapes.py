@@ -1,0 +1,11 @@
+from morphobench import log
+from morphobench.plot import shape_page
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        shape_page.run(
+            dict(snakemake.input.items()),
+            snakemake.output[0],
+            title=snakemake.params.title,
+            strata=snakemake.params.strata,
+        )
