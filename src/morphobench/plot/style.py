@@ -16,8 +16,9 @@ from morphobench.files import atomic_file
 MM = 1 / 25.4
 SMALL = 5.5  # points; nothing in a figure is smaller
 DEPTH_COLORS = ("#9ecae1", "#4292c6", "#08306b")  # far to near; one hue, so it reads in grey as well
-# Told apart by colour-blind readers (Okabe and Ito 2008); black and yellow make poor dots and are left out.
-CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C", "#5E3C99")
+# Told apart by colour-blind readers (Okabe and Ito 2008); black and yellow make poor dots and are left out;
+# a dark grey and a dark violet follow.
+CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5B5B5B", "#331E6B")
 SURFACE = "#56B4E9"
 # Sets of features that are neither a model nor a baseline.
 FEATURES = {

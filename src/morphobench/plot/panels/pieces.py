@@ -17,6 +17,7 @@ from morphobench.plot.context import Context, Missing, need
 
 _COLUMNS = ["features", "bin", "variant", "metric", "cv", "value"]
 _METRIC = "top_1"
+_OTHER = "#0072B2"
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
@@ -36,7 +37,9 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     """Draw a box of the folds and a diamond for the test cells, for each feature set in each bin."""
     table = tables["pieces"].dropna(subset=["value"])
     sets, bins = list(dict.fromkeys(table["features"])), sorted(tables["pieces"]["bin"].unique())
-    looks = {name: context.looks()[name] for name in sets}
+    looks = context.looks()
+    # The model of the analyses need not be one of the figure's.
+    looks = {name: looks.get(name, {"label": ink.pretty(name), "color": _OTHER}) for name in sets}
     handles: list[Any] = [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
     handles.append(
         Line2D([], [], ls="", marker="D", ms=3, mfc="white", mec="black", mew=0.7, label="test cells")

@@ -80,7 +80,7 @@ def _polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: floa
     wide, high = ink.width_mm(part), ink.height_mm(part)
     # Labels of two lines stand around the circle, a note below it.
     room = high - foot - 5.5
-    side = min(0.52 * wide, room - 22)
+    side = min(0.5 * wide, room - 22)
     bounds = ((1 - side / wide) / 2, (foot + 4 + (room - 4 - side) / 2) / high, side / wide, side / high)
     if table["title"].nunique() < 3:
         ink.empty(part.add_axes(bounds), "fewer than three metrics to compare")
