@@ -92,7 +92,7 @@ def test_seconds_long_tables_and_figures_start_no_job_of_a_cluster():
     blocks = rule_blocks()
     local = {name for name, (_, block) in blocks.items() if "    localrule: True\n" in block}
     assert "localrule: True" in (ROOT / "workflow/rules/plot.smk").read_text().split("\nrule plot_cells")[0]
-    tables = {"mask_box", "mask_scale", "sample_manifest", "score_pairs", "score_table", "train_sweep"}
+    tables = {"mask_box", "mask_scale", "sample_manifest", "score_pairs", "train_sweep"}
     assert tables <= local
     assert not any(class_of(name, blocks) in ("HEAVY", "GPU", "TRAIN") for name in local)
     for name in SHARDED:

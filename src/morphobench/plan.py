@@ -21,7 +21,7 @@ from morphobench.files import read_cells, read_table
 
 COSTS = Path("config/costs.yaml")
 _OF_CELLS = ("download", "align", "mask", "sample")
-_LOCAL = ("mask_box", "mask_scale", "sample_manifest", "score_pairs", "score_table", "analyse_examples")
+_LOCAL = ("mask_box", "mask_scale", "sample_manifest", "score_pairs", "analyse_examples", "download_manifest")
 _TURNS = {"identity": "all", "lattice": "test", "uniform": "test"}
 _N_LATTICE = 24
 

@@ -124,7 +124,6 @@ rule score_table:
         "logs/score_table/{dataset}.log",
     benchmark:
         "benchmarks/score_table/{dataset}.tsv"
-    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
