@@ -91,7 +91,7 @@ rule download_checkpoint:
     wildcard_constraints:
         dataset=starting_from("checkpoints"),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/publish.yaml"
     resources:
         **LIGHT,
     params:
@@ -150,7 +150,7 @@ rule download_labels:
     resources:
         **LIGHT,
     params:
-        code=code.digest("morphobench.download.published"),
+        code=code.digest("morphobench.download.labels"),
     message:
         "List the published cells of {wildcards.dataset} with labels and splits"
     script:
@@ -176,7 +176,9 @@ rule download_examples:
         dataset=of_dataset("name", "kind", "source", "published", "voxel_um", "rules", "sample", "stratum"),
         download=CONFIG.get("download", {}),
         seed=CONFIG["seed"],
-        code=code_of_kind("download.preprocessed"),
+        code=lambda wildcards: code.digest(
+            "morphobench.download.labels", f"morphobench.download.preprocessed.{kind_of(wildcards)}"
+        ),
     message:
         "Fetch the few cells of {wildcards.dataset} that figures show"
     script:
