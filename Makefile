@@ -92,6 +92,9 @@ bench-retrieval: $(STAMP)  ## time drug retrieval beside the published procedure
 bench-score: $(STAMP)  ## time the scores beside the published procedure, and measure their memory
 	python tests/speed/bench_score.py
 
+bench-download: $(STAMP)  ## time fetching beside boto3, and the indexing of large manifests
+	python tests/speed/bench_download.py
+
 clean:  ## remove everything that the workflow made; the environment and what was fetched stay
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache -exec rm -rf {} +
 	rm -rf figures logs benchmarks report.html .snakemake

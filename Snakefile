@@ -48,4 +48,5 @@ wildcard_constraints:
 
 
 onstart:
+    check_partitions()
     remember_scale()

@@ -9,6 +9,13 @@ from morphobench import config
 from morphobench.errors import InputError
 
 ROOT = Path(__file__).parents[1]
+HISTOGRAM = {
+    "label": "mine",
+    "color": "#123456",
+    "kinds": ["packing"],
+    "features": "radial_histogram",
+    "options": {"n_points": 64, "n_bins": 8},
+}
 NORMED = ["rotation_invariant_pointcloud_structurenorm"]
 
 
@@ -42,6 +49,14 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"cellpack": {"rules": {"random": {"mode": "radial"}}}}}, ["rules.random", "decay"]),
         ({"sample": {"split": {"train": 0.9}}}, ["sample.split", "sum to 1"]),
         ({"max_failed_fraction": 2}, ["max_failed_fraction", "maximum"]),
+        ({"max_cells": 0}, ["max_cells"]),
+        ({"download": {"conections": 3}}, ["'conections' at download", "'connections'"]),
+        (
+            {"datasets": {"pcna": {"source": {"location": "ftp://a"}}}},
+            ["pcna.yaml", "source.location", "s3://"],
+        ),
+        ({"datasets": {"pcna": {"source": {"cells": ""}}}}, ["pcna.yaml", "location needs", "source.cells"]),
+        ({"datasets": {"pcna": {"source": {"fovs": "a.csv"}}}}, ["pcna.yaml", "location goes with cells"]),
         ({"scale": "huge"}, ["scale", "huge"]),
         ({"datasets": {"pcna": {"align": {"margin_voxel": 2}}}}, ["margin_voxel = 2", "dilation_voxel = 4"]),
         ({"datasets": {"hipsc_nuclei": {"mask": {"role": "cell_mask"}}}}, ["mask.role", "channels"]),
@@ -64,9 +79,127 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
         ({"models": {"classical_pointcloud": {"training": {"loss": "l1"}}}}, ["loss l1"]),
         ({"models": {"classical_pointcloud": {"intensity": {"scale": 1}}}}, ["architecture.intensity"]),
+        ({"score": {"combined": {"both": ["npm1", "npm2"]}}}, ["combined.both", "unknown dataset 'npm2'"]),
+        ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
+        ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
+        ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
     ],
 )
 def test_a_mistake_is_named_with_its_place(paper, change, words):
+    with pytest.raises(InputError) as caught:
+        config.resolve(config.merge(paper, change), ROOT)
+    for word in words:
+        assert word in str(caught.value)
+
+
+# Entries
+
+
+def entered(paper, change):
+    return config.resolve(config.merge(paper, change), ROOT)["datasets"]
+
+
+PUBLISHED = ["cellpack", "npm1", "npm1_64_res", "npm1_perturb", "other_polymorphic", "other_punctate", "pcna"]
+
+
+@pytest.mark.parametrize("entry", ["preprocessed", "checkpoints", "embeddings"])
+def test_every_published_dataset_can_be_entered_where_its_files_are(paper, entry):
+    datasets = entered(paper, {"start_from": entry})
+    # Of the cells on grids of 64 voxels no embeddings are listed: they start from what comes before.
+    other = {("npm1_64_res", "embeddings"): "checkpoints"}
+    assert {name: datasets[name]["start_from"] for name in PUBLISHED} == {
+        name: other.get((name, entry), entry) for name in PUBLISHED
+    }
+    assert {datasets[name]["start_from"] for name in set(datasets) - set(PUBLISHED)} == {"raw"}
+
+
+def test_one_dataset_can_be_entered_elsewhere(paper):
+    datasets = entered(paper, {"datasets": {"pcna": {"start_from": "checkpoints"}}})
+    assert {name for name in datasets if datasets[name]["start_from"] != "raw"} == {"pcna"}
+    back = {"start_from": "embeddings", "datasets": {"pcna": {"start_from": "raw"}}}
+    assert entered(paper, back)["pcna"]["start_from"] == "raw"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "splits"), [("cellpack", 1524), ("pcna", 2420), ("npm1", 11814), ("other_punctate", 71673)]
+)
+def test_expected_cells_of_the_splits_add_up(paper, dataset, splits):
+    described = entered(paper, {"datasets": {dataset: {"start_from": "preprocessed"}}})[dataset]
+    assert sum(described["published"]["n_cells"].values()) == splits == described["n_cells"]
+
+
+def test_published_files_change_settings_where_they_are_used_alone(paper):
+    cube = {"size": 118, "side_um": 25.488}
+    raw = entered(paper, {})
+    assert raw["pcna"]["sample"]["cube"]["size"] == 129
+    cells, weights = (entered(paper, {"start_from": entry}) for entry in ("preprocessed", "checkpoints"))
+    assert cells["pcna"]["sample"]["cube"].items() >= cube.items()
+    assert (cells["pcna"]["draw"]["weight"], weights["pcna"]["draw"]["weight"]) == ("uniform", "intensity")
+    assert (cells["npm1"]["sample"]["mode"], weights["npm1"]["sample"]["mode"]) == ("corrected", "reference")
+    assert cells["cellpack"]["source"]["shape_axes"] == "depth_first"
+
+
+def test_published_cubes_are_read_as_they_are_unless_they_hold_counts(paper):
+    def settings(**change):
+        resolved = config.resolve(config.merge(paper, {"datasets": {"pcna": change}}), ROOT)
+        return config.model_for(resolved, "pcna", "classical_image")
+
+    assert settings(start_from="preprocessed")["z_score"] is False
+    assert settings(start_from="preprocessed")["input_scale"] == 1.0
+    counts = settings(start_from="preprocessed", published={"image_units": "counts"})
+    assert "z_score" not in counts
+    assert counts["input_scale"] == settings()["input_scale"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"start_from": "row"}, ["start_from", "'row'"]),
+        (
+            {"datasets": {"adrenal": {"start_from": "checkpoints"}}},
+            ["adrenal.yaml", "start_from is checkpoints", "published is not given"],
+        ),
+        (
+            {"datasets": {"pcna": {"start_from": "embeddings", "published": {"embeddings": None}}}},
+            ["pcna.yaml", "published.embeddings is not given", "start from raw"],
+        ),
+        (
+            {
+                "datasets": {
+                    "pcna": {
+                        "start_from": "checkpoints",
+                        "published": {"checkpoints": {"classical_image": None}},
+                    }
+                }
+            },
+            ["published.checkpoints.classical_image is not given", "take the model out"],
+        ),
+        (
+            {"datasets": {"pcna": {"published": {"checkpoints": {"vit": "vit.ckpt"}}}}},
+            ["pcna.yaml: published.checkpoints: unknown model vit"],
+        ),
+        (
+            {"datasets": {"pcna": {"published": {"preprocesed": "a.csv"}}}},
+            ["unknown key 'preprocesed' at published", "'preprocessed'"],
+        ),
+        (
+            {
+                "start_from": "preprocessed",
+                "datasets": {"pcna": {"published": {"settings": {"preprocessed": {"smple": {}}}}}},
+            },
+            ["pcna.yaml with published.settings", "unknown key 'smple'"],
+        ),
+        (
+            {"datasets": {"cellpack": {"sample": {"mode": "reference"}}}},
+            ["cellpack.yaml", "published weights"],
+        ),
+        (
+            {"start_from": "checkpoints", "train": {"seeds": [1, 2]}},
+            ["train.seeds lists 2 seeds", "trained once"],
+        ),
+    ],
+)
+def test_a_wrong_entry_is_named_with_its_place(paper, change, words):
     with pytest.raises(InputError) as caught:
         config.resolve(config.merge(paper, change), ROOT)
     for word in words:
@@ -118,6 +251,14 @@ def test_models_get_draws_and_ranges_of_the_dataset(paper):
     }
     assert "draw" not in config.model_for(resolved, "cellpack", "classical_pointcloud")
     assert "draw" not in config.model_for(resolved, "pcna", "classical_image")
+
+
+def test_a_slice_is_taken_of_every_dataset_but_where_one_names_its_own(demo):
+    whole = config.resolve(demo, ROOT)["datasets"]
+    assert whole["cellpack"]["source"]["max_cells"] is None
+    some = config.resolve(demo | {"max_cells": 100}, ROOT)["datasets"]
+    assert some["pcna"]["source"]["max_cells"] == some["cellpack"]["source"]["max_cells"] == 100
+    assert some["adrenal"]["source"]["max_cells"] == whole["adrenal"]["source"]["max_cells"] == 120
 
 
 def test_one_key_chooses_the_published_preprocessing(paper):

@@ -52,10 +52,18 @@ def test_it_shows_the_science(demo):
     assert rotation["classical_pointcloud"] > 0.08  # asked: 0.05
     assert rotation["classical_image"] > 0.07
     assert table.loc["rotation_invariance_error_lattice", "rotation_invariant_image"] < 1e-5
-    best = table.loc["classification_rule_top_1"].max()
+    trained = table.columns[table.loc["parameters"].notna()]
+    assert len(trained) == 5
+    best = table.loc["classification_rule_top_1", trained].max()
     assert best > table.loc["classification_rule_majority"].max() + 0.4
     # A model that learnt nothing would decode one mean shape for all cells.
-    assert (table.loc["reconstruction"] < 5).all()
+    assert (table.loc["reconstruction", trained] < 5).all()
+    without_training = table.loc[:, table.columns.difference(trained)]
+    assert set(without_training) >= {"radial_histogram", "pairwise_histogram", "harmonic_power"}
+    assert (without_training.loc["rotation_invariance_error_uniform"] > 0.05).sum() == 1
+    assert without_training.loc["rotation_invariance_error_uniform", "harmonic_coefficients"] > 0.05
+    differences = pd.read_parquet(demo / "results/score/cellpack/differences.parquet")
+    assert differences["q"].between(0, 1).sum() > 100
 
 
 def test_the_second_run_has_nothing_to_do(demo):

@@ -18,6 +18,12 @@ from morphobench.tables import embedding_matrix
 
 pytestmark = pytest.mark.end_to_end
 
+# Less of what is not looked at here.
+QUICK = {
+    "embed": {"n_uniform": 1, "error_points": 64},
+    "score": {"n_pairs": 4, "n_repeats": 2, "n_bootstrap": 50},
+    "analyse": {"n_starts": 1},
+}
 # One model of cubes and one of clouds; each for an epoch where they are trained.
 MODELS = ["classical_image", "rotation_invariant_pointcloud_jitter"]
 CORES = str(min(os.cpu_count(), 4))
@@ -36,6 +42,7 @@ def start(folder, bucket, entry, extra_path=None):
     overlay = yaml.safe_load((bucket / "published.yaml").read_text())
     overlay["datasets"]["cellpack"]["published"]["location"] = str(bucket)
     overlay["datasets"]["cellpack"] |= {"models": MODELS, "benchmark": MODELS, "analysis_model": MODELS[1]}
+    overlay |= QUICK
     overlay["models"] = {model: {"training": {"max_epochs": 1}} for model in MODELS}
     (clone / "published.yaml").write_text(yaml.safe_dump(overlay))
     command = [str(Path(sys.executable).with_name("snakemake")), "--profile", "profiles/demo"]

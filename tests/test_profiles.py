@@ -91,10 +91,8 @@ def test_the_workstation_is_counted(monkeypatch, tmp_path):
 def test_seconds_long_tables_and_figures_start_no_job_of_a_cluster():
     blocks = rule_blocks()
     local = {name for name, (_, block) in blocks.items() if "    localrule: True\n" in block}
-    figures = {name for name in blocks if name.startswith("plot_fig")}
-    assert figures
-    assert figures <= local
-    tables = {"mask_box", "mask_scale", "sample_manifest", "score_pairs", "score_table", "train_sweep"}
+    assert "localrule: True" in (ROOT / "workflow/rules/plot.smk").read_text().split("\nrule plot_cells")[0]
+    tables = {"mask_box", "mask_scale", "sample_manifest", "score_pairs", "train_sweep"}
     assert tables <= local
     assert not any(class_of(name, blocks) in ("HEAVY", "GPU", "TRAIN") for name in local)
     for name in SHARDED:
@@ -128,7 +126,8 @@ def test_everything_at_published_sizes(clone):
     assert counts["mask_scale"] == kinds["polymorphic"]
     assert counts["train"] == trainings
     assert counts["embed"] == 3 * trainings
-    assert counts["score_model"] == trainings
+    assert counts["score_evolution"] == counts["score_cost"] == trainings
+    assert counts["score_model"] == trainings + counts["embed_baseline"]
     assert counts["total"] < 5000
     assert not (clone / "results/download").exists()
 

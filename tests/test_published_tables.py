@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from published_case import DOWNLOAD, dataset
 
-from morphobench.download import embedding, identifiers, published
+from morphobench.download import embedding, identifiers, labels, published
 from morphobench.errors import InputError
 from morphobench.sample import manifest as sample_manifest
 
@@ -53,10 +53,13 @@ def test_a_manifest_becomes_a_table_of_cells(case):
 
 
 def test_stages_choose_cells_before_max_cells_does(case):
-    assert set(case(stages={"stage": ["G1", "S"]})["CellId"]) == {"a", "c"}
-    few = case(stages={"stage": ["G1", "S"]}, max_cells=1)
-    assert len(few) == 1
-    assert few["CellId"].iloc[0] in "ac"
+    def used(**more):
+        found = case(stages={"stage": ["G1", "S"]}, **more)
+        assert len(found) == 3
+        return set(found.loc[found["used"], "CellId"])
+
+    assert used() == {"a", "c"}
+    assert used(max_cells=1) < {"a", "c"}
 
 
 def test_shapes_of_packings_keep_their_cells_together(tmp_path):
@@ -162,6 +165,13 @@ def test_codes_become_the_standard_table(codes):
     }
 
 
+def test_cells_that_were_left_out_on_purpose_say_so(case, codes):
+    case(stages={"stage": ["M"]})
+    table, unmatched = codes()
+    assert table["CellId"].tolist() == ["b"]
+    assert dict(unmatched.to_numpy()) == {"stranger": "no row in the manifest", "a": embedding.LEFT_OUT}
+
+
 def test_losses_are_named_by_what_they_measure_and_left_out_when_not_computed(codes):
     assert "reconstruction_iou_legacy" in codes(kind="polymorphic")[0]
     none = codes({**CODES, "loss": 0.0})[0]
@@ -204,7 +214,7 @@ def test_labels_have_the_split_of_the_embeddings_where_the_manifest_has_none(cas
     other = pd.read_parquet(tmp_path / "identity.parquet").assign(split="train")
     other.to_parquet(tmp_path / "other.parquet")
     embeddings = {"first": tmp_path / "identity.parquet", "other": tmp_path / "other.parquet"}
-    published.labels(tmp_path / "bare.parquet", embeddings, tmp_path / "out.parquet", dataset="tiny")
+    labels.run(tmp_path / "bare.parquet", embeddings, tmp_path / "out.parquet", dataset="tiny")
     found = pd.read_parquet(tmp_path / "out.parquet").set_index("CellId")
     assert found["split"].to_dict() == {"a": "val", "b": "test", "c": None}
     assert "2 cells are in another split for other than for first" in caplog.text

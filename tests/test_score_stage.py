@@ -10,6 +10,7 @@ import pytest
 from morphobench import score
 from morphobench.errors import InputError
 from morphobench.rotation import cube_rotations, uniform
+from morphobench.score import poses
 from morphobench.tables import describe_cells, read_checked
 
 ERRORS = {
@@ -421,7 +422,12 @@ def test_reasons_of_failed_interpolations_reach_the_table(stage):
 
 
 def test_shapes_are_scored_by_overlap_and_surface(stage):
-    shapes = {"reconstruction_iou": 0.3, "reconstruction_surface_um": 0.4, "reconstruction_iou_legacy": 0.1}
+    shapes = {
+        "noise_floor_iou": 0.05,
+        "reconstruction_iou": 0.3,
+        "reconstruction_surface_um": 0.4,
+        "reconstruction_iou_legacy": 0.1,
+    }
     rewrite(stage["embeddings"]["identity"], lambda t: t.drop(columns=list(ERRORS)).assign(**shapes))
     scores, _ = run(stage)
     found = {key: scores.loc[key, "value"] for key in scores.index if key[0].startswith("reconstruction")}
@@ -430,8 +436,28 @@ def test_shapes_are_scored_by_overlap_and_surface(stage):
             ("reconstruction", "corrected"): 0.3,
             ("reconstruction", "legacy"): 0.1,
             ("reconstruction_surface", "corrected"): 0.4,
-        }
+            ("reconstruction_noise_floor", "corrected"): 0.05,
+            ("reconstruction_surface_noise_floor", "corrected"): np.nan,
+        },
+        nan_ok=True,
     )
+    reason = scores.loc[("reconstruction_surface_noise_floor", "corrected"), "reason"]
+    assert "no column noise_floor_surface_um" in reason
+
+
+def test_shapes_that_decode_to_nothing_say_so(stage):
+    def empty(table):
+        lost = table["CellId"] == "18_0"
+        return table.assign(
+            reconstruction_iou=np.where(lost, np.nan, 0.3),
+            reconstruction_reason=np.where(lost, "no surface", ""),
+        )
+
+    rewrite(stage["embeddings"]["identity"], lambda t: empty(t.drop(columns=list(ERRORS))))
+    scores, _ = run(stage)
+    row = scores.loc[("reconstruction", "corrected")]
+    assert row["n"] == 23
+    assert row["reason"] == "1 of 24 values are missing or not finite; no surface"
 
 
 # ---------------------------------------------------------------- published counts
@@ -471,3 +497,37 @@ def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_p
     counts = run(stage)[0]["n"]
     assert counts[("evolution_energy", "legacy")] == counts[("interpolation_distance", "legacy")] == 180
     assert counts[("evolution_energy", "corrected")] == 1053
+
+
+def test_no_more_cells_are_turned_in_legacy_than_were_as_published(stage, monkeypatch):
+    monkeypatch.setattr("morphobench.score.poses._PUBLISHED_CELLS", 10)
+    counts = run(stage)[0]["n"]
+    assert counts[("rotation_invariance_error_lattice", "legacy")] == 4 * 10
+    assert counts[("rotation_invariance_error_lattice", "corrected")] == 23 * 24
+
+
+def test_each_cell_is_turned_by_its_own_rotation_and_a_model_that_turns_with_it_loses(stage):
+    first, _ = run(stage)
+    metric = ("classification_rule_auroc_turned", "corrected")
+    assert first.loc[metric, "value"] > 0.9
+    assert first.loc[metric, "n"] == 24
+
+    def other_labels(table):
+        codes = [f"mu_{i}" for i in range(8)]
+        table[codes] = table.groupby("rotation")[codes].shift(3, fill_value=0.0)
+        return table
+
+    rewrite(stage["embeddings"]["uniform"], other_labels)
+    second, _ = run(stage)
+    assert second.loc[metric, "value"] < 0.6
+    same = ("classification_rule_auroc", "corrected")
+    assert second.loc[same, "value"] == first.loc[same, "value"]
+
+
+def test_poses_are_read_in_batches_of_any_size(stage, monkeypatch):
+    whole, items = run(stage)
+    original = poses.read_batches
+    monkeypatch.setattr(poses, "read_batches", lambda path, columns: original(path, columns, rows=7))
+    again, other = run(stage)
+    pd.testing.assert_frame_equal(again, whole)
+    pd.testing.assert_frame_equal(other, items)

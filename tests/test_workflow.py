@@ -10,7 +10,7 @@ import yaml
 from clone_case import job_counts, make_clone, snakemake
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot")
+STAGES = ("download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot", "publish")
 # Stage -> stages whose results it may read, besides its own.
 ALLOWED = {
     "download": set(),
@@ -76,17 +76,41 @@ def test_every_rule_declares_what_it_needs():
         assert f"logs/{name}" in block, f"rule {name} logs elsewhere"
         assert len(block.strip().splitlines()) <= 45, f"rule {name} is long"
         assert not re.search(r"^    (run|shell):", block, re.MULTILINE)
-    assert not any("checkpoint " in block for _, block in rule_blocks().values())
+    assert not any(re.search(r"^checkpoint ", block, re.MULTILINE) for _, block in rule_blocks().values())
+
+
+def rule_edges(clone, **settings):
+    options = [f"{key}={value}" for key, value in {"scale": "paper", **settings}.items()]
+    dot = snakemake(clone, "--rulegraph", "--config", *options, "--", "figures/fig2.pdf").stdout
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', dot))
+    return [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot)]
 
 
 def test_stages_read_only_what_they_may(clone):
-    dot = snakemake(clone, "--rulegraph", "--config", "scale=paper", "--", "figures/fig2.pdf").stdout
-    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', dot))
-    edges = [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot)]
+    edges = rule_edges(clone)
     assert len(edges) > 15
     for source, target in edges:
         stage_from, stage_to = source.split("_")[0], target.split("_")[0]
         assert stage_from == stage_to or stage_from in ALLOWED[stage_to], f"{target} reads {source}"
+
+
+@pytest.mark.parametrize(
+    ("entry", "left_out"),
+    [
+        ("preprocessed", {"align", "mask", "download", "sample"}),
+        ("checkpoints", {"align", "mask", "download", "sample", "train"}),
+        ("embeddings", {"align", "mask", "download", "sample", "sample_manifest", "train", "embed"}),
+    ],
+)
+def test_a_later_entry_leaves_out_what_comes_before_it_and_needs_no_network(clone, entry, left_out):
+    edges = rule_edges(clone, start_from=entry)
+    assert len(edges) > 5
+    assert not left_out & {name for edge in edges for name in edge}
+    for source, target in edges:
+        stage_from, stage_to = source.split("_")[0], target.split("_")[0]
+        # Fetched results stand in for those of every stage.
+        allowed = ALLOWED[stage_to] | {"download", stage_to}
+        assert stage_from in allowed or stage_to == "download", f"{target} reads {source}"
 
 
 def test_environments_exist_and_agree_with_the_pins():
@@ -124,6 +148,15 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     # Beside the shards, a plan has few jobs: none per cell.
     assert counts["total"] - 4 * shards < 80
     assert not (clone / "results/download").exists()
+
+
+def test_several_datasets_share_a_table(clone):
+    target = "results/score/combined/nucleoli.parquet"
+    counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", target).stdout)
+    assert counts["score_combined"] == 1
+    assert counts["score_table"] == 2
+    # Five models and four baselines of each.
+    assert counts["score_model"] == 18
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import copy
 import difflib
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,11 @@ def _explain(error: ValidationError, source: str) -> str:
     return f"{source}: {place}: {error.message}" + (f" ({hint})" if hint else "")
 
 
+@cache
+def _validator(path: Path) -> Draft202012Validator:
+    return Draft202012Validator(read_yaml(path))
+
+
 def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path) -> None:
     """Check `data` against config/schemas/<schema_name>.schema.yaml.
 
@@ -119,10 +125,8 @@ def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path)
     InputError
         Listing every violation with its place and, for a misspelt key, the key that was probably meant.
     """
-    schema = read_yaml(root / SCHEMAS / f"{schema_name}.schema.yaml")
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(data), key=lambda error: list(map(str, error.path))
-    )
+    schema = _validator(root / SCHEMAS / f"{schema_name}.schema.yaml")
+    errors = sorted(schema.iter_errors(data), key=lambda error: list(map(str, error.path)))
     if errors:
         raise InputError("\n".join(_explain(error, source) for error in errors))
 

@@ -21,7 +21,7 @@ from morphobench.files import read_cells, read_table
 
 COSTS = Path("config/costs.yaml")
 _OF_CELLS = ("download", "align", "mask", "sample")
-_LOCAL = ("mask_box", "mask_scale", "sample_manifest", "score_pairs", "score_table", "analyse_examples")
+_LOCAL = ("mask_box", "mask_scale", "sample_manifest", "score_pairs", "analyse_examples", "download_manifest")
 _TURNS = {"identity": "all", "lattice": "test", "uniform": "test"}
 _N_LATTICE = 24
 
@@ -172,7 +172,7 @@ def _measure_models(root: Path, families: Mapping[str, str]) -> Iterable[tuple[s
         n_epochs = len(read_table(root / f"results/train/{dataset}/{model}/{seed}/curves.csv"))
         trained = int((cells["success"] & (cells["split"] == "train")).sum()) * n_epochs
         yield families[model], "train", _cpu_seconds(path), trained
-        for pose in (root / f"benchmarks/embed/{dataset}/{model}/{seed}").glob("uniform.tsv"):
+        for pose in (root / f"benchmarks/embed/{dataset}/{model}/{seed}").glob("*i*.tsv"):
             encoded = len(read_table(root / f"results/embed/{dataset}/{model}/{seed}/{pose.stem}.parquet"))
             yield families[model], "embed", _cpu_seconds(pose), encoded
 

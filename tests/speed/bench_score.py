@@ -12,7 +12,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import importlib.util
+import importlib
 import platform
 import subprocess
 import sys
@@ -32,7 +32,7 @@ import reference_scores as plain  # noqa: E402
 
 from morphobench import score  # noqa: E402
 
-# Each has a function rows(quick) that returns dictionaries as `row` makes them.
+# Each has a function rows(quick) that returns dictionaries as `row` makes them, or lines of as many columns.
 OTHERS = ("bench_score_models", "bench_retrieval")
 
 
@@ -91,15 +91,17 @@ def own_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     parts.append(
         row(f"classification {size}, {sizes.labels} labels", their_s, our_s, _apart(theirs, ours.top))
     )
+    yield parts[-1]
     their_s, theirs = timed(lambda: plain.regression(z, targets))
     our_s, ours = timed(lambda: score.regression_scores_legacy(z, table))
     r2 = ours["r2"].to_numpy().reshape(sizes.targets, -1)
     name = f"regression {size}, {sizes.targets} targets (ours rounded to 0.01)"
     parts.append(row(name, their_s, our_s, _apart(theirs, r2)))
+    yield parts[-1]
     their_s, theirs = timed(lambda: plain.compactness(z))
     our_s, ours = timed(lambda: score.intrinsic_dimension_legacy(z))
     parts.append(row(f"compactness {size}", their_s, our_s, _apart(theirs, ours.per_k) / theirs.max()))
-    yield from parts
+    yield parts[-1]
     together = [sum(part[key] for part in parts) for key in ("published_s", "ours_s")]
     yield row("the three together", *together, None)
     fractions, ends = np.arange(1, 10) / 10, z[: 2 * sizes.pairs].reshape(2, sizes.pairs, -1)
@@ -155,15 +157,11 @@ def memory_lines(quick: bool, sizes: Sizes) -> Iterator[str]:
         yield f"| {name} | {peak:.0f} MB | {given:.0f} MB | {seconds:.1f} |"
 
 
-def other_rows(quick: bool) -> Iterator[dict[str, Any]]:
+def other_rows(quick: bool) -> Iterator[dict[str, Any] | str]:
     """Ask the other benches, those that exist, for their rows."""
     for name in OTHERS:
-        path = HERE / f"{name}.py"
-        if path.is_file():
-            spec = importlib.util.spec_from_file_location(name, path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            yield from module.rows(quick)
+        if (HERE / f"{name}.py").is_file():
+            yield from importlib.import_module(name).rows(quick)
 
 
 def line(found: Mapping[str, Any]) -> str:
@@ -191,7 +189,7 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for source in (own_rows(sizes), other_rows(chosen.quick)):
         for found in source:
-            print(line(found), flush=True)
+            print(found if isinstance(found, str) else line(found), flush=True)
     if not chosen.skip_memory:
         for text in memory_lines(chosen.quick, sizes):
             print(text, flush=True)

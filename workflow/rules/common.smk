@@ -1,6 +1,6 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
-from morphobench import sweep as sweeps, targets as wanted
+from morphobench import partitions, sweep as sweeps, targets as wanted
 from morphobench.download.fabricate import description
 from morphobench.download.remote import is_remote, local_folder
 
@@ -10,7 +10,7 @@ CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 # Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
 def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     return dict(
-        mem_mb=lambda wildcards, attempt: mem_mb * attempt,
+        mem_mb=lambda wildcards, attempt: mem_mb * (attempt + 1) // 2,
         runtime=lambda wildcards, attempt: runtime * (attempt if grows else 1),
         disk_mb=disk_mb,
         gpu=gpu,
@@ -27,7 +27,7 @@ TRAIN = resources(
 if CONFIG["train"]["nodes"] > 1:
     # SLURM counts gres on each node; gpu would be the sum, which the first node alone does not have.
     gres = {"gres": f"gpu:{TRAIN['gpu']}"} if TRAIN["gpu"] else {}
-    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], **gres}
+    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], "tasks": CONFIG["train"]["nodes"], **gres}
 
 
 def of_dataset(*keys):
@@ -276,6 +276,15 @@ def targets():
     return or_stop(wanted.paths, CONFIG, drawn)
 
 
+def check_partitions():
+    """Before the first job: every partition that a job is planned for takes jobs."""
+    if workflow.executor_plugin.name == "slurm":
+        named = {
+            job.resources.get("slurm_partition") for job in workflow.dag.needrun_jobs() if not job.is_local
+        }
+        or_stop(partitions.check, named - {None})
+
+
 def train_code(model_of):
     """Params function: digest of the code that trains the model which `model_of` tells of."""
 
@@ -299,3 +308,31 @@ def sampled(wildcards):
     return expand(
         f"results/sample/{dataset}/shard-{{number}}", number=range(CONFIG["datasets"][dataset]["n_shards"])
     )
+
+
+# The shards that published cells of a kind are written from.
+PUBLISHED_FROM = {
+    "packing": ("download", "mask"),
+    "punctate": ("sample",),
+    "polymorphic": ("sample", "mask"),
+}
+
+
+def published_shards(wildcards):
+    """Input function: those shard folders, by stage."""
+    return {stage: shards(stage)(wildcards) for stage in PUBLISHED_FROM[kind_of(wildcards)]}
+
+
+def of_first_seed(pattern):
+    """Input function: `pattern` for every model of the dataset and the first training seed."""
+
+    def paths(wildcards):
+        models = CONFIG["datasets"][wildcards.dataset]["models"]
+        return expand(pattern, dataset=wildcards.dataset, model=models, seed=CONFIG["train"]["seeds"][0])
+
+    return paths
+
+
+def identity_meshes(wildcards):
+    """Input function: meshes to measure reconstructions by, in the one pose that has errors."""
+    return masked_meshes(wildcards) if wildcards.pose == "identity" else []

@@ -32,11 +32,6 @@ rule embed_baseline:
         "../scripts/embed_baseline.py"
 
 
-def identity_meshes(wildcards):
-    """Input function: meshes to measure reconstructions by, in the one pose that has errors."""
-    return masked_meshes(wildcards) if wildcards.pose == "identity" else []
-
-
 rule embed:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",

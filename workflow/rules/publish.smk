@@ -1,26 +1,3 @@
-# The shards that published cells of a kind are written from.
-PUBLISHED_FROM = {
-    "packing": ("download", "mask"),
-    "punctate": ("sample",),
-    "polymorphic": ("sample", "mask"),
-}
-
-
-def published_shards(wildcards):
-    """Input function: those shard folders, by stage."""
-    return {stage: shards(stage)(wildcards) for stage in PUBLISHED_FROM[kind_of(wildcards)]}
-
-
-def of_first_seed(pattern):
-    """Input function: `pattern` for every model of the dataset and the first training seed."""
-
-    def paths(wildcards):
-        models = CONFIG["datasets"][wildcards.dataset]["models"]
-        return expand(pattern, dataset=wildcards.dataset, model=models, seed=CONFIG["train"]["seeds"][0])
-
-    return paths
-
-
 rule publish:
     input:
         unpack(published_shards),
@@ -36,7 +13,7 @@ rule publish:
     wildcard_constraints:
         dataset=starting_from("raw"),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/publish.yaml"
     resources:
         **HEAVY,
     params:

@@ -36,8 +36,6 @@ rule score_evolution:
         "logs/score_evolution/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/score_evolution/{dataset}/{model}/seed-{seed}.tsv"
-    group:
-        "score"
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -98,8 +96,6 @@ rule score_model:
         "logs/score_model/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/score_model/{dataset}/{model}/seed-{seed}.tsv"
-    group:
-        "score"
     conda:
         "../../envs/report.yaml"
     resources:
@@ -128,7 +124,6 @@ rule score_table:
         "logs/score_table/{dataset}.log",
     benchmark:
         "benchmarks/score_table/{dataset}.tsv"
-    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

@@ -76,6 +76,18 @@ def _remove_if_same(part: Path, file: BinaryIO) -> None:
         part.unlink()
 
 
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes the disk of the cache can still take."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot hold what is fetched ({error.strerror}). Set download.cache to a folder "
+            "that can be written."
+        ) from error
+
+
 def check_space(folder: Path, n_bytes: int, dataset: str) -> None:
     """Stop before the first byte when the disk cannot hold what is to come.
 
@@ -84,8 +96,7 @@ def check_space(folder: Path, n_bytes: int, dataset: str) -> None:
     InputError
         Naming the GB needed and free.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     needed_gb, free_gb = n_bytes / _GB, free / _GB
     if n_bytes > free:
         raise InputError(

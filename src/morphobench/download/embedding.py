@@ -14,8 +14,7 @@ from morphobench.download import identifiers, manifests
 from morphobench.download.published import store_of
 from morphobench.errors import InputError
 from morphobench.log import logger
-from morphobench.sample.manifest import SPLITS
-from morphobench.tables import mu_columns
+from morphobench.tables import SPLITS, mu_columns
 
 # Published reconstruction errors by kind of dataset: Sinkhorn divergence, or 1 - Jaccard index of shapes.
 LOSSES = {
@@ -23,6 +22,7 @@ LOSSES = {
     "punctate": "reconstruction_sinkhorn_legacy",
     "polymorphic": "reconstruction_iou_legacy",
 }
+LEFT_OUT = "left out by published.stages or max_cells"
 _N_NAMED = 5
 
 
@@ -132,7 +132,7 @@ def matched(codes: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.
     codes
         What `read` returns.
     cells
-        Columns CellId, group, success and error.
+        Columns CellId, group and used.
 
     Returns
     -------
@@ -142,17 +142,19 @@ def matched(codes: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.
         CellId and reason of all others.
     """
     known = cells.set_index("CellId")
-    inside = codes["CellId"].isin(known.index)
+    there = codes["CellId"].isin(known.index)
+    inside = codes["CellId"].isin(known.index[known["used"]])
     table = codes[inside].sort_values("CellId", ignore_index=True)
     turn = {f"r_{row}{column}": float(row == column) for row in range(3) for column in range(3)}
     group = known.loc[table["CellId"], "group"].to_numpy()
     extra = [column for column in table if column not in ("CellId", "split")]
     table = table.assign(group=group, rotation=0, **turn)
     table = table[["CellId", "group", "split", "rotation", *turn, *extra]]
-    missing = known.index.difference(codes["CellId"])
+    missing = known.index[known["used"]].difference(codes["CellId"])
     return table, pd.concat(
         [
-            pd.DataFrame({"CellId": codes.loc[~inside, "CellId"], "reason": "no row in the manifest"}),
+            pd.DataFrame({"CellId": codes.loc[~there, "CellId"], "reason": "no row in the manifest"}),
+            pd.DataFrame({"CellId": codes.loc[there & ~inside, "CellId"], "reason": LEFT_OUT}),
             pd.DataFrame({"CellId": missing, "reason": "no row in the embeddings"}),
         ],
         ignore_index=True,
@@ -162,4 +164,4 @@ def matched(codes: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.
 def _tell(path: Path, table: pd.DataFrame, unmatched: pd.DataFrame) -> None:
     logger.info("%s: %d cells", path, len(table))
     for reason, part in unmatched.groupby("reason"):
-        logger.warning("%d cells have %s: %s", len(part), reason, ", ".join(part["CellId"].head(_N_NAMED)))
+        logger.warning("%d cells, %s: %s", len(part), reason, ", ".join(part["CellId"].head(_N_NAMED)))

@@ -77,18 +77,20 @@ class Fetched(Store):
         parts = [pd.DataFrame(columns=list(COLUMNS))]
         for under in _folders(wanted):
             for page in self._place.pages(under, dataset):
-                parts.append(page[page["name"].isin(wanted)])
+                # pandas would make a table of all that is wanted for every page.
+                parts.append(page[[name in wanted for name in page["name"]]])
         found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
         return found.drop_duplicates("name").astype(COLUMNS)
 
     def check_space(self, described: pd.DataFrame, *, dataset: str) -> None:
         """See `Store`."""
-        needed = (
-            row.size
-            for row in described.itertuples(index=False)
-            if row.size > 0 and not self._path(row.name, row.checksum).exists()
-        )
-        cache.check_space(self._cache, sum(needed), dataset)
+        n_bytes = int(described["size"].clip(lower=0).sum())
+        # Only where it matters is every file looked for.
+        if n_bytes > cache.free_bytes(self._cache):
+            rows = described[described["size"] > 0].itertuples(index=False)
+            here = (row.size for row in rows if self._path(row.name, row.checksum).exists())
+            n_bytes -= sum(here)
+        cache.check_space(self._cache, n_bytes, dataset)
 
     def fetch_each(
         self,

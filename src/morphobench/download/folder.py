@@ -31,7 +31,7 @@ class Folder(Store):
     def describe(self, names: Iterable[str], *, dataset: str) -> pd.DataFrame:
         """See `Store`."""
         self._check_there()
-        paths = {name: self.folder / name for name in dict.fromkeys(names)}
+        paths = {name: self.folder / manifests.name_inside(self.location, name) for name in names}
         rows = [(name, path.stat().st_size, "") for name, path in paths.items() if path.is_file()]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 

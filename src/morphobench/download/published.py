@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from morphobench import files
@@ -14,7 +13,7 @@ from morphobench.download import identifiers, manifests
 from morphobench.download.remote import Store, open_store
 from morphobench.errors import InputError
 from morphobench.log import logger
-from morphobench.sample.manifest import SPLITS
+from morphobench.tables import SPLITS
 
 # Columns with paths that the kinds of datasets read, see `morphobench.download.preprocessed`.
 PATHS = {
@@ -37,7 +36,8 @@ def run(
 ) -> None:
     """Fetch the published manifest and write it as a table of cells.
 
-    Columns: CellId and group; success and error; where the manifest tells, split, "train", "val" or "test";
+    Columns: CellId and group; success and error; used, whether `published.stages` and `max_cells` let a cell
+    take part; where the manifest tells, split, "train", "val" or "test";
     file names relative to `published.location`; and everything else that the manifest says.
 
     Parameters
@@ -62,12 +62,18 @@ def run(
     try:
         cells = read(path, dataset)
         check_counts(cells, published.get("n_cells"), path)
-        cells = cells[manifests.kept(cells, published.get("stages"), path)]
-        chosen = manifests.chosen(cells["CellId"], max_cells)
+        used = manifests.kept(cells, published.get("stages"), path)
+        used &= cells["CellId"].isin(manifests.chosen(cells.loc[used, "CellId"], max_cells))
     except InputError as error:
         raise InputError(f"{dataset['name']}: {error}") from error
-    logger.info("%s: %d cells, %d of them used", path, len(cells), len(chosen))
-    files.write_table(cells[cells["CellId"].isin(chosen)].reset_index(drop=True), out)
+    logger.info("%s: %d cells, %d of them used", path, len(cells), used.sum())
+    files.write_table(cells.assign(used=used), out)
+
+
+def read_used(published: str | Path) -> pd.DataFrame:
+    """Read those cells of the table that `run` wrote which this run uses."""
+    cells = pd.read_parquet(published)
+    return cells[cells["used"]].drop(columns="used").reset_index(drop=True)
 
 
 def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
@@ -92,7 +98,7 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     table, repeats = (part[~table["CellId"].duplicated()] for part in (table, repeats))
     errors = pd.Series("", index=table.index, dtype=object)
     errors[repeats > 1] = f"{path}: this CellId occurs in more than one row. Keep one of them."
-    table = table.drop(columns=[c for c in ("group", "split") if c in table and c != split])
+    table = table.drop(columns=[c for c in ("group", "split", "used") if c in table and c != split])
     if split:
         table = table.drop(columns=split).assign(split=_splits(table[split], path))
     for column in PATHS[kind]:
@@ -186,77 +192,3 @@ def relative(value: object, prefix: str | None) -> str:
     if prefix and parts[: len(PurePosixPath(prefix).parts)] == PurePosixPath(prefix).parts:
         parts = parts[len(PurePosixPath(prefix).parts) :]
     return "/".join(parts)
-
-
-def labels(
-    published: str | Path, embeddings: Mapping[str, str | Path], out: str | Path, *, dataset: str
-) -> None:
-    """Write the manifest of a dataset that starts from embeddings: all published cells with their split.
-
-    Parameters
-    ----------
-    published
-        Table that `run` wrote.
-    embeddings
-        Embedding table of each model in pose identity.
-    out
-        Parquet file to write, with columns shard and index, -1: no cell has arrays here.
-    dataset
-        Name, for messages.
-
-    Raises
-    ------
-    InputError
-        When no embedding belongs to a cell of the manifest.
-    """
-    cells = pd.read_parquet(published)
-    if "split" not in cells:
-        cells["split"] = _split_of_models(cells["CellId"], embeddings, dataset)
-    counts = cells["split"].value_counts().to_dict()
-    logger.info("%s: %d cells, %s", dataset, len(cells), counts)
-    files.write_table(cells.assign(shard=-1, index=-1), out)
-
-
-def _split_of_models(ids: pd.Series, embeddings: Mapping[str, str | Path], dataset: str) -> pd.Series:
-    """Return the split that the first model was trained with, and tell where others had another."""
-    tables = {
-        name: pd.read_parquet(path, columns=["CellId", "split"]).set_index("CellId")["split"]
-        for name, path in embeddings.items()
-    }
-    (first, split), *others = tables.items()
-    for name, other in others:
-        both = split.index.intersection(other.index)
-        differing = int((split[both] != other[both]).sum())
-        if differing:
-            logger.warning(
-                "%s: %d cells are in another split for %s than for %s, whose split is used",
-                *(dataset, differing, name, first),
-            )
-    found = ids.map(split)
-    if found.isna().all():
-        raise InputError(
-            f"{dataset}: no embedded cell of {first} is in the manifest. Compare the CellId of both."
-        )
-    return found
-
-
-def examples(
-    manifest: str | Path,
-    out: str | Path,
-    *,
-    dataset: Mapping[str, Any],
-    seed: int,
-    download: Mapping[str, Any],
-) -> None:
-    """Fetch and write the clouds of the example cells alone, as `morphobench.analyse.examples` does."""
-    from morphobench.analyse.examples import example_cells
-    from morphobench.stage import of_kind
-
-    cells = example_cells(pd.read_parquet(manifest), dataset["stratum"])
-    store, reader = store_of(dataset, download), of_kind("download.preprocessed", dataset["kind"])
-    tables = []
-    for row in cells.to_dict("records"):
-        cloud_um = reader.example_um(row, store, dataset, seed)
-        cloud = pd.DataFrame(np.asarray(cloud_um), columns=["x_um", "y_um", "z_um"])
-        tables.append(cloud.assign(CellId=row["CellId"], stratum=row[dataset["stratum"]]))
-    files.write_table(pd.concat(tables, ignore_index=True), out)

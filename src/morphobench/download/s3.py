@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, unquote_plus, urlencode
+from xml.etree import ElementTree
 
 import pandas as pd
 
@@ -15,15 +16,11 @@ from morphobench.download.transfer import Remote, Transfer
 from morphobench.errors import InputError
 from morphobench.log import logger
 
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
-
 _PAGES_PER_LINE = 50
-_DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
 
 
-def url_of(bucket: str, key: str, version: str | None = None) -> str:
-    """Return where an object is; AWS_ENDPOINT_URL(_S3) may name another server than Amazon's."""
+def url_of(bucket: str, key: str = "", version: str | None = None) -> str:
+    """Return where an object or bucket is; AWS_ENDPOINT_URL(_S3) may name a server other than Amazon's."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         base = f"{endpoint.rstrip('/')}/{bucket}"
@@ -71,62 +68,32 @@ class Prefix:
         InputError
             When the bucket is not there, denies, or cannot be reached.
         """
-        client, token, number = self._client(), {}, 0
-        transfer = Transfer(self._settings, dataset)
+        transfer, number = Transfer(self._settings, dataset), 0
+        asked = {"list-type": "2", "prefix": self._prefix + under, "encoding-type": "url"}
         while True:
-            asked = {"Bucket": self._bucket, "Prefix": self._prefix + under, **token}
-            page = transfer.patiently(self.location, lambda asked=asked: self._page(client, asked))
-            found = [item for item in page.get("Contents", []) if not item["Key"].endswith("/")]
-            yield pd.DataFrame(
-                {
-                    "name": [item["Key"].removeprefix(self._prefix) for item in found],
-                    "size": [item["Size"] for item in found],
-                    "checksum": [checksums.of_s3(item["ETag"]) for item in found],
-                }
-            )
+            url = f"{url_of(self._bucket)}?{urlencode(asked, quote_via=quote)}"
+            rows, token = transfer.read(url, _parsed)
+            named = [(key.removeprefix(self._prefix), size, checksum) for key, size, checksum in rows]
+            yield pd.DataFrame(named, columns=["name", "size", "checksum"])
             number += 1
             if number % _PAGES_PER_LINE == 0:
                 logger.info("download: %s: %d pages of objects listed", self.location, number)
-            if not page.get("IsTruncated"):
+            if not token:
                 return
-            token = {"ContinuationToken": page["NextContinuationToken"]}
-
-    def _client(self) -> BaseClient:
-        # Needs half a second to import, and only a listing needs it.
-        import botocore.session
-        from botocore import UNSIGNED
-        from botocore.config import Config
-
-        timeout_s = self._settings["timeout_s"]
-        config = Config(
-            signature_version=UNSIGNED,
-            retries={"total_max_attempts": 1},
-            connect_timeout=timeout_s,
-            read_timeout=timeout_s,
-        )
-        session = botocore.session.get_session()
-        region = session.get_config_variable("region") or "us-east-1"
-        return session.create_client("s3", region_name=region, config=config)
-
-    def _page(self, client: BaseClient, asked: Mapping[str, str]) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            return client.list_objects_v2(**asked)
-        except ClientError as error:
-            code, status = error.response["Error"].get("Code", ""), _status(error.response)
-            if code == "NoSuchBucket":
-                raise InputError(f"{self.location}: no such bucket. Mend source.location.") from error
-            if code in _DENIED or status == 403:
-                raise InputError(
-                    f"{self.location}: access denied. Only public buckets can be listed, without an account: "
-                    "check the location, or copy the data yourself and set source.location to the copy."
-                ) from error
-            raise Transient(f"the server answers {status} {code}") from error
-        # A broken connection or a torn answer.
-        except BotoCoreError as error:
-            raise Transient(" ".join(str(error).split())[:300]) from error
+            asked["continuation-token"] = token
 
 
-def _status(response: Mapping[str, Any]) -> int:
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+def _parsed(page: bytes) -> tuple[list[tuple[str, int, str]], str]:
+    """Return key, size and checksum of the objects on a page of a listing, and the token of the next page."""
+    try:
+        root = ElementTree.fromstring(page)
+        # Some servers name the namespace, some do not.
+        form = root.tag.removesuffix("ListBucketResult")
+        told = f"{form}Key", f"{form}Size", f"{form}ETag"
+        found = [[item.findtext(name) for name in told] for item in root.iterfind(f"{form}Contents")]
+        rows = [(unquote_plus(key), int(size), checksums.of_s3(etag or "")) for key, size, etag in found]
+    except (ElementTree.ParseError, TypeError, ValueError) as error:
+        raise Transient(f"the list of objects is torn ({error})") from error
+    # What only marks a folder is no file.
+    rows = [row for row in rows if not row[0].endswith("/")]
+    return rows, root.findtext(f"{form}NextContinuationToken") or ""

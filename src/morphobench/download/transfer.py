@@ -2,9 +2,9 @@
 
 Objects of public buckets are plain HTTPS resources, and one code fetches them, quilt's physical objects and
 files of web servers. s3fs 0.6, the newest that aicsimageio 4.14 allows, does not start with aiobotocore 3,
-and could neither continue a half-fetched object nor verify one; botocore spends more time on a request than
-the request takes. So prefixes are listed with botocore (`morphobench.download.s3`) and urllib3, below both,
-moves the bytes.
+and could neither continue a half-fetched object nor verify one; botocore needs half a minute of computing to
+read a list of 430,000 objects, and for a small object more time than the network does. So urllib3, which is
+below both, asks for lists (`morphobench.download.s3`) and bytes.
 """
 
 from __future__ import annotations
@@ -118,6 +118,21 @@ class Transfer:
         """
         return self.patiently(url, lambda: self._head(url))
 
+    def read(self, url: str, parse: Callable[[bytes], Item]) -> Item:
+        """Return what `parse` makes of a resource; it raises `Transient` for a torn one.
+
+        Raises
+        ------
+        InputError
+            When there is none, or the server cannot be reached or refuses.
+        """
+
+        def attempt() -> Item:
+            with self._http.request("GET", url) as response:
+                return parse(b"".join(response.chunks()))
+
+        return self.patiently(url, attempt)
+
     def fetch(self, remote: Remote, path: Path, progress: Progress) -> None:
         """Bring an object to its place in the cache, continuing a half-fetched one.
 
@@ -211,10 +226,11 @@ class Transfer:
                 start = file.truncate(0)
             self._check_same(remote, response, start)
             for chunk in response.chunks():
-                if self._stop.is_set():
-                    raise Stopped
+                # What came is kept before anything else ends the work.
                 file.write(chunk)
                 progress.add(len(chunk))
+                if self._stop.is_set():
+                    raise Stopped
             return "kms" not in response.headers.get("x-amz-server-side-encryption", "")
 
     def _check_same(self, remote: Remote, response: Response, start: int) -> None:

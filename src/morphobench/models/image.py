@@ -10,7 +10,7 @@ from torch import nn
 
 from morphobench.models.base import Autoencoder
 from morphobench.models.image_checks import check_architecture, check_codes, check_cubes
-from morphobench.models.plain_encoder import with_plain_encoder
+from morphobench.models.plain_encoder import with_plain_parts
 from morphobench.models.priors import Prior, make_prior
 from morphobench.models.residual_decoder import residual_decoder
 from morphobench.models.steerable_basis import Group
@@ -88,11 +88,11 @@ class ImageAutoencoder(Autoencoder):
         return self.decoder["image"](z)
 
     def export(self) -> Self:
-        """Return a copy for inference with a faster encoder, see `with_plain_encoder`.
+        """Return a copy for inference with faster parts, see `with_plain_parts`.
 
         Raises
         ------
         InputError
             When the model is in training mode.
         """
-        return with_plain_encoder(self)
+        return with_plain_parts(self)

@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder
+from morphobench.models.plain_decoder import plain_decoder
 from morphobench.models.steerable import (
     NormReLU,
     Padding,
@@ -294,8 +295,8 @@ Image = TypeVar("Image", bound=Autoencoder)
 
 
 @torch.no_grad()
-def with_plain_encoder(model: Image) -> Image:
-    """Return a copy of an image model, for inference only, whose encoder is a `PlainEncoder`.
+def with_plain_parts(model: Image) -> Image:
+    """Return a copy of an image model, for inference only, with a `PlainEncoder` and a `plain_decoder`.
 
     Codes, poses and reconstructions are the same; the copy has other weights and can be neither trained nor
     saved as the model it came from. Exporting pays off with the first few batches.
@@ -308,4 +309,5 @@ def with_plain_encoder(model: Image) -> Image:
     plain = PlainEncoder(model.encoder["embedding"])
     exported = copy.deepcopy(model).requires_grad_(False)
     exported.encoder["embedding"] = plain
+    exported.decoder["image"] = plain_decoder(exported.decoder["image"])
     return exported

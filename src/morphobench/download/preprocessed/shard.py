@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from morphobench import seeds
+from morphobench.download.published import read_used
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.log import logger
@@ -28,7 +29,7 @@ def rows_of(published: str | Path, shard: int, n_shards: int) -> pd.DataFrame:
     shard, n_shards
         This shard and their number.
     """
-    cells = pd.read_parquet(published)
+    cells = read_used(published)
     mine = [seeds.shard_of(group, n_shards) == shard for group in cells["group"]]
     return cells[mine].reset_index(drop=True)
 

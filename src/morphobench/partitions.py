@@ -1,0 +1,41 @@
+"""Whether SLURM would take jobs at all, asked once before the first is submitted."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+
+from morphobench.errors import InputError
+
+_REMEDY = (
+    "Name your site's partitions in MORPHOBENCH_CPU_PARTITION and MORPHOBENCH_GPU_PARTITION and your account "
+    "in SBATCH_ACCOUNT, or change the block at the top of the profile (profiles/slurm-gpu/config.yaml). "
+    "`sinfo` lists partitions."
+)
+
+
+def check(names: Iterable[str]) -> None:
+    """Ask SLURM, for each partition, whether it would take a small job; nothing is submitted.
+
+    Snakemake does not show what sbatch says of a group of jobs.
+
+    Raises
+    ------
+    InputError
+        With SLURM's words when it would not, or when there is no SLURM here.
+    """
+    for name in sorted(names):
+        command = ["sbatch", "--test-only", f"--partition={name}", "--time=1", "--mem=100", "--wrap=true"]
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        except FileNotFoundError as error:
+            raise InputError(
+                "there is no sbatch here. Run this command where SLURM's commands are (the login node of the "
+                "cluster), or use --profile profiles/local on this machine."
+            ) from error
+        except subprocess.TimeoutExpired as error:
+            raise InputError(
+                "SLURM has not answered for a minute (sbatch --test-only); try `sinfo`."
+            ) from error
+        if asked.returncode:
+            raise InputError(f"SLURM takes no jobs in partition {name}: {asked.stderr.strip()}\n{_REMEDY}")
