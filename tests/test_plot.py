@@ -390,7 +390,7 @@ def test_a_polar_plot_needs_three_metrics(n_metrics, tmp_path):
     scores = plot_case.inputs("fig2")["scores"]
     kept = scores["metric"].isin(["reconstruction", "compactness", "parameters"][:n_metrics])
     page = drawn("fig2", tables_of("fig2", tmp_path, scores=scores[kept]))
-    assert ("fewer than three metrics to compare" in words(page)) is (n_metrics < 3)
+    assert ("fewer than two models or three metrics to compare" in words(page)) is (n_metrics < 3)
 
 
 def test_relative_scores_are_centred_and_outward_is_better():
@@ -409,6 +409,18 @@ def test_relative_scores_leave_out_metrics_that_a_model_lacks(gap):
     rows = rows[~lacks] if gap == "no row" else rows.assign(value=rows["value"].mask(lacks))
     scores = metrics.headline(rows, list(MODELS), metrics.titles_of(["rule"]))
     assert set(metrics.relative(scores)["metric"]) == set(METRICS) - {"evolution_energy"}
+
+
+def test_one_model_alone_is_relative_to_nothing():
+    scores = metrics.headline(small_scores(models=("round",)), ["round"], metrics.titles_of(["rule"]))
+    assert len(scores)
+    assert metrics.relative(scores).empty
+
+
+def test_the_top_guesses_count_for_the_labels_that_ask_for_it():
+    titles = metrics.titles_of(["stage", "flag"], {"stage": 2})
+    assert titles["classification_stage_top_2"] == "Top-2 accuracy, stage"
+    assert titles["classification_flag_top_1"] == "Classification of flag"
 
 
 def test_relative_scores_of_nothing_keep_their_columns():
@@ -545,10 +557,34 @@ def test_nearer_points_are_drawn_last():
 
 
 def test_the_central_slab_is_that_of_each_cloud():
-    table = pd.DataFrame({"stratum": list("aaabbb"), "z_um": [-10, 1, 4, -2, 0.1, 1.0]})
+    table = pd.DataFrame({"stratum": list("aaabbbcc"), "z_um": [-10, 1, 10, 101, 102.1, 103, -1, 1]})
     kept = slab.central_slab(table, ["stratum"], 0.3)
-    assert kept["z_um"].tolist() == [1, 0.1]
+    # A cloud of two planes has nothing in its middle, and is shown whole.
+    assert kept["z_um"].tolist() == [1, 102.1, -1, 1]
     assert slab.central_slab(table, ["stratum"], None) is table
+
+
+def test_clouds_are_shown_about_their_centroid():
+    table = pd.DataFrame({"stratum": list("aabb"), "x_um": [0, 2, 7, 7], "y_um": [1, 1, 0, 4], "z_um": 0.0})
+    moved = slab.centred_clouds(table, ["stratum"])
+    assert moved["x_um"].tolist() == [-1, 1, 0, 0]
+    assert moved["y_um"].tolist() == [0, 0, -2, 2]
+
+
+@pytest.mark.parametrize(("factor", "half_um"), [(10, 11), (0.01, 0.02), (0, 1)])
+def test_small_shapes_fill_their_pictures(factor, half_um):
+    table = pd.DataFrame({"x_um": [1.0, -1], "y_um": [0.0, 0], "z_um": [0.0, 0]}) * factor
+    assert ink.half_width(table) == pytest.approx(half_um)
+
+
+def test_a_long_reason_stays_within_its_chart():
+    _, axes = plt.subplots(figsize=(1.4, 0.4))
+    rows = small_scores(["reconstruction"]).assign(
+        value=np.nan, reason="11 of 11 values are missing or not finite"
+    )
+    scores_panel.bars(axes, rows.assign(title="x"), pd.DataFrame({"model": [], "value": []}), MODELS)
+    (said,) = [text for text in axes.texts if "missing" in text.get_text()]
+    assert max(map(len, said.get_text().split("\n"))) <= 30
 
 
 def test_numbers_of_pieces_stay_names_through_a_csv(tmp_path):

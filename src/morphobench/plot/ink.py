@@ -21,11 +21,12 @@ _REASON_WIDTH = 60
 MINUS = "\u2212"
 
 
-def empty(axes: Axes, reason: str) -> None:
-    """Say in an empty panel why it is empty."""
+def empty(axes: Axes, reason: str, *, width: int = _REASON_WIDTH, size: float | None = None) -> None:
+    """Say in an empty panel why it is empty, in lines of at most `width` characters."""
     axes.set_axis_off()
-    text = "\n".join(textwrap.wrap(reason, _REASON_WIDTH))
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="0.4")
+    text = "\n".join(textwrap.wrap(reason, width))
+    look = {"ha": "center", "va": "center", "color": "0.4", "fontsize": size}
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
 
 
 def wrapped(identifier: str, width: int = 20) -> str:
@@ -127,11 +128,17 @@ def round_length(reach_um: float) -> float:
 
 
 def half_width(table: pd.DataFrame) -> float:
-    """Return the half width in micrometres that shows nearly all of a table's points, a round number."""
+    """Return the half width in micrometres that shows nearly all of a table's points, a round number.
+
+    Whole micrometres, or one digit below one: the shapes of a model that has hardly learnt are that small.
+    """
     if table.empty:
         return 1.0
-    reach = np.quantile(np.abs(table[["x_um", "y_um"]].to_numpy()), 0.995)
-    return float(np.ceil(reach * 1.05))
+    reach = 1.05 * np.quantile(np.abs(table[["x_um", "y_um"]].to_numpy()), 0.995)
+    if reach <= 0:
+        return 1.0
+    step = min(1.0, 10.0 ** np.floor(np.log10(reach)))
+    return float(np.ceil(reach / step) * step)
 
 
 def sheet(n_rows: int, columns: Sequence[str], title: str) -> tuple[Figure, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -26,7 +27,7 @@ TITLES = {
 RELATIVE = ["metric", "title", "model", "value", "z"]
 
 
-def titles_of(labels: Sequence[str], top: int = 1) -> dict[str, str]:
+def titles_of(labels: Sequence[str], top: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
     """Return metric -> name for a dataset with these classification labels, in drawing order.
 
     Parameters
@@ -34,13 +35,13 @@ def titles_of(labels: Sequence[str], top: int = 1) -> dict[str, str]:
     labels
         Columns that are classified.
     top
-        A guess counts when it is among so many best.
+        For some of them, among how many best guesses the right one counts; 1 for others.
     """
-    start = "Classification of" if top == 1 else f"Top-{top} accuracy,"
-    classes = {
-        f"classification_{label}_top_{top}": f"{start} {ink.pretty(label).removesuffix(' label')}"
-        for label in labels
-    }
+    classes = {}
+    for label in labels:
+        best, name = top.get(label, 1), ink.pretty(label).removesuffix(" label")
+        title = f"Classification of {name}" if best == 1 else f"Top-{best} accuracy, {name}"
+        classes[f"classification_{label}_top_{best}"] = title
     return {**classes, **TITLES}
 
 
@@ -58,9 +59,11 @@ def relative(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the z-scores behind the polar plot: columns metric, title, model, value, z.
 
     They compare the models of this figure with each other and say nothing about size (`scores` does); metrics
-    that a model lacks are left out.
+    that a model lacks are left out, and so is everything when there is one model alone.
     """
-    rows = []
+    rows: list[pd.DataFrame] = []
+    if scores["model"].nunique() < 2:
+        return pd.DataFrame(columns=RELATIVE)
     for (metric, title, better), part in scores.groupby(["metric", "title", "better"], sort=False):
         values = part.groupby("model", sort=False)["value"].mean()
         if values.notna().all() and len(values) == scores["model"].nunique():

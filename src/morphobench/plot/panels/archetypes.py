@@ -10,7 +10,7 @@ from matplotlib.figure import SubFigure
 
 from morphobench.plot import gallery, ink
 from morphobench.plot.context import Context, need
-from morphobench.plot.slab import central_slab
+from morphobench.plot.slab import central_slab, centred_clouds
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
@@ -18,6 +18,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     if "shown" in inputs:
         return gallery.mesh_tables(inputs, "archetype", "archetypes")
     shapes = need(inputs, "archetypes", ["archetype", *gallery.COORDINATES], "no shapes to show")
+    shapes = centred_clouds(shapes, ["archetype"])
     return {"archetypes": central_slab(shapes, ["archetype"], context.options.get("slab"))}
 
 

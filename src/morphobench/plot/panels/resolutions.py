@@ -23,7 +23,7 @@ _LEFT_OUT = ("emissions", "encode_time", "parameters", "rotation_invariance_erro
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the headline scores of the figure's models on every dataset of the combined table."""
     scores = need(inputs, "combined", _COLUMNS, "no scores of several resolutions")
-    titles = metrics.titles_of(context.labels, context.options.get("top", 1))
+    titles = metrics.titles_of(context.labels, context.options.get("top", {}))
     titles = {metric: title for metric, title in titles.items() if metric not in _LEFT_OUT}
     # In the combined table a model's name carries that of its dataset.
     names = [_base(name, list(context.models)) for name in scores["model"]]

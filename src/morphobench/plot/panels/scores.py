@@ -21,6 +21,8 @@ _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci
 _MAX_DOTS = 200
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
+_REASON_WIDTH = 30
+_WORST = -1.0
 # What title, ticks and unit of a chart need besides its own height.
 _AROUND_MM = 8.6
 
@@ -28,7 +30,7 @@ _AROUND_MM = 8.6
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the headline scores, the values behind them, their z-scores, and the whole score table."""
     scores, items = need(inputs, "scores", _COLUMNS, "no scores of these models"), inputs["item_values"]
-    titles = metrics.titles_of(context.labels, context.options.get("top", 1))
+    titles = metrics.titles_of(context.labels, context.options.get("top", {}))
     chosen = metrics.headline(scores, list(context.models), titles)
     shown = (
         items["metric"].isin(titles)
@@ -83,7 +85,7 @@ def _polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: floa
     side = min(0.5 * wide, room - 22)
     bounds = ((1 - side / wide) / 2, (foot + 4 + (room - 4 - side) / 2) / high, side / wide, side / high)
     if table["title"].nunique() < 3:
-        ink.empty(part.add_axes(bounds), "fewer than three metrics to compare")
+        ink.empty(part.add_axes(bounds), "fewer than two models or three metrics to compare")
         return
     polar(part.add_axes(bounds, projection="polar"), table, models)
     note = "models relative to each other (z-score), outward is better"
@@ -148,7 +150,8 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
     axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
     if table["value"].isna().all():
         reasons = table["reason"].dropna()
-        ink.empty(axes, str(reasons.iloc[0]).split(";")[0] if len(reasons) else "no value")
+        reason = str(reasons.iloc[0]).split(";")[0] if len(reasons) else ""
+        ink.empty(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
         return
     for place, (name, look) in enumerate(models.items()):
         row = table[table["model"] == name]
@@ -164,6 +167,9 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
         spread = np.linspace(-0.22, 0.22, len(single)) if len(single) > 1 else np.zeros(len(single))
         axes.plot(single, place + spread, ".", color="black", markersize=0.9, alpha=0.45, markeredgewidth=0)
     axes.set(yticks=[], ylim=(len(models) - 0.4, -0.6))
+    if table["better"].iloc[0] == "high":
+        # An r2 may be as bad as it likes; a wide interval below -1 would hide all that is above.
+        axes.set_xlim(left=max(axes.get_xlim()[0], _WORST))
     unit = table["unit"].iloc[0]
     unit = unit.replace("um", "µm") if isinstance(unit, str) else ""
     axes.xaxis.set_major_formatter(_ticks(unit, table["value"].max()))

@@ -10,7 +10,7 @@ from matplotlib.figure import SubFigure
 
 from morphobench.plot import gallery, ink
 from morphobench.plot.context import Context, need
-from morphobench.plot.slab import central_slab
+from morphobench.plot.slab import central_slab, centred_clouds
 
 _BIN = ["bin", "lo_um3", "hi_um3", "n"]
 
@@ -22,6 +22,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
         found = gallery.mesh_tables(inputs, "volume_bin", "shapes")
     else:
         shapes = need(inputs, "volume_bin_shapes", ["bin", *gallery.COORDINATES], "no shapes to show")
+        shapes = centred_clouds(shapes, ["bin"])
         found = {"shapes": central_slab(shapes, ["bin"], context.options.get("slab"))}
     return {"volume_bins": bins, **found}
 

@@ -10,7 +10,7 @@ from matplotlib.figure import SubFigure
 
 from morphobench.plot import gallery, ink
 from morphobench.plot.context import Context, Missing, need
-from morphobench.plot.slab import central_slab
+from morphobench.plot.slab import central_slab, centred_clouds
 
 _STEP = ["stratum", "component", "sigma"]
 
@@ -26,7 +26,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     if walks.empty:
         raise Missing("no cells to show")
     if "shown" not in inputs:
-        walks = central_slab(walks, _STEP, context.options.get("slab"))
+        walks = central_slab(centred_clouds(walks, _STEP), _STEP, context.options.get("slab"))
     return {**found, "walks": walks}
 
 
