@@ -9,6 +9,7 @@ import pandas as pd
 import plot_case
 import pytest
 from browser_case import opened
+from clone_case import make_clone, snakemake
 
 from morphobench.plot import score_page, shape_page
 
@@ -123,3 +124,71 @@ def test_names_cannot_break_out_of_the_pages(tmp_path):
         with opened(one) as page:
             assert page.run("document.title") == evil
             assert page.errors == []
+
+
+@pytest.fixture(scope="module")
+def report_html(tmp_path_factory):
+    """The report of two figures and a page of shapes, drawn by the workflow from made-up tables."""
+    folder = make_clone(tmp_path_factory.mktemp("report") / "morphobench")
+    made = {"fig2": ("plot_fig2", "plot_shapes"), "fig6": ("plot_fig6", "plot_shapes")}
+    targets = []
+    for figure in made:
+        place_inputs(folder, figure)
+        dataset = plot_case.FIGURES[figure]["dataset"]
+        targets += [f"figures/{figure}.pdf", f"results/plot/shapes/{dataset}.html"]
+    rules = sorted({rule for pair in made.values() for rule in pair})
+    # What the stages before would make is there already; of them nothing else is.
+    chosen = ["--config", "scale=paper", "--allowed-rules", *rules, "--"]
+    snakemake(folder, "--cores", "1", *chosen, *targets)
+    snakemake(folder, "--report", "report.html", *chosen, *targets)
+    return folder / "report.html"
+
+
+def place_inputs(folder, figure) -> None:
+    """Write a figure's tables where the stages before would."""
+    described = plot_case.FIGURES[figure]
+    dataset = plot_case.CONFIG["datasets"][described["dataset"]]
+    analysed = folder / "results/analyse" / described["dataset"] / dataset["analysis_model"] / "seed-42"
+    scored = folder / "results/score" / described["dataset"]
+    places = {
+        "examples": analysed.parents[1] / "examples.parquet",
+        "scores": scored / "scores.parquet",
+        "item_values": scored / "items.parquet",
+        "meshes": analysed / "shown.npz",
+    }
+    paths = plot_case.written(plot_case.inputs(figure), folder / "made_up" / figure)
+    for name, path in paths.items():
+        place = places.get(name, analysed / f"{name}.parquet")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+
+
+@pytest.mark.end_to_end
+def test_the_report_opens_with_figures_by_their_datasets(report_html):
+    with opened(report_html) as page:
+        page.wait("document.querySelector('#root, body').textContent.includes('Figure 2')")
+        said = page.run("document.body.textContent")
+        for heading in (
+            "Figure 2: cellPACK synthetic data",
+            "Figure 6: Polymorphic structures",
+            "Shapes in 3-D",
+        ):
+            assert heading in said
+        assert page.picture().std() > 10
+        # The pictures of both figures are within the page, whole.
+        names = page.run("Object.values(results).map(one => one.name)")
+        assert {"fig2.png", "fig2.pdf", "fig6.png", "cellpack.html", "scores.html"} <= {
+            name.split("/")[-1] for name in names
+        }
+        size = page.run(
+            """new Promise(done => {
+                const found = Object.values(results).find(one => one.name.endsWith("fig6.png"));
+                const picture = new Image();
+                picture.onload = () => done([picture.naturalWidth, picture.naturalHeight]);
+                picture.onerror = () => done(null);
+                picture.src = found.data_uri;
+            })"""
+        )
+        assert size is not None
+        assert min(size) > 1000
+        assert page.errors == []
