@@ -175,7 +175,7 @@ def test_pieces_are_told_from_features_that_hold_them():
     split = np.array(["train", "test"])[np.arange(240) % 2]
     which = np.arange(240) % 2
     features = {"good": good, "noise": rng.normal(size=(240, 2))}
-    table = compare_features(features, labels, split, which, n_bins=3, seed=0)
+    table = compare_features(features, labels, split, which, n_bins=3)
     right = table[(table["variant"] == "corrected") & (table["metric"] == "top_1")].set_index(
         ["features", "bin"]
     )
@@ -360,11 +360,11 @@ def test_pieces_compare_every_model_with_the_shape_features(written, tmp_path):
     own = {"label": "pieces", "features": ["area"]}
     bins = {"column": "volume", "n_bins": 2}
     models = {"one/1": written["embedding"], "two/1": written["embedding"]}
-    stage.pieces(written["manifest"], models, out, settings=own, bins=bins, seed=1)
+    stage.pieces(written["manifest"], models, out, settings=own, bins=bins)
     table = read_table(out)
     assert set(table["features"]) == {"shape", "one/1", "two/1"}
     assert table.groupby("features").size().nunique() == 1
-    stage.pieces(written["manifest"], models, out, settings=own | {"label": "nothing"}, bins=bins, seed=1)
+    stage.pieces(written["manifest"], models, out, settings=own | {"label": "nothing"}, bins=bins)
     assert read_table(out)["value"].isna().all()
 
 

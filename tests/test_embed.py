@@ -176,11 +176,11 @@ def test_interpolated_turn_agrees_with_the_exact_one_and_moves_matter_the_right_
 
 
 def test_pose_sets():
-    assert embed.rotations_of("identity", 4, 1, DATASET).tolist() == [np.eye(3).tolist()]
-    assert len(np.unique(embed.rotations_of("lattice", 4, 1, DATASET), axis=0)) == 24
-    drawn = embed.rotations_of("uniform", 4, 1, DATASET)
-    np.testing.assert_array_equal(drawn, embed.rotations_of("uniform", 4, 1, DATASET))
-    assert not np.allclose(drawn, embed.rotations_of("uniform", 4, 2, DATASET))
+    assert rotation.of_pose("identity", 4, 1, DATASET).tolist() == [np.eye(3).tolist()]
+    assert len(np.unique(rotation.of_pose("lattice", 4, 1, DATASET), axis=0)) == 24
+    drawn = rotation.of_pose("uniform", 4, 1, DATASET)
+    np.testing.assert_array_equal(drawn, rotation.of_pose("uniform", 4, 1, DATASET))
+    assert not np.allclose(drawn, rotation.of_pose("uniform", 4, 2, DATASET))
     np.testing.assert_allclose(np.linalg.det(drawn), 1)
 
 
@@ -251,7 +251,7 @@ def test_posed_tables_have_every_test_cell_under_every_rotation(tables, family, 
     table = tables[family, pose]
     found = sorted(zip(table["CellId"], table["rotation"], strict=True))
     assert found == sorted((cell, index) for cell in TEST_CELLS for index in range(POSES[pose]))
-    wanted = embed.rotations_of(pose, EMBED["n_uniform"], 1, DATASET)
+    wanted = rotation.of_pose(pose, EMBED["n_uniform"], 1, DATASET)
     np.testing.assert_allclose(
         table[MATRIX].to_numpy().reshape(-1, 3, 3), wanted[table["rotation"]], atol=1e-12
     )
@@ -334,7 +334,7 @@ def test_models_with_a_pose_store_it(tables):
 
 
 def test_the_lattice_holds_the_published_turns():
-    lattice = embed.rotations_of("lattice", 4, 1, DATASET)
+    lattice = rotation.of_pose("lattice", 4, 1, DATASET)
     for degrees in (0, 90, 180, 270):
         assert np.isclose(lattice, rotation.about_z(degrees)).all(axis=(1, 2)).any()
 

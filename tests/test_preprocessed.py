@@ -23,7 +23,7 @@ from published_case import (
 )
 
 from morphobench import files, in_place, record
-from morphobench.download import published
+from morphobench.download import labels
 from morphobench.download.preprocessed import packing, polymorphic, punctate, shard
 from morphobench.download.remote import open_store
 from morphobench.errors import InputError
@@ -126,7 +126,7 @@ def test_examples_fetch_their_own_files_alone(clouds):
     table = pd.read_parquet(root / "published.parquet")
     shutil.rmtree(root / "bucket/cells/image")
     table.assign(shard=-1, index=-1).to_parquet(root / "manifest.parquet")
-    published.examples(
+    labels.examples(
         root / "manifest.parquet", root / "examples.parquet", dataset=described, seed=1, download=DOWNLOAD
     )
     shown = pd.read_parquet(root / "examples.parquet")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from published_case import DOWNLOAD, dataset
 
-from morphobench.download import embedding, identifiers, published
+from morphobench.download import embedding, identifiers, labels, published
 from morphobench.errors import InputError
 from morphobench.sample import manifest as sample_manifest
 
@@ -214,7 +214,7 @@ def test_labels_have_the_split_of_the_embeddings_where_the_manifest_has_none(cas
     other = pd.read_parquet(tmp_path / "identity.parquet").assign(split="train")
     other.to_parquet(tmp_path / "other.parquet")
     embeddings = {"first": tmp_path / "identity.parquet", "other": tmp_path / "other.parquet"}
-    published.labels(tmp_path / "bare.parquet", embeddings, tmp_path / "out.parquet", dataset="tiny")
+    labels.run(tmp_path / "bare.parquet", embeddings, tmp_path / "out.parquet", dataset="tiny")
     found = pd.read_parquet(tmp_path / "out.parquet").set_index("CellId")
     assert found["split"].to_dict() == {"a": "val", "b": "test", "c": None}
     assert "2 cells are in another split for other than for first" in caplog.text

@@ -17,16 +17,16 @@ import pytest
 import s3_case
 from s3_case import BUCKET, SETTINGS, Fault, away, server
 
-from morphobench.download import cache
-from morphobench.download.connections import FileError
+from morphobench.download import cache, s3
+from morphobench.download.connections import FileError, Transient
 from morphobench.download.remote import open_store
 from morphobench.errors import InputError
 
 __all__ = ["away", "server"]
 
 LOCATION = f"s3://{BUCKET}/set"
-BODIES = {f"crop_raw/cell {i}ü.tif": os.urandom(50_000 + i) for i in range(5)}
-VICTIM = "crop_raw/cell 2ü.tif"
+BODIES = {f"crop_raw/cell {i}+ü.tif": os.urandom(50_000 + i) for i in range(5)}
+VICTIM = "crop_raw/cell 2+ü.tif"
 IN_URL = "cell%202"
 
 
@@ -70,13 +70,24 @@ def test_a_listing_has_every_page_with_sizes_and_checksums(away, store):
     assert set(store.listing()["name"]) == {*table["name"], "b"}
 
 
+def test_names_in_a_listing_are_read_as_amazon_writes_them():
+    page = """<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+    <Contents><Key>set/a+b%2Bc%C3%BC</Key><Size>3</Size><ETag>&quot;0f-2&quot;</ETag></Contents>
+    <Contents><Key>set/folder/</Key><Size>0</Size></Contents>
+    <NextContinuationToken>more</NextContinuationToken></ListBucketResult>"""
+    assert s3._parsed(page.encode()) == ([("set/a b+cü", 3, "etag:0f-2")], "more")
+    for torn in (page[:200], page.replace("Size", "Sise")):
+        with pytest.raises(Transient, match="torn"):
+            s3._parsed(torn.encode())
+
+
 def test_files_come_once_and_are_found_again_without_a_request(bucket, store, tmp_path):
     known = listed(store)
     before = len(bucket.proxy.asked)
     paths = fetch(store, **known)
     assert {name: path.read_bytes() for name, path in paths.items()} == BODIES
     assert len(bucket.proxy.asked) - before == len(BODIES)
-    assert paths[VICTIM].name.endswith("-cell 2ü.tif")
+    assert paths[VICTIM].name.endswith("-cell 2+ü.tif")
     again = open_store(LOCATION, SETTINGS | {"cache": str(tmp_path / "cache")})
     assert fetch(again, **known) == paths
     assert len(bucket.proxy.asked) - before == len(BODIES)
@@ -153,7 +164,7 @@ def test_a_lasting_fault_is_explained_and_a_new_run_continues(fault, words, buck
         fetch(store, **known)
     assert not isinstance(raised.value, FileError)
     kept = finals(tmp_path)
-    assert "cell 2ü.tif" not in kept
+    assert "cell 2+ü.tif" not in kept
     for name, path in kept.items():
         assert path.read_bytes() == BODIES[f"crop_raw/{name}"]
     bucket.proxy.faults, before = [], len(bucket.proxy.gets(IN_URL))
@@ -172,7 +183,7 @@ def test_wrong_bytes_every_time_fail_that_file_alone(bucket, store, tmp_path):
     assert isinstance(found[VICTIM], FileError)
     assert "do not have the checksum etag:" in str(found[VICTIM])
     assert len(bucket.proxy.gets(IN_URL)) == SETTINGS["retries"] + 1
-    assert "cell 2ü.tif" not in finals(tmp_path)
+    assert "cell 2+ü.tif" not in finals(tmp_path)
     assert all(found[name].read_bytes() == body for name, body in BODIES.items() if name != VICTIM)
     with pytest.raises(FileError, match="do not have the checksum"):
         store.fetch(list(BODIES), dataset="toy", expected=known["expected"])
@@ -185,7 +196,7 @@ def test_an_object_that_changes_on_its_way_is_reported_and_not_mixed(new, bucket
     bucket.proxy.faults = [Fault(IN_URL, change)]
     with pytest.raises(InputError, match=r"changed.*manifest\.parquet"):
         fetch(store, **known)
-    assert "cell 2ü.tif" not in finals(tmp_path)
+    assert "cell 2+ü.tif" not in finals(tmp_path)
     # Listed again, the new version comes whole, though half of the old one lies there.
     assert fetch(store, **listed(store))[VICTIM].read_bytes() == new
 

@@ -422,7 +422,12 @@ def test_reasons_of_failed_interpolations_reach_the_table(stage):
 
 
 def test_shapes_are_scored_by_overlap_and_surface(stage):
-    shapes = {"reconstruction_iou": 0.3, "reconstruction_surface_um": 0.4, "reconstruction_iou_legacy": 0.1}
+    shapes = {
+        "noise_floor_iou": 0.05,
+        "reconstruction_iou": 0.3,
+        "reconstruction_surface_um": 0.4,
+        "reconstruction_iou_legacy": 0.1,
+    }
     rewrite(stage["embeddings"]["identity"], lambda t: t.drop(columns=list(ERRORS)).assign(**shapes))
     scores, _ = run(stage)
     found = {key: scores.loc[key, "value"] for key in scores.index if key[0].startswith("reconstruction")}
@@ -431,8 +436,28 @@ def test_shapes_are_scored_by_overlap_and_surface(stage):
             ("reconstruction", "corrected"): 0.3,
             ("reconstruction", "legacy"): 0.1,
             ("reconstruction_surface", "corrected"): 0.4,
-        }
+            ("reconstruction_noise_floor", "corrected"): 0.05,
+            ("reconstruction_surface_noise_floor", "corrected"): np.nan,
+        },
+        nan_ok=True,
     )
+    reason = scores.loc[("reconstruction_surface_noise_floor", "corrected"), "reason"]
+    assert "no column noise_floor_surface_um" in reason
+
+
+def test_shapes_that_decode_to_nothing_say_so(stage):
+    def empty(table):
+        lost = table["CellId"] == "18_0"
+        return table.assign(
+            reconstruction_iou=np.where(lost, np.nan, 0.3),
+            reconstruction_reason=np.where(lost, "no surface", ""),
+        )
+
+    rewrite(stage["embeddings"]["identity"], lambda t: empty(t.drop(columns=list(ERRORS))))
+    scores, _ = run(stage)
+    row = scores.loc[("reconstruction", "corrected")]
+    assert row["n"] == 23
+    assert row["reason"] == "1 of 24 values are missing or not finite; no surface"
 
 
 # ---------------------------------------------------------------- published counts

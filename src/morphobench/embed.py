@@ -40,18 +40,6 @@ class Codes(NamedTuple):
     vectors: np.ndarray | None
 
 
-def rotations_of(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
-    """Return the rotations of a pose set, shape (n, 3, 3): one, the 24 of the cube, or seeded random ones.
-
-    The 24 hold the published ones: 0, 90, 180 and 270 degrees about z.
-    """
-    if pose == "identity":
-        return np.eye(3)[None]
-    if pose == "lattice":
-        return rotation.cube_rotations()
-    return rotation.uniform(n_uniform, seeds.generator(seed, dataset, "embed", "uniform"))
-
-
 def encode_cells(
     model: Autoencoder,
     cells: Cells,
@@ -196,7 +184,7 @@ def run(
     model = model.export().to(device)
     identity = pose == "identity"
     cells = open_cells(manifest, shards, model_settings, None if identity else "test")
-    turns = rotations_of(pose, settings["n_uniform"], seed, dataset)
+    turns = rotation.of_pose(pose, settings["n_uniform"], seed, dataset)
     codes = encode_cells(
         model,
         cells,

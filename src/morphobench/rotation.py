@@ -39,7 +39,10 @@ def uniform(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def of_pose(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
-    """Return the rotations of a pose set, shape (n, 3, 3): one, the 24 of the cube, or seeded random ones."""
+    """Return the rotations of a pose set, shape (n, 3, 3): one, the 24 of the cube, or seeded random ones.
+
+    The 24 hold the published ones: 0, 90, 180 and 270 degrees about z.
+    """
     if pose == "identity":
         return np.eye(3)[None]
     if pose == "lattice":

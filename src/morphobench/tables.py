@@ -13,6 +13,16 @@ from morphobench import files
 from morphobench.errors import InputError
 
 _MU = re.compile(r"mu_(\d+)")
+# Names of splits that tables use, and ours.
+SPLITS = {
+    name: split
+    for split, names in {
+        "train": ("train", "training"),
+        "val": ("val", "valid", "validation"),
+        "test": ("test", "testing"),
+    }.items()
+    for name in names
+}
 
 
 def read_checked(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:

@@ -363,7 +363,6 @@ rule analyse_pieces:
         sets=feature_sets,
         settings=analysis("pieces"),
         bins=analysis("volume_bins"),
-        seed=CONFIG["seed"],
         code=code.digest("morphobench.analyse.stage"),
     message:
         "Tell the number of pieces of {wildcards.dataset} from codes and from shape features"

@@ -138,7 +138,7 @@ rule download_checkpoint:
     wildcard_constraints:
         dataset=starting_from("checkpoints"),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/publish.yaml"
     resources:
         **LIGHT,
     params:
@@ -197,7 +197,7 @@ rule download_labels:
     resources:
         **LIGHT,
     params:
-        code=code.digest("morphobench.download.published"),
+        code=code.digest("morphobench.download.labels"),
     message:
         "List the published cells of {wildcards.dataset} with labels and splits"
     script:
@@ -223,7 +223,9 @@ rule download_examples:
         dataset=of_dataset("name", "kind", "source", "published", "voxel_um", "rules", "sample", "stratum"),
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
-        code=code_of_kind("download.preprocessed"),
+        code=lambda wildcards: code.digest(
+            "morphobench.download.labels", f"morphobench.download.preprocessed.{kind_of(wildcards)}"
+        ),
     message:
         "Fetch the few cells of {wildcards.dataset} that figures show"
     script:

@@ -13,7 +13,7 @@ rule publish:
     wildcard_constraints:
         dataset=starting_from("raw"),
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/publish.yaml"
     resources:
         **HEAVY,
     params:

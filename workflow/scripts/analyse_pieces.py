@@ -9,5 +9,4 @@ if __name__ == "__main__":
             snakemake.output[0],
             settings=snakemake.params.settings,
             bins=snakemake.params.bins,
-            seed=snakemake.params.seed,
         )

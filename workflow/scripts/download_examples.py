@@ -1,9 +1,9 @@
 from morphobench import config, log
-from morphobench.download import published
+from morphobench.download import labels
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        published.examples(
+        labels.examples(
             snakemake.input[0],
             snakemake.output[0],
             dataset=snakemake.params.dataset,

@@ -1,11 +1,11 @@
 from pathlib import Path
 
 from morphobench import log
-from morphobench.download import published
+from morphobench.download import labels
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        published.labels(
+        labels.run(
             snakemake.input.cells,
             {str(Path(path).parent): path for path in snakemake.input.embeddings},
             snakemake.output[0],

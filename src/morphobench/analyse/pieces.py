@@ -19,7 +19,6 @@ def compare_features(
     which: np.ndarray,
     *,
     n_bins: int,
-    seed: int,
 ) -> pd.DataFrame:
     """Classify within each volume bin, from each set of features.
 
@@ -35,8 +34,6 @@ def compare_features(
         Volume bin of each cell, -1 for none, shape (n,).
     n_bins
         Number of bins.
-    seed
-        Of the classifier.
 
     Returns
     -------
@@ -55,7 +52,7 @@ def compare_features(
         for number in range(n_bins):
             inside = which == number
             place = {"features": name, "bin": number, "n": int(inside.sum())}
-            found = classification_scores(matrix[inside], labels[inside], split[inside], seed=seed)
+            found = classification_scores(matrix[inside], labels[inside], split[inside])
             common = {**place, "variant": "corrected", "cv": -1, "reason": found.reason}
             rows += [{**common, "metric": metric, "value": found.scores[metric]} for metric in SCORES]
             folds = classification_scores_legacy(matrix[inside], labels[inside], folds=_FOLDS)

@@ -228,7 +228,6 @@ def pieces(
     *,
     settings: Mapping[str, Any],
     bins: Mapping[str, Any],
-    seed: int,
 ) -> None:
     """Write how well codes and shape features tell the number of pieces, within volume bins.
 
@@ -245,8 +244,6 @@ def pieces(
         in one of them is left out of both.
     bins
         Settings of the volume bins.
-    seed
-        Seed of the run.
     """
     tables = []
     for name, embedding in embeddings.items():
@@ -264,7 +261,6 @@ def pieces(
                 cells.known["split"].to_numpy(),
                 which,
                 n_bins=max(len(edges_um3) - 1, 0),
-                seed=seed,
             )
         )
         logger.info("compared the features of %s", name)

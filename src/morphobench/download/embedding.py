@@ -14,8 +14,7 @@ from morphobench.download import identifiers, manifests
 from morphobench.download.published import store_of
 from morphobench.errors import InputError
 from morphobench.log import logger
-from morphobench.sample.manifest import SPLITS
-from morphobench.tables import mu_columns
+from morphobench.tables import SPLITS, mu_columns
 
 # Published reconstruction errors by kind of dataset: Sinkhorn divergence, or 1 - Jaccard index of shapes.
 LOSSES = {

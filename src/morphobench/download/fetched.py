@@ -77,7 +77,8 @@ class Fetched(Store):
         parts = [pd.DataFrame(columns=list(COLUMNS))]
         for under in _folders(wanted):
             for page in self._place.pages(under, dataset):
-                parts.append(page[page["name"].isin(wanted)])
+                # pandas would make a table of all that is wanted for every page.
+                parts.append(page[[name in wanted for name in page["name"]]])
         found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
         return found.drop_duplicates("name").astype(COLUMNS)
 

@@ -151,7 +151,7 @@ def name_inside(location: str, value: object) -> str:
             f"{value!r} names no file in {location}. Complete or remove its row in the manifest."
         )
     name = posixpath.normpath(value)
-    if posixpath.isabs(name) or name.split("/")[0] in ("..", "."):
+    if name.startswith(("/", "../")) or name in ("..", "."):
         raise InputError(
             f"{value}: leaves {location}, which the paths of the manifest start from. Mend it there."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -73,8 +73,8 @@ class Prefix:
         while True:
             url = f"{url_of(self._bucket)}?{urlencode(asked, quote_via=quote)}"
             rows, token = transfer.read(url, _parsed)
-            page = pd.DataFrame(rows, columns=["name", "size", "checksum"])
-            yield page.assign(name=page["name"].str.removeprefix(self._prefix))
+            named = [(key.removeprefix(self._prefix), size, checksum) for key, size, checksum in rows]
+            yield pd.DataFrame(named, columns=["name", "size", "checksum"])
             number += 1
             if number % _PAGES_PER_LINE == 0:
                 logger.info("download: %s: %d pages of objects listed", self.location, number)
@@ -89,14 +89,11 @@ def _parsed(page: bytes) -> tuple[list[tuple[str, int, str]], str]:
         root = ElementTree.fromstring(page)
         # Some servers name the namespace, some do not.
         form = root.tag.removesuffix("ListBucketResult")
-        rows = [_object(item) for item in root.iterfind(f"{form}Contents")]
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
+        told = f"{form}Key", f"{form}Size", f"{form}ETag"
+        found = [[item.findtext(name) for name in told] for item in root.iterfind(f"{form}Contents")]
+        rows = [(unquote_plus(key), int(size), checksums.of_s3(etag or "")) for key, size, etag in found]
+    except (ElementTree.ParseError, TypeError, ValueError) as error:
         raise Transient(f"the list of objects is torn ({error})") from error
     # What only marks a folder is no file.
     rows = [row for row in rows if not row[0].endswith("/")]
     return rows, root.findtext(f"{form}NextContinuationToken") or ""
-
-
-def _object(item: ElementTree.Element) -> tuple[str, int, str]:
-    told = {child.tag.rpartition("}")[2]: child.text or "" for child in item}
-    return unquote(told["Key"]), int(told["Size"]), checksums.of_s3(told.get("ETag", ""))

@@ -10,17 +10,7 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-
-# Names of splits that tables use, and ours.
-SPLITS = {
-    name: split
-    for split, names in {
-        "train": ("train", "training"),
-        "val": ("val", "valid", "validation"),
-        "test": ("test", "testing"),
-    }.items()
-    for name in names
-}
+from morphobench.tables import SPLITS
 
 
 def split_groups(

@@ -26,6 +26,8 @@ _SHAPE_ERRORS = (
     ("reconstruction", "corrected", "1 - Jaccard", "reconstruction_iou"),
     ("reconstruction", "legacy", "1 - Jaccard", "reconstruction_iou_legacy"),
     ("reconstruction_surface", "corrected", "um", "reconstruction_surface_um"),
+    ("reconstruction_noise_floor", "corrected", "1 - Jaccard", "noise_floor_iou"),
+    ("reconstruction_surface_noise_floor", "corrected", "um", "noise_floor_surface_um"),
 )
 # Published: all pairs of neighbours in the test split of packings, 20 pairs of 40 cells drawn elsewhere.
 _PUBLISHED_PAIRS = {"packing": None}
@@ -41,9 +43,10 @@ def add_reconstruction(sheet: Sheet, codes: Codes, table: pd.DataFrame) -> None:
             sheet.add_missing("reconstruction", variant, "", "low", reason)
     for metric, variant, unit, column in (row for kind in kinds for row in kind):
         if column in table:
-            values = table[column].to_numpy(np.float64)[codes.test]
+            tested = table.iloc[codes.test]
             items, groups = codes.ids[codes.test], codes.groups[codes.test]
-            sheet.add_mean(metric, variant, unit, "low", values, items, groups)
+            reason = _why(tested, column, "reconstruction_reason")
+            sheet.add_mean(metric, variant, unit, "low", tested[column], items, groups, reason)
         else:
             sheet.add_missing(metric, variant, unit, "low", f"the embedding has no column {column}")
 
@@ -80,11 +83,11 @@ def _items_of(rows: pd.DataFrame) -> pd.Series:
     return rows["pair"].astype(str) + "/" + rows["fraction"].map("{:g}".format)
 
 
-def _why(rows: pd.DataFrame, column: str) -> str:
-    """Return the reasons that the table gives for values that are missing."""
-    if "reason" not in rows:
+def _why(rows: pd.DataFrame, column: str, reason: str = "reason") -> str:
+    """Return what the table's column `reason` gives for values that are missing."""
+    if reason not in rows:
         return ""
-    given = rows.loc[~np.isfinite(rows[column].astype(float)), "reason"].dropna().astype(str)
+    given = rows.loc[~np.isfinite(rows[column].astype(float)), reason].dropna().astype(str)
     return ", ".join(sorted(set(given) - {""}))
 
 
