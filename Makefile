@@ -68,8 +68,8 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
 	snakemake --report report.html $$made
 
-test: $(STAMP)  ## every test, about 15 minutes
-	python -m pytest
+test: $(STAMP)  ## every test, about 20 minutes, on two cores at a time
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup
 
 test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages
 	python -m pytest -m cluster -rs tests/cluster
