@@ -21,10 +21,10 @@ _REASON_WIDTH = 60
 MINUS = "\u2212"
 
 
-def empty(axes: Axes, reason: str) -> None:
-    """Say in an empty panel why it is empty."""
+def empty(axes: Axes, reason: str, width: int = _REASON_WIDTH) -> None:
+    """Say in an empty panel why it is empty, in lines of so many characters."""
     axes.set_axis_off()
-    text = "\n".join(textwrap.wrap(reason, _REASON_WIDTH))
+    text = "\n".join(textwrap.wrap(reason, width))
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="0.4")
 
 

@@ -21,6 +21,8 @@ _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci
 _MAX_DOTS = 200
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
+# Characters of a reason in the place of bars.
+_BAR_REASON_WIDTH = 28
 # What title, ticks and unit of a chart need besides its own height.
 _AROUND_MM = 8.6
 
@@ -148,7 +150,7 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
     axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
     if table["value"].isna().all():
         reasons = table["reason"].dropna()
-        ink.empty(axes, str(reasons.iloc[0]).split(";")[0] if len(reasons) else "no value")
+        ink.empty(axes, str(reasons.iloc[0]).split(";")[0] if len(reasons) else "no value", _BAR_REASON_WIDTH)
         return
     for place, (name, look) in enumerate(models.items()):
         row = table[table["model"] == name]
