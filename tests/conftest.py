@@ -35,6 +35,8 @@ def demo(tmp_path_factory):
     return folder
 
 
+# Before the plugin that reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Let workers share the tests out file by file, but keep together what reads the one demo."""
     for item in items:
