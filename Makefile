@@ -19,7 +19,8 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report test lint bench-pack \
+.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report status plan test test-cluster \
+    test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-score bench-retrieval bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,8 +68,20 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
 	snakemake --report report.html $$made
 
-test: $(STAMP)  ## every test, about 15 minutes
-	python -m pytest
+test: $(STAMP)  ## every test, about 20 minutes, on two cores at a time
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup
+
+test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages
+	python -m pytest -m cluster -rs tests/cluster
+
+test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept in a bucket; needs the package index
+	python -m pytest -m envs -rs tests/conda tests/storage
+
+status: $(STAMP)  ## what the run in this folder is doing: jobs, failures, cells, trainings, time left
+	@python -m morphobench.status
+
+plan: $(STAMP)  ## what each figure costs at paper scale: jobs, core hours, GPU hours, disk
+	@python -m morphobench.plan
 
 lint: $(STAMP)  ## formats, lint, schemas, dry-run
 	ruff format --check src tests workflow
@@ -79,6 +92,9 @@ lint: $(STAMP)  ## formats, lint, schemas, dry-run
 
 bench-pack: $(STAMP)  ## time the packing and the imports
 	python tests/speed/bench_pack.py
+
+bench-overhead: $(STAMP)  ## time what a job does before its science starts, and the plans
+	python tests/speed/bench_overhead.py
 
 bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
 	python tests/speed/bench_preprocess.py

@@ -49,7 +49,7 @@ def start(folder, bucket, entry, extra_path=None):
     command += ["--cores", CORES, "--configfile", "published.yaml"]
     command += ["--config", "scale=demo", f"start_from={entry}", "--", "figures/fig2.pdf"]
     environment = {**os.environ, **({"PYTHONPATH": str(extra_path)} if extra_path else {})}
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     return clone
 

@@ -109,3 +109,13 @@ def test_shards_are_stable_and_balanced():
     assert numbers == [seeds.shard_of(f"cell-{i}", 8) for i in range(4000)]
     counts = np.bincount(numbers, minlength=8)
     assert (np.abs(counts - 500) < 5 * np.sqrt(500 * 7 / 8)).all()
+
+
+def test_a_copy_to_a_full_disk_is_explained_too(tmp_path):
+    part = tmp_path / ".out.part"
+    full = OSError(28, "No space left on device", "/elsewhere/source", None, str(part))
+    with (
+        pytest.raises(InputError, match=r"out could not be written: No space left"),
+        files.atomic_file(tmp_path / "out"),
+    ):
+        raise full

@@ -197,10 +197,10 @@ def test_a_pickle_in_the_place_of_a_grid_is_refused_and_not_run(shapes):
     mark = root / "executed"
     grid = root / "bucket/cells/outputs_sdf/004.npy"
     np.save(grid, np.array([Malice(mark)], dtype=object), allow_pickle=True)
-    grid_pickle = root / "bucket/cells/pointcloud/0/003/points.npz"
-    grid_pickle.write_bytes(pickle.dumps(Malice(mark)))
-    failed = failures(index(root, described, 0.5))
-    assert sorted(failed.index) == ["003", "004"]
+    for name in ("outputs_seg/002.npy", "pointcloud/0/003/points.npz"):
+        (root / "bucket/cells" / name).write_bytes(pickle.dumps(Malice(mark)))
+    failed = failures(index(root, described, 1.0))
+    assert sorted(failed.index) == ["002", "003", "004"]
     assert not mark.exists()
 
 

@@ -25,7 +25,7 @@ def profile(name):
 def class_of(name, blocks):
     """The class of a rule's resources; a derived rule has that of the rule it is derived from."""
     block = blocks[name][1]
-    found = re.search(r"^    resources:\n        \*\*(\w+),", block, re.MULTILINE)
+    found = re.search(r"^ +resources:\n +\*\*(\w+),", block, re.MULTILINE)
     if found:
         return found.group(1)
     origin = re.match(r"use rule (\w+) as", block)

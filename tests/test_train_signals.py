@@ -181,3 +181,12 @@ def test_a_process_that_is_told_ends_all_of_its_own(case, tmp_path, devices, num
     gone, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     assert not (tmp_path / "out/model.pt").exists()
+
+
+def test_a_training_that_finds_no_gpu_says_so(case, tmp_path, caplog):
+    run_training(case, tmp_path / "asked", chosen(max_epochs=1))
+    assert "no GPU" not in caplog.text
+    if not torch.cuda.is_available():
+        with caplog.at_level("WARNING", "morphobench"):
+            run_training(case, tmp_path / "auto", chosen(max_epochs=1), accelerator="auto")
+        assert "there is no GPU here" in caplog.text

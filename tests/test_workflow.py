@@ -45,7 +45,7 @@ def looped(block):
 def rule_blocks():
     blocks = {}
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        for block in re.split(r"^(?=rule |use rule |for )", path.read_text(), flags=re.MULTILINE)[1:]:
+        for block in re.split(r"^(?=rule |use rule |for figure )", path.read_text(), flags=re.MULTILINE)[1:]:
             if block.startswith("for "):
                 blocks |= {name: (path.stem, text) for name, text in looped(block).items()}
                 continue

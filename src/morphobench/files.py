@@ -25,7 +25,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # Reading goes on in the same block; only an error of this place is about writing.
-        named = error.filename
+        # A copy names its source first.
+        named = error.filename2 or error.filename
         if named is not None and path.parent not in (Path(named), *Path(named).parents):
             raise
         raise InputError(

@@ -86,13 +86,15 @@ def cost_of(output: Output, config: Mapping[str, Any], costs: Mapping[str, Any])
         stored = costs["cells_mb"][dataset["kind"]][rule] * share / 1000
         return Cost(cpu_h=(seconds + per_cell * share) / 3600, disk_gb=stored)
     if rule in ("train", "embed"):
-        family = config["models"][output.model]["family"]
-        per_cell = costs["models_s"][family]
+        settings = configuration.model_for(config, output.dataset, output.model)
+        per_cell = costs["models_s"][f"{settings['family']}/{settings['representation']}"]
+        size = settings["architecture"].get("size", 1)
+        voxels = (size / per_cell.get("size", size)) ** 3
         if rule == "embed":
-            core_s = per_cell["embed"] * _embeddings(output.name, n_cells, config)
+            core_s = voxels * per_cell["embed"] * _embeddings(output.name, n_cells, config)
         else:
-            epochs = config["models"][output.model]["training"]["max_epochs"]
-            core_s = per_cell["train"] * n_cells * config["sample"]["split"]["train"] * epochs
+            epochs = settings["training"]["max_epochs"]
+            core_s = voxels * per_cell["train"] * n_cells * config["sample"]["split"]["train"] * epochs
         return Cost(cpu_h=seconds / 3600, gpu_h=core_s / costs["gpu_is_worth_cores"] / 3600)
     return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
 
@@ -165,16 +167,16 @@ def _measure_cells(root: Path, kinds: Mapping[str, str]) -> Iterable[tuple[str, 
                 yield kinds[path.parent.name], stage, _cpu_seconds(path), _size_mb(shard), n_cells
 
 
-def _measure_models(root: Path, families: Mapping[str, str]) -> Iterable[tuple[str, str, float, float]]:
+def _measure_models(root: Path, kinds: Mapping[str, str]) -> Iterable[tuple[str, str, float, float]]:
     for path in (root / "benchmarks/train").glob("*/*/seed-*.tsv"):
         dataset, model, seed = path.relative_to(root / "benchmarks/train").with_suffix("").parts
         cells = read_table(root / f"results/sample/{dataset}/manifest.parquet")
         n_epochs = len(read_table(root / f"results/train/{dataset}/{model}/{seed}/curves.csv"))
         trained = int((cells["success"] & (cells["split"] == "train")).sum()) * n_epochs
-        yield families[model], "train", _cpu_seconds(path), trained
+        yield kinds[model], "train", _cpu_seconds(path), trained
         for pose in (root / f"benchmarks/embed/{dataset}/{model}/{seed}").glob("*i*.tsv"):
             encoded = len(read_table(root / f"results/embed/{dataset}/{model}/{seed}/{pose.stem}.parquet"))
-            yield families[model], "embed", _cpu_seconds(pose), encoded
+            yield kinds[model], "embed", _cpu_seconds(pose), encoded
 
 
 def measure(roots: Iterable[Path], job_start_s: float, import_s: float) -> dict[str, Any]:
@@ -191,15 +193,17 @@ def measure(roots: Iterable[Path], job_start_s: float, import_s: float) -> dict[
     """
     settings = configuration.resolve(configuration.read_yaml(Path("config/config.yaml")))
     kinds = {name: dataset["kind"] for name, dataset in settings["datasets"].items()}
-    families = {name: model["family"] for name, model in settings["models"].items()}
+    models = {
+        name: f"{model['family']}/{model['representation']}" for name, model in settings["models"].items()
+    }
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     jobs = defaultdict(list)
     for root in roots:
         for kind, stage, cpu_s, mb, n_cells in _measure_cells(root, kinds):
             sums[kind, stage] = [a + b for a, b in zip(sums[kind, stage], (cpu_s, mb, n_cells), strict=True)]
-        for family, rule, cpu_s, n in _measure_models(root, families):
-            sums[family, rule] = [
-                a + b for a, b in zip(sums[family, rule], (max(cpu_s - import_s, 0.0), 0.0, n), strict=True)
+        for model, rule, cpu_s, n in _measure_models(root, models):
+            sums[model, rule] = [
+                a + b for a, b in zip(sums[model, rule], (max(cpu_s - import_s, 0.0), 0.0, n), strict=True)
             ]
         for path in (root / "benchmarks").rglob("*.tsv"):
             rule = path.relative_to(root / "benchmarks").parts[0].removesuffix(".tsv")
@@ -223,7 +227,8 @@ def main(arguments: list[str]) -> None:
             yaml.safe_dump(measure(map(Path, arguments[1:]), job_start_s=8.0, import_s=8.0), sort_keys=False)
         )
     else:
-        print(table(arguments or ["figures/fig2.pdf", "figures/fig3.pdf", "all"]))
+        figures = sorted(Path("config/figures").glob("*.yaml"))
+        print(table(arguments or [*(f"figures/{path.stem}.pdf" for path in figures), "all"]))
 
 
 if __name__ == "__main__":

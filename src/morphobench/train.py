@@ -145,6 +145,11 @@ def fit(
     logger.info(
         "training on %d x %s from %s", engine.world_size, engine.strategy.root_device, last or "the start"
     )
+    if trainer["accelerator"] == "auto" and engine.strategy.root_device.type == "cpu":
+        logger.warning(
+            "there is no GPU here, so this training computes on a CPU: at paper scale that takes weeks. Run "
+            "it where a GPU is, or set train.accelerator to gpu, to stop instead, or to cpu, to be content."
+        )
     threads = max(1, threads // trainer["devices"])
     model.plan = Plan(settings, seed, threads, trainer["compile"])
     handlers = {number: signal.getsignal(number) for number in Told.SIGNALS}

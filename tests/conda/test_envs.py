@@ -13,14 +13,18 @@ import pytest
 from clone_case import make_clone
 
 HERE = Path(__file__).parent
+MODEL = "rotation_invariant_image"
 CONFIG = [
-    "datasets={cellpack: {n_shards: 1, sample: {cube: {size: 9}}}}",
-    "models={rotation_invariant_image: {training: {max_epochs: 1}}}",
+    f"datasets={{cellpack: {{n_shards: 1, models: [{MODEL}], benchmark: [{MODEL}], analysis_model: {MODEL},"
+    " sample: {cube: {size: 9}}}}",
+    f"models={{{MODEL}: {{training: {{max_epochs: 1}}}}}}",
 ]
 # Target -> rule that makes it; of each environment what imports most of it.
 TARGETS = {
+    "results/download/hipsc_nuclei/shard-0": "download",
     "results/plot/cells/hipsc_nuclei.png": "plot_cells",
-    "results/train/cellpack/rotation_invariant_image/seed-42/model.pt": "train",
+    f"results/train/cellpack/{MODEL}/seed-42/model.pt": "train",
+    "results/publish/cellpack": "publish",
     "results/score/cellpack/pairs.csv": "score_pairs",
 }
 pytestmark = [

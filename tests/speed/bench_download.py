@@ -48,14 +48,15 @@ def with_boto3(how: str, n: int) -> dict:
 
     client = boto3.client("s3", config=Config(signature_version=UNSIGNED), region_name="us-east-1")
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         for number in range(n):
             path = f"{folder}/{number}"
             if how == "download_file":
                 client.download_file(BUCKET, key(number), path)
             else:
                 Path(path).write_bytes(client.get_object(Bucket=BUCKET, Key=key(number))["Body"].read())
-        return {"seconds": time.perf_counter() - start, "peak_mb": peak_mb()}
+        cpu_s = time.process_time() - busy
+        return {"seconds": time.perf_counter() - start, "cpu_s": cpu_s, "peak_mb": peak_mb()}
 
 
 def with_ours(n: int) -> dict:
@@ -66,7 +67,7 @@ def with_ours(n: int) -> dict:
         store = open_store(LOCATION, SETTINGS | {"cache": folder})
         start = time.perf_counter()
         table = store.listing()
-        listed_s, start = time.perf_counter() - start, time.perf_counter()
+        listed_s, start, busy = time.perf_counter() - start, time.perf_counter(), time.process_time()
         assert len(table) == n
         paths = store.fetch_each(
             list(table["name"]),
@@ -74,9 +75,9 @@ def with_ours(n: int) -> dict:
             expected=dict(zip(table["name"], table["checksum"], strict=True)),
             sizes=dict(zip(table["name"], table["size"].tolist(), strict=True)),
         )
-        seconds = time.perf_counter() - start
+        seconds, cpu_s = time.perf_counter() - start, time.process_time() - busy
         assert all(isinstance(path, Path) for path in paths.values())
-        return {"seconds": seconds, "listed_s": listed_s, "peak_mb": peak_mb()}
+        return {"seconds": seconds, "cpu_s": cpu_s, "listed_s": listed_s, "peak_mb": peak_mb()}
 
 
 def index_cells(table: str, location: str) -> dict:
@@ -143,16 +144,19 @@ def moto_server(n: int, n_bytes: int) -> Iterator[int]:
 
 
 def compare(title: str, port: int, n: int) -> None:
-    """Print how fast each way is from one server."""
-    print(f"\n{title}")
-    ours = fresh(port, "ours", n)
-    for how in ("download_file", "get_object"):
-        theirs = fresh(port, how, n)
-        rate = n / theirs["seconds"]
-        print(f"  boto3 {how + ', one after another':34}{rate:8.1f} files/s {theirs['peak_mb']:6.0f} MB")
-        print(f"    ours / this {theirs['seconds'] / ours['seconds']:.1f}")
-    told = f"{n / ours['seconds']:8.1f} files/s {ours['peak_mb']:6.0f} MB"
-    print(f"  {'ours, verified':40}{told}   (listing {ours['listed_s']:.2f} s before)")
+    """Print how fast each way is from one server, and what the client computes for a file."""
+    print(f"\n{title}; load {os.getloadavg()[0]:.1f}")
+    ways = {
+        "ours, 16 at a time, verified": "ours",
+        "boto3 download_file, one after another": "download_file",
+        "boto3 get_object, one after another": "get_object",
+    }
+    told = {name: fresh(port, way, n) for name, way in ways.items()}
+    ours_s = told["ours, 16 at a time, verified"]["seconds"]
+    for name, one in told.items():
+        rate, cpu_ms = n / one["seconds"], one["cpu_s"] / n * 1e3
+        line = f"{rate:8.1f} files/s {cpu_ms:6.1f} ms of CPU a file {one['peak_mb']:6.0f} MB"
+        print(f"  {name:40}{line}   ours is {one['seconds'] / ours_s:.1f} times as fast", flush=True)
 
 
 def write_manifest(path: Path, n_rows: int, n_columns: int) -> None:

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from morphobench import log
 from morphobench.download import labels
 
@@ -7,7 +5,7 @@ if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         labels.run(
             snakemake.input.cells,
-            {str(Path(path).parent): path for path in snakemake.input.embeddings},
+            {path: path for path in snakemake.input.embeddings},
             snakemake.output[0],
             dataset=snakemake.wildcards.dataset,
         )

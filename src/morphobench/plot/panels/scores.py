@@ -21,7 +21,9 @@ _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci
 _MAX_DOTS = 200
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
+# Characters of a reason in the place of bars.
 _REASON_WIDTH = 30
+# Axes of scores of which more is better begin no lower.
 _WORST = -1.0
 # What title, ticks and unit of a chart need besides its own height.
 _AROUND_MM = 8.6
