@@ -27,6 +27,7 @@ from morphobench.download import labels
 from morphobench.download.preprocessed import packing, polymorphic, punctate, shard
 from morphobench.download.remote import open_store
 from morphobench.errors import InputError
+from morphobench.inputs import to_batch
 from morphobench.loading import Cells
 from morphobench.publish.packing import inside_grid, to_image
 from morphobench.sample.packing import rasterise
@@ -95,6 +96,22 @@ def test_shapes_come_back_as_they_were_published(shapes, mode):
         for folders in (shards, indexed)
     )
     pd.testing.assert_frame_equal(before, after)
+
+
+@pytest.mark.parametrize("short", [1, 2, 3])
+def test_a_segmentation_short_of_its_grid_lands_where_the_published_loader_puts_it(shapes, short):
+    root, _, described = shapes
+    path = root / "bucket/cells/outputs_seg/002.npy"
+    seg = np.ones((8 - short, 8, 8), np.uint8)
+    np.save(path, seg)
+    model_size = 11
+    found = arrays_by_cell(index(root, described), "seg")["002"]
+    raw = {"seg": found[None]}
+    settings = {"representation": "seg", "input_scale": 1.0, "architecture": {"size": model_size}}
+    x = to_batch(raw, settings).x[0, 0].numpy()
+    # SpatialPadd, symmetric: half of what is missing before, rounded down.
+    before = (model_size - seg.shape[0]) // 2
+    assert np.flatnonzero(x.any(axis=(1, 2))).tolist() == list(range(before, before + seg.shape[0]))
 
 
 def test_volumes_stay_where_they_lie(clouds):
@@ -226,7 +243,8 @@ def test_an_npz_that_would_fill_the_memory_is_refused_unread(tmp_path, monkeypat
         ("pointcloud/0/002/df.npy", np.zeros(3, np.float32), "40 query points"),
         ("pointcloud/0/002/points.npz", {"points": np.zeros((7, 3))}, "7 points in the published queries"),
         ("pointcloud/0/002/pointcloud.npz", {"points": np.zeros((40, 3))}, "normals"),
-        ("outputs_seg/002.npy", np.zeros((4, 4, 4), np.uint8), "shape (4, 4, 4)"),
+        ("outputs_seg/002.npy", np.zeros((9, 8, 8), np.uint8), "more than the grid's 8"),
+        ("outputs_sdf/002.npy", np.zeros((7, 8, 8)), "expected shape (8, 8, 8)"),
         ("outputs_sdf/002.npy", np.zeros((8, 8, 8), "U3"), "not numbers"),
     ],
 )

@@ -35,7 +35,9 @@ READERS: dict[str, Callable[[Path], np.ndarray]] = {
 }
 
 
-def read_row(path: Path, reader: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def read_row(
+    path: Path, reader: str, shape: tuple[int, ...] | None = None, edge: int | None = None
+) -> np.ndarray:
     """Read the row of an array that a file holds; a memory map where the file allows it.
 
     Parameters
@@ -46,6 +48,8 @@ def read_row(path: Path, reader: str, shape: tuple[int, ...] | None = None) -> n
         Key of `READERS`.
     shape
         Shape that the row must have; None for any volume.
+    edge
+        Side of the cube that a smaller volume is grown to, see `padded`.
 
     Raises
     ------
@@ -63,7 +67,30 @@ def read_row(path: Path, reader: str, shape: tuple[int, ...] | None = None) -> n
     if row.ndim != 3 or (shape is not None and row.shape != shape):
         wanted = "a volume" if shape is None else f"shape {shape}"
         raise InputError(f"{path}: shape {row.shape}, expected {wanted}. {remedy}")
+    if edge is not None:
+        if max(row.shape) > edge:
+            raise InputError(f"{path}: shape {row.shape}, more than the grid's {edge}. {remedy}")
+        return padded(row, edge)
     return row
+
+
+def padded(row_zyx: np.ndarray, edge: int) -> np.ndarray:
+    """Grow a volume to a cube with zeros, the odd plane before.
+
+    Published segmentations of odd extents are a voxel short of their grid; so they get the place in it that
+    the published loader gives them in its larger one.
+
+    Parameters
+    ----------
+    row_zyx
+        Shape (z, y, x), none longer than `edge`.
+    edge
+        Side of the cube, voxels.
+    """
+    missing = [edge - length for length in row_zyx.shape]
+    if not any(missing):
+        return row_zyx
+    return np.pad(row_zyx, [(length - length // 2, length // 2) for length in missing])
 
 
 class FileRows:
@@ -97,10 +124,11 @@ class FileRows:
             raise InputError(
                 f"{path} {found}: it changed since it was indexed. Delete the shards that use it."
             )
-        return read_row(path, row["reader"])
+        edge = int(row["edge"])
+        return read_row(path, row["reader"], edge=edge or None)
 
 
-def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]]) -> None:
+def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]], edge: int = 0) -> None:
     """Write the table of the files behind an array.
 
     Parameters
@@ -111,11 +139,14 @@ def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]]) -> None
         Of the array.
     rows
         File and reader of each row, in order.
+    edge
+        Side of the cube that smaller volumes are grown to; 0 to leave them.
     """
     table = pd.DataFrame(
         {
             "path": [str(path.resolve()) for path, _ in rows],
             "reader": [reader for _, reader in rows],
+            "edge": edge,
             "size": [path.stat().st_size for path, _ in rows],
             # Tells trainings on files that were exchanged apart.
             "mtime_ns": [path.stat().st_mtime_ns for path, _ in rows],

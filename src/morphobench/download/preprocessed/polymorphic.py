@@ -41,9 +41,9 @@ def run(
     """Write one shard of stage `sample` from published files, see `morphobench.sample.polymorphic`.
 
     Arrays sdf and seg are lists of the published .npy files, which stay where they are; published distances
-    have axes x, y, z and are turned into z, y, x when they are read, unless sample.mode is reference. Arrays
-    surface, normals, queries, distances and points_um are gathered; points_um are drawn from the surface
-    points where the file has none.
+    have axes x, y, z and are turned into z, y, x when they are read, unless sample.mode is reference;
+    segmentations that are a voxel short of the grid are grown. Arrays surface, normals, queries, distances
+    and points_um are gathered; points_um are drawn from the surface points where the file has none.
 
     For the parameters see `morphobench.download.preprocessed.punctate.run`; `seed` is that of the run.
 
@@ -62,8 +62,8 @@ def run(
 
     def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         volumes = {"sdf": (paths[row["sdf_path"]], axes), "seg": (paths[row["seg_path"]], "npy")}
-        for path, reader in volumes.values():
-            in_place.read_row(path, reader, grid)
+        in_place.read_row(*volumes["sdf"], grid)
+        in_place.read_row(*volumes["seg"], edge=grid[0])
         columns, rows = _clouds(row, paths, dataset, seed)
         factor = factors.get(row["CellId"], np.nan) / dataset["voxel_um"]
         for name, volume in volumes.items():
@@ -80,7 +80,7 @@ def run(
     with files.atomic_folder(shard_out) as part:
         cells = write_rows(part, cells, arrays, work, _DEFAULTS)
         for name, volumes in lists.items():
-            in_place.write_listing(part, name, volumes)
+            in_place.write_listing(part, name, volumes, edge=grid[0])
         stage.finish(part, cells, max_failed_fraction, "download_preprocessed")
 
 
