@@ -68,8 +68,9 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
 	snakemake --report report.html $$made
 
-test: $(STAMP)  ## every test, about 20 minutes, on two cores at a time
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup
+test: $(STAMP)  ## every test, about 20 minutes: two at a time, then those that run the workflow itself
+	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not cluster and not envs" --numprocesses 2 --dist loadfile
+	python -m pytest -m end_to_end
 
 test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages
 	python -m pytest -m cluster -rs tests/cluster

@@ -33,12 +33,3 @@ def demo(tmp_path_factory):
     assert second.returncode == 0, text
     assert "going on where it stopped" in text
     return folder
-
-
-# Before the plugin that reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Let workers share the tests out file by file, but keep together what reads the one demo."""
-    for item in items:
-        group = "demo" if "demo" in item.fixturenames else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
