@@ -104,7 +104,8 @@ def test_every_file_is_asked_for_once_and_the_place_listed_once(there, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("source", "n"), [({"structures": ["SON"]}, 6), ({"stages": ["M0"]}, 8), ({"max_cells": 2}, 2)]
+    ("source", "n"),
+    [({"structures": ["SON"]}, 6), ({"stages": {"cell_stage": ["M0"]}}, 8), ({"max_cells": 2}, 2)],
 )
 def test_only_what_the_filters_let_through_is_fetched(source, n, there, tmp_path):
     assert len(run(tmp_path, described(**source))) == n
@@ -113,8 +114,10 @@ def test_only_what_the_filters_let_through_is_fetched(source, n, there, tmp_path
 
 
 def test_a_filter_that_lets_nothing_through_is_named(there, tmp_path):
-    with pytest.raises(InputError, match=r"metadata\.csv: no cell has cell_stage M9 .*Mend source\.stages"):
-        run(tmp_path, described(stages=["M9"]))
+    with pytest.raises(
+        InputError, match=r"metadata\.csv: no cell has cell_stage in \[.M9.\] .*Mend `stages`"
+    ):
+        run(tmp_path, described(stages={"cell_stage": ["M9"]}))
 
 
 def test_cells_without_their_file_fail_with_the_reason(there, tmp_path):
