@@ -21,7 +21,7 @@ pytestmark = pytest.mark.end_to_end
 # Less of what is not looked at here.
 QUICK = {
     "embed": {"n_uniform": 1, "error_points": 64},
-    "score": {"n_pairs": 4, "n_repeats": 2, "n_bootstrap": 50},
+    "score": {"n_pairs": 4, "n_bootstrap": 50},
     "analyse": {"n_starts": 1},
 }
 # One model of cubes and one of clouds; each for an epoch where they are trained.
