@@ -31,12 +31,7 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
 include: "workflow/rules/publish.smk"
-
-
-rule all:
-    input:
-        targets(),
-    localrule: True
+include: "workflow/rules/targets.smk"
 
 
 wildcard_constraints:

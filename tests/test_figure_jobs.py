@@ -51,6 +51,8 @@ def test_a_fresh_clone_plans_every_stage_and_one_figure(tmp_path):
 def test_after_a_finished_run_only_what_is_asked_for_runs(finished):
     assert planned(finished, *SCALE, FIGURE) == {}
     assert planned(finished, "--forcerun", "plot_fig3", *SCALE, FIGURE) == {"plot_fig3": 1}
+    # As it is typed: the name of the figure follows that of the rule.
+    assert planned(finished, *SCALE[:-1], "--forcerun", "plot_fig3", FIGURE) == {"plot_fig3": 1}
     assert planned(finished, "--until", "embed", *SCALE, FIGURE) == {}
 
 

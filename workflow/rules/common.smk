@@ -270,12 +270,6 @@ def score_settings(wildcards):
     return {**settings, "legacy_width": min(widths)}
 
 
-def targets():
-    """What `snakemake all` makes; called after every include, for plot_fig... names a figure that is drawn."""
-    drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
-    return or_stop(wanted.paths, CONFIG, drawn)
-
-
 def check_partitions():
     """Before the first job: every partition that a job is planned for takes jobs."""
     if workflow.executor_plugin.name == "slurm":
@@ -336,3 +330,9 @@ def of_first_seed(pattern):
 def identity_meshes(wildcards):
     """Input function: meshes to measure reconstructions by, in the one pose that has errors."""
     return masked_meshes(wildcards) if wildcards.pose == "identity" else []
+
+
+def targets():
+    """What `snakemake all` makes; called after every include, for plot_fig... names a figure that is drawn."""
+    drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
+    return or_stop(wanted.paths, CONFIG, drawn)

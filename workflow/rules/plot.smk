@@ -4,7 +4,6 @@ for figure in CONFIG["figures"]:
     rule:
         name:
             f"plot_{figure}"
-        default_target: figure == "fig2"
         input:
             **figure_inputs(figure),
         output:
