@@ -1,4 +1,4 @@
-"""Each rule's environment has what its script imports, so that `--sdm conda` does not fail at the first line."""
+"""Each rule's environment has what its script imports, or `--sdm conda` would fail at the first line."""
 
 from __future__ import annotations
 
