@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -233,7 +234,17 @@ def test_an_npz_that_would_fill_the_memory_is_refused_unread(tmp_path, monkeypat
     np.savez_compressed(tmp_path / "a.npz", points=np.zeros(2**20))
     assert (tmp_path / "a.npz").stat().st_size < 2**14
     monkeypatch.setattr(polymorphic, "_MAX_BYTES", 2**21)
-    with pytest.raises(InputError, match="would unpack to 0.0 GiB"):
+    with pytest.raises(InputError, match="would unpack to 0.00839 GB, more than the 0.0021 GB") as refused:
+        polymorphic.read_arrays(tmp_path / "a.npz")
+    assert str(refused.value).count("a.npz") == 1
+
+
+def test_an_array_that_claims_more_than_it_holds_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("points.npy", "w") as entry:
+        np.lib.format.write_array_header_1_0(
+            entry, {"descr": "<f8", "fortran_order": False, "shape": (2**40,)}
+        )
+    with pytest.raises(InputError, match="claims"):
         polymorphic.read_arrays(tmp_path / "a.npz")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench import files, in_place, seeds, stage
+from morphobench import archives, files, in_place, seeds, stage
 from morphobench.download import published as tables
 from morphobench.download.preprocessed.shard import explained, fetch, rows_of
 from morphobench.download.remote import Store
@@ -167,10 +166,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         When the file is damaged, would unpack to more than a gigabyte, or holds objects.
     """
     with explained(path):
-        with zipfile.ZipFile(path) as archive:
-            n_bytes = sum(entry.file_size for entry in archive.infolist())
-        if n_bytes > _MAX_BYTES:
-            raise InputError(f"it would unpack to {n_bytes / 2**30:.1f} GiB. Leave the cell out.")
+        archives.check_sizes(path, _MAX_BYTES)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 

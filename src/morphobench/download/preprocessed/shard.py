@@ -92,6 +92,8 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
+        if str(error).startswith(f"{path}:"):
+            raise
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
         raise InputError(
