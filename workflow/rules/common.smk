@@ -94,11 +94,8 @@ BUCKETS = ("results", "bucket")
 
 def bucket_of(source):
     """Return the fabricated bucket that a source lies in, as a list: empty for any other source."""
-    for key in ("location", "cells"):
-        parts = Path(source.get(key) or "").parts
-        if parts[:2] == BUCKETS:
-            return ["/".join(parts[:3])]
-    return []
+    parts = Path(source.get("location") or "").parts
+    return ["/".join(parts[:3])] if parts[:2] == BUCKETS else []
 
 
 def of_bucket(wildcards):

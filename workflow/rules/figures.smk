@@ -40,7 +40,7 @@ def figure_gaps(figure):
     """The tables of a figure that this run cannot have, with the reason that stands in their panels."""
     described = CONFIG["figures"][figure]
     dataset = CONFIG["datasets"][described["dataset"]]
-    asked, entry = dataset.get("analyse", {}), dataset.get("start_from", "raw")
+    asked, entry = dataset.get("analyse", {}), dataset["start_from"]
     gaps = {
         name: f"not drawn: analyse.{key} of {described['dataset']} is not set"
         for key, names in ON_REQUEST.items()
@@ -126,7 +126,7 @@ def figure_params(figure):
         models=looks(dataset["benchmark"]),
         baselines={
             name: {key: baseline[key] for key in configuration.LOOKS}
-            for name, baseline in CONFIG.get("baselines", {}).items()
+            for name, baseline in CONFIG["baselines"].items()
             if dataset["kind"] in baseline["kinds"]
         },
         analysis_model=dataset["analysis_model"],
