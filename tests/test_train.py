@@ -29,8 +29,8 @@ from trained_case import (
 from morphobench import history, models, train
 from morphobench import rotation as rotation_matrices
 from morphobench.errors import InputError
+from morphobench.fitting import Fitting
 from morphobench.loading import cell_batch, open_cells
-from morphobench.models.base import Autoencoder
 from morphobench.models.losses import LOSSES
 from morphobench.record import training_record
 
@@ -57,13 +57,13 @@ def complete(case, tmp_path_factory):
 def steps(monkeypatch):
     """Epochs of the training steps that are taken during a test."""
     taken = []
-    original = Autoencoder.training_step
+    original = Fitting.training_step
 
     def step(self, x, batch_idx):
         taken.append(self.current_epoch)
         return original(self, x, batch_idx)
 
-    monkeypatch.setattr(Autoencoder, "training_step", step)
+    monkeypatch.setattr(Fitting, "training_step", step)
     return taken
 
 
@@ -128,7 +128,7 @@ def test_trains_in_mixed_precision(family, case, tmp_path):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path):
     chosen = settings(family, max_epochs=4, jitter=0.01)
-    interrupt(case, tmp_path / "cut", chosen, Autoencoder, "training_step", 6)
+    interrupt(case, tmp_path / "cut", chosen, Fitting, "training_step", 6)
     again = run_training(case, tmp_path / "cut", chosen)
     assert_same_training(run_training(case, tmp_path / "whole", chosen), again)
     assert curves(again)["epoch"].tolist() == [0, 1, 2, 3]
@@ -138,9 +138,9 @@ def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path)
 @pytest.mark.parametrize(
     ("owner", "method", "on_call"),
     [
-        (Autoencoder, "training_step", 1),
-        (Autoencoder, "training_step", 7),
-        (Autoencoder, "validation_step", 3),
+        (Fitting, "training_step", 1),
+        (Fitting, "training_step", 7),
+        (Fitting, "validation_step", 3),
         (train.History, "on_train_epoch_end", 2),
         (train.History, "_tell", 3),
         (train, "write_json", 1),
@@ -197,7 +197,7 @@ def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, comp
         raise SIGTERMException
 
     with monkeypatch.context() as patch:
-        patch.setattr(Autoencoder, "training_step", step)
+        patch.setattr(Fitting, "training_step", step)
         with pytest.raises(SystemExit) as caught:
             run_training(case, tmp_path, POINTS)
     assert caught.value.code == 143
@@ -207,7 +207,7 @@ def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, comp
 
 @pytest.mark.parametrize("damaged", [["last.ckpt"], ["best.ckpt"], ["best.ckpt", "last.ckpt"]])
 def test_half_written_checkpoints_cost_time_not_bits(case, complete, tmp_path, damaged):
-    interrupt(case, tmp_path, POINTS, Autoencoder, "training_step", 8)
+    interrupt(case, tmp_path, POINTS, Fitting, "training_step", 8)
     for name in damaged:
         (path,) = tmp_path.rglob(name)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -219,7 +219,7 @@ def test_best_weights_survive_a_move_of_the_results(case, tmp_path):
     whole = run_training(case, tmp_path / "whole", chosen)
     worst_after = int(curves(whole)["val_loss"].argmin()) + 1
     assert worst_after < 8, "the lowest loss must not be the last for this test to mean anything"
-    interrupt(case, tmp_path / "cut", chosen, Autoencoder, "training_step", 2 * worst_after + 1)
+    interrupt(case, tmp_path / "cut", chosen, Fitting, "training_step", 2 * worst_after + 1)
     shutil.move(tmp_path / "cut", tmp_path / "moved")
     assert_same_training(whole, run_training(case, tmp_path / "moved", chosen))
 
@@ -241,7 +241,7 @@ def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
     n_epochs = len(curves(whole))
     assert 2 < n_epochs < 40
     # In the last epoch, and after it: there the resumed training must notice that it is over.
-    for owner, method, on_call in ((Autoencoder, "training_step", 2 * n_epochs), (models, "save", 1)):
+    for owner, method, on_call in ((Fitting, "training_step", 2 * n_epochs), (models, "save", 1)):
         interrupt(case, tmp_path / method, chosen, owner, method, on_call)
         assert_same_training(whole, run_training(case, tmp_path / method, chosen))
 
@@ -343,7 +343,7 @@ def test_a_family_that_does_not_read_the_representation_is_told(case, tmp_path):
 @pytest.mark.parametrize("rotation", ["z", "so3"])
 def test_turned_training_cells_are_turned_alike_in_an_interrupted_training(case, tmp_path, rotation):
     chosen = settings("classical_pointcloud", max_epochs=3, rotation=rotation)
-    interrupt(case, tmp_path / "cut", chosen, Autoencoder, "training_step", 4)
+    interrupt(case, tmp_path / "cut", chosen, Fitting, "training_step", 4)
     again = run_training(case, tmp_path / "cut", chosen)
     whole = run_training(case, tmp_path / "whole", chosen)
     assert_same_training(whole, again)
@@ -411,7 +411,7 @@ def test_gradients_are_clipped_to_their_norm(case, tmp_path, monkeypatch):
         optimizer.zero_grad()
 
     # At this moment the gradients are those that the step before was taken with.
-    monkeypatch.setattr(Autoencoder, "optimizer_zero_grad", note)
+    monkeypatch.setattr(Fitting, "optimizer_zero_grad", note)
     run_training(case, tmp_path / "free", POINTS)
     free = norms.copy()
     norms.clear()

@@ -14,6 +14,7 @@ from trained_case import N_POINTS, TRAINER, run_training, settings, write_case
 from morphobench import train
 from morphobench.batches import Batches, Share, share_of_batch
 from morphobench.errors import InputError
+from morphobench.fitting import weights_of
 from morphobench.history import resumable, rows_of
 from morphobench.loading import EpochOrder
 from morphobench.models.base import Autoencoder, Latent
@@ -74,8 +75,7 @@ def fitted(case, folder, trainer, max_epochs):
         seed=7,
         threads=1,
     )
-    last = torch.load(folder / "last.ckpt", weights_only=True)
-    return last["state_dict"], rows_of(resumable(folder))
+    return weights_of(folder / "last.ckpt"), rows_of(resumable(folder))
 
 
 def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, tmp_path):

@@ -17,8 +17,8 @@ from trained_case import FAMILIES, run_training, settings, write_case
 
 from morphobench import history, models
 from morphobench.batches import Rest
+from morphobench.fitting import Fitting
 from morphobench.loading import EpochOrder
-from morphobench.models.base import Autoencoder
 
 HERE = Path(__file__).parent
 SIGNALS = [signal.SIGTERM, signal.SIGUSR1]
@@ -51,7 +51,7 @@ def assert_same_training(one, other):
 
 def told(case, out, which, on_step, number, **trainer):
     """Train until the n-th training step, in which the process gets a signal; return the steps taken."""
-    steps, original = [], Autoencoder.training_step
+    steps, original = [], Fitting.training_step
 
     def step(self, batch, batch_idx):
         steps.append((self.current_epoch, batch_idx))
@@ -60,7 +60,7 @@ def told(case, out, which, on_step, number, **trainer):
         return original(self, batch, batch_idx)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Autoencoder, "training_step", step)
+        patch.setattr(Fitting, "training_step", step)
         if on_step is None:
             run_training(case, out, which, **trainer)
             return steps
@@ -98,7 +98,7 @@ def test_told_again_and_again_it_still_ends_with_the_same_bits(case, complete, t
 
 
 def test_told_in_the_last_step_it_completes(case, complete, tmp_path):
-    original = Autoencoder.validation_step
+    original = Fitting.validation_step
 
     def step(self, batch, batch_idx):
         if self.current_epoch == 3:
@@ -106,7 +106,7 @@ def test_told_in_the_last_step_it_completes(case, complete, tmp_path):
         return original(self, batch, batch_idx)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Autoencoder, "validation_step", step)
+        patch.setattr(Fitting, "validation_step", step)
         run_training(case, tmp_path, chosen())
     assert_same_training(complete, tmp_path)
 

@@ -22,10 +22,11 @@ from morphobench import models, seeds
 from morphobench.batches import Batches, share_of_batch
 from morphobench.errors import InputError
 from morphobench.files import write_json, write_table
+from morphobench.fitting import Fitting, Plan, quiet, weights_of
 from morphobench.history import BEST, EndedEarly, History, Told, resumable, rows_of
 from morphobench.inputs import arrays_of
 from morphobench.log import logger
-from morphobench.models.base import Autoencoder, Plan, quiet
+from morphobench.models.base import Autoencoder
 from morphobench.record import data_digest, fingerprint, training_record
 
 # What of a model's yaml a training depends on; a new colour or label must not cost days.
@@ -151,11 +152,11 @@ def fit(
             "it where a GPU is, or set train.accelerator to gpu, to stop instead, or to cpu, to be content."
         )
     threads = max(1, threads // trainer["devices"])
-    model.plan = Plan(settings, seed, threads, trainer["compile"])
+    fitting = Fitting(model, Plan(settings, seed, threads, trainer["compile"]))
     handlers = {number: signal.getsignal(number) for number in Told.SIGNALS}
     history.told.listen()
     try:
-        engine.fit(model, batches, ckpt_path=last, weights_only=True)
+        engine.fit(fitting, batches, ckpt_path=last, weights_only=True)
     except (EndedEarly, SIGTERMException) as error:
         # Lightning ends a process at SIGTERM with status 0, as if the training were complete.
         raise SystemExit(128 + signal.SIGTERM) from error
@@ -245,7 +246,7 @@ def run(
     )
     if not writes:
         return
-    model.load_state_dict(torch.load(folder / BEST, weights_only=True, map_location="cpu")["state_dict"])
+    model.load_state_dict(weights_of(folder / BEST))
     models.save(model, settings, model_out)
     write_table(pd.DataFrame(rows), curves_out)
     named = {"fingerprint": name, "seed": seed, "code": code, "dataset": dataset, "model": model_name}
