@@ -16,6 +16,8 @@ from morphobench.sample import polymorphic as sample
 
 DATASET, SIZE, RESOLUTION = "blobs", 13, 12
 SPLITS = ["train", "train", "val", "test", "test", "test", "test"]
+# Settings of an implicit model.
+SURFACE = {"representation": "surface", "input_scale": 1.0, "draw": {"n_points": 40, "n_queries": 10}}
 # Micrometres that half the grid spans, less a margin.
 _HALF_VOXEL = 4.5
 
@@ -126,6 +128,9 @@ class Balls(Autoencoder):
         third = torch.nn.functional.normalize(torch.linalg.cross(first, second), dim=-1)
         pose = torch.stack((first, torch.linalg.cross(third, first), third), dim=-1)
         return Latent(torch.linalg.vector_norm(vectors, dim=-1), pose)
+
+    def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.decodable(x))
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         vectors = z if pose is None else z @ pose.transpose(1, 2)

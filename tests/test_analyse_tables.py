@@ -373,7 +373,7 @@ def test_examples_are_one_cell_per_stratum_or_one_cell_without_strata():
     manifest = manifest.assign(split="test", success=True)
     assert example_cells(manifest, "kind")["CellId"].tolist() == ["a", "c"]
     assert example_cells(manifest, "colour")[["CellId", "colour"]].values.tolist() == [["a", ALL]]
-    with pytest.raises(InputError, match="no test cell"):
+    with pytest.raises(InputError, match="no cell was sampled"):
         example_cells(manifest.assign(success=False), "kind")
 
 

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from shape_case import SURFACE, Balls, Echo, volume_settings, write_shapes
 from trained_case import FAMILIES, write_case, write_untrained
 
 from morphobench import cost
-from morphobench.errors import InputError
 from morphobench.files import write_json
+from morphobench.loading import open_cells
 
 RECORD = {"parameters": 123, "train_s": 4.5, "gpu_hours": 0.0}
 N_REPEATS = 3
@@ -31,6 +32,7 @@ def cost_of(case, folder, family):
         write_untrained(folder / "model.pt", family),
         folder / "record.json",
         folder / "cost.json",
+        n_points=16,
         n_repeats=N_REPEATS,
         largest_batch=4,
         country="USA",
@@ -50,6 +52,7 @@ def test_cost_has_times_of_every_repeat_and_the_costs_of_training(family, case, 
         "best_batch",
         "encode_best_s",
         "decode_best_s",
+        "inference_legacy_s",
         "peak_bytes",
         "energy_kwh",
         "emissions_kg",
@@ -59,6 +62,13 @@ def test_cost_has_times_of_every_repeat_and_the_costs_of_training(family, case, 
     for key in ("encode_s", "decode_s"):
         assert len(found[key]) == N_REPEATS
         assert all(seconds > 0 for seconds in found[key])
+    published = found["inference_legacy_s"]
+    if family == "rotation_invariant_pointcloud_sdf":
+        assert published is None  # there is no masked surface to compare with
+    else:
+        # With the loss, it takes longer than the model alone.
+        assert len(published) == N_REPEATS
+        assert min(published) > min(found["encode_s"])
     assert found["best_batch"] in (1, 2, 4)
     assert found["encode_best_s"] > 0
     assert found["decode_best_s"] > 0
@@ -161,7 +171,19 @@ def test_what_is_too_short_to_count_is_empty_not_zero(no_gpu, monkeypatch, emiss
     assert cost.energy_of(lambda: None, N_REPEATS) == (None, None)
 
 
-def test_needs_a_test_cell(tmp_path):
+def test_needs_no_test_cell(tmp_path):
     case = write_case(tmp_path / "data", splits=["train"] * 6)
-    with pytest.raises(InputError, match="no sampled cell in split test"):
-        cost_of(case, tmp_path, "classical_pointcloud")
+    assert cost_of(case, tmp_path, "classical_pointcloud")["encode_s"]
+
+
+@pytest.mark.parametrize(("representation", "model"), [("seg", Echo), ("sdf", Echo), ("surface", Balls)])
+def test_the_published_time_of_shapes_includes_meshing_and_comparing(representation, model, tmp_path):
+    shapes = write_shapes(tmp_path)
+    chosen = SURFACE if representation == "surface" else volume_settings(representation)
+    cells = open_cells(shapes.manifest, shapes.shards, chosen, "train")
+    how = {"n_points": 16, "device": torch.device("cpu"), "n_cells": 9}
+    with torch.inference_mode():
+        times = cost.published_seconds(model(), cells, chosen, meshes=shapes.meshes, **how)
+        assert cost.published_seconds(model(), cells, chosen, **how) is None
+    assert len(times) == len(cells) == 2
+    assert min(times) > 0

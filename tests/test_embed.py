@@ -23,7 +23,6 @@ from trained_case import (
 from morphobench import embed, rotation
 from morphobench.decode import cube_to_points_um, decode_points_um, stored_codes, thin
 from morphobench.decode.shapes import POSE_COLUMNS
-from morphobench.errors import InputError
 from morphobench.files import read_table
 from morphobench.inputs import resampled, turned
 from morphobench.models import load
@@ -369,7 +368,11 @@ def test_cells_and_turns_share_batches():
         np.testing.assert_allclose(found.z[..., :3], expected, rtol=1e-5)
 
 
-def test_no_test_cells_are_told(tmp_path):
+def test_without_test_cells_the_turned_tables_are_empty_and_it_is_told(tmp_path, caplog):
     case = write_case(tmp_path / "data", splits=["train"] * 6)
-    with pytest.raises(InputError, match="no sampled cell in split test"):
-        table_of(case, "classical_pointcloud", "lattice", tmp_path)
+    turned = table_of(case, "classical_pointcloud", "lattice", tmp_path)
+    assert turned.empty
+    assert "no sampled cell in split test" in caplog.text
+    as_they_are = table_of(case, "classical_pointcloud", "identity", tmp_path)
+    assert len(as_they_are) == 5  # one of six was not sampled
+    assert set(turned) <= set(as_they_are)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from shape_case import Balls, Echo, volume_settings, write_shapes
+from shape_case import SURFACE, Balls, Echo, volume_settings, write_shapes
 from trained_case import DATASET, DECODING, EMBED, FAILED, N_POINTS, SIDE_UM, write_case, write_untrained
 
 from morphobench import embed, interpolate, rotation
@@ -172,24 +172,24 @@ def test_every_family_interpolates_alike_in_any_batches(family, tmp_path):
 
 # Shapes
 
-SURFACE = {"representation": "surface", "input_scale": 1.0, "draw": {"n_points": 40, "n_queries": 10}}
-
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     return write_shapes(tmp_path_factory.mktemp("shapes"))
 
 
-def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, **changes):
+ENDS = {"start": ["03", "04"], "end": ["05", "06"]}
+
+
+def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, ends=ENDS, **changes):
     settings = {**EMBED, "error_points": 64, "error_voxels": 24}
     for module in (embed, interpolate):
         monkeypatch.setattr(module.models, "load", lambda path: (model, chosen))
     common = {"dataset": "blobs", "side_um": None, "seed": 1, "accelerator": "cpu", "threads": 1}
     stages = (shapes.manifest, shapes.shards, "model.pt")
     embed.run(*stages, folder / "identity.parquet", pose="identity", settings=settings, **common)
-    write_table(
-        pd.DataFrame({"pair": [0, 1], "start": ["03", "04"], "end": ["05", "06"]}), folder / "pairs.csv"
-    )
+    pairs = pd.DataFrame(ends)
+    write_table(pairs.assign(pair=np.arange(len(pairs)))[["pair", "start", "end"]], folder / "pairs.csv")
     interpolate.run(
         *stages,
         folder / "identity.parquet",
@@ -244,8 +244,18 @@ def test_size_counts_in_the_common_grid_alone(shapes, monkeypatch, tmp_path):
 
 def test_what_decodes_to_nothing_has_a_reason(shapes, monkeypatch, tmp_path):
     found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
-    assert found[list(interpolate.ENERGIES)].isna().all(axis=None)
+    assert found[["energy", "energy_legacy"]].isna().all(axis=None)
+    # Nothing is at 1 from either input, the farthest that a shape can be.
+    assert (found["energy_input"] >= 2).all()
     assert (found["reason"] == "the start decodes to no surface").all()
+
+
+def test_without_pairs_the_table_is_empty_and_it_is_told(shapes, monkeypatch, tmp_path, caplog):
+    none = {side: pd.Series(dtype=str) for side in ("start", "end")}
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), ends=none)
+    assert found.empty
+    assert {"pair", "start", "end", "fraction", *interpolate.ENERGIES, "reason"} == set(found)
+    assert "no pair of test cells" in caplog.text
 
 
 def test_without_masked_meshes_only_the_energy_of_inputs_is_missing(shapes, monkeypatch, tmp_path):

@@ -157,9 +157,12 @@ def test_a_way_between_moved_boxes_has_known_distances():
     assert (published.to_start, published.to_end, published.ends) == (0, 0, 0)
 
 
-def test_ways_with_missing_shapes_are_nan_where_they_are():
+def test_a_missing_interpolant_is_as_far_as_can_be_and_a_missing_end_has_no_distances():
     (found,) = shape_distances([NOTHING, ball()], [[ball(), ball(10.0)]], 16)
-    np.testing.assert_array_equal(np.isnan(found.to_start), [True, False])
+    np.testing.assert_array_equal(found.to_start, [1, 0])
+    assert found.to_end[0] == 1
+    (found,) = shape_distances([NOTHING, ball()], [[ball(), NOTHING]], 16)
+    assert np.isnan([*found.to_start, *found.to_end, found.ends]).all()
     assert np.isnan(shape_distances([NOTHING], [[NOTHING, NOTHING]], 16)[0].ends)
     assert np.isnan(own_box_distances([ball()], [NOTHING, ball()], 1.0).ends)
     assert np.isnan(own_box_distances([NOTHING, ball()], [ball(), ball()], 1.0).to_end[0])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from shape_case import DATASET, SPLITS, Balls, Echo, volume_settings, write_shapes
+from shape_case import DATASET, SPLITS, SURFACE, Balls, Echo, volume_settings, write_shapes
 from trained_case import DATASET as TINY
 from trained_case import EMBED, SIDE_UM, cube_of, settings, write_case
 
@@ -17,7 +17,6 @@ from morphobench.models.base import Autoencoder, Latent
 from morphobench.reconstruction import CLOUD_COLUMNS, SHAPE_COLUMNS, agreement, cloud_errors, true_mesh
 
 TEST = [f"{n:02d}" for n, split in enumerate(SPLITS) if split == "test"]
-SURFACE = {"representation": "surface", "input_scale": 1.0, "draw": {"n_points": 40, "n_queries": 10}}
 FLOORS = ["noise_floor_iou", "noise_floor_surface_um"]
 ERRORS = ["reconstruction_iou", "reconstruction_surface_um"]
 
@@ -73,10 +72,11 @@ def test_a_shape_of_another_size_is_penalised_but_not_by_the_published_error(sha
     assert legacy[1] - legacy[0] < 0.5 * (errors[1] - errors[0])
 
 
-def test_shapes_that_decode_to_nothing_have_a_reason_and_no_error(shapes, monkeypatch, tmp_path):
+def test_shapes_that_decode_to_nothing_have_the_largest_error_and_a_reason(shapes, monkeypatch, tmp_path):
     found = table_of(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
     found = found[found["CellId"].isin(TEST)]
-    assert found[list(SHAPE_COLUMNS)].isna().all(axis=None)
+    assert (found["reconstruction_iou"] == 1).all()
+    assert found[["reconstruction_surface_um", "reconstruction_iou_legacy"]].isna().all(axis=None)
     assert (found["reconstruction_reason"] == "decodes to no surface").all()
 
 

@@ -69,6 +69,8 @@ def encode_cells(
     decodable
         Whether to return poses and vectors.
     """
+    if not len(cells):
+        return Codes(np.empty((len(turns), 0, model.latent_dim), np.float32), None, None)
     found: dict[str, np.ndarray] = {}
     for rows, some in _batches(len(cells), len(turns), batch_size):
         raw = cells.raw(range(len(cells))[rows])
@@ -183,7 +185,7 @@ def run(
     device = device_of(accelerator)
     model = model.export().to(device)
     identity = pose == "identity"
-    cells = open_cells(manifest, shards, model_settings, None if identity else "test")
+    cells = open_cells(manifest, shards, model_settings, None if identity else "test", needed=identity)
     turns = rotation.of_pose(pose, settings["n_uniform"], seed, dataset)
     codes = encode_cells(
         model,

@@ -125,6 +125,10 @@ def run(
     model = model.export().to(device_of(accelerator))
     # Read as text: a CellId such as 007 is no number.
     table = pd.read_csv(pairs, dtype={"start": str, "end": str})
+    if table.empty:
+        logger.warning("there is no pair of test cells to interpolate between: no energy")
+        write_table(table.assign(**dict.fromkeys(("fraction", *ENERGIES), np.nan), reason=""), out)
+        return
     fractions = np.arange(1, n_fractions + 1) / (n_fractions + 1)
     cells, clouds = (open_cells(manifest, shards, of) for of in (settings, CLOUDS))
     row_of = {cell: row for row, cell in enumerate(cells.table["CellId"])}

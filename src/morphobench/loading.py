@@ -16,6 +16,7 @@ from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import read_array, read_table
 from morphobench.inputs import INTENSITY, Batch, arrays_of, drawn, to_batch, turned
+from morphobench.log import logger
 
 # What to open for the clouds alone, whatever a model reads.
 CLOUDS: Mapping[str, Any] = {"representation": "points"}
@@ -92,22 +93,24 @@ def open_cells(
     shards: Sequence[str | Path],
     settings: Mapping[str, Any],
     split: str | None = None,
+    needed: bool = True,
 ) -> Cells:
     """Open the cells of a manifest file, all or those of one split; shard number = place in `shards`.
 
     Raises
     ------
     InputError
-        When no cell is left.
+        When no cell is left, though one is `needed`.
     """
     table = read_table(manifest)
     if split is not None:
         table = table[table["split"] == split]
     cells = Cells(table, {number: Path(folder) for number, folder in enumerate(shards)}, settings)
     if not len(cells):
-        raise InputError(
-            f"{manifest}: no sampled cell in split {split or 'any'}; see the column `error` in it."
-        )
+        problem = f"{manifest}: no sampled cell in split {split or 'any'}; see the column `error` in it."
+        if needed:
+            raise InputError(problem)
+        logger.warning("%s", problem)
     return cells
 
 

@@ -140,13 +140,29 @@ def _pairs_of_cell(
     found_um = to_points_um(found, settings, **sampling)
     if settings["representation"] == "cube":
         floor = to_points_um(given, settings, **sampling), target
-        published = tuple(published_cloud(cube, n_points, generator) for cube in (found, given))
-        return (found_um, target), floor, published
-    order = torch.randperm(truth_um.shape[1], generator=generator)
-    half = min(n_points, truth_um.shape[1] // 2)
-    floor = truth_um[:, order[:half]], truth_um[:, order[half : 2 * half]]
-    published = tuple(thin(cloud[..., :3], n_points, generator) for cloud in (found, given))
-    return (found_um, target), floor, published
+    else:
+        order = torch.randperm(truth_um.shape[1], generator=generator)
+        half = min(n_points, truth_um.shape[1] // 2)
+        floor = truth_um[:, order[:half]], truth_um[:, order[half : 2 * half]]
+    return (found_um, target), floor, published_pair(found, given, settings, n_points, generator)
+
+
+def published_pair(
+    found: torch.Tensor,
+    given: torch.Tensor,
+    settings: Mapping[str, Any],
+    n_points: int,
+    generator: torch.Generator,
+) -> _Pair:
+    """Return the clouds that the published loss compares, of what was decoded and of what was read."""
+    if settings["representation"] == "cube":
+        return tuple(published_cloud(cube, n_points, generator) for cube in (found, given))
+    return tuple(thin(cloud[..., :3], n_points, generator) for cloud in (found, given))
+
+
+def published_divergence(found: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+    """Return the published loss of clouds in model units or voxels, shape (batch,)."""
+    return sinkhorn(found, given, blur=_LEGACY_BLUR, scaling=_LEGACY_SCALING)
 
 
 def _stacked(cells: list[tuple[_Pair, ...]], device: torch.device) -> list[_Pair]:
@@ -164,7 +180,7 @@ def _distances(pairs: list[_Pair], embed: Mapping[str, Any]) -> np.ndarray:
         chamfer(*error) / 2,
         sinkhorn(*floor, **blur),
         chamfer(*floor) / 2,
-        sinkhorn(*published, blur=_LEGACY_BLUR, scaling=_LEGACY_SCALING),
+        published_divergence(*published),
     ]
     return torch.stack(columns, dim=1).cpu().numpy()
 
@@ -219,17 +235,23 @@ def shape_errors(
         table[list(SHAPE_FLOORS)] = floors
     n_empty = int((table[REASON] != "").sum())
     if n_empty:
-        logger.warning("%d of %d test cells decode to no surface and have no error", n_empty, len(cells))
+        logger.warning(
+            "%d of %d test cells decode to no surface: they share nothing with their cells (error 1) "
+            "and have no surface distance",
+            n_empty,
+            len(cells),
+        )
     return table
 
 
 def agreement(found: Mesh, truth: Mesh, embed: Mapping[str, Any]) -> tuple[float, float]:
     """Return 1 - Jaccard index in one common grid, and the mean symmetric surface distance in micrometres.
 
-    Both NaN when `found` has no surface. Parameters as in `compared`.
+    Without a surface `found` shares nothing with the cell, and has no distance: 1 and NaN. A model that
+    decodes nothing of its hardest cells must not gain by that. Parameters as in `compared`.
     """
     if flaw(found):
-        return np.nan, np.nan
+        return 1.0, np.nan
     grid = common_grid([found, truth], embed["error_voxels"])
     error = iou_error(voxelised(found, grid), voxelised(truth, grid))
     return error, mean_surface_distance_um(found, truth, n_points=embed["error_points"])
@@ -255,8 +277,12 @@ def compared(
     -------
     tuple
         1 - Jaccard index in one common grid; mean symmetric surface distance, micrometres; the published
-        1 - Jaccard index of own boxes; and why the values are NaN, if they are.
+        1 - Jaccard index of own boxes; and why a value is NaN, if one is.
     """
+    return *agreement(found, truth, embed), published_overlap(published, truth, spacing_um), flaw(found)
+
+
+def published_overlap(found: Mesh, truth: Mesh, spacing_um: float) -> float:
+    """Return the published 1 - Jaccard index of own boxes; parameters as in `compared`."""
     n_xyz = np.ceil(np.ptp(truth[0], axis=0) / spacing_um - 1e-4).astype(int).clip(min=1)
-    legacy = iou_error_legacy(truth, published, n_xyz)
-    return *agreement(found, truth, embed), legacy, flaw(found)
+    return iou_error_legacy(truth, found, n_xyz)

@@ -57,6 +57,7 @@ rule score_cost:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
+        meshes=masked_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         record="results/train/{dataset}/{model}/seed-{seed}/record.json",
     output:
@@ -73,6 +74,7 @@ rule score_cost:
         **GPU,
     params:
         n_repeats=CONFIG["score"]["n_repeats"],
+        n_points=CONFIG["embed"]["error_points"],
         largest_batch=CONFIG["embed"]["batch_size"],
         country=CONFIG["score"]["country"],
         accelerator=CONFIG["train"]["accelerator"],

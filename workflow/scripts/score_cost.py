@@ -9,6 +9,8 @@ if __name__ == "__main__":
             snakemake.input.model,
             snakemake.input.record,
             snakemake.output[0],
+            meshes=snakemake.input.get("meshes", ()),
+            n_points=snakemake.params.n_points,
             n_repeats=snakemake.params.n_repeats,
             largest_batch=snakemake.params.largest_batch,
             country=snakemake.params.country,

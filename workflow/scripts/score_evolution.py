@@ -1,7 +1,8 @@
-from morphobench import interpolate, log
+from morphobench import gpus, interpolate, log
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        gpus.claim(snakemake.resources.gpu, snakemake.params.accelerator)
         interpolate.run(
             snakemake.input.manifest,
             snakemake.input.shards,

@@ -11,10 +11,13 @@ import pandas as pd
 from morphobench.analyse.cells import strata_of
 from morphobench.errors import InputError
 from morphobench.files import read_array, read_table, write_table
+from morphobench.log import logger
 
 
 def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
     """Choose one test cell per stratum, all of one group when a group has every stratum.
+
+    Where no test cell was sampled, any cells are chosen from.
 
     Parameters
     ----------
@@ -27,12 +30,16 @@ def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        When no test cell is left.
+        When no cell is left.
     """
     manifest = manifest.assign(**{stratum: strata_of(manifest, stratum)}).dropna(subset=stratum)
-    test = manifest[(manifest["split"] == "test") & manifest["success"]].sort_values("CellId")
+    sampled = manifest[manifest["success"]].sort_values("CellId")
+    if sampled.empty:
+        raise InputError("no cell was sampled; see the column `error` of the manifest.")
+    test = sampled[sampled["split"] == "test"]
     if test.empty:
-        raise InputError("no test cell was sampled; see the column `error` of the manifest.")
+        logger.warning("no test cell was sampled: the examples are other cells")
+        test = sampled
     kinds = test.groupby("group")[stratum].nunique()
     full = kinds.index[kinds == test[stratum].nunique()]
     pool = test[test["group"] == full[0]] if len(full) else test

@@ -79,26 +79,24 @@ def shape_distances(
     Returns
     -------
     list of Distances
-        Pure numbers; NaN for meshes without faces.
+        Pure numbers; an interpolant without faces is at 1 from both ends, an end without faces has no
+        distances: NaN.
     """
     meshes = [*between, *(mesh for ends in end_sets for mesh in ends)]
     missing = np.array([len(faces) == 0 for _, faces in meshes])
+    nowhere = Distances(*[np.full(len(between), np.nan)] * 2, np.nan)
     if missing.all():
-        nowhere = np.full(len(between), np.nan)
-        return [Distances(nowhere, nowhere, np.nan)] * len(end_sets)
+        return [nowhere] * len(end_sets)
     grid = common_grid(meshes, n_voxels)
     masks_zyx = np.stack([voxelised(mesh, grid) for mesh in meshes])
     n = len(between)
 
-    def errors(of: np.ndarray, place: int) -> np.ndarray:
-        found = np.asarray(iou_error(masks_zyx[of], masks_zyx[place]))
-        return np.where(missing[of] | missing[place], np.nan, found)
-
-    way = np.arange(n)
-    return [
-        Distances(errors(way, place), errors(way, place + 1), float(errors(np.array([place]), place + 1)[0]))
-        for place in range(n, len(meshes), 2)
-    ]
+    found = []
+    for place in range(n, len(meshes), 2):
+        start, end = masks_zyx[place], masks_zyx[place + 1]
+        errors = iou_error(masks_zyx[:n], start), iou_error(masks_zyx[:n], end), iou_error(start, end)
+        found.append(nowhere if missing[place : place + 2].any() else Distances(*errors))
+    return found
 
 
 def own_box_distances(between: Sequence[Mesh], ends: Sequence[Mesh], voxel_um: float) -> Distances:
