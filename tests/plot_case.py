@@ -156,7 +156,7 @@ def walk_labels(strata: list[str], n_components: int) -> pd.DataFrame:
 def chosen_cells(strata: list[str], n_archetypes: int, hits: list[str]) -> dict[str, pd.DataFrame]:
     """Tables of real cells near what analyses found, by role."""
     walk = walk_labels(strata, 2)
-    lda = pd.DataFrame(product(hits, range(7)), columns=["stratum", "step"])
+    lda = pd.DataFrame(product(hits, range(7)), columns=["condition", "step"])
     return {
         "example": pd.DataFrame({"CellId": [f"e{i}" for i in range(len(strata))], "stratum": strata}),
         "walk": walk.assign(CellId=[f"w{i}" for i in range(len(walk))]),

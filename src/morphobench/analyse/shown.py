@@ -53,8 +53,8 @@ def wanted(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     tables
-        By role (`ROLES`): CellId and the columns that tell the role's cells apart. Rows without a cell, such
-        as those of empty bins, are left out.
+        By role (`ROLES`): CellId and the columns that tell the role's cells apart; the condition that a walk
+        leads to is its stratum. Rows without a cell, such as those of empty bins, are left out.
 
     Returns
     -------
@@ -64,7 +64,8 @@ def wanted(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     parts = []
     for role, keys in ROLES.items():
         if role in tables and len(tables[role]):
-            rows = tables[role].dropna(subset=["CellId"])[["CellId", *keys]].drop_duplicates(keys)
+            table = tables[role].rename(columns={"condition": "stratum"})
+            rows = table.dropna(subset=["CellId"])[["CellId", *keys]].drop_duplicates(keys)
             names = rows[keys].astype(object).apply(lambda row: "/".join(map(_text, row)), axis=1)
             parts.append(rows.assign(role=role, item=role + "/" + names.astype(str)))
     found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
