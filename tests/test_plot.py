@@ -349,7 +349,9 @@ def test_a_model_without_scores_is_said_to_have_none(tmp_path):
     assert said.count("no value") == n_metrics
 
 
-@pytest.mark.parametrize(("reason", "said"), [("no meter; none at all", "no meter"), ("", "no value")])
+@pytest.mark.parametrize(
+    ("reason", "said"), [("2 of 2 values are missing; no meter", "no meter"), ("", "no value")]
+)
 def test_a_metric_without_any_value_says_why(reason, said, tmp_path):
     scores = plot_case.inputs("fig2")["scores"]
     missing = scores["metric"] == "encode_time"

@@ -11,13 +11,12 @@ import pandas as pd
 from morphobench.analyse.cells import strata_of
 from morphobench.errors import InputError
 from morphobench.files import read_array, read_table, write_table
-from morphobench.log import logger
 
 
 def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
     """Choose one test cell per stratum, all of one group when a group has every stratum.
 
-    Where no test cell was sampled, any cells are chosen from.
+    A stratum without a sampled test cell gives another of its cells.
 
     Parameters
     ----------
@@ -37,12 +36,9 @@ def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
     if sampled.empty:
         raise InputError("no cell was sampled; see the column `error` of the manifest.")
     test = sampled[sampled["split"] == "test"]
-    if test.empty:
-        logger.warning("no test cell was sampled: the examples are other cells")
-        test = sampled
     kinds = test.groupby("group")[stratum].nunique()
-    full = kinds.index[kinds == test[stratum].nunique()]
-    pool = test[test["group"] == full[0]] if len(full) else test
+    full = kinds.index[kinds == sampled[stratum].nunique()]
+    pool = test[test["group"] == full[0]] if len(full) else pd.concat([test, sampled])
     return pool.drop_duplicates(stratum)
 
 

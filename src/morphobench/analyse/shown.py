@@ -25,7 +25,7 @@ COLUMNS = ["item", "role", "CellId", "stratum", "component", "sigma", "archetype
 
 
 def examples(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
-    """Choose one cell per stratum: a test cell, or the first of a stratum that has none in the test split.
+    """Choose one cell per stratum, see `example_cells`; none where no cell was sampled.
 
     Parameters
     ----------
@@ -40,10 +40,8 @@ def examples(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
         Columns CellId, stratum.
     """
     known = manifest if stratum in manifest else manifest.assign(**{stratum: "all"})
-    sampled = known[known["success"] & known[stratum].notna()].sort_values("CellId")
-    chosen = example_cells(known, stratum) if (sampled["split"] == "test").any() else sampled[:0]
-    others = sampled[~sampled[stratum].isin(chosen[stratum])].drop_duplicates(stratum)
-    found = pd.concat([chosen, others])
+    sampled = known["success"] & known[stratum].notna()
+    found = example_cells(known, stratum) if sampled.any() else known[:0]
     return pd.DataFrame({"CellId": found["CellId"].astype(str), "stratum": found[stratum].astype(str)})
 
 

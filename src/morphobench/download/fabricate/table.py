@@ -82,7 +82,7 @@ def _well(cell: Cell, place: Place) -> str:
 
 
 def _well_field(cell: Cell, place: Place) -> str:
-    return f"{_well(cell, place)}_{place.of_class // _CELLS_PER_FIELD % _FIELDS_PER_WELL + 1}"
+    return f"{_well(cell, place)}_{place.of_class % _FIELDS_PER_WELL + 1}"
 
 
 # What a column of the manifest may hold, by the name in the bucket's yaml.

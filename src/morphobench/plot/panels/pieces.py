@@ -42,7 +42,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     looks = {name: looks.get(name, {"label": ink.pretty(name), "color": _OTHER}) for name in sets}
     handles: list[Any] = [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
     handles.append(
-        Line2D([], [], ls="", marker="D", ms=3, mfc="white", mec="black", mew=0.7, label="test cells")
+        Line2D([], [], ls="", marker="D", ms=4, mfc="white", mec="black", mew=0.7, label="test cells")
     )
     head = 7 + ink.legend(part, handles, top_mm=5.5)
     axes = part.subplots(gridspec_kw=ink.margins(part, left=11, right=2, head=head, foot=8.5))
@@ -57,7 +57,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
             looks[name]["color"],
         )
         test = rows.loc[rows["variant"] == "corrected", "value"].mean()
-        axes.plot(place, test, "D", ms=3, mfc="white", mec="black", mew=0.7, zorder=4)
+        axes.plot(place, test, "D", ms=4, mfc=looks[name]["color"], mec="black", mew=0.7, zorder=4)
     limits = tables["pieces"].drop_duplicates("bin").set_index("bin").loc[bins]
     names = [f"{row.lo_um3:.0f}\u2013{row.hi_um3:.0f}" for row in limits.itertuples()]
     axes.set_xticks(range(len(bins)), names)

@@ -152,7 +152,8 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
     axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
     if table["value"].isna().all():
         reasons = table["reason"].dropna()
-        reason = str(reasons.iloc[0]).split(";")[0] if len(reasons) else ""
+        # The cause stands last, behind how many values are missing.
+        reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
         ink.empty(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
         return
     for place, (name, look) in enumerate(models.items()):
