@@ -328,7 +328,8 @@ def write_golden(path: Path) -> None:
     import json
     import tempfile
 
-    from test_plot import NAMES, summary, tables_of
+    from page_case import summary
+    from test_plot import NAMES, tables_of
 
     with tempfile.TemporaryDirectory() as folder:
         found = {
