@@ -17,15 +17,9 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     """Return the example cells in the order of strata: surfaces where the dataset has them, else clouds."""
     if "shown" in inputs:
         found = gallery.mesh_tables(inputs, "example", "examples")
-        return {**found, "examples": _named(found["examples"], context)}
-    cells = _named(need(inputs, "examples", ["stratum", *gallery.COORDINATES]), context)
-    return {"examples": central_slab(cells, ["stratum"], context.options.get("slab"))}
-
-
-def _named(table: pd.DataFrame, context: Context) -> pd.DataFrame:
-    """Return the strata that the figure names, in its order; all where it names none of them."""
-    named = table["stratum"].astype(str).isin(context.strata)
-    return context.ordered(table[named] if named.any() else table)
+        return {**found, "examples": context.ordered(found["examples"])}
+    cells = need(inputs, "examples", ["stratum", *gallery.COORDINATES])
+    return {"examples": central_slab(context.ordered(cells), ["stratum"], context.options.get("slab"))}
 
 
 def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
