@@ -23,6 +23,7 @@ QUICK = {
     "embed": {"n_uniform": 1, "error_points": 64},
     "score": {"n_pairs": 4, "n_bootstrap": 50},
     "analyse": {"n_starts": 1},
+    "baselines": {name: {"kinds": []} for name in ("pairwise_histogram", "harmonic_power")},
 }
 # One model of cubes and one of clouds; each for an epoch where they are trained.
 MODELS = ["classical_image", "rotation_invariant_pointcloud_jitter"]

@@ -280,9 +280,12 @@ class TestSymmetry:
                     model.reconstruct(x_turned), turned(model.reconstruct(x), rotation), rtol=0, atol=1e-8
                 )
 
-    @pytest.mark.parametrize("size", [33, 65, 129])
+    @pytest.mark.parametrize("size", [33, 65])
     def test_published_strides_keep_every_level_odd(self, size):
-        """Code and pose on all cube rotations; what interpolation costs at other angles is printed."""
+        """Code and pose on all cube rotations; what interpolation costs at other angles is printed.
+
+        At the published 129 voxels, which take half a minute, the 24 gave 3e-7 and 5e-7.
+        """
         changes = {"size": size, "channels": [1, 1, 2, 2, 3, 3, 4], "strides": [1, 1, 2, 2, 2, 2, 2]}
         torch.manual_seed(1)
         model = RotationInvariantImage(**{**SMALL, **changes, "num_res_units": 1}).eval()
@@ -293,13 +296,11 @@ class TestSymmetry:
         free = torch.from_numpy(uniform(1, np.random.default_rng(4))).float()
         with torch.no_grad():
             z, pose = model.encode_with_pose(x)
-            # At 129 voxels every fifth rotation, for time; all 24 gave 3e-7 and 5e-7.
-            rotations = ROTATIONS[:: 5 if size == 129 else 1]
-            found = [model.encode_with_pose(turned(x, rotation)) for rotation in rotations]
+            found = [model.encode_with_pose(turned(x, rotation)) for rotation in ROTATIONS]
             codes = max(relative_error(one.z, z) for one in found)
             poses = max(
                 relative_error(one.pose, torch.from_numpy(r).float() @ pose)
-                for one, r in zip(found, rotations, strict=True)
+                for one, r in zip(found, ROTATIONS, strict=True)
             )
             resampled = relative_error(model.encode(rotate_volumes(x, free, 0.0)), z)
         print(f"{size}: code {codes:.1e}, pose {poses:.1e}; resampled at a free angle: code {resampled:.1e}")

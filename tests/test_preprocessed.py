@@ -149,7 +149,9 @@ def test_examples_fetch_their_own_files_alone(clouds):
     )
     shown = pd.read_parquet(root / "examples.parquet")
     assert list(shown) == ["x_um", "y_um", "z_um", "CellId", "stratum"]
-    assert set(shown["stratum"]) == {"S"}
+    # One of each stratum, of test cells where there are any.
+    assert set(shown["stratum"]) == {"G1", "S"}
+    assert shown["CellId"].nunique() == 2
 
 
 # Bad input
