@@ -30,8 +30,17 @@ MODELS = {
 METRICS = ["classification_rule_top_1", "reconstruction", "evolution_energy", "encode_time"]
 
 
-def described(name: str) -> dict:
-    return {**FIGURES[name], "strata": plot_case.strata_of(name)}
+def described(name: str, about: tuple[str, ...] = ()) -> dict:
+    """A figure's description: whole, or the panels alone that read one of these tables."""
+    rows = [
+        {
+            **row,
+            "panels": [panel for panel in row["panels"] if not about or set(about) & set(panel["tables"])],
+        }
+        for row in FIGURES[name]["rows"]
+    ]
+    rows = [row for row in rows if row["panels"]]
+    return {**FIGURES[name], "rows": rows, "strata": plot_case.strata_of(name)}
 
 
 def tables_of(name: str, folder: Path, *, n_models: int = 6, drop: tuple[str, ...] = (), **changed) -> dict:
@@ -48,12 +57,19 @@ def blank(tables: dict) -> dict[str, list[np.ndarray]]:
     return {stem: [np.full((2, 2, 3), 200, np.uint8)] * len(tables[stem]) for stem in stems}
 
 
-def drawn(name: str, tables: dict, *, n_models: int = 6, pictures: dict | None = None) -> plt.Figure:
+def drawn(
+    name: str,
+    tables: dict,
+    *,
+    n_models: int = 6,
+    pictures: dict | None = None,
+    about: tuple[str, ...] = (),
+) -> plt.Figure:
     """Draw without files and without VTK; every text really is laid out, as in a saved figure."""
     context = plot_case.context(name, n_models)
     pictures = blank(tables) if pictures is None else pictures
     look = {"title": "A title", "demo": True, "width_mm": 180, "pictures": pictures}
-    page = figure.draw(described(name), tables, context, **look)
+    page = figure.draw(described(name, about), tables, context, **look)
     page.canvas.draw()
     return page
 
@@ -236,13 +252,13 @@ def test_a_file_that_is_not_there_and_a_known_gap_leave_their_reasons(tmp_path, 
 )
 def test_an_empty_table_gives_a_labelled_empty_panel(name, table, said, tmp_path):
     empty = plot_case.inputs(name)[table][:0]
-    assert said in words(drawn(name, tables_of(name, tmp_path, **{table: empty})))
+    assert said in words(drawn(name, tables_of(name, tmp_path, **{table: empty}), about=(table,)))
 
 
 def test_a_table_without_the_stratum_column_says_so(tmp_path):
     bare = plot_case.inputs("fig2")["examples"].drop(columns="stratum")
     tables = tables_of("fig2", tmp_path, examples=bare)
-    assert "has no column stratum" in " ".join(words(drawn("fig2", tables)))
+    assert "has no column stratum" in " ".join(words(drawn("fig2", tables, about=("examples",))))
 
 
 def test_a_table_that_gives_its_reason_is_believed():
@@ -268,7 +284,7 @@ def test_a_stratum_of_one_cell_has_one_step(tmp_path):
     walks = plot_case.inputs("fig2")["walks"]
     alone = walks["stratum"] == "random"
     tables = tables_of("fig2", tmp_path, walks=walks[~alone | (walks["sigma"] == 0)])
-    assert {"random", "mean", "+2 sd"} <= words(drawn("fig2", tables))
+    assert {"random", "mean", "+2 sd"} <= words(drawn("fig2", tables, about=("walks",)))
 
 
 def test_strata_that_the_figure_does_not_know_follow_by_their_own_name(tmp_path):
@@ -291,21 +307,20 @@ def test_a_dataset_without_labels_has_scores_all_the_same(tmp_path):
 def test_all_hits_and_no_hit_are_drawn(q, tmp_path):
     found = plot_case.inputs("fig7")
     tests = found["lda_tests"].assign(q=q)
-    page = drawn(
-        "fig7", tables_of("fig7", tmp_path, retrieval=found["retrieval"].assign(q=q), lda_tests=tests)
-    )
+    tables = tables_of("fig7", tmp_path, retrieval=found["retrieval"].assign(q=q), lda_tests=tests)
+    page = drawn("fig7", tables, about=("retrieval", "lda_tests"))
     assert {"q = 0.05", "q < 0.05", "q \u2265 0.05"} <= words(page)
 
 
 def test_treatments_without_a_q_say_so(tmp_path):
     retrieval = plot_case.inputs("fig7")["retrieval"].assign(q=np.nan)
-    said = words(drawn("fig7", tables_of("fig7", tmp_path, retrieval=retrieval)))
+    said = words(drawn("fig7", tables_of("fig7", tmp_path, retrieval=retrieval), about=("retrieval",)))
     assert "no treatment has a q: too few cells" in said
 
 
 def test_a_map_of_too_few_cells_says_so(tmp_path):
     cells = plot_case.inputs("fig4")["map"].assign(dim_0=np.nan, dim_1=np.nan)
-    said = " ".join(words(drawn("fig4", tables_of("fig4", tmp_path, map=cells))))
+    said = " ".join(words(drawn("fig4", tables_of("fig4", tmp_path, map=cells), about=("map",))))
     assert "too few cells for a map" in said
 
 
@@ -315,7 +330,7 @@ def test_archetypes_of_a_collapsed_model_are_drawn(tmp_path):
     weights = found["stratum_by_archetype"]
     weights = weights[weights["archetype"] == 0].assign(mean_weight=1.0, p=np.nan, assigned=False)
     tables = tables_of("fig3", tmp_path, archetypes=archetypes, stratum_by_archetype=weights)
-    said = words(drawn("fig3", tables))
+    said = words(drawn("fig3", tables, about=("archetypes", "stratum_by_archetype")))
     assert "archetype 1" in said
     assert "archetype 2" not in said
 
@@ -323,7 +338,7 @@ def test_archetypes_of_a_collapsed_model_are_drawn(tmp_path):
 def test_a_model_without_scores_is_said_to_have_none(tmp_path):
     scores = plot_case.inputs("fig2")["scores"]
     tables = tables_of("fig2", tmp_path, scores=scores[scores["model"] != "classical_image"])
-    said = [text.get_text().strip() for text in drawn("fig2", tables).findobj(plt.Text)]
+    said = [text.get_text().strip() for text in drawn("fig2", tables, about=("scores",)).findobj(plt.Text)]
     n_metrics = tables["b_scores"].dropna(subset=["value"])["metric"].nunique()
     assert said.count("no value") == n_metrics
 
@@ -336,7 +351,7 @@ def test_a_metric_without_any_value_says_why(reason, said, tmp_path):
     missing = scores["metric"] == "encode_time"
     scores.loc[missing, ["value", "ci_low", "ci_high"]] = np.nan
     scores.loc[missing, "reason"] = reason
-    found = words(drawn("fig2", tables_of("fig2", tmp_path, scores=scores)))
+    found = words(drawn("fig2", tables_of("fig2", tmp_path, scores=scores), about=("scores",)))
     assert said in found
     assert "Encoding time \u2193" in found
 
@@ -370,7 +385,7 @@ def small_scores(names=METRICS, models=("round", "square"), seeds=(42,)) -> pd.D
 def test_a_polar_plot_needs_three_metrics(n_metrics, tmp_path):
     scores = plot_case.inputs("fig2")["scores"]
     kept = scores["metric"].isin(["reconstruction", "compactness", "parameters"][:n_metrics])
-    page = drawn("fig2", tables_of("fig2", tmp_path, scores=scores[kept]))
+    page = drawn("fig2", tables_of("fig2", tmp_path, scores=scores[kept]), about=("scores",))
     assert ("fewer than two models or three metrics to compare" in words(page)) is (n_metrics < 3)
 
 
