@@ -226,7 +226,7 @@ def test_merge_keeps_what_the_overlay_does_not_name_and_changes_no_argument():
 
 def test_cube_models_take_their_size_from_the_dataset(demo):
     resolved = config.resolve(demo, ROOT)
-    assert config.model_for(resolved, "cellpack", "classical_image")["architecture"]["size"] == 25
+    assert config.model_for(resolved, "cellpack", "classical_image")["architecture"]["size"] == 17
     assert config.model_for(resolved, "pcna", "classical_image")["architecture"]["size"] == 17
     assert "size" not in config.model_for(resolved, "cellpack", "classical_pointcloud")["architecture"]
 
