@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from clone_case import make_clone
 
@@ -51,7 +52,13 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def clone(cluster, tmp_path_factory):
-    return make_clone(tmp_path_factory.mktemp("clone") / "morphobench")
+    """A clone for the runs of this file; nothing of them goes on in it afterwards."""
+    folder = make_clone(tmp_path_factory.mktemp("clone") / "morphobench")
+    yield folder
+    # What a job left on a node that was declared lost, SLURM no longer knows.
+    for process in psutil.process_iter(["cwd"]):
+        if Path(process.info["cwd"] or "/").is_relative_to(folder):
+            process.kill()
 
 
 class Run:
