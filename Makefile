@@ -19,8 +19,8 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report status plan test test-cluster \
-    test-envs lint bench-pack bench-overhead \
+.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report status plan test test-figures \
+    test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-score bench-retrieval bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,9 +68,13 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
 	snakemake --report report.html $$made
 
-test: $(STAMP)  ## every test, about 20 minutes: two at a time, then those that run the workflow itself
-	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not cluster and not envs" --numprocesses 2 --dist loadfile
+test: $(STAMP)  ## the tests, about 20 minutes: two at a time, then those that run the workflow itself
+	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not figures and not cluster and not envs" \
+	    --numprocesses 2 --dist loadfile
 	python -m pytest -m end_to_end
+
+test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about 12 minutes
+	python -m pytest -m figures
 
 test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages
 	python -m pytest -m cluster -rs tests/cluster

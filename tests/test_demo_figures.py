@@ -60,7 +60,7 @@ def figures(demo) -> Path:
     return demo
 
 
-@pytest.mark.end_to_end
+@pytest.mark.figures
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_the_demo_draws_every_figure_over_golden_tables(figures, name):
     said = text_of(figures / f"figures/{name}.pdf", DESCRIBED[name])
@@ -74,7 +74,7 @@ def test_the_demo_draws_every_figure_over_golden_tables(figures, name):
         assert found[stem] == known, stem
 
 
-@pytest.mark.end_to_end
+@pytest.mark.figures
 @pytest.mark.parametrize("name", set(DESCRIBED) - {"fig7"})
 def test_every_model_has_its_scores(figures, name):
     scores = pd.read_csv(figures / f"results/plot/{name}/b_scores.csv")
@@ -86,7 +86,7 @@ def test_every_model_has_its_scores(figures, name):
     assert (errors[errors.index.str.startswith("classical")] > 1e-3).all()
 
 
-@pytest.mark.end_to_end
+@pytest.mark.figures
 def test_every_page_of_shapes_is_there(figures):
     for described in DESCRIBED.values():
         page = figures / f"results/plot/shapes/{described['dataset']}.html"
