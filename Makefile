@@ -73,7 +73,7 @@ test: $(STAMP)  ## the tests, about 20 minutes: two at a time, then those that r
 	    --numprocesses 2 --dist loadfile
 	python -m pytest -m end_to_end
 
-test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about 12 minutes
+test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about a quarter of an hour
 	python -m pytest -m figures
 
 test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages
