@@ -129,7 +129,8 @@ def published_seconds(
     """Time the published evaluation of single cells, as it was timed: from the stored cell to its error.
 
     Drawing, encoding, decoding, meshing and the loss count. (The published times hold the warm-up of the
-    first cell too, these do not.) Source: Vasan et al. 2025, "Inference Time" (published code, 40 training cells).
+    first cell too, these do not.) Source: Vasan et al. 2025, "Inference Time" (published code, 40 training
+    cells).
 
     Parameters
     ----------
