@@ -11,6 +11,18 @@ configfile: "config/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+# Before the rules: given after them, Snakemake would take what it has for each rule's outputs in a storage away again.
+wildcard_constraints:
+    dataset=r"[a-z0-9_]+",
+    model=r"[a-z0-9_]+",
+    seed=r"\d+",
+    shard=r"\d+",
+    pose="identity|lattice|uniform",
+    bucket=r"[A-Za-z0-9_]+",
+    sweep=r"[A-Za-z0-9_]+",
+    point=r"p[0-9a-f]{8}",
+
+
 include: "workflow/rules/scale.smk"
 
 
@@ -32,14 +44,6 @@ include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
 include: "workflow/rules/publish.smk"
 include: "workflow/rules/targets.smk"
-
-
-wildcard_constraints:
-    dataset=r"[a-z0-9_]+",
-    model=r"[a-z0-9_]+",
-    seed=r"\d+",
-    shard=r"\d+",
-    pose="identity|lattice|uniform",
 
 
 onstart:

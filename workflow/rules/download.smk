@@ -230,7 +230,3 @@ rule download_examples:
         "Fetch the few cells of {wildcards.dataset} that figures show"
     script:
         "../scripts/download_examples.py"
-
-
-wildcard_constraints:
-    bucket=r"[A-Za-z0-9_]+",

@@ -91,8 +91,3 @@ rule train_sweep:
         "Compare the points of sweep {wildcards.sweep}"
     script:
         "../scripts/train_sweep.py"
-
-
-wildcard_constraints:
-    sweep=r"[A-Za-z0-9_]+",
-    point=r"p[0-9a-f]{8}",
