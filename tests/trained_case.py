@@ -24,6 +24,7 @@ TRAINER = {
     "devices": 1,
     "strategy": "auto",
     "precision": "32-true",
+    "tf32": False,
     "compile": False,
     "gradient_clip": None,
     "checkpoint_minutes": 10,

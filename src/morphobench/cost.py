@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from morphobench import models
+from morphobench.arithmetic import compute_with
 from morphobench.decode import VOLUMES, device_of, model_sizes_um, shapes_of
 from morphobench.files import write_json
 from morphobench.loading import Cells, cell_batch, open_cells
@@ -212,7 +213,7 @@ def run(
     threads
         Of torch.
     """
-    torch.set_num_threads(threads)
+    compute_with(threads)
     record = json.loads(Path(record_path).read_text())
     model, settings = models.load(model_path)
     device = device_of(accelerator)

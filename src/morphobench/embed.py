@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from morphobench import models, rotation, seeds
+from morphobench.arithmetic import compute_with
 from morphobench.decode import VOLUMES, accelerated, device_of, stored_codes
 from morphobench.decode.shapes import POSE_COLUMNS, VECTORS
 from morphobench.files import write_table
@@ -180,7 +181,7 @@ def run(
     threads
         Of torch.
     """
-    torch.set_num_threads(threads)
+    compute_with(threads)
     model, model_settings = models.load(model_path)
     device = device_of(accelerator)
     model = model.export().to(device)

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 
 from morphobench import seeds
+from morphobench.arithmetic import compute_with
 from morphobench.augment import augmented
 from morphobench.errors import InputError
 from morphobench.inputs import Batch, drawn
@@ -36,12 +37,15 @@ class Plan(NamedTuple):
         Of the process that trains.
     compiled
         Whether to compile the training step.
+    tf32
+        See `compute_with`.
     """
 
     settings: Mapping[str, Any]
     seed: int
     threads: int = 1
     compiled: bool = False
+    tf32: bool = False
 
 
 def quiet() -> None:
@@ -61,7 +65,7 @@ class Fitting(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Prepare the process that trains: neither threads nor compiled code pass from one to another."""
         quiet()
-        torch.set_num_threads(self.plan.threads)
+        compute_with(self.plan.threads, tf32=self.plan.tf32)
         training = self.plan.settings["training"]
         self._compare = partial(LOSSES[training["loss"]], **(training.get("loss_options") or {}))
         step = self.model.fit_batch

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from morphobench import models, seeds
+from morphobench.arithmetic import compute_with
 from morphobench.decode import device_of, flaw
 from morphobench.files import read_table, write_table
 from morphobench.loading import CLOUDS, open_cells
@@ -120,7 +121,7 @@ def run(
     threads
         Of torch.
     """
-    torch.set_num_threads(threads)
+    compute_with(threads)
     model, settings = models.load(model_path)
     model = model.export().to(device_of(accelerator))
     # Read as text: a CellId such as 007 is no number.

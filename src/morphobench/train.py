@@ -19,6 +19,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException, SI
 from torch.multiprocessing import ProcessRaisedException
 
 from morphobench import models, seeds
+from morphobench.arithmetic import compute_with
 from morphobench.batches import Batches, share_of_batch
 from morphobench.errors import InputError
 from morphobench.files import write_json, write_table
@@ -41,7 +42,7 @@ TRAINED_BY = (
     "training",
 )
 # What of section `train` changes the weights: not where its curves are told.
-TRAINED_WITH = ("precision", "devices", "nodes", "compile", "gradient_clip")
+TRAINED_WITH = ("precision", "tf32", "devices", "nodes", "compile", "gradient_clip")
 
 
 def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
@@ -87,7 +88,23 @@ def _places(trainer: Mapping[str, Any]) -> dict[str, Any]:
     return {"strategy": chosen, "plugins": [LightningEnvironment()]}
 
 
-def _engine(training: Mapping[str, Any], trainer: Mapping[str, Any], **more: Any) -> pl.Trainer:
+def engine_of(training: Mapping[str, Any], trainer: Mapping[str, Any], **more: Any) -> pl.Trainer:
+    """Return Lightning's trainer for these settings.
+
+    Parameters
+    ----------
+    training
+        Section `training` of a model's yaml.
+    trainer
+        Section `train` of the configuration.
+    **more
+        Further arguments of Lightning's.
+
+    Raises
+    ------
+    InputError
+        When the machine does not have these devices.
+    """
     devices = trainer["devices"]
     try:
         return pl.Trainer(
@@ -141,7 +158,7 @@ def fit(
         folder, training["patience"], training["min_epochs"], 60 * trainer["checkpoint_minutes"]
     )
     told = loggers(trainer["loggers"], folder)
-    engine = _engine(training, trainer, callbacks=[history], logger=told, default_root_dir=folder)
+    engine = engine_of(training, trainer, callbacks=[history], logger=told, default_root_dir=folder)
     last = resumable(folder)
     logger.info(
         "training on %d x %s from %s", engine.world_size, engine.strategy.root_device, last or "the start"
@@ -152,7 +169,8 @@ def fit(
             "it where a GPU is, or set train.accelerator to gpu, to stop instead, or to cpu, to be content."
         )
     threads = max(1, threads // trainer["devices"])
-    fitting = Fitting(model, Plan(settings, seed, threads, trainer["compile"]))
+    plan = Plan(settings, seed, threads, compiled=trainer["compile"], tf32=trainer["tf32"])
+    fitting = Fitting(model, plan)
     handlers = {number: signal.getsignal(number) for number in Told.SIGNALS}
     history.told.listen()
     try:
@@ -215,7 +233,7 @@ def run(
         For an empty split, a loss that is not finite, or settings that do not fit data or machine.
     """
     quiet()
-    torch.set_num_threads(threads)
+    compute_with(threads, tf32=trainer["tf32"])
     name = fingerprint(
         dataset,
         {key: settings.get(key) for key in TRAINED_BY},
