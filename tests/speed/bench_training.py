@@ -53,7 +53,7 @@ KINDS = (
 POSES = ("identity", "lattice", "uniform")
 WARM_UP, TIMED = 3, 8
 # Cells of which every rotation is encoded.
-TURNED = 8
+TURNED = 4
 SEED = 1
 
 
