@@ -1,7 +1,7 @@
-"""Seconds per cell of every kind of model at paper settings: in training, loader and draws included, and encoding.
+"""Seconds per cell of every kind of model at paper settings, in training and in stage embed.
 
-Prints a table, and what of it config/costs.yaml holds (where there is a GPU). Minutes on a GPU, hours on two cores;
---quick takes demo scale, to see that everything runs. Cells are fabricated: only their sizes matter here.
+Prints a table, and what of it config/costs.yaml holds. Minutes on a GPU, hours on two cores; --quick takes
+demo scale, to see that everything runs. Cells are fabricated: only their sizes matter here.
 Run from anywhere: python tests/speed/bench_training.py [--precision bf16-mixed] [--full] [MODEL/DATASET ...]
 """
 
@@ -58,7 +58,7 @@ SEED = 1
 
 
 class Row(NamedTuple):
-    """Seconds per cell of a kind of model; `step_s` is what of `train_s` is the model's, on a batch at hand."""
+    """Seconds per cell of a kind of model; `step_s` is what of `train_s` takes a batch that is at hand."""
 
     model: str
     dataset: str
@@ -255,12 +255,11 @@ def main() -> None:
     tf32 = not chosen.full
     print(f"{where}, {os.cpu_count()} cores, torch {torch.__version__}; {chosen.precision}, TF32 {tf32}\n")
     print(
-        "milliseconds per cell, medians; embedding: per encoding, each pose with reading and turning the cells\n"
+        "milliseconds per cell (training: with loader and draws; poses: per encoding, with reading and turning)\n"
     )
-    print(
-        f"| model | data set | batch | training | of it the step | validation | {' | '.join(POSES)} | peak, GB |"
-    )
-    print("|---" * (7 + len(POSES)) + "|")
+    columns = ("model", "data set", "batch", "training", "of it the step", "validation", *POSES, "peak, GB")
+    print(f"| {' | '.join(columns)} |")
+    print("|---" * len(columns) + "|")
     rows = []
     for kind in chosen.kinds:
         rows.append(measured(kind, config, chosen.precision, tf32))

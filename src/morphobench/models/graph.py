@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from morphobench.errors import InputError
+from morphobench.models.pairs import pair_distances
 
 _COLUMNS = {3: "x, y, z", 4: "x, y, z, intensity"}
 
@@ -69,12 +70,7 @@ def nearest_points(points: torch.Tensor, k: int) -> torch.Tensor:
     """
     with torch.no_grad():
         return torch.stack(
-            [
-                torch.cdist(cloud, cloud, compute_mode="donot_use_mm_for_euclid_dist")
-                .topk(k, largest=False, sorted=False)
-                .indices
-                for cloud in points
-            ]
+            [pair_distances(cloud, cloud).topk(k, largest=False, sorted=False).indices for cloud in points]
         )
 
 

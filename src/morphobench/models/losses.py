@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import os
+import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
 
 from morphobench.errors import InputError
+from morphobench.log import logger
+from morphobench.models.pairs import pair_distances
 
 # exp of less is subnormal in single precision, or nearly.
 _LEAST_EXPONENT = -80.0
@@ -50,7 +57,7 @@ def _nearest(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     in_a = torch.zeros(b.shape[:2], dtype=torch.int64, device=b.device)
     rows = _rows_per_block(len(b) * b.shape[1], b.device)
     for start in range(0, a.shape[1], rows):
-        distances = _distances(a[:, start : start + rows], b)
+        distances = pair_distances(a[:, start : start + rows], b)
         in_b.append(distances.argmin(dim=2))
         nearer, who = distances.min(dim=1)
         in_a = torch.where(nearer < least, who + start, in_a)
@@ -96,14 +103,49 @@ def sinkhorn(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -
         raise InputError(
             f"The sinkhorn loss got blur = {blur}, scaling = {scaling}. Give blur > 0 and 0 < scaling < 1."
         )
+    if a.is_cuda and a.dtype == torch.float32 and a.shape[2] in (3, 4) and _kernels():
+        return _fused(a, b, blur=blur, scaling=scaling)
     return torch.stack([_sinkhorn_pair(*pair, blur=blur, scaling=scaling) for pair in zip(a, b, strict=True)])
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """Return the kernels for GPUs; None where they cannot be compiled."""
+    compilers = (os.environ.get("CC", "cc"), "gcc", "clang")
+    if importlib.util.find_spec("triton") and any(map(shutil.which, compilers)):
+        from morphobench.models import fused_sinkhorn
+
+        return fused_sinkhorn
+    logger.warning(
+        "the Sinkhorn loss is slow on this GPU: fast kernels need Triton, which comes with torch, and a C "
+        "compiler. Install gcc, or load its module."
+    )
+    return None
+
+
+def _fused(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -> torch.Tensor:
+    both = torch.cat((a.detach(), b.detach()), dim=1)
+    diameters = torch.linalg.vector_norm(both.amax(1) - both.amin(1), dim=-1).tolist()
+    finite = [math.isfinite(diameter) for diameter in diameters]
+    known = [diameter if whole else blur for diameter, whole in zip(diameters, finite, strict=True)]
+    schedules = [_annealing(diameter, blur, scaling) for diameter in known]
+    wanted = tuple(torch.is_grad_enabled() and cloud.requires_grad for cloud in (a, b))
+    clouds = (a.detach().contiguous(), b.detach().contiguous())
+    value, gradients = _kernels().divergence(*clouds, schedules, wanted)
+    for points, gradient in zip((a, b), gradients, strict=True):
+        if gradient is not None:
+            # The term added is exactly zero; only its derivative is not.
+            value = value + (gradient * (points - points.detach())).flatten(1).sum(1)
+    return value * value.new_tensor([1.0 if whole else math.nan for whole in finite])
 
 
 def _sinkhorn_pair(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -> torch.Tensor:
     fixed_a, fixed_b = a.detach(), b.detach()
-    scales = _annealing(fixed_a, fixed_b, blur, scaling)
-    if not all(map(math.isfinite, scales)):
+    both = torch.cat((fixed_a, fixed_b))
+    diameter = torch.linalg.vector_norm(both.amax(0) - both.amin(0)).item()
+    if not math.isfinite(diameter):
         return (a.sum() + b.sum()) * math.nan
+    scales = _annealing(diameter, blur, scaling)
     across = _Potentials.solve(_Costs.between(fixed_a, fixed_b), len(a), len(b), scales)
     within_a = _Potentials.solve(_Costs.within(fixed_a), len(a), len(a), scales)
     within_b = _Potentials.solve(_Costs.within(fixed_b), len(b), len(b), scales)
@@ -118,12 +160,8 @@ def _sinkhorn_pair(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: fl
     return value
 
 
-def _annealing(a: torch.Tensor, b: torch.Tensor, blur: float, scaling: float) -> list[float]:
-    """Return the entropic scales from the common diameter down to the blur, as geomloss does for p = 1."""
-    both = torch.cat((a, b))
-    diameter = torch.linalg.vector_norm(both.amax(0) - both.amin(0)).item()
-    if not math.isfinite(diameter):
-        return [diameter]
+def _annealing(diameter: float, blur: float, scaling: float) -> list[float]:
+    """Return the entropic scales from the diameter of both clouds down to the blur, as geomloss for p = 1."""
     diameter = max(diameter, blur)
     n_steps = math.ceil(math.log(blur / diameter) / math.log(scaling))
     return [diameter, *(diameter * scaling**step for step in range(n_steps)), blur]
@@ -138,13 +176,13 @@ class _Costs(NamedTuple):
     @classmethod
     def between(cls, a: torch.Tensor, b: torch.Tensor) -> _Costs:
         blocks = a.split(_rows_per_block(len(b), b.device))
-        return cls([_distances(block, b) for block in blocks], symmetric=False)
+        return cls([pair_distances(block, b) for block in blocks], symmetric=False)
 
     @classmethod
     def within(cls, a: torch.Tensor) -> _Costs:
         rows = _rows_per_block(len(a), a.device)
         starts = range(0, len(a), rows)
-        return cls([_distances(a[start : start + rows], a[start:]) for start in starts], symmetric=True)
+        return cls([pair_distances(a[start : start + rows], a[start:]) for start in starts], symmetric=True)
 
     def parts(self) -> Iterator[tuple[slice, slice, slice, torch.Tensor]]:
         """Yield rows, columns, the columns that no other part holds as rows, and the distances."""
@@ -221,7 +259,7 @@ def _pull(
     n_rows = _rows_per_block(len(others), points.device)
     for start in range(0, len(points), n_rows):
         part = slice(start, start + n_rows)
-        distances = _distances(points[part], others)
+        distances = pair_distances(points[part], others)
         share = torch.sub(potential / scale, distances, alpha=1 / scale)
         share.add_((last[part] / scale).unsqueeze(1)).clamp_(min=_LEAST_EXPONENT).exp_()
         # Divided by the distance it is the weight of a difference; equal points pull nowhere.
@@ -235,10 +273,6 @@ def _rows_per_block(n_columns: int, device: torch.device) -> int:
     # A processor's cache holds a few blocks of this size; a GPU wants few, large launches.
     elements = 2**17 if device.type == "cpu" else 2**26
     return max(1, elements // n_columns)
-
-
-def _distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _comparable(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
