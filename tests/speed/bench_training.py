@@ -255,7 +255,7 @@ def main() -> None:
     tf32 = not chosen.full
     print(f"{where}, {os.cpu_count()} cores, torch {torch.__version__}; {chosen.precision}, TF32 {tf32}\n")
     print(
-        "milliseconds per cell (training: with loader and draws; poses: per encoding, with reading and turning)\n"
+        "milliseconds per cell, in training with loader and draws; per encoding, with reading and turning\n"
     )
     columns = ("model", "data set", "batch", "training", "of it the step", "validation", *POSES, "peak, GB")
     print(f"| {' | '.join(columns)} |")
