@@ -50,8 +50,8 @@ def test_a_shard_costs_its_share_of_the_cells(config):
 def test_a_training_costs_its_cells_and_epochs(config):
     found = cost("results/train/cellpack/classical_pointcloud/seed-42/model.pt", "train", config)
     n_cells = config["datasets"]["cellpack"]["n_cells"]
-    expected = COSTS["models_s"]["classical_pointcloud/points"]["train"] * 0.7 * n_cells * 800
-    assert found.gpu_h * 3600 * COSTS["gpu_is_worth_cores"] == pytest.approx(expected)
+    expected = COSTS["gpu_s"]["classical_pointcloud/points"]["train"] * 0.7 * n_cells * 800
+    assert found.gpu_h * 3600 == pytest.approx(expected)
 
 
 def test_volumes_cost_by_their_voxels(config):
@@ -69,15 +69,18 @@ def test_volumes_cost_by_their_voxels(config):
         assert ratio == pytest.approx((sizes[1] / sizes[0]) ** 3)
 
 
-def test_every_pose_costs_its_encodings(config):
-    path = "results/embed/cellpack/classical_pointcloud/seed-42/{}.parquet"
-    hours = {
-        name: cost(path.format(name), "embed", config).gpu_h for name in ("identity", "lattice", "uniform")
-    }
-    n_cells, turns = config["datasets"]["cellpack"]["n_cells"], config["embed"]["n_uniform"]
-    assert hours["lattice"] / hours["identity"] == pytest.approx(0.15 * 24)
-    assert hours["uniform"] / hours["identity"] == pytest.approx(0.15 * turns)
-    assert n_cells > 0
+def test_volumes_take_the_nearest_size_that_was_measured(config):
+    known = {33: {"train": 1.0}, 65: {"train": 5.0}}
+    for size, expected in ((33, 1.0), (35, (35 / 33) ** 3), (65, 5.0), (129, 5 * (129 / 65) ** 3)):
+        assert plan._gpu_seconds({"architecture": {"size": size}}, known, "train") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("pose", ["identity", "lattice", "uniform"])
+def test_every_pose_costs_its_encodings(pose, config):
+    found = cost(f"results/embed/cellpack/classical_pointcloud/seed-42/{pose}.parquet", "embed", config).gpu_h
+    turns = {"identity": 1, "lattice": 0.15 * 24, "uniform": 0.15 * config["embed"]["n_uniform"]}[pose]
+    per_encoding = COSTS["gpu_s"]["classical_pointcloud/points"][pose]
+    assert found * 3600 == pytest.approx(per_encoding * turns * config["datasets"]["cellpack"]["n_cells"])
 
 
 def test_a_job_with_several_outputs_counts_once(config):
@@ -92,7 +95,7 @@ def test_every_model_of_the_seven_datasets_has_a_cost(config):
     for name in config["targets"]["datasets"]:
         for model in config["datasets"][name]["models"]:
             settings = configuration.model_for(config, name, model)
-            assert f"{settings['family']}/{settings['representation']}" in COSTS["models_s"], model
+            assert f"{settings['family']}/{settings['representation']}" in COSTS["gpu_s"], model
 
 
 def test_submitted_and_local_jobs_are_told_apart():
@@ -112,7 +115,7 @@ def test_costs_are_measured_from_benchmark_files(tmp_path, monkeypatch):
         file = tmp_path / f"benchmarks/{path}.tsv"
         file.parent.mkdir(parents=True)
         file.write_text(f"s\tcpu_time\n9.0\t{seconds}\n")
-    found = plan.measure([tmp_path], job_start_s=8.0, import_s=1.0)
+    found = plan.measure([tmp_path], job_start_s=8.0)
     assert found["cells_s"] == {"punctate": {"align": 0.5}}
     assert found["cells_mb"]["punctate"]["align"] > 0
     assert found["jobs_s"] == {"score_pairs": 0.5}

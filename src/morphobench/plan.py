@@ -1,11 +1,12 @@
 """What each figure costs at paper scale, from benchmark files and shard counts: `make plan`.
 
-`measure` turns the benchmark files of a run into costs per cell, per cell and epoch, and per job, which are
-kept in config/costs.yaml; `table` multiplies them by what Snakemake plans, which needs no data.
+`measure` turns the benchmark files of a run into costs per cell and per job, kept in config/costs.yaml beside
+what tests/speed/bench_training.py measures on a GPU; `table` multiplies them by what Snakemake plans.
 """
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -17,7 +18,7 @@ import yaml
 
 from morphobench import config as configuration
 from morphobench.errors import InputError
-from morphobench.files import read_cells, read_table
+from morphobench.files import read_cells
 
 COSTS = Path("config/costs.yaml")
 _OF_CELLS = ("download", "align", "mask", "sample")
@@ -67,10 +68,19 @@ def _embeddings(pose: str, n_cells: int, config: Mapping[str, Any]) -> float:
     return n_cells * config["sample"]["split"]["test"] * turns
 
 
-def cost_of(output: Output, config: Mapping[str, Any], costs: Mapping[str, Any]) -> Cost:
-    """Return what the job of an output costs.
+def _gpu_seconds(settings: Mapping[str, Any], known: Mapping[Any, Any], key: str) -> float:
+    """Return GPU seconds per cell of a model; of volumes, those of the nearest size that was measured."""
+    size = settings["architecture"].get("size")
+    if size is None:
+        return known[key]
+    measured = min(known, key=lambda other: abs(math.log(other / size)))
+    return known[measured][key] * (size / measured) ** 3
 
-    CPU seconds are measured; a GPU does in one hour what `gpu_is_worth_cores` cores do, which is assumed.
+
+def cost_of(output: Output, config: Mapping[str, Any], costs: Mapping[str, Any]) -> Cost:
+    """Return what the job of an output costs: measured seconds per unit times the number of units.
+
+    A training counts as if it took all of `max_epochs`; volumes cost by their voxels.
     """
     rule, seconds = output.rule, costs["job_start_s"]
     if output.dataset is None:
@@ -87,15 +97,15 @@ def cost_of(output: Output, config: Mapping[str, Any], costs: Mapping[str, Any])
         return Cost(cpu_h=(seconds + per_cell * share) / 3600, disk_gb=stored)
     if rule in ("train", "embed"):
         settings = configuration.model_for(config, output.dataset, output.model)
-        per_cell = costs["models_s"][f"{settings['family']}/{settings['representation']}"]
-        size = settings["architecture"].get("size", 1)
-        voxels = (size / per_cell.get("size", size)) ** 3
+        known = costs["gpu_s"][f"{settings['family']}/{settings['representation']}"]
         if rule == "embed":
-            core_s = voxels * per_cell["embed"] * _embeddings(output.name, n_cells, config)
+            n, key = _embeddings(output.name, n_cells, config), output.name
         else:
-            epochs = settings["training"]["max_epochs"]
-            core_s = voxels * per_cell["train"] * n_cells * config["sample"]["split"]["train"] * epochs
-        return Cost(cpu_h=seconds / 3600, gpu_h=core_s / costs["gpu_is_worth_cores"] / 3600)
+            n, key = (
+                n_cells * config["sample"]["split"]["train"] * settings["training"]["max_epochs"],
+                "train",
+            )
+        return Cost(cpu_h=seconds / 3600, gpu_h=n * _gpu_seconds(settings, known, key) / 3600)
     return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
 
 
@@ -140,7 +150,7 @@ def table(targets: Iterable[str]) -> str:
     overlay = configuration.read_yaml(Path("config/config.yaml"))
     config, costs = configuration.resolve(overlay), configuration.read_yaml(COSTS)
     lines = [
-        "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (e) | disk (m) |",
+        "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (m, e) | disk (m) |",
         "|---|---|---|---|---|",
     ]
     for target in targets:
@@ -167,19 +177,7 @@ def _measure_cells(root: Path, kinds: Mapping[str, str]) -> Iterable[tuple[str, 
                 yield kinds[path.parent.name], stage, _cpu_seconds(path), _size_mb(shard), n_cells
 
 
-def _measure_models(root: Path, kinds: Mapping[str, str]) -> Iterable[tuple[str, str, float, float]]:
-    for path in (root / "benchmarks/train").glob("*/*/seed-*.tsv"):
-        dataset, model, seed = path.relative_to(root / "benchmarks/train").with_suffix("").parts
-        cells = read_table(root / f"results/sample/{dataset}/manifest.parquet")
-        n_epochs = len(read_table(root / f"results/train/{dataset}/{model}/{seed}/curves.csv"))
-        trained = int((cells["success"] & (cells["split"] == "train")).sum()) * n_epochs
-        yield kinds[model], "train", _cpu_seconds(path), trained
-        for pose in (root / f"benchmarks/embed/{dataset}/{model}/{seed}").glob("*i*.tsv"):
-            encoded = len(read_table(root / f"results/embed/{dataset}/{model}/{seed}/{pose.stem}.parquet"))
-            yield kinds[model], "embed", _cpu_seconds(pose), encoded
-
-
-def measure(roots: Iterable[Path], job_start_s: float, import_s: float) -> dict[str, Any]:
+def measure(roots: Iterable[Path], job_start_s: float) -> dict[str, Any]:
     """Return the costs that the benchmark files in these folders of finished runs tell.
 
     Parameters
@@ -188,34 +186,22 @@ def measure(roots: Iterable[Path], job_start_s: float, import_s: float) -> dict[
         Folders with benchmarks/ and results/ at paper scale, of few cells.
     job_start_s
         CPU seconds until a job of the cluster has started, put into every job.
-    import_s
-        CPU seconds that a training needs before its first step.
     """
     settings = configuration.resolve(configuration.read_yaml(Path("config/config.yaml")))
     kinds = {name: dataset["kind"] for name, dataset in settings["datasets"].items()}
-    models = {
-        name: f"{model['family']}/{model['representation']}" for name, model in settings["models"].items()
-    }
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     jobs = defaultdict(list)
     for root in roots:
         for kind, stage, cpu_s, mb, n_cells in _measure_cells(root, kinds):
             sums[kind, stage] = [a + b for a, b in zip(sums[kind, stage], (cpu_s, mb, n_cells), strict=True)]
-        for model, rule, cpu_s, n in _measure_models(root, models):
-            sums[model, rule] = [
-                a + b for a, b in zip(sums[model, rule], (max(cpu_s - import_s, 0.0), 0.0, n), strict=True)
-            ]
         for path in (root / "benchmarks").rglob("*.tsv"):
             rule = path.relative_to(root / "benchmarks").parts[0].removesuffix(".tsv")
             if rule not in (*_OF_CELLS, "train", "embed"):
                 jobs[rule].append(_cpu_seconds(path))
-    costs: dict[str, Any] = {"job_start_s": job_start_s, "cells_s": {}, "cells_mb": {}, "models_s": {}}
-    for (name, rule), (cpu_s, mb, n) in sorted(sums.items()):
-        if rule in _OF_CELLS:
-            costs["cells_s"].setdefault(name, {})[rule] = round(cpu_s / n, 4)
-            costs["cells_mb"].setdefault(name, {})[rule] = round(mb / n, 4)
-        else:
-            costs["models_s"].setdefault(name, {})[rule] = round(cpu_s / n, 4)
+    costs: dict[str, Any] = {"job_start_s": job_start_s, "cells_s": {}, "cells_mb": {}}
+    for (kind, stage), (cpu_s, mb, n_cells) in sorted(sums.items()):
+        costs["cells_s"].setdefault(kind, {})[stage] = round(cpu_s / n_cells, 4)
+        costs["cells_mb"].setdefault(kind, {})[stage] = round(mb / n_cells, 4)
     costs["jobs_s"] = {rule: round(sum(values) / len(values), 2) for rule, values in sorted(jobs.items())}
     return costs
 
@@ -223,9 +209,7 @@ def measure(roots: Iterable[Path], job_start_s: float, import_s: float) -> dict[
 def main(arguments: list[str]) -> None:
     """Print the table for the targets named, or `measure FOLDER...`: costs for config/costs.yaml."""
     if arguments[:1] == ["measure"]:
-        print(
-            yaml.safe_dump(measure(map(Path, arguments[1:]), job_start_s=8.0, import_s=8.0), sort_keys=False)
-        )
+        print(yaml.safe_dump(measure(map(Path, arguments[1:]), job_start_s=8.0), sort_keys=False))
     else:
         figures = sorted(Path("config/figures").glob("*.yaml"))
         print(table(arguments or [*(f"figures/{path.stem}.pdf" for path in figures), "all"]))
