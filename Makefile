@@ -21,7 +21,7 @@ export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: help setup demo demo-cells demo-shapes bucket publish figures report status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
-    bench-preprocess bench-models bench-score bench-retrieval bench-download clean
+    bench-preprocess bench-models bench-training bench-score bench-retrieval bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -106,6 +106,9 @@ bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
 
 bench-models: $(STAMP)  ## time the models beside the published formulation
 	python tests/speed/bench_models.py
+
+bench-training: $(STAMP)  ## time every kind of training and encoding at paper settings; needs a GPU to end today
+	python tests/speed/bench_training.py
 
 bench-retrieval: $(STAMP)  ## time drug retrieval beside the published procedure and copairs
 	python tests/speed/bench_retrieval.py
