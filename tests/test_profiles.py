@@ -12,6 +12,8 @@ from clone_case import job_counts, make_clone, snakemake
 from test_workflow import rule_blocks
 from yte import process_yaml
 
+from morphobench import plan
+
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted(path.parent.name for path in (ROOT / "profiles").glob("*/config.yaml"))
 CLASSES = ("LIGHT", "HEAVY", "GPU", "TRAIN")
@@ -51,6 +53,21 @@ def test_every_rule_has_a_class_of_resources():
 def test_a_profile_names_only_rules_that_exist(name):
     # Snakemake silently ignores a rule there that does not exist.
     assert set(profile(name).get("set-resources", {})) <= set(rule_blocks())
+
+
+def test_both_clusters_group_rules_that_exist_and_are_submitted():
+    (groups,) = {tuple(profile(name)["groups"]) for name in ("slurm-gpu", "slurm-cpu")}
+    blocks = rule_blocks()
+    for rule in (group.partition("=")[0] for group in groups):
+        assert "localrule" not in blocks[rule][1]
+        assert class_of(rule, blocks) in ("LIGHT", "HEAVY")
+
+
+def test_the_plan_knows_what_is_not_submitted():
+    local = {name for name, (_, block) in rule_blocks().items() if "localrule: True" in block}
+    assert set(plan._LOCAL) == {
+        name for name in local if name != "train_sweep" and not name.startswith("plot_")
+    }
 
 
 def test_exactly_what_computes_on_a_gpu_goes_to_the_gpu_partition(monkeypatch):

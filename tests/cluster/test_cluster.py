@@ -178,10 +178,10 @@ def test_preprocessing_runs_in_the_cpu_partition(preprocessed):
 
 
 @pytest.fixture(scope="module")
-def drawn(preprocessed, clone):
-    """The figure; its training is told that its time is up, and then loses its node."""
+def trained(preprocessed, clone):
+    """A training that is told that its time is up, and then loses its node: its jobs, and the first of them."""
     log = "train/cellpack/rotation_invariant_pointcloud/seed-42.log"
-    with Run(clone, "--", "figures/fig2.pdf") as run:
+    with Run(clone, "--", f"{MODEL}/model.pt") as run:
         run.until(lambda: list((clone / MODEL).rglob("last.ckpt")), "checkpoint")
         first = running(clone, log)
         slurm("scancel", "--signal=TERM", first)
@@ -194,48 +194,61 @@ def drawn(preprocessed, clone):
         time.sleep(2)
         # It may have come back by itself, which is then refused.
         subprocess.run(["scontrol", "update", "NodeName=gpu1", "State=RESUME"], check=False, timeout=30)
-        return run.end(), first
+        return of_rule(run.end(), "train"), first
 
 
-def test_the_figure_is_drawn(drawn, clone):
-    assert (clone / "figures/fig2.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_a_training_goes_on_where_it_was_told_to_end_and_when_its_node_was_lost(drawn, clone):
-    found, first = drawn
-    trained = of_rule(found, "train")
-    assert [job["JobState"] for job in trained] == ["FAILED", "COMPLETED"]
-    assert trained[-1]["Restarts"] == "1", "the job of the lost node should have been queued again"
-    assert trained[1]["MinMemoryNode"] == "48000M"
+def test_a_training_goes_on_where_it_was_told_to_end_and_when_its_node_was_lost(trained, clone):
+    jobs_of_training, first = trained
+    assert [job["JobState"] for job in jobs_of_training] == ["FAILED", "COMPLETED"]
+    last = jobs_of_training[-1]
+    assert last["Restarts"] == "1", "the job of the lost node should have been queued again"
+    assert last["MinMemoryNode"] == "48000M"
     (log,) = (clone / ".snakemake/slurm_logs").rglob(f"{first}.log")
     assert "told to end (SIGTERM): stopped" in log.read_text()
     log = (clone / "logs/train/cellpack/rotation_invariant_pointcloud/seed-42.log").read_text()
     assert re.search(r"training on .* from .*last\.ckpt", log)
+    assert re.search(r"CUDA devices \d", log)
     curves = pd.read_csv(clone / MODEL / "curves.csv")
     assert curves["epoch"].tolist() == list(range(12))
 
 
-def test_what_trains_and_embeds_has_a_gpu_and_nothing_else_has(drawn, clone):
-    found, _ = drawn
-    with_gpu = {job["Comment"] for job in found if "gres:gpu:1" in job.get("TresPerJob", "")}
-    assert with_gpu == {job["Comment"] for job in found if job["Partition"] == "gpu"}
-    assert {re.match(r"rule_([a-z_]+?)_wildcards", name).group(1) for name in with_gpu} == {
-        "train",
-        "embed",
-        "score_evolution",
-        "score_cost",
-    }
-    for job in of_rule(found, "train"):
+def test_a_training_asks_for_a_gpu_and_a_day(trained):
+    for job in trained[0]:
+        assert job["Partition"] == "gpu"
+        assert "gres:gpu:1" in job["TresPerJob"]
         assert job["TimeLimit"] == "1-00:00:00"
-    for path in (clone / "logs/train").rglob("*.log"):
-        assert re.search(r"CUDA devices \d", path.read_text())
-    assert of_rule(found, "analyse_walks")[0]["Partition"] == "cpu"
 
 
-def test_tables_are_made_where_snakemake_runs(drawn, clone):
-    for rule in ("sample_manifest/cellpack", "score_pairs/cellpack", "plot_fig2"):
+@pytest.fixture(scope="module")
+def drawn(trained, clone):
+    """The figure, from the trained model: its jobs."""
+    with Run(clone, "--", "figures/fig2.pdf") as run:
+        return run.end()
+
+
+@pytest.mark.figures
+def test_the_figure_is_drawn(drawn, clone):
+    assert (clone / "figures/fig2.pdf").read_bytes().startswith(b"%PDF")
+    assert not of_rule(drawn, "train")
+
+
+@pytest.mark.figures
+def test_what_embeds_has_a_gpu_and_nothing_else_has(drawn):
+    with_gpu = {job["Comment"] for job in drawn if "gres:gpu:1" in job.get("TresPerJob", "")}
+    assert with_gpu == {job["Comment"] for job in drawn if job["Partition"] == "gpu"}
+    rules = {re.match(r"rule_([a-z_]+?)_wildcards", name).group(1) for name in with_gpu}
+    assert rules == {"embed", "score_evolution", "score_cost"}
+
+
+@pytest.mark.figures
+def test_what_takes_seconds_shares_a_job_or_has_none(drawn, clone):
+    for rule in ("score_pairs/cellpack", "plot_fig2"):
         assert "SLURM" not in (clone / f"logs/{rule}.log").read_text()
-    assert of_rule(drawn[0], "score_table")[0]["Partition"] == "cpu"
+    for group in ("baselines", "analyses"):
+        assert {job["Partition"] for job in of_rule(drawn, group)} == {"cpu"}
+    assert len(of_rule(drawn, "baselines")) == 1
+    assert not of_rule(drawn, "embed_baseline")
+    assert of_rule(drawn, "score_table")[0]["Partition"] == "cpu"
 
 
 def test_two_nodes_train_one_model(preprocessed, clone):

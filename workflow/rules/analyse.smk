@@ -91,6 +91,7 @@ rule analyse_strata:
         "logs/analyse_strata/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/analyse_strata/{dataset}/{model}/seed-{seed}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
@@ -116,6 +117,7 @@ rule analyse_pca:
         "logs/analyse_pca/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "benchmarks/analyse_pca/{dataset}/{model}/seed-{seed}.tsv"
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
@@ -173,6 +175,7 @@ rule analyse_volumes:
         "benchmarks/analyse_volumes/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
         dataset=datasets_with("volume_bins"),
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:

@@ -156,6 +156,7 @@ rule score_combined:
         "benchmarks/score_combined/{name}.tsv"
     wildcard_constraints:
         name="|".join(CONFIG["score"].get("combined", {})),
+    localrule: True
     conda:
         "../../envs/report.yaml"
     resources:
