@@ -177,39 +177,49 @@ def test_preprocessing_runs_in_the_cpu_partition(preprocessed):
     assert not any("gpu" in job.get("TresPerJob", "") for job in preprocessed)
 
 
+def train_log(seed):
+    return f"train/cellpack/rotation_invariant_pointcloud/seed-{seed}.log"
+
+
 @pytest.fixture(scope="module")
 def trained(preprocessed, clone):
-    """A training that is told that its time is up, and then loses its node: its jobs, and the first of them."""
-    log = "train/cellpack/rotation_invariant_pointcloud/seed-42.log"
+    """A training that is told that its time is up: its jobs, and the first of them."""
     with Run(clone, "--", f"{MODEL}/model.pt") as run:
         run.until(lambda: list((clone / MODEL).rglob("last.ckpt")), "checkpoint")
-        first = running(clone, log)
+        first = running(clone, train_log(42))
         slurm("scancel", "--signal=TERM", first)
-
-        def went_on():
-            return "last.ckpt" in read(clone / "logs" / log) and running(clone, log) not in (None, first)
-
-        run.until(went_on, "second attempt")
-        slurm("scontrol", "update", "NodeName=gpu1", "State=DOWN", "Reason=test")
-        time.sleep(2)
-        # It may have come back by itself, which is then refused.
-        subprocess.run(["scontrol", "update", "NodeName=gpu1", "State=RESUME"], check=False, timeout=30)
         return of_rule(run.end(), "train"), first
 
 
-def test_a_training_goes_on_where_it_was_told_to_end_and_when_its_node_was_lost(trained, clone):
-    jobs_of_training, first = trained
-    assert [job["JobState"] for job in jobs_of_training] == ["FAILED", "COMPLETED"]
-    last = jobs_of_training[-1]
-    assert last["Restarts"] == "1", "the job of the lost node should have been queued again"
-    assert last["MinMemoryNode"] == "48000M"
+def test_a_training_goes_on_where_it_was_told_to_end(trained, clone):
+    found, first = trained
+    assert [job["JobState"] for job in found] == ["FAILED", "COMPLETED"]
+    assert found[-1]["MinMemoryNode"] == "48000M"
     (log,) = (clone / ".snakemake/slurm_logs").rglob(f"{first}.log")
     assert "told to end (SIGTERM): stopped" in log.read_text()
-    log = (clone / "logs/train/cellpack/rotation_invariant_pointcloud/seed-42.log").read_text()
+    assert_went_on(clone, 42)
+
+
+def assert_went_on(clone, seed):
+    log = (clone / "logs" / train_log(seed)).read_text()
     assert re.search(r"training on .* from .*last\.ckpt", log)
     assert re.search(r"CUDA devices \d", log)
-    curves = pd.read_csv(clone / MODEL / "curves.csv")
+    curves = pd.read_csv(clone / Path(MODEL).with_name(f"seed-{seed}") / "curves.csv")
     assert curves["epoch"].tolist() == list(range(12))
+
+
+@pytest.mark.figures
+def test_a_training_goes_on_when_its_node_was_lost(preprocessed, clone):
+    folder = Path(MODEL).with_name("seed-7")
+    with Run(clone, "--", folder / "model.pt", more=["train={seeds: [7]}"]) as run:
+        run.until(lambda: list((clone / folder).rglob("last.ckpt")), "checkpoint")
+        slurm("scontrol", "update", "NodeName=gpu1", "State=DOWN", "Reason=test")
+        time.sleep(2)
+        # It may have come back by itself, which is then refused. SLURM starts the job again in two minutes.
+        subprocess.run(["scontrol", "update", "NodeName=gpu1", "State=RESUME"], check=False, timeout=30)
+        (job,) = of_rule(run.end(), "train")
+    assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1")
+    assert_went_on(clone, 7)
 
 
 def test_a_training_asks_for_a_gpu_and_a_day(trained):
