@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 BENCH = Path(__file__).parent / "speed" / "bench_models.py"
 # The published annealing starts from the diameter of the batch, which tells in the gradient.
@@ -99,3 +100,15 @@ def test_scores_agree_with_the_published_procedure():
     assert named["nearest"] < 1e-6
     assert all(float(cells[3]) > 0 for cells in rows.values())
     assert memory.count(" MB |") == 18
+
+
+def test_trainings_report_their_seconds_and_what_the_plan_reads():
+    kind = "rotation_invariant_pointcloud/cellpack"
+    command = [sys.executable, str(BENCH.with_name("bench_training.py")), "--quick", kind]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (cells,) = table_lines(printed)
+    training, step, validation = map(float, cells[3:6])
+    assert min(training, step) > validation > 0
+    (known,) = yaml.safe_load(printed[printed.index("gpu_s:") :])["gpu_s"].values()
+    assert known.keys() == {"train", "identity", "lattice", "uniform"}
+    assert known["train"] == pytest.approx((training + validation * 0.15 / 0.7) / 1e3, rel=0.02)

@@ -14,11 +14,11 @@ if DEVICE == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton", reason="needs Triton, which comes with torch where that is built for GPUs")
 
-from morphobench.models import losses  # noqa: E402
+from morphobench.models import sinkhorn  # noqa: E402
 
 SETTINGS = {"blur": 0.01, "scaling": 0.5}
-fused = partial(losses._fused, **SETTINGS)
-plain = partial(losses.sinkhorn, **SETTINGS)
+fused = partial(sinkhorn._fused, **SETTINGS)
+plain = partial(sinkhorn.sinkhorn, **SETTINGS)
 
 
 def clouds(width, scale=1.0, shift=0.0):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from morphobench.errors import InputError
 from morphobench.models import losses
+from morphobench.models import sinkhorn as entropic
 from morphobench.models.losses import LOSSES, chamfer, mse, sinkhorn
 
 earth_mover = partial(sinkhorn, blur=0.01, scaling=0.5)
@@ -130,7 +131,7 @@ def value_and_gradients(loss, a, b):
 def test_sinkhorn_equals_geomloss_in_value_and_gradient(monkeypatch, scale, shift, precise):
     if precise:
         # No sum is trusted: every step takes the path for potentials that are far off.
-        monkeypatch.setattr(losses, "_LEAST_SUM", 1.0)
+        monkeypatch.setattr(entropic, "_LEAST_SUM", 1.0)
     # More points than a block has rows, on both sides.
     a = clouds(4, batch=2, n_points=420, scale=scale).double()
     b = clouds(5, batch=2, n_points=380, scale=scale).double() + shift
@@ -142,8 +143,8 @@ def test_sinkhorn_equals_geomloss_in_value_and_gradient(monkeypatch, scale, shif
 
 def test_potentials_that_jump_between_scales_take_the_exact_path(monkeypatch):
     taken = []
-    exact = losses._exact_dual_step
-    monkeypatch.setattr(losses, "_exact_dual_step", lambda *step: taken.append(step) or exact(*step))
+    exact = entropic._exact_dual_step
+    monkeypatch.setattr(entropic, "_exact_dual_step", lambda *step: taken.append(step) or exact(*step))
     a, b = clouds(1, scale=10.0), clouds(2, n_points=30) + 20
     steep = sinkhorn(a, b, blur=0.01, scaling=0.001)
     assert taken
@@ -154,7 +155,8 @@ def test_potentials_that_jump_between_scales_take_the_exact_path(monkeypatch):
 def test_blocks_do_not_change_values_or_gradients(monkeypatch, loss):
     a, b = clouds(1).double(), clouds(2, n_points=30).double()
     whole = value_and_gradients(loss, a, b)
-    monkeypatch.setattr(losses, "_rows_per_block", lambda n_columns, device: 7)
+    for module in (losses, entropic):
+        monkeypatch.setattr(module, "rows_per_block", lambda n_columns, device: 7)
     for one, other in zip(whole, value_and_gradients(loss, a, b), strict=True):
         assert torch.allclose(one, other, rtol=1e-10)
 

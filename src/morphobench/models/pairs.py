@@ -1,8 +1,10 @@
-"""Distances between the points of two clouds."""
+"""Distances between the points of two clouds, and which clouds can be compared."""
 
 from __future__ import annotations
 
 import torch
+
+from morphobench.errors import InputError
 
 
 def pair_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -28,3 +30,33 @@ def pair_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         difference = x.unsqueeze(-1) - y.unsqueeze(-2)
         squares = torch.addcmul(squares, difference, difference)
     return squares.sqrt_()
+
+
+def rows_per_block(n_columns: int, device: torch.device) -> int:
+    """Return how many rows of a matrix of distances to hold at a time."""
+    # A processor's cache holds a few blocks of this size; a GPU wants few, large launches.
+    elements = 2**17 if device.type == "cpu" else 2**26
+    return max(1, elements // n_columns)
+
+
+def comparable(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return two batches of clouds in one precision, at least single.
+
+    Raises
+    ------
+    InputError
+        When their shapes do not fit.
+    """
+    _check_clouds(a, b)
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    return a.to(dtype), b.to(dtype)
+
+
+def _check_clouds(a: torch.Tensor, b: torch.Tensor) -> None:
+    fits = a.ndim == b.ndim == 3 and len(a) == len(b) > 0 and a.shape[2] == b.shape[2]
+    if not fits or 0 in (a.shape[1], b.shape[1]):
+        raise InputError(
+            f"A point-cloud loss got shapes {tuple(a.shape)} and {tuple(b.shape)} but needs two of "
+            "(batch, n_points, dim) with equal batch and dim and at least one point. "
+            "Choose loss 'mse' for cubes, or check the sampled data."
+        )
