@@ -24,7 +24,7 @@ def pair_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """
     if a.device.type == "cpu":
         return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-    # On a GPU cdist gives each pair a block of threads of its own, which takes twenty times as long.
+    # On a GPU cdist gives each pair a block of threads of its own, which is far slower.
     squares = torch.zeros((), dtype=a.dtype, device=a.device)
     for x, y in zip(a.unbind(-1), b.unbind(-1), strict=True):
         difference = x.unsqueeze(-1) - y.unsqueeze(-2)
