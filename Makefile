@@ -20,7 +20,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: help setup demo demo-cells demo-shapes bucket publish figures report status plan test test-figures \
-    test-cluster test-cluster-short test-envs lint bench-pack bench-overhead \
+    test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-training bench-score bench-retrieval bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,16 +71,13 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 test: $(STAMP)  ## the tests, about 20 minutes: two at a time, then those that run the workflow itself
 	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not figures and not cluster and not envs" \
 	    --numprocesses 2 --dist loadfile
-	OMP_NUM_THREADS=1 python -m pytest -m end_to_end --numprocesses 2 --dist loadgroup
+	python -m pytest -m end_to_end
 
 test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about a quarter of an hour
-	python -m pytest -m "figures and not cluster"
+	python -m pytest -m figures
 
 test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages
 	python -m pytest -m cluster -rs tests/cluster
-
-test-cluster-short: $(STAMP)  ## the same without the figure: preprocessing and trainings, killed and gone on
-	python -m pytest -m "cluster and not figures" -rs tests/cluster
 
 test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept in a bucket; needs the package index
 	python -m pytest -m envs -rs tests/conda tests/storage

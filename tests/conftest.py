@@ -10,13 +10,6 @@ from clone_case import make_clone
 from demo_case import engines, make_demo
 
 
-def pytest_collection_modifyitems(items):
-    """Several processes share tests out by file (--dist loadgroup), and one alone makes the demo."""
-    for item in items:
-        shares_demo = "demo" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group("demo" if shares_demo else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
     """A clone in which `make demo` was killed while it trained, then run to its end."""

@@ -208,7 +208,6 @@ def assert_went_on(clone, seed):
     assert curves["epoch"].tolist() == list(range(12))
 
 
-@pytest.mark.figures
 def test_a_training_goes_on_when_its_node_was_lost(preprocessed, clone):
     folder = Path(MODEL).with_name("seed-7")
     with Run(clone, "--", folder / "model.pt", more=["train={seeds: [7]}"]) as run:
@@ -236,13 +235,11 @@ def drawn(trained, clone):
         return run.end()
 
 
-@pytest.mark.figures
 def test_the_figure_is_drawn(drawn, clone):
     assert (clone / "figures/fig2.pdf").read_bytes().startswith(b"%PDF")
     assert not of_rule(drawn, "train")
 
 
-@pytest.mark.figures
 def test_what_embeds_has_a_gpu_and_nothing_else_has(drawn):
     with_gpu = {job["Comment"] for job in drawn if "gres:gpu:1" in job.get("TresPerJob", "")}
     assert with_gpu == {job["Comment"] for job in drawn if job["Partition"] == "gpu"}
@@ -250,7 +247,6 @@ def test_what_embeds_has_a_gpu_and_nothing_else_has(drawn):
     assert rules == {"embed", "score_evolution", "score_cost"}
 
 
-@pytest.mark.figures
 def test_what_takes_seconds_shares_a_job_or_has_none(drawn, clone):
     for rule in ("score_pairs/cellpack", "plot_fig2"):
         assert "SLURM" not in (clone / f"logs/{rule}.log").read_text()
