@@ -108,7 +108,7 @@ def test_trainings_report_their_seconds_and_what_the_plan_reads():
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (cells,) = table_lines(printed)
     training, step, validation = map(float, cells[3:6])
-    assert min(training, step) > validation > 0
+    assert min(training, step, validation) > 0
     (known,) = yaml.safe_load(printed[printed.index("gpu_s:") :])["gpu_s"].values()
     assert known.keys() == {"train", "identity", "lattice", "uniform"}
     assert known["train"] == pytest.approx((training + validation * 0.15 / 0.7) / 1e3, rel=0.02)

@@ -102,13 +102,11 @@ def cost_of(output: Output, config: Mapping[str, Any], costs: Mapping[str, Any])
         settings = configuration.model_for(config, output.dataset, output.model)
         known = costs["gpu_s"][f"{settings['family']}/{settings['representation']}"]
         if rule == "embed":
-            n, key = _embeddings(output.name, n_cells, config), output.name
+            gpu_s = _embeddings(output.name, n_cells, config) * _gpu_seconds(settings, known, output.name)
         else:
-            n, key = (
-                n_cells * config["sample"]["split"]["train"] * settings["training"]["max_epochs"],
-                "train",
-            )
-        return Cost(cpu_h=seconds / 3600, gpu_h=n * _gpu_seconds(settings, known, key) / 3600)
+            n_trained = n_cells * config["sample"]["split"]["train"] * settings["training"]["max_epochs"]
+            gpu_s = n_trained * _gpu_seconds(settings, known, "train")
+        return Cost(cpu_h=seconds / 3600, gpu_h=gpu_s / 3600)
     return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
 
 

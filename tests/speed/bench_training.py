@@ -230,10 +230,8 @@ def costs_of(rows: list[Row], config: Mapping[str, Any]) -> dict[str, Any]:
     for row in rows:
         settings = configuration.model_for(config, row.dataset, row.model)
         seconds = row.train_s + row.validate_s * split["val"] / split["train"]
-        kind, size = (
-            f"{settings['family']}/{settings['representation']}",
-            settings["architecture"].get("size"),
-        )
+        kind = f"{settings['family']}/{settings['representation']}"
+        size = settings["architecture"].get("size")
         entry = {key: float(f"{value:.3g}") for key, value in {"train": seconds, **row.embed_s}.items()}
         if size:
             found.setdefault(kind, {})[size] = entry
