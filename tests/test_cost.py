@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 from shape_case import SURFACE, Balls, Echo, volume_settings, write_shapes
-from trained_case import FAMILIES, write_case, write_untrained
+from trained_case import FAMILIES, N_REPEATS, RECORD, cost_of, write_case
 
 from morphobench import cost
-from morphobench.files import write_json
 from morphobench.loading import open_cells
-
-RECORD = {"parameters": 123, "train_s": 4.5, "gpu_hours": 0.0}
-N_REPEATS = 3
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     return write_case(tmp_path_factory.mktemp("data"))
-
-
-def cost_of(case, folder, family):
-    write_json(RECORD, folder / "record.json")
-    cost.run(
-        case.manifest,
-        case.shards,
-        write_untrained(folder / "model.pt", family),
-        folder / "record.json",
-        folder / "cost.json",
-        n_points=16,
-        n_repeats=N_REPEATS,
-        largest_batch=4,
-        country="USA",
-        accelerator="cpu",
-        threads=1,
-    )
-    return json.loads((folder / "cost.json").read_text())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

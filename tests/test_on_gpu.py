@@ -13,6 +13,7 @@ from trained_case import (
     EMBED,
     FAMILIES,
     SIDE_UM,
+    cost_of,
     run_training,
     settings,
     write_case,
@@ -21,7 +22,7 @@ from trained_case import (
 
 from morphobench import cost, embed
 from morphobench.arithmetic import compute_with
-from morphobench.files import read_table, write_json
+from morphobench.files import read_table
 from morphobench.fitting import Fitting
 from morphobench.models.losses import chamfer, sinkhorn
 from morphobench.tables import embedding_matrix
@@ -130,21 +131,7 @@ def test_a_training_that_was_cut_off_ends_as_a_whole_one(family, case, tmp_path,
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_costs_are_the_gpus(family, case, tmp_path):
-    write_json({"parameters": 1, "train_s": 1.0, "gpu_hours": 1.0}, tmp_path / "record.json")
-    cost.run(
-        case.manifest,
-        case.shards,
-        write_untrained(tmp_path / "model.pt", family),
-        tmp_path / "record.json",
-        tmp_path / "cost.json",
-        n_points=16,
-        n_repeats=3,
-        largest_batch=4,
-        country="USA",
-        accelerator="gpu",
-        threads=1,
-    )
-    found = json.loads((tmp_path / "cost.json").read_text())
+    found = cost_of(case, tmp_path, family, accelerator="gpu")
     assert found["device"] == torch.cuda.get_device_name()
     # Tensors alone, not the process.
     assert 0 < found["peak_bytes"] < 100e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from morphobench import models, train
-from morphobench.files import CELL_TABLE, write_table
+from morphobench import cost, models, train
+from morphobench.files import CELL_TABLE, write_json, write_table
 from morphobench.sample.packing import rasterise
 
 DATASET = "tiny"
@@ -59,6 +60,11 @@ _TRAINING = {
 FAMILIES = list(models.FAMILIES)
 # Families whose codes can be decoded into clouds.
 DECODING = [family for family in FAMILIES if family != _IMPLICIT]
+
+
+# What a training told, and how often a model is timed.
+RECORD = {"parameters": 123, "train_s": 4.5, "gpu_hours": 0.0}
+N_REPEATS = 3
 
 
 class Case(NamedTuple):
@@ -185,3 +191,22 @@ def write_untrained(path: Path, family: str) -> Path:
     model.train()(torch.randn(4, 1, 9, 9, 9) if chosen["representation"] == "cube" else torch.randn(4, 64, 3))
     models.save(model, chosen, path)
     return path
+
+
+def cost_of(case: Case, folder: Path, family: str, accelerator: str = "cpu") -> dict:
+    """Call the costs of stage `score` as their rule does, of an untrained model; return what they wrote."""
+    write_json(RECORD, folder / "record.json")
+    cost.run(
+        case.manifest,
+        case.shards,
+        write_untrained(folder / "model.pt", family),
+        folder / "record.json",
+        folder / "cost.json",
+        n_points=16,
+        n_repeats=N_REPEATS,
+        largest_batch=4,
+        country="USA",
+        accelerator=accelerator,
+        threads=1,
+    )
+    return json.loads((folder / "cost.json").read_text())
