@@ -80,13 +80,13 @@ test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this mac
 	python -m pytest -m cluster -rs tests/cluster
 
 test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept in a bucket; needs the package index
-	python -m pytest -m envs -rs tests/conda tests/storage
+	python -m pytest -m envs -rs tests/envs
 
 status: $(STAMP)  ## what the run in this folder is doing: jobs, failures, cells, trainings, time left
-	@python -m morphobench.status
+	@python -m morphobench.jobs.status
 
 plan: $(STAMP)  ## what each figure costs at paper scale: jobs, core hours, GPU hours, disk
-	@python -m morphobench.plan
+	@python -m morphobench.jobs.plan
 
 lint: $(STAMP)  ## formats, lint, schemas, dry-run
 	ruff format --check src tests workflow

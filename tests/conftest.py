@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from clone_case import make_clone
-from demo_case import engines, make_demo
+from harness.clone import make_clone
+from harness.demo import engines, make_demo
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,8 @@ uv_install() {
 # torch brings its own dependencies, the CUDA ones where its build has them; all else is exactly as pinned.
 uv_install "$(grep '^torch==' requirements.lock.txt)" --constraint requirements.lock.txt
 uv_install --no-deps --requirement requirements.lock.txt
+# The package, from src: relative, so that a clone may be moved.
+echo "../../../../src" >.venv/lib/python3.11/site-packages/morphobench.pth
 # Without bytecode, importing torch and escnn costs every job 40 seconds more.
 env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m compileall -q -j 0 .venv/lib/python3.11/site-packages >/dev/null 2>&1 || true
 touch "$stamp"

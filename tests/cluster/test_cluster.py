@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from clone_case import make_clone
+from harness.clone import make_clone
 
 HERE = Path(__file__).parent
 MODEL = "results/train/cellpack/rotation_invariant_pointcloud/seed-42"

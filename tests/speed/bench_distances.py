@@ -24,7 +24,8 @@ import vtk
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "src")]
 
-from morphobench.sample import distances, surface  # noqa: E402
+from morphobench.geometry import surface_points
+from morphobench.sample import distances
 
 REPEATS = 5
 # A call slower than this is not repeated.
@@ -76,13 +77,13 @@ def grid_line(mesh: trimesh.Trimesh, resolution: int) -> str:
 
 def samples_line(mesh: trimesh.Trimesh, resolution: int) -> str:
     """Time points of the surface and points in space with their distances, resolution^3 of each."""
-    vertices, _, _ = surface.unit_cube(mesh.vertices)
+    vertices, _, _ = surface_points.unit_cube(mesh.vertices)
     faces, n = np.array(mesh.faces), resolution**3
 
     def draw() -> np.ndarray:
         rng = np.random.default_rng(0)
-        surface.surface_points(vertices, faces, n, rng)
-        return surface.signed_distances(surface.query_points(n, rng), vertices, faces)
+        surface_points.surface_points(vertices, faces, n, rng)
+        return surface_points.signed_distances(surface_points.query_points(n, rng), vertices, faces)
 
     ours_s, _ = seconds(draw)
     return f"| {n} points of the surface, {n} in space | | {ours_s:.3g} s | | |"

@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE), str(HERE.parent)]
 
-from quick_s3 import BUCKET, key  # noqa: E402
+from quick_s3 import BUCKET, key
 
 N_FILES, FILE_BYTES = 2000, 1_000_000
 LATENCY_MS = 20
@@ -84,7 +84,8 @@ def index_cells(table: str, location: str) -> dict:
     """Index a manifest: read the rows and columns that are needed, find the crops in the bucket's list."""
     import pandas as pd
 
-    from morphobench.download import cell_list, index
+    from morphobench.download import crops as cell_list
+    from morphobench.download import index
     from morphobench.download.remote import open_store
 
     source = {"cells": table, "location": location}
@@ -130,7 +131,7 @@ def quick_server(n: int, n_bytes: int, latency_ms: int) -> Iterator[int]:
 def moto_server(n: int, n_bytes: int) -> Iterator[int]:
     """Run moto with objects in it; yield its port."""
     import boto3
-    from s3_case import s3_server
+    from harness.s3 import s3_server
 
     with s3_server(max_keys=1000) as port:
         url = f"http://127.0.0.1:{port}"

@@ -30,10 +30,11 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests/speed")]
 
-import reference_models as plain  # noqa: E402
+import reference_models as plain
 
-from morphobench import loading, models  # noqa: E402
-from morphobench.models import losses  # noqa: E402
+from morphobench import models
+from morphobench.models import cells as loading
+from morphobench.models import losses
 
 REPEATS = 5
 # A call slower than this is its own warm-up; repeats end when they have taken this long together.

@@ -28,8 +28,10 @@ import trimesh
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
-from morphobench import config, meshes, pack  # noqa: E402
-from morphobench.download import packing as download  # noqa: E402
+from morphobench import config
+from morphobench.download import pack
+from morphobench.download import packing as download
+from morphobench.geometry import meshes
 
 REPEATS = 5
 DATASET = "cellpack"

@@ -33,14 +33,15 @@ from scipy import ndimage
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from morphobench.align import punctate as align  # noqa: E402
-from morphobench.download import punctate as download  # noqa: E402
-from morphobench.mask import box, region  # noqa: E402
-from morphobench.mask import punctate as mask  # noqa: E402
-from morphobench.sample import points, sample_points  # noqa: E402
-from morphobench.sample import punctate as sample  # noqa: E402
-from morphobench.sample.cube import to_cube  # noqa: E402
-from morphobench.sample.reference import VARIANTS, reference_encoding, reference_image  # noqa: E402
+from morphobench.align import punctate as align
+from morphobench.download import punctate as download
+from morphobench.geometry import region
+from morphobench.mask import box
+from morphobench.mask import punctate as mask
+from morphobench.sample import points, sample_points
+from morphobench.sample import punctate as sample
+from morphobench.sample.cube import to_cube
+from morphobench.sample.reference import VARIANTS, reference_encoding, reference_image
 
 REPEATS = 5
 # A call slower than this is not repeated.
@@ -220,7 +221,7 @@ def prepare(sizes: Sizes, folder: Path, n_cells: int = 1) -> int:
     Several cells are the same small one under several names.
     """
     # Only here: the steps' own processes need no image writer.
-    from cell_case import ellipsoid_mask, spots, write_cells
+    from fabricate.cells import ellipsoid_mask, spots, write_cells
 
     one = (sizes.shape_zyx, sizes.semi_axes_zyx) if n_cells == 1 else (sizes.small_zyx, sizes.small_axes_zyx)
     core = ellipsoid_mask(*one, angle_degrees=30)

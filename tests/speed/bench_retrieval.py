@@ -17,8 +17,8 @@ import pandas as pd
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "src")]
 
-from morphobench.score.retrieval import retrieval_map, standardise  # noqa: E402
-from morphobench.score.retrieval_null import rank_null, tail  # noqa: E402
+from morphobench.score.metrics.retrieval import retrieval_map, standardise
+from morphobench.score.metrics.retrieval_null import rank_null, tail
 
 # As in the drug screen: 1025 cells, 17 drugs, the rest controls.
 N_CONTROLS, SIZES, DIMENSION = 260, range(29, 63, 2), 512

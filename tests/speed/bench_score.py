@@ -28,9 +28,9 @@ import pandas as pd
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE)]
 
-import reference_scores as plain  # noqa: E402
+import reference_scores as plain
 
-from morphobench import score  # noqa: E402
+from morphobench import score
 
 # Each has a function rows(quick) that returns dictionaries as `row` makes them, or lines of as many columns.
 OTHERS = ("bench_score_models", "bench_retrieval")

@@ -29,10 +29,13 @@ from vtk.util.numpy_support import vtk_to_numpy
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests/speed")]
 
-import reference_models as plain  # noqa: E402
+import reference_models as plain
 
-from morphobench import embed, interpolate, models, rotation, ways  # noqa: E402
-from morphobench.decode import shapes_of  # noqa: E402
+from morphobench import models
+from morphobench.embed import run as embed
+from morphobench.embed.decode import shapes_of
+from morphobench.geometry import rotation
+from morphobench.score import evolution, ways
 
 REPEATS = 4
 # No repeat is begun after so long.
@@ -225,7 +228,7 @@ def our_evolution(
     given = ways.Given(codes, None, sizes_um, None, ends)
     found = ways.ways(model, settings, given, np.arange(1, n + 1) / (n + 1), EMBED, place)
     return np.concatenate(
-        [interpolate.energies_of(way, EMBED["error_voxels"])["energy_legacy"] for way in found]
+        [evolution.energies_of(way, EMBED["error_voxels"])["energy_legacy"] for way in found]
     )
 
 

@@ -28,13 +28,18 @@ from snakemake.utils import update_config
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src")]
 
-from morphobench import config as configuration  # noqa: E402
-from morphobench import embed, inputs, loading, models, rotation, train  # noqa: E402
-from morphobench.arithmetic import compute_with  # noqa: E402
-from morphobench.batches import Batches  # noqa: E402
-from morphobench.decode import accelerated, device_of  # noqa: E402
-from morphobench.fitting import Fitting, Plan, quiet  # noqa: E402
-from morphobench.models.losses import LOSSES  # noqa: E402
+from morphobench import config as configuration
+from morphobench import models
+from morphobench.embed import run as embed
+from morphobench.geometry import rotation
+from morphobench.models import cells as loading
+from morphobench.models import inputs
+from morphobench.models.decode_device import accelerated, device_of
+from morphobench.models.device import compute_with
+from morphobench.models.losses import LOSSES
+from morphobench.train import run as train
+from morphobench.train.batches import Batches
+from morphobench.train.module import Fitting, Plan, quiet
 
 # Each kind of model on one data set, and what has another number of voxels or stored points.
 KINDS = (

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from morphobench.models.clebsch_gordan import provide_py3nj
+from morphobench.models.image.clebsch_gordan import provide_py3nj
 
 provide_py3nj()
 with warnings.catch_warnings():

@@ -1,7 +1,9 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
-from morphobench import partitions, sweep as sweeps, targets as wanted
-from morphobench.download.fabricate import description
+from morphobench.config import targets as wanted
+from morphobench.jobs import slurm as partitions
+from morphobench.train import sweep as sweeps
+from morphobench.fabricate import description
 from morphobench.download.remote import is_remote, local_folder
 
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
@@ -280,7 +282,7 @@ def train_code(model_of):
     """Params function: digest of the code that trains the model which `model_of` tells of."""
 
     def digest(wildcards):
-        return code.digest("morphobench.train", f"morphobench.models.{model_of(wildcards)['family']}")
+        return code.digest("morphobench.train.run", f"morphobench.models.{model_of(wildcards)['family']}")
 
     return digest
 

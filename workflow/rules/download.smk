@@ -63,7 +63,7 @@ rule download_bucket:
     params:
         bucket=of_bucket,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.download.fabricate.bucket"),
+        code=code.digest("morphobench.fabricate.bucket"),
     message:
         "Fabricate cells in the layout of {wildcards.bucket}"
     script:
@@ -89,7 +89,7 @@ rule download_published:
         dataset=of_dataset("name", "kind", "source", "published"),
         max_cells=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["source"].get("max_cells"),
         cache=CONFIG["download"]["cache"],
-        code=code.digest("morphobench.download.published"),
+        code=code.digest("morphobench.published.manifest"),
     message:
         "Fetch and check the published manifest of {wildcards.dataset}"
     script:
@@ -118,7 +118,7 @@ rule download_preprocessed:
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code_of_kind("download.preprocessed"),
+        code=code_of_kind("published"),
     message:
         "Index the published cells of {wildcards.dataset}, shard {wildcards.shard}"
     script:
@@ -145,7 +145,7 @@ rule download_checkpoint:
         model=of_model,
         dataset=of_dataset("name", "published"),
         cache=CONFIG["download"]["cache"],
-        code=code.digest("morphobench.download.checkpoint"),
+        code=code.digest("morphobench.published.checkpoint"),
     message:
         "Convert the published weights of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -173,7 +173,7 @@ rule download_embedding:
     params:
         dataset=of_dataset("name", "kind", "published"),
         cache=CONFIG["download"]["cache"],
-        code=code.digest("morphobench.download.embedding"),
+        code=code.digest("morphobench.published.embedding"),
     message:
         "Fetch the published embeddings of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -197,7 +197,7 @@ rule download_labels:
     resources:
         **LIGHT,
     params:
-        code=code.digest("morphobench.download.labels"),
+        code=code.digest("morphobench.published.labels"),
     message:
         "List the published cells of {wildcards.dataset} with labels and splits"
     script:
@@ -224,7 +224,7 @@ rule download_examples:
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
         code=lambda wildcards: code.digest(
-            "morphobench.download.labels", f"morphobench.download.preprocessed.{kind_of(wildcards)}"
+            "morphobench.published.labels", f"morphobench.published.{kind_of(wildcards)}"
         ),
     message:
         "Fetch the few cells of {wildcards.dataset} that figures show"

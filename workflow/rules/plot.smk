@@ -59,7 +59,7 @@ rule plot_cells:
         title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
         n_cells=CONFIG["plot"]["n_cells"],
         code=lambda wildcards: code.digest(
-            "morphobench.plot.cells", f"morphobench.plot.sheet.{kind_of(wildcards)}"
+            "morphobench.plot.contact_sheet", f"morphobench.plot.contact_sheet.{kind_of(wildcards)}"
         ),
     message:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
@@ -88,7 +88,7 @@ rule plot_shapes:
     params:
         title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
         strata=lambda wildcards: strata_names(wildcards.dataset),
-        code=code.digest("morphobench.plot.shape_page"),
+        code=code.digest("morphobench.plot.pages.shapes"),
     message:
         "Make the page on which shapes of {wildcards.dataset} are turned"
     script:

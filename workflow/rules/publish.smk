@@ -20,7 +20,7 @@ rule publish:
         dataset=lambda wildcards: CONFIG["datasets"][wildcards.dataset],
         seed=CONFIG["train"]["seeds"][0],
         code=lambda wildcards: code.digest(
-            "morphobench.publish.folder", f"morphobench.publish.{kind_of(wildcards)}"
+            "morphobench.published.folder", f"morphobench.published.write_{kind_of(wildcards)}"
         ),
     message:
         "Write the results on {wildcards.dataset} in the published layout"

@@ -9,7 +9,8 @@ if SOURCE not in sys.path:
     paths = [SOURCE, dict(os.environ).get("PYTHONPATH")]
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
-from morphobench import code, config as configuration
+from morphobench import config as configuration
+from morphobench.jobs import digest as code
 from morphobench.errors import InputError
 
 SCALE_MARKER = Path("results/.scale")

@@ -15,7 +15,7 @@ rule score_pairs:
     params:
         n_pairs=CONFIG["score"]["n_pairs"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.score.interpolation"),
+        code=code.digest("morphobench.score.metrics.interpolation"),
     message:
         "Draw the pairs of test cells of {wildcards.dataset} between which every model interpolates"
     script:
@@ -46,7 +46,7 @@ rule score_evolution:
         side_um=side_um,
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
-        code=code.digest("morphobench.interpolate"),
+        code=code.digest("morphobench.score.evolution"),
     message:
         "Interpolate between pairs of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
     script:
@@ -78,7 +78,7 @@ rule score_cost:
         largest_batch=CONFIG["embed"]["batch_size"],
         country=CONFIG["score"]["country"],
         accelerator=CONFIG["train"]["accelerator"],
-        code=code.digest("morphobench.cost"),
+        code=code.digest("morphobench.score.cost"),
     message:
         "Time {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}, with nothing beside it"
     script:

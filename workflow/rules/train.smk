@@ -86,7 +86,7 @@ rule train_sweep:
         **LIGHT,
     params:
         points=lambda wildcards: of_sweep(wildcards)["points"],
-        code=code.digest("morphobench.sweep"),
+        code=code.digest("morphobench.train.sweep"),
     message:
         "Compare the points of sweep {wildcards.sweep}"
     script:

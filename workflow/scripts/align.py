@@ -1,8 +1,9 @@
-from morphobench import log, stage
+from morphobench import log
+from morphobench.files import shards
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        stage.of_kind("align", snakemake.params.kind).run(
+        shards.of_kind("align", snakemake.params.kind).run(
             snakemake.input[0],
             snakemake.output[0],
             dataset=snakemake.params.dataset,

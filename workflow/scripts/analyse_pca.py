@@ -1,9 +1,9 @@
 from morphobench import log
-from morphobench.analyse import stage
+from morphobench.analyse import tables
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        stage.pca(
+        tables.pca(
             snakemake.input.manifest,
             snakemake.input.embedding,
             snakemake.output[0],

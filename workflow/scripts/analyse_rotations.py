@@ -1,9 +1,9 @@
 from morphobench import log
-from morphobench.analyse import shapes
+from morphobench.analyse import decoded
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shapes.rotation_sheet(
+        decoded.rotation_sheet(
             snakemake.input.manifest,
             snakemake.input.shards,
             snakemake.input.model,

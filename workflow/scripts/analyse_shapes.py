@@ -1,9 +1,9 @@
 from morphobench import log
-from morphobench.analyse import shapes
+from morphobench.analyse import decoded
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shapes.decoded(
+        decoded.decoded(
             snakemake.input.model,
             snakemake.input.codes,
             snakemake.output[0],

@@ -1,9 +1,9 @@
 from morphobench import log
-from morphobench.analyse import stage
+from morphobench.analyse import tables
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        stage.strata_table(
+        tables.strata_table(
             snakemake.input[0],
             snakemake.output[0],
             stratum=snakemake.params.stratum,

@@ -1,8 +1,9 @@
-from morphobench import config, log, stage
+from morphobench import config, log
+from morphobench.files import shards
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        stage.of_kind("download", snakemake.params.kind).run(
+        shards.of_kind("download", snakemake.params.kind).run(
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             shard=int(snakemake.wildcards.shard),

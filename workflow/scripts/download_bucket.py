@@ -1,5 +1,5 @@
 from morphobench import log
-from morphobench.download.fabricate import bucket
+from morphobench.fabricate import bucket
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):

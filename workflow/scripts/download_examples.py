@@ -1,5 +1,5 @@
 from morphobench import config, log
-from morphobench.download import labels
+from morphobench.published import labels
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):

@@ -1,9 +1,9 @@
 from morphobench import config, log
-from morphobench.download import published
+from morphobench.published import manifest
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        published.run(
+        manifest.run(
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             max_cells=snakemake.params.max_cells,

@@ -1,4 +1,6 @@
-from morphobench import embed, gpus, log
+from morphobench import log
+from morphobench.embed import run as embed
+from morphobench.jobs import gpus
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):

@@ -1,8 +1,9 @@
-from morphobench import annotated, log
+from morphobench import log
+from morphobench.embed import anndata
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        annotated.run(
+        anndata.run(
             snakemake.input.manifest,
             snakemake.input.embedding,
             snakemake.output[0],

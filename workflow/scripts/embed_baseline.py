@@ -1,4 +1,5 @@
-from morphobench import baselines, log
+from morphobench import log
+from morphobench.embed import baselines
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):

@@ -1,11 +1,11 @@
 from morphobench import log
-from morphobench.plot import cells
+from morphobench.plot import contact_sheet
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        cells.run(
+        contact_sheet.run(
             snakemake.input.manifest,
-            {stage: snakemake.input[stage] for stage in cells.STAGES},
+            {stage: snakemake.input[stage] for stage in contact_sheet.STAGES},
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             title=snakemake.params.title,

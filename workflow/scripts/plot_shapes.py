@@ -1,9 +1,9 @@
 from morphobench import log
-from morphobench.plot import shape_page
+from morphobench.plot.pages import shapes
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shape_page.run(
+        shapes.run(
             dict(snakemake.input.items()),
             snakemake.output[0],
             title=snakemake.params.title,

@@ -1,5 +1,5 @@
 from morphobench import log
-from morphobench.publish import folder
+from morphobench.published import folder
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):

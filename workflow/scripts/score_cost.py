@@ -1,4 +1,6 @@
-from morphobench import cost, gpus, log
+from morphobench import log
+from morphobench.jobs import gpus
+from morphobench.score import cost
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):

@@ -1,9 +1,11 @@
-from morphobench import gpus, interpolate, log
+from morphobench import log
+from morphobench.jobs import gpus
+from morphobench.score import evolution
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         gpus.claim(snakemake.resources.gpu, snakemake.params.accelerator)
-        interpolate.run(
+        evolution.run(
             snakemake.input.manifest,
             snakemake.input.shards,
             snakemake.input.model,

@@ -1,10 +1,12 @@
-from morphobench import gpus, launch, log
+from morphobench import log
+from morphobench.jobs import gpus
 from morphobench.plot import curves
+from morphobench.train import nodes
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         gpus.claim(snakemake.resources.gpu, snakemake.params.settings["accelerator"])
-        launch.train(
+        nodes.train(
             manifest=snakemake.input.manifest,
             shards=list(snakemake.input.shards),
             model_out=snakemake.output.model,

@@ -1,4 +1,5 @@
-from morphobench import log, sweep
+from morphobench import log
+from morphobench.train import sweep
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):

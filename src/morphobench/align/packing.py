@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, meshes, stage
+from morphobench import files
+from morphobench.download.pack import packing_to_um
 from morphobench.download.packing import PACKINGS, POSITION_KEYS, SHAPES, positions_name
 from morphobench.errors import InputError
-from morphobench.pack import packing_to_um
+from morphobench.files import shards
+from morphobench.geometry import meshes
 
 NUCLEI = "nuclei"
 
@@ -64,8 +66,8 @@ def run(
             return {"n_points": len(positions)} | _translation(translation_um)
 
         defaults = {"first": 0, "n_points": 0} | _translation(np.full(3, np.nan))
-        cells = stage.each_cell(cells, work, defaults, "align")
-        stage.finish(part, stage.write_clouds(part, cells, clouds), max_failed_fraction, "align")
+        cells = shards.each_cell(cells, work, defaults, "align")
+        shards.finish(part, shards.write_clouds(part, cells, clouds), max_failed_fraction, "align")
 
 
 def _translation(translation_um: np.ndarray) -> dict[str, float]:

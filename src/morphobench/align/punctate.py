@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, images, segmentation, stage, volumes
+from morphobench import files
 from morphobench.align import inplane
 from morphobench.download.fields import CROPS
 from morphobench.download.punctate import crop_folder
 from morphobench.errors import InputError
+from morphobench.files import images, shards, volumes
+from morphobench.geometry import segmentation
 
 ORDERS = {"nearest": 0, "linear": 1}
 # The volumes of a shard: camera counts, and 0 or 1.
@@ -31,7 +33,7 @@ def run(
 
     Writes structure.npy (float32, not masked, 0 outside the crop: camera counts, or for datasets of kind
     polymorphic the share of a voxel that is foreground, 0 to 1) and mask.npy (uint8, 0 or 1), each with all
-    cells' volumes end to end and of the same shapes, see `morphobench.volumes`. Columns:
+    cells' volumes end to end and of the same shapes, see `morphobench.files.volumes`. Columns:
     first_voxel and size_{z,y,x}; spacing_um, the edge of a voxel; and the transform. With c =
     center_{z,y,x}_um and o = origin_{z,y,x}_um, the corner of the stored volume, and the angle of the long
     axis a = angle_degrees (see `align.inplane`), the point p of the raw crop, micrometres from its corner,
@@ -67,8 +69,8 @@ def run(
                 masks.append(mask_zyx)
                 return columns | {"seconds": time.perf_counter() - start}
 
-            cells = stage.each_cell(files.read_cells(shard_in), work, _DEFAULTS | {"seconds": 0.0}, "align")
-        stage.finish(part, cells, max_failed_fraction, "align")
+            cells = shards.each_cell(files.read_cells(shard_in), work, _DEFAULTS | {"seconds": 0.0}, "align")
+        shards.finish(part, cells, max_failed_fraction, "align")
 
 
 def align_cell(
@@ -137,7 +139,7 @@ def read_cell(
     InputError
         When an image is missing or wrong, or channels differ in shape.
     """
-    guide, kept = dataset["align"]["mask"], stage.by_structure(dataset["mask"]["role"], row, "mask.role")
+    guide, kept = dataset["align"]["mask"], shards.by_structure(dataset["mask"]["role"], row, "mask.role")
     roles = list(dict.fromkeys(["structure", guide, kept]))
     read, spacing_um_zyx = _read_roles(row, folder, dataset, roles)
     structure_zyx = read["structure"]

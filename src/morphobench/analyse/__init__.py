@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from morphobench.analyse.archetypal import Archetypes, archetypes
-from morphobench.analyse.latent import closest_cells, latent_walk
+from morphobench.analyse.walks import closest_cells, latent_walk
 
 __all__ = ["Archetypes", "archetypes", "closest_cells", "latent_walk"]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.analyse.components import principal_components, varies
 from morphobench.analyse.hull import HullPoint, project
+from morphobench.analyse.pca import principal_components, varies
 from morphobench.errors import InputError
 
 # Starts are tried on so many cells; the best of them is refined on all.

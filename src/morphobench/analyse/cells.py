@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
 from morphobench.log import logger
-from morphobench.tables import describe_cells, embedding_matrix, read_checked
 
 # The stratum of every cell where the manifest tells none apart.
 ALL = "all"

@@ -11,14 +11,14 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.analyse.cells import Coded, read
-from morphobench.analyse.components import principal_components
 from morphobench.analyse.lda import fit_axis, separate, walk_cells
+from morphobench.analyse.pca import principal_components
 from morphobench.errors import InputError
 from morphobench.files import write_table
+from morphobench.files.tables import describe_cells, read_checked
 from morphobench.log import logger
-from morphobench.score.fdr import benjamini_hochberg
-from morphobench.score.retrieval import retrieval_map
-from morphobench.tables import describe_cells, read_checked
+from morphobench.score.metrics.fdr import benjamini_hochberg
+from morphobench.score.metrics.retrieval import retrieval_map
 
 CELLPROFILER = "cellprofiler"
 _STATISTICS = ("Mean", "StDev", "Median")

@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from morphobench.score.classification import SCORES, classification_scores, classification_scores_legacy
+from morphobench.score.metrics.classification import (
+    SCORES,
+    classification_scores,
+    classification_scores_legacy,
+)
 
 _FOLDS = 5
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench import crops, images, seeds
+from morphobench import seeds
 from morphobench.download import manifests
 from morphobench.errors import InputError
+from morphobench.files import images
+from morphobench.geometry import labels as crops
 from morphobench.log import logger
 
 CROPS = ("crop_raw", "crop_seg")

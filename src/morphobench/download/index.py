@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.download import cell_list, fields, manifests, packing_files
-from morphobench.download.connections import FileError
+from morphobench.download import crops, fields, manifests, packing_files
 from morphobench.download.remote import Store, open_store
+from morphobench.download.remote.connections import FileError
 from morphobench.errors import InputError
 from morphobench.log import logger
 
@@ -74,7 +74,7 @@ def index_cells(store: Store, dataset: Mapping[str, Any]) -> tuple[pd.DataFrame,
     wanted = [dataset.get("stratum"), *dataset.get("labels", [])]
     try:
         optional = [column for column in wanted if column]
-        table = cell_list.select(path, source, both_crops=both, optional=optional)
+        table = crops.select(path, source, both_crops=both, optional=optional)
     except InputError as error:
         raise InputError(f"{name}: {store.location}: {error}") from error
     logger.info("download: %s: %d cells chosen; listing their files", name, len(table))
@@ -145,14 +145,14 @@ def fetch(
         return path
 
     extra = [f"{kind}_{what}" for kind in fields.CROPS for what in ("size", "checksum")]
-    return cell_list.located(table.drop(columns=extra), source["cells"], both, find)
+    return crops.located(table.drop(columns=extra), source["cells"], both, find)
 
 
 def _listed(table: pd.DataFrame, location: str, both_crops: bool) -> dict[str, tuple[int, str]]:
     """Return size and checksum of the files that the cells need and that are there, by their names."""
     listed = {}
     for row in table.to_dict("records"):
-        for kind in cell_list.crops_of(row, both_crops):
+        for kind in crops.crops_of(row, both_crops):
             name, size = _name(location, row[kind]), row[f"{kind}_size"]
             if name is not None and size != MISSING:
                 listed[name] = (size, row[f"{kind}_checksum"])

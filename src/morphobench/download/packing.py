@@ -19,10 +19,12 @@ import numpy as np
 import pandas as pd
 import trimesh
 
-from morphobench import files, meshes, pack, seeds, stage
-from morphobench.download import packing_files
+from morphobench import files, seeds
+from morphobench.download import pack, packing_files
 from morphobench.download.packing_files import Found, positions_name
 from morphobench.errors import InputError
+from morphobench.files import shards
+from morphobench.geometry import meshes
 from morphobench.log import logger
 
 SHAPES = "reference_nuclear_shapes"
@@ -87,7 +89,7 @@ def run(
             logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
         cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
         _write_shape_manifest(part / SHAPES, cells)
-        stage.finish(part, cells, max_failed_fraction, "download")
+        shards.finish(part, cells, max_failed_fraction, "download")
 
 
 def to_packing_frame(

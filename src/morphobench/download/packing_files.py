@@ -11,9 +11,9 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.download import manifests
-from morphobench.download.connections import FileError
 from morphobench.download.remote import is_remote, local_folder, open_store
-from morphobench.download.store import Store
+from morphobench.download.remote.connections import FileError
+from morphobench.download.remote.store import Store
 from morphobench.errors import InputError
 
 TABLE = "manifest.csv"

@@ -13,10 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from morphobench import files, seeds, stage
-from morphobench.download import cell_list, fields, index, stack
+from morphobench import files, seeds
+from morphobench.download import crops, fields, index, stack
 from morphobench.download.remote import is_remote, local_folder
 from morphobench.errors import InputError
+from morphobench.files import shards
 
 Mine = Callable[[Iterable[str]], list[bool]]
 
@@ -76,7 +77,7 @@ def run(
             cells = index.fetch(manifest, dataset, settings, mine)
         else:
             cells = list_cells(dataset, mine)
-        stage.finish(part, _grouped(cells, source), max_failed_fraction, "download")
+        shards.finish(part, _grouped(cells, source), max_failed_fraction, "download")
 
 
 def crop_folder(shard: str | Path, source: Mapping[str, Any]) -> Path:
@@ -109,9 +110,9 @@ def list_cells(dataset: Mapping[str, Any], mine: Mine) -> pd.DataFrame:
     """
     source, both = dataset["source"], dataset.get("kind") != "polymorphic"
     root, path = source.get("location"), local_folder(source.get("location")) / source["cells"]
-    table = cell_list.select(path, source, both_crops=both, optional=None)
-    find = cell_list.in_folder(path, local_folder(root) if root else path.parent, absolute=not root)
-    return cell_list.located(table[mine(table["CellId"])], path, both, find)
+    table = crops.select(path, source, both_crops=both, optional=None)
+    find = crops.in_folder(path, local_folder(root) if root else path.parent, absolute=not root)
+    return crops.located(table[mine(table["CellId"])], path, both, find)
 
 
 def _grouped(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:

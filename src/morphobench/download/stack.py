@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench import archives, images, seeds
+from morphobench import seeds
 from morphobench.download import manifests
 from morphobench.errors import InputError
+from morphobench.files import images, npz
 
 TABLE = "manifest.csv"
 
@@ -89,7 +90,7 @@ def read_volumes(path: Path) -> np.ndarray:
         raise InputError(f"{path}: no such file. Point source.stack at the shapes.")
     remedy = "It needs `volumes` of shape (n, z, y, x), bool or uint8; or `packed` and `shape`."
     try:
-        archives.check_sizes(path)
+        npz.check_sizes(path)
         with np.load(path, allow_pickle=False) as held:
             arrays = {name: held[name] for name in ("volumes", "packed", "shape") if name in held}
     except InputError:

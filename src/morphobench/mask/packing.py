@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import trimesh
 
-from morphobench import files, meshes, stage
+from morphobench import files
 from morphobench.align.packing import NUCLEI
 from morphobench.errors import InputError
+from morphobench.files import shards
+from morphobench.geometry import meshes
 
 
 def run(
@@ -55,7 +57,7 @@ def run(
         return meshes.read_closed_mesh(shard_in / NUCLEI / f"{group}.ply")
 
     def work(row: dict[str, Any]) -> dict[str, Any]:
-        cloud_um = stage.cloud(points_um, row)
+        cloud_um = shards.cloud(points_um, row)
         mesh = nucleus(row["group"])
         kept_um = keep_inside(cloud_um, mesh.vertices, mesh.faces, tolerance_um)
         if len(kept_um) < min_points:
@@ -72,11 +74,11 @@ def run(
         }
 
     defaults = {"first": 0, "n_points": 0, "n_outside": 0, "radius_um": np.nan}
-    cells = stage.each_cell(files.read_cells(shard_in), work, defaults, "mask")
+    cells = shards.each_cell(files.read_cells(shard_in), work, defaults, "mask")
     with files.atomic_folder(shard_out) as part:
         if (shard_in / NUCLEI).exists():
             shutil.copytree(shard_in / NUCLEI, part / NUCLEI)
-        stage.finish(part, stage.write_clouds(part, cells, kept_clouds), max_failed_fraction, "mask")
+        shards.finish(part, shards.write_clouds(part, cells, kept_clouds), max_failed_fraction, "mask")
 
 
 def keep_inside(

@@ -7,7 +7,7 @@ from scipy import ndimage, sparse
 from scipy.spatial.distance import cdist, pdist
 
 from morphobench.errors import InputError
-from morphobench.mask.surface_mesh import face_vectors, isosurface
+from morphobench.geometry.isosurface import face_vectors, isosurface
 
 # How often normals are averaged over neighbouring vertices: more flattens the steps of curved surfaces
 # further, but also the edges of boxes.

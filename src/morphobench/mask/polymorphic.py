@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, segmentation, stage, volumes
+from morphobench import files
 from morphobench.errors import InputError
-from morphobench.mask import pieces, region, surface_mesh
+from morphobench.files import shards, volumes
+from morphobench.geometry import isosurface, region, segmentation
+from morphobench.mask import pieces
 from morphobench.mask.punctate import stored_cell
 
 VERTICES, FACES = ("first_vertex", "n_vertices"), ("first_face", "n_faces")
@@ -36,7 +38,7 @@ def run(
 ) -> None:
     """Turn one shard of segmented structures into filled masks and closed surfaces.
 
-    The structure is its foreground (see `morphobench.segmentation.occupancy`) inside the mask that stage
+    The structure is its foreground (see `geometry.segmentation.occupancy`) inside the mask that stage
     `align` kept, all pieces of it. Writes segmentation.npy (uint8, 0 and 1, cropped to the structure's
     bounding box), vertices_um.npy (float32, x, y, z from the corner of the aligned crop, where the centre of
     voxel (k, j, i) lies at ((i, j, k) + 1/2) edges) and faces.npy (int32, outward, indices into the cell's
@@ -68,7 +70,7 @@ def run(
     InputError
         When the settings are wrong, or too many cells fail.
     """
-    surface_mesh.check_filling(fill_holes)
+    isosurface.check_filling(fill_holes)
     with (
         files.atomic_folder(shard_out) as part,
         volumes.VolumeWriter(part / "segmentation.npy", np.uint8) as masks,
@@ -80,15 +82,15 @@ def run(
             start = time.perf_counter()
             structure_zyx, core_zyx = stored_cell(Path(shard_in), row)
             inside_zyx = segmentation.foreground(structure_zyx) & (core_zyx > 0)
-            _check_size(inside_zyx, min_voxels, stage.by_structure(role, row, "mask.role"))
+            _check_size(inside_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
             mask_zyx, vertices_um, faces, columns = shape_of(inside_zyx, fill_holes, row["spacing_um"])
             columns |= volumes.placed(masks.append(mask_zyx), mask_zyx)
             columns |= dict(zip(VERTICES, (vertices.append(vertices_um), len(vertices_um)), strict=True))
             columns |= dict(zip(FACES, (triangles.append(faces), len(faces)), strict=True))
             return columns | {"seconds": time.perf_counter() - start}
 
-        cells = stage.each_cell(files.read_cells(shard_in), work, _DEFAULTS, "mask")
-        stage.finish(part, cells, max_failed_fraction, "mask")
+        cells = shards.each_cell(files.read_cells(shard_in), work, _DEFAULTS, "mask")
+        shards.finish(part, cells, max_failed_fraction, "mask")
 
 
 def stored_mesh(shard: str | Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -136,19 +138,19 @@ def shape_of(
         What `run` says of them, but for where they are stored.
     """
     # Not in the crop: whether a slice is the first one of the image counts for slice2d.
-    filled_zyx = surface_mesh.fill(inside_zyx, fill_holes)
+    filled_zyx = isosurface.fill(inside_zyx, fill_holes)
     box = region.bounds(filled_zyx)
     mask_zyx = filled_zyx[box]
     starts_zyx = np.array([span.start for span in box])
-    vertices_um, faces = surface_mesh.isosurface(mask_zyx, spacing_um)
+    vertices_um, faces = isosurface.isosurface(mask_zyx, spacing_um)
     features = pieces.piece_features(mask_zyx, spacing_um, (vertices_um, faces))
     touches = any(span.start == 0 or span.stop == n for span, n in zip(box, filled_zyx.shape, strict=True))
     columns = {
         **dict(zip(_START, starts_zyx.tolist(), strict=True)),
         **dict(zip(_EXTENT, np.ptp(vertices_um, axis=0).tolist(), strict=True)),
         "n_voxels": int(np.count_nonzero(mask_zyx)),
-        "volume_um3": surface_mesh.enclosed_volume(vertices_um, faces),
-        "area_um2": float(np.linalg.norm(surface_mesh.face_vectors(vertices_um, faces), axis=1).sum()),
+        "volume_um3": isosurface.enclosed_volume(vertices_um, faces),
+        "area_um2": float(np.linalg.norm(isosurface.face_vectors(vertices_um, faces), axis=1).sum()),
         "touches_border": touches,
     }
     return mask_zyx, vertices_um + starts_zyx[::-1] * spacing_um, faces, columns | features

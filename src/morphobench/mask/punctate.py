@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, stage, volumes
+from morphobench import files
 from morphobench.errors import InputError
-from morphobench.mask import region
+from morphobench.files import shards, volumes
+from morphobench.geometry import region
 
 CLIPS = ("none", "quantile", "structure")
 _AXES = "zyx"
@@ -79,7 +80,7 @@ def run(
         def work(row: dict[str, Any]) -> dict[str, Any]:
             start = time.perf_counter()
             raw_zyx, core_zyx = stored_cell(shard_in, row)
-            _check_size(core_zyx, min_voxels, stage.by_structure(role, row, "mask.role"))
+            _check_size(core_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
             structure_zyx, labels_zyx = cut(
                 raw_zyx, core_zyx, dilation_voxel=dilation_voxel, reference=reference
             )
@@ -96,8 +97,8 @@ def run(
         placed = {"first_voxel": 0} | dict.fromkeys(volumes.SIZE_COLUMNS, 0)
         defaults = placed | {"n_voxels": 0, "n_dilated": 0, "seconds": 0.0} | _places((0,) * 3, [np.nan] * 3)
         defaults |= _range(np.nan, np.nan)
-        cells = stage.each_cell(files.read_cells(shard_in), work, defaults, "mask")
-        stage.finish(part, cells, max_failed_fraction, "mask")
+        cells = shards.each_cell(files.read_cells(shard_in), work, defaults, "mask")
+        shards.finish(part, cells, max_failed_fraction, "mask")
 
 
 def stored_cell(shard: Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

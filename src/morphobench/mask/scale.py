@@ -10,8 +10,8 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.files.factors import read_factors
 from morphobench.log import logger
-from morphobench.mask.factor_file import read_factors
 
 MODES = ("global", "per_cell", "file")
 _EXTENTS = [f"extent_{axis}_um" for axis in "xyz"]

@@ -100,13 +100,13 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
 def load_published(
     checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None
 ) -> Autoencoder:
-    """Load a checkpoint of the published system, see `morphobench.models.published.load_published`.
+    """Load a checkpoint of the published system, see `morphobench.published.weights.load_published`.
 
     Raises
     ------
     InputError
         When the files are damaged, foreign, or do not fit together.
     """
-    from morphobench.models import published
+    from morphobench.published import weights
 
-    return published.load_published(checkpoint, config_yaml, grid_file)
+    return weights.load_published(checkpoint, config_yaml, grid_file)

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 
-from morphobench.inputs import Batch
+from morphobench.models.inputs import Batch
 from morphobench.models.priors import GaussianPrior, IdentityPrior
 
 

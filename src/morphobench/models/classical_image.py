@@ -8,8 +8,8 @@ import torch
 
 from morphobench.errors import InputError
 from morphobench.models.base import Latent
-from morphobench.models.image import ImageAutoencoder
-from morphobench.models.steerable_basis import Group
+from morphobench.models.image.base import ImageAutoencoder
+from morphobench.models.image.steerable_basis import Group
 
 
 class ClassicalImage(ImageAutoencoder):

@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn import functional
 
 from morphobench.models.base import Latent
-from morphobench.models.folding import FoldingNet, make_grid
-from morphobench.models.graph import gather_neighbours, nearest_features, nearest_points
-from morphobench.models.pointcloud import PointcloudAutoencoder
+from morphobench.models.cloud.base import PointcloudAutoencoder
+from morphobench.models.cloud.folding import FoldingNet, make_grid
+from morphobench.models.cloud.graph import gather_neighbours, nearest_features, nearest_points
 from morphobench.models.priors import Prior
 
 _SLOPE = 0.2
@@ -106,7 +106,7 @@ class ClassicalPointcloud(PointcloudAutoencoder):
     latent_dim, hidden_dim, k
         See `ScalarEncoder`.
     n_output_points, grid, grid_file
-        Points to decode and the grid they are folded from, see `morphobench.models.folding.make_grid`.
+        Points to decode and the grid they are folded from, see `morphobench.models.cloud.folding.make_grid`.
     folding_hidden
         Width of the decoder.
     prior

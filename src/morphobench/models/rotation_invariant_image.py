@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from morphobench.models.base import Latent
-from morphobench.models.image import CHANNELS, STRIDES, ImageAutoencoder
+from morphobench.models.image.base import CHANNELS, STRIDES, ImageAutoencoder
+from morphobench.models.image.steerable_basis import Group
 from morphobench.models.priors import Prior
-from morphobench.models.steerable_basis import Group
 
 _SHORTEST = 1e-8
 

@@ -6,11 +6,11 @@ import torch
 
 from morphobench.errors import InputError
 from morphobench.models.base import Latent
-from morphobench.models.folding import FoldingNet, make_grid
-from morphobench.models.pointcloud import PointcloudAutoencoder
+from morphobench.models.cloud.base import PointcloudAutoencoder
+from morphobench.models.cloud.folding import FoldingNet, make_grid
+from morphobench.models.cloud.vector_encoder import Variant, VectorBackbone, check_variant
+from morphobench.models.cloud.vector_neurons import VectorFrame, VectorLinear
 from morphobench.models.priors import Prior
-from morphobench.models.vector_encoder import Variant, VectorBackbone, check_variant
-from morphobench.models.vector_neurons import VectorFrame, VectorLinear
 
 # The pose net halves the number of vectors twice.
 _LEAST_LATENT_DIM = 4
@@ -74,7 +74,7 @@ class RotationInvariantPointcloud(PointcloudAutoencoder):
     hidden_dim, k
         See `VectorBackbone`.
     n_output_points, grid, grid_file
-        Points to decode and the grid they are folded from, see `morphobench.models.folding.make_grid`.
+        Points to decode and the grid they are folded from, see `morphobench.models.cloud.folding.make_grid`.
     folding_hidden
         Width of the decoder.
     intensity

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from morphobench.errors import InputError
-from morphobench.inputs import Batch
 from morphobench.models.base import Autoencoder, Fit, Latent
-from morphobench.models.graph import check_points
-from morphobench.models.inner_product_decoder import InnerProductDecoder
-from morphobench.models.vector_encoder import VectorBackbone
-from morphobench.models.vector_neurons import frame
+from morphobench.models.cloud.graph import check_points
+from morphobench.models.cloud.inner_product_decoder import InnerProductDecoder
+from morphobench.models.cloud.vector_encoder import VectorBackbone
+from morphobench.models.cloud.vector_neurons import frame
+from morphobench.models.inputs import Batch
 
 
 def query_grid(size: int, half_extent: float) -> torch.Tensor:

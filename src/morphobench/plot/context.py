@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.plot import ink, style
+from morphobench.plot import layout, style
 
 Models = Mapping[str, Mapping[str, str]]
 # Name of a panel's table of meshes -> one picture for each of its shapes.
@@ -51,11 +51,11 @@ class Context(NamedTuple):
 
     def name(self, stratum: Any) -> str:
         """Return how the figure calls a stratum."""
-        return self.strata.get(str(stratum)) or ink.pretty(stratum)
+        return self.strata.get(str(stratum)) or layout.pretty(stratum)
 
     def ordered(self, table: pd.DataFrame, column: str = "stratum") -> pd.DataFrame:
         """Sort a table by the order of strata, otherwise as it was."""
-        return ink.in_order(table, column, list(self.strata))
+        return layout.in_order(table, column, list(self.strata))
 
     def colors(self, strata: Iterable[Any]) -> dict[str, str]:
         """Return a colour for each stratum: the same for the same list, repeated when there are many."""
@@ -78,7 +78,7 @@ def need(
         When it is not there, lacks a column or has no row; with the reason it gives itself, if any.
     """
     if name not in inputs:
-        raise Missing(f"no table of {ink.pretty(name)}")
+        raise Missing(f"no table of {layout.pretty(name)}")
     table = inputs[name]
     lacking = [column for column in columns if column not in table]
     if "reason" in table and (table.empty or lacking or table[list(columns)].isna().all(axis=None)):
@@ -86,7 +86,7 @@ def need(
         if len(reasons) and str(reasons.iloc[0]):
             raise Missing(str(reasons.iloc[0]))
     if lacking:
-        raise Missing(f"the table of {ink.pretty(name)} has no column {', '.join(lacking)}")
+        raise Missing(f"the table of {layout.pretty(name)} has no column {', '.join(lacking)}")
     if table.empty:
         raise Missing(empty)
     return table

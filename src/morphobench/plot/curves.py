@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from morphobench.errors import InputError
 from morphobench.files import atomic_file
+from morphobench.files.tables import read_checked
 from morphobench.plot import style
-from morphobench.tables import read_checked
 
 COLUMNS = ("epoch", "train_loss", "val_loss")
 

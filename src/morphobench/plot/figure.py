@@ -15,7 +15,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from morphobench.files import atomic_file, atomic_folder, read_table, write_table
 from morphobench.log import logger
-from morphobench.plot import gallery, ink, render, style
+from morphobench.plot import gallery, layout, render, style
 from morphobench.plot.context import Context, Missing, Pictures
 
 HEAD_MM = 8
@@ -69,7 +69,7 @@ def panel_tables(
     try:
         for name in panel["tables"]:
             if name not in given:
-                raise Missing(gaps.get(name, f"no table of {ink.pretty(name)}"))
+                raise Missing(gaps.get(name, f"no table of {layout.pretty(name)}"))
         return panel_kind(panel["kind"]).tables(given, own)
     except Missing as gap:
         logger.warning("panel %s (%s) stays empty: %s", panel["letter"], panel["kind"], gap)
@@ -165,9 +165,9 @@ def draw(
 
 
 def _draw_panel(part: SubFigure, panel: Mapping[str, Any], tables: Tables, context: Context) -> None:
-    ink.headed(part, panel["letter"], panel["caption"])
+    layout.headed(part, panel["letter"], panel["caption"])
     if _MISSING in tables:
-        ink.empty(part.subplots(), tables[_MISSING]["reason"].iloc[0])
+        layout.empty(part.subplots(), tables[_MISSING]["reason"].iloc[0])
         return
     panel_kind(panel["kind"]).draw(part, tables, context._replace(options=panel.get("options", {})))
 

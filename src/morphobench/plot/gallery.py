@@ -13,7 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import SubFigure
 from matplotlib.transforms import Bbox
 
-from morphobench.plot import ink, style
+from morphobench.plot import layout, style
 from morphobench.plot.context import Context, Missing
 from morphobench.plot.render import centred, seen, shades
 
@@ -54,11 +54,11 @@ def clouds(table: pd.DataFrame, by: Sequence[str], *, size: float, max_points: i
     groups = list(table.groupby(list(by), sort=False, dropna=False))
     labels = pd.DataFrame([part.iloc[0].drop(COORDINATES) for _, part in groups]).reset_index(drop=True)
     points = [part[COORDINATES].to_numpy() for _, part in groups]
-    half_um = ink.half_width(table)
+    half_um = layout.half_width(table)
     return Gallery(
         labels,
         half_um,
-        lambda axes, i: ink.cloud(axes, points[i], half_um=half_um, size=size, max_points=max_points),
+        lambda axes, i: layout.cloud(axes, points[i], half_um=half_um, size=size, max_points=max_points),
     )
 
 
@@ -80,7 +80,7 @@ def surfaces(
     half_um = reach(meshes)
 
     def paint(axes: Axes, i: int) -> None:
-        ink.bare(axes, half_um)
+        layout.bare(axes, half_um)
         if pictures is not None:
             axes.imshow(
                 pictures[i], extent=(-half_um, half_um, -half_um, half_um), interpolation="antialiased"
@@ -141,7 +141,7 @@ def mesh_tables(
     Parameters
     ----------
     inputs
-        With the tables `shown` and `meshes` of `morphobench.analyse.shown`.
+        With the tables `shown` and `meshes` of `morphobench.analyse.surfaces`.
     role
         What they are shown as.
     name
@@ -199,11 +199,11 @@ def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns
             key = (row, block, column) if len(columns) == 2 else (row, column)
             _paint(axis, gallery, places.get(key))
         _name(axes[0], narrow)
-        _above(part, place.get_position(part), ink.pretty(block))
+        _above(part, place.get_position(part), layout.pretty(block))
         if place.colspan.start == 0:
             _scale(axes[-1, 0], gallery.half_um)
             for axis, row in zip(axes[:, 0], row_values, strict=True):
-                axis.set_ylabel(ink.pretty(row), rotation=0, ha="right", va="center")
+                axis.set_ylabel(layout.pretty(row), rotation=0, ha="right", va="center")
 
 
 def _values(labels: pd.Series) -> list[Any]:
@@ -213,19 +213,19 @@ def _values(labels: pd.Series) -> list[Any]:
 
 def _paint(axes: Axes, gallery: Gallery, number: int | None) -> None:
     if number is None:
-        ink.bare(axes, gallery.half_um)
+        layout.bare(axes, gallery.half_um)
     else:
         gallery.paint(axes, number)
 
 
 def _scale(axes: Axes, half_um: float) -> None:
-    length_um = 5 if 8 <= half_um <= 40 else ink.round_length(half_um)
-    ink.scale_bar(axes, half_um, length_um)
+    length_um = 5 if 8 <= half_um <= 40 else layout.round_length(half_um)
+    layout.scale_bar(axes, half_um, length_um)
 
 
 def _name(axes: Sequence[Axes], values: Sequence[Any]) -> None:
     for axis, value in zip(axes, values, strict=True):
-        axis.set_title(ink.pretty(value), pad=1.5)
+        axis.set_title(layout.pretty(value), pad=1.5)
 
 
 def _above(part: SubFigure, box: Bbox, text: str) -> None:
@@ -239,13 +239,13 @@ def wrap(part: SubFigure, margins: Margins, gallery: Gallery, label: str, *, n_r
     n_columns = -(-len(gallery.labels) // n_rows)
     lines = max(str(text).count("\n") for text in gallery.labels[label]) + 1
     # Room for the titles between rows, in shares of a picture's height.
-    tall_mm = ink.height_mm(part) * (margins["top"] - margins["bottom"]) / n_rows
+    tall_mm = layout.height_mm(part) * (margins["top"] - margins["bottom"]) / n_rows
     spacing = {"wspace": 0, "hspace": min(0.6, 3.2 * lines / max(tall_mm - 3.2 * lines, 1))}
     axes = part.subplots(n_rows, n_columns, squeeze=False, gridspec_kw={**spacing, **margins})
     for axis in axes.flat:
         axis.set_axis_off()
     for i, (axis, name) in enumerate(zip(axes.flat, gallery.labels[label], strict=False)):
         gallery.paint(axis, i)
-        axis.set_title(ink.pretty(name), pad=1.5, fontsize=style.SMALL if lines > 1 else None)
-    ink.bare(axes[-1, 0], gallery.half_um)
+        axis.set_title(layout.pretty(name), pad=1.5, fontsize=style.SMALL if lines > 1 else None)
+    layout.bare(axes[-1, 0], gallery.half_um)
     _scale(axes[-1, 0], gallery.half_um)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
-from morphobench.plot import ink, style
+from morphobench.plot import layout, style
 from morphobench.plot.context import Context
 
 _MAX_VECTOR = 3000
@@ -37,7 +37,7 @@ def dots(axes: Axes, table: pd.DataFrame, columns: tuple[str, str], colors: Mapp
 
 def legend_mm(part: SubFigure, n_strata: int) -> dict[str, float]:
     """Return the margins in millimetres that a legend needs: below in a narrow part, else on the right."""
-    narrow = ink.height_mm(part) > 0.9 * ink.width_mm(part)
+    narrow = layout.height_mm(part) > 0.9 * layout.width_mm(part)
     return {"foot": 8 + 3.0 * -(-n_strata // 2)} if narrow else {"right": 27}
 
 

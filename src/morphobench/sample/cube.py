@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from morphobench.errors import InputError
-from morphobench.mask import region
+from morphobench.geometry import region
 
 TOP = 65535
 

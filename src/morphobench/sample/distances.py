@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from morphobench import meshes
 from morphobench.errors import InputError
+from morphobench.geometry import meshes
 
 # Models clip at two voxels; half a voxel more keeps what trilinear resampling mixes in exact, too.
 BAND_VOXEL = 2.5

@@ -10,7 +10,7 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.tables import SPLITS
+from morphobench.files.tables import SPLITS
 
 
 def split_groups(

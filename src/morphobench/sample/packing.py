@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, seeds, stage
+from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.sample.arrays import write_rows
+from morphobench.files import shards
+from morphobench.files.arrays import write_rows
 
 
 def run(
@@ -53,7 +54,7 @@ def run(
     points_um = files.read_array(shard_in, "points_um")
 
     def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        cloud_um = stage.cloud(points_um, row)
+        cloud_um = shards.cloud(points_um, row)
         check_fits(cloud_um, cube["side_um"], cube["radius_um"])
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
         return {}, {"points_um": upsample(cloud_um, **points, rng=rng), "cube": rasterise(cloud_um, **cube)}
@@ -64,7 +65,7 @@ def run(
     }
     with files.atomic_folder(shard_out) as part:
         cells = write_rows(part, files.read_cells(shard_in), arrays, work)
-        stage.finish(part, cells, max_failed_fraction, "sample")
+        shards.finish(part, cells, max_failed_fraction, "sample")
 
 
 def check_fits(points_um: np.ndarray, side_um: float, radius_um: float) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from morphobench.errors import InputError
-from morphobench.mask import region
+from morphobench.geometry import region
 from morphobench.sample.reference import Variant, darkened, reference_image, variant_of
 
 MODES = ("corrected", "reference")

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, seeds, stage
+from morphobench import files, seeds
 from morphobench.errors import InputError
+from morphobench.files import shards
+from morphobench.files.arrays import write_rows
+from morphobench.geometry import surface_points
+from morphobench.geometry.isosurface import enclosed_volume
 from morphobench.mask.polymorphic import stored_mesh
-from morphobench.mask.surface_mesh import enclosed_volume
-from morphobench.sample import distances, surface
-from morphobench.sample.arrays import write_rows
+from morphobench.sample import distances
 
 MODES = ("corrected", "reference")
 # Of the cube of the longest side; what a flat mesh of float32 vertices may show.
@@ -88,7 +90,7 @@ def run(
         rows = _grids(vertices_um, faces, resolution, factor, reference)
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
         rows |= _clouds(vertices_um, faces, numbers, rng, reference)
-        _, loc_um, scale_um = surface.unit_cube(vertices_um)
+        _, loc_um, scale_um = surface_points.unit_cube(vertices_um)
         columns = dict(zip(_LOC_COLUMNS, loc_um.tolist(), strict=True))
         columns |= {"scale_um": scale_um, "scale_factor": factor}
         columns["seed"] = seeds.integer(seed, dataset_name, "sample", row["CellId"])
@@ -98,7 +100,7 @@ def run(
     defaults |= dict.fromkeys((*_LOC_COLUMNS, "scale_um", "scale_factor"), np.nan)
     with files.atomic_folder(shard_out) as part:
         cells = write_rows(part, files.read_cells(shard_in), _layout(resolution, *numbers), work, defaults)
-        stage.finish(part, cells, max_failed_fraction, "sample")
+        shards.finish(part, cells, max_failed_fraction, "sample")
 
 
 def check_mesh(vertices_um: np.ndarray, faces: np.ndarray) -> None:
@@ -159,11 +161,11 @@ def _clouds(
 ) -> dict[str, np.ndarray]:
     """Draw surface, queries and points, in this order."""
     n_surface, n_queries, n_points = numbers
-    vertices, _, scale_um = surface.unit_cube(vertices_um)
-    points, normals = surface.surface_points(vertices, faces, n_surface, rng)
-    queries = surface.query_points(n_queries, rng)
-    points_um, _ = surface.surface_points(vertices * scale_um, faces, n_points, rng)
-    known = surface.signed_distances(queries, vertices, faces)
+    vertices, _, scale_um = surface_points.unit_cube(vertices_um)
+    points, normals = surface_points.surface_points(vertices, faces, n_surface, rng)
+    queries = surface_points.query_points(n_queries, rng)
+    points_um, _ = surface_points.surface_points(vertices * scale_um, faces, n_points, rng)
+    known = surface_points.signed_distances(queries, vertices, faces)
     unit = {"surface": points, "normals": normals, "queries": queries}
     if reference:
         unit = {name: array.astype(np.float16).astype(np.float32) for name, array in unit.items()}

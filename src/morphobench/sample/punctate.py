@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from morphobench import files, seeds, stage, volumes
+from morphobench import files, seeds
+from morphobench.files import shards, volumes
+from morphobench.files.arrays import write_rows
 from morphobench.mask.box import AXES, crop_to_box, fits, offset_in_box
 from morphobench.mask.punctate import stored_cell
-from morphobench.sample.arrays import write_rows
 from morphobench.sample.cube import to_cube
 from morphobench.sample.points import sample_points
 from morphobench.sample.reference import reference_encoding
@@ -82,7 +83,7 @@ def run(
             return fit | _dropped(row, fit, common), {}
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
         cell = (*stored_cell(shard_in, row), row)
-        law = stage.by_structure(variant, row, "sample.variant")
+        law = shards.by_structure(variant, row, "sample.variant")
         cloud = _points(*cell, box_zyx, mode, {**points, "variant": law, "rng": rng})
         rows = {
             "points_um": cloud[:, 2::-1] * np.float32(row["spacing_um"]),
@@ -103,7 +104,7 @@ def run(
     defaults = {"seed": -1, "seconds": 0.0} | {f"fits_{axis}": False for axis in AXES}
     with files.atomic_folder(shard_out) as part:
         cells = write_rows(part, cells, arrays, work, defaults)
-        stage.finish(part, cells, max_failed_fraction, "sample")
+        shards.finish(part, cells, max_failed_fraction, "sample")
 
 
 def _dropped(row: Mapping[str, Any], fit: Mapping[str, bool], common: Mapping[str, Any]) -> dict[str, Any]:

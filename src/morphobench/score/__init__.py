@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from morphobench.score.classification import classification_scores, classification_scores_legacy
+from morphobench.files.tables import embedding_matrix
+from morphobench.geometry.overlap import iou_error, iou_error_legacy, mean_surface_distance_um
 from morphobench.score.collect import across, collect, combine, spread_rows
 from morphobench.score.differences import difference_table, paired_differences, replicate_difference
-from morphobench.score.dimension import intrinsic_dimension, intrinsic_dimension_legacy, participation_ratio
-from morphobench.score.interpolation import (
+from morphobench.score.metrics.classification import classification_scores, classification_scores_legacy
+from morphobench.score.metrics.dimension import (
+    intrinsic_dimension,
+    intrinsic_dimension_legacy,
+    participation_ratio,
+)
+from morphobench.score.metrics.interpolation import (
     evolution_energy,
     evolution_pairs,
     interpolation_distance,
     interpolation_distance_legacy,
     write_pairs,
 )
-from morphobench.score.invariance import rotation_invariance_error, rotation_invariance_error_legacy
-from morphobench.score.logistic import fit_logistic
-from morphobench.score.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
-from morphobench.score.overlap import iou_error, iou_error_legacy, mean_surface_distance_um
-from morphobench.score.regression import regression_scores, regression_scores_legacy
-from morphobench.score.retrieval import Retrieval, retrieval_map
+from morphobench.score.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
+from morphobench.score.metrics.logistic import fit_logistic
+from morphobench.score.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.score.metrics.regression import regression_scores, regression_scores_legacy
+from morphobench.score.metrics.retrieval import Retrieval, retrieval_map
 from morphobench.score.stage import run
-from morphobench.score.summary import (
-    Interval,
-    Score,
-    bootstrap_mean,
-    bootstrap_statistic,
-    standardise,
-    table,
-)
-from morphobench.tables import embedding_matrix
+from morphobench.score.summary import Interval, Score, bootstrap_mean, bootstrap_statistic, standardise, table
 
 __all__ = [
     "Interval",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from morphobench.score.sheet import Sheet, Variant
+from morphobench.score.rows import Sheet, Variant
 
 # Metric, unit, key of cost.json.
 _VALUES = (

@@ -10,19 +10,19 @@ import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files import write_table
+from morphobench.files.tables import describe_cells, embedding_matrix, mu_columns, read_checked
 from morphobench.score.costs import add_cost
-from morphobench.score.poses import add_poses
-from morphobench.score.shapes import (
+from morphobench.score.rows import Codes, Sheet
+from morphobench.score.rows_codes import (
     add_compactness,
     add_evolution,
     add_interpolation,
     add_reconstruction,
     published_pairs,
 )
-from morphobench.score.sheet import Codes, Sheet
+from morphobench.score.rows_labels import add_classification, add_outliers, add_regression
+from morphobench.score.rows_rotation import add_poses
 from morphobench.score.summary import table
-from morphobench.score.targets import add_classification, add_outliers, add_regression
-from morphobench.tables import describe_cells, embedding_matrix, mu_columns, read_checked
 
 
 def run(

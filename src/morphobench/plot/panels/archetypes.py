@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import gallery, ink
+from morphobench.plot import gallery, layout
+from morphobench.plot.clouds import central_slab, centred_clouds
 from morphobench.plot.context import Context, need
-from morphobench.plot.slab import central_slab, centred_clouds
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
@@ -26,7 +26,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     """Draw them in `n_rows` rows, numbered from 1."""
     shapes = gallery.from_tables(tables, "archetypes", ["archetype"], context)
     n_rows = context.options.get("n_rows", 3)
-    narrow = ink.width_mm(part) * n_rows < 17 * len(shapes.labels)
+    narrow = layout.width_mm(part) * n_rows < 17 * len(shapes.labels)
     word = "" if narrow else "archetype "
     titled = shapes.named(title=[f"{word}{number + 1:g}" for number in shapes.labels["archetype"]])
-    gallery.wrap(part, ink.margins(part), titled, "title", n_rows=n_rows)
+    gallery.wrap(part, layout.margins(part), titled, "title", n_rows=n_rows)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import gallery, ink
+from morphobench.plot import gallery, layout
 from morphobench.plot.context import Context, need
 from morphobench.plot.panels import examples
 
@@ -25,5 +25,5 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     shapes = gallery.from_tables(tables, "examples", ["stratum"], context)
     counts = tables["counts"].set_index("stratum")["n"]
     titles = [f"{context.name(one)}\nn = {counts.get(one, 0):g}" for one in shapes.labels["stratum"]]
-    margins, n_rows = ink.margins(part, head=11), context.options.get("n_rows", 2)
+    margins, n_rows = layout.margins(part, head=11), context.options.get("n_rows", 2)
     gallery.wrap(part, margins, shapes.named(title=titles), "title", n_rows=n_rows)

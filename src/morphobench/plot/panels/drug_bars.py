@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.patches import Patch
 
-from morphobench.plot import ink, style
+from morphobench.plot import layout, style
 from morphobench.plot.context import Context, Missing, need
 
 _COLUMNS = ["model", "seed", "condition", "drug", "kind", "mean_average_precision", "q"]
@@ -36,8 +36,8 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     drugs = list(table.groupby("drug")["q"].mean().sort_values(kind="stable").index)
     looks = {name: look for name, look in context.looks().items() if name in set(table["model"])}
     handles = [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
-    head = 7 + ink.legend(part, handles, top_mm=5.5)
-    axes = part.subplots(gridspec_kw=ink.margins(part, left=13, right=2, head=head, foot=15))
+    head = 7 + layout.legend(part, handles, top_mm=5.5)
+    axes = part.subplots(gridspec_kw=layout.margins(part, left=13, right=2, head=head, foot=15))
     width = 0.82 / len(looks)
     for number, (name, look) in enumerate(looks.items()):
         q = table[table["model"] == name].set_index("drug")["q"].reindex(drugs).to_numpy()

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import gallery, ink
+from morphobench.plot import gallery, layout
+from morphobench.plot.clouds import central_slab
 from morphobench.plot.context import Context, need
-from morphobench.plot.slab import central_slab
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
@@ -26,4 +26,4 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     """Draw them in `n_rows` rows."""
     shapes = gallery.from_tables(tables, "examples", ["stratum"], context, size=1.5, max_points=512)
     titled = shapes.named(title=[context.name(stratum) for stratum in shapes.labels["stratum"]])
-    gallery.wrap(part, ink.margins(part), titled, "title", n_rows=context.options.get("n_rows", 1))
+    gallery.wrap(part, layout.margins(part), titled, "title", n_rows=context.options.get("n_rows", 1))

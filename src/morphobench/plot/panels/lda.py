@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
-from morphobench.plot import gallery, ink, style
+from morphobench.plot import gallery, layout, style
 from morphobench.plot.context import Context, Missing, need
 
 _SCORES = ["condition", "CellId", "class", "score", "PC_1", "PC_2"]
@@ -31,7 +31,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     if not hits:
         raise Missing("no treatment has cells enough for a discriminant")
     chosen = {
-        name: ink.in_order(table[table["condition"].isin(hits)], "condition", hits)
+        name: layout.in_order(table[table["condition"].isin(hits)], "condition", hits)
         for name, table in (("scores", scores), ("walk", walk), ("tests", tests))
     }
     return {**chosen, **gallery.mesh_tables(inputs, "lda", "cells", hits)}
@@ -42,7 +42,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     hits = list(dict.fromkeys(tables["tests"]["condition"]))
     shapes = gallery.from_tables(tables, "cells", ["stratum", "step"], context)
     # The blocks stand below the caption and the legend.
-    _, body = part.subfigures(2, 1, height_ratios=[9, ink.height_mm(part) - 9])
+    _, body = part.subfigures(2, 1, height_ratios=[9, layout.height_mm(part) - 9])
     blocks = body.subfigures(-(-len(hits) // _COLUMNS), _COLUMNS, squeeze=False)
     for block, hit in zip(blocks.flat, hits, strict=False):
         own = {name: tables[name][tables[name]["condition"] == hit] for name in ("scores", "walk", "tests")}
@@ -52,11 +52,11 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
         Line2D([], [], ls="", marker="o", ms=3, mew=0, color=style.TREATED, label="treated"),
         Line2D([], [], color="black", lw=0.8, marker="*", ms=4, label="walk and the cells nearest to it"),
     ]
-    ink.legend(part, handles, top_mm=5.5)
+    layout.legend(part, handles, top_mm=5.5)
 
 
 def _block(part: SubFigure, tables: Mapping[str, pd.DataFrame], shapes: gallery.Gallery) -> None:
-    wide, high = ink.width_mm(part), ink.height_mm(part)
+    wide, high = layout.width_mm(part), layout.height_mm(part)
     test = tables["tests"].iloc[0]
     title = f"{test['drug']}   AUROC {test['cv_auroc']:.2f}, q = {test['q']:.2g}"
     part.text(2 / wide, 1 - 2.2 / high, title, va="center", weight="bold")
@@ -105,6 +105,6 @@ def _cell(axes: Axes, shapes: gallery.Gallery, hit: str, step: int, color: str) 
     if len(here):
         shapes.paint(axes, int(here[0]))
     else:
-        ink.bare(axes, shapes.half_um)
+        layout.bare(axes, shapes.half_um)
     line = {"color": color, "lw": 1.5, "solid_capstyle": "butt", "clip_on": False}
     axes.plot([0.15, 0.85], [0, 0], transform=axes.transAxes, **line)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import ink, style
+from morphobench.plot import layout, style
 from morphobench.plot.context import Context, Missing, need
 
 _COLUMNS = ["condition", "drug", "cv_auroc", "q", "half_auroc_mean", "half_auroc_high"]
@@ -29,7 +29,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
 def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
     """Draw a dot per treatment, over what random halves of the control reach against each other."""
     table = tables["lda_tests"]
-    axes = part.subplots(gridspec_kw=ink.margins(part, left=13, right=32, head=6.5, foot=15))
+    axes = part.subplots(gridspec_kw=layout.margins(part, left=13, right=32, head=6.5, foot=15))
     places = np.arange(len(table))
     low, high = table[["half_auroc_mean", "half_auroc_high"]].mean()
     if np.isfinite([low, high]).all():

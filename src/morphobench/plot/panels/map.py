@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import ink, scatter
+from morphobench.plot import layout, scatter
 from morphobench.plot.context import Context, Missing, need
 
 _AXES = ("dim_0", "dim_1")
@@ -30,7 +30,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     colors = context.colors(strata)
     room = scatter.legend_mm(part, len(strata))
     axes = part.subplots(
-        gridspec_kw=ink.margins(part, **{"left": 6, "right": 2, "head": 6.5, "foot": 6, **room})
+        gridspec_kw=layout.margins(part, **{"left": 6, "right": 2, "head": 6.5, "foot": 6, **room})
     )
     scatter.dots(axes, table, _AXES, colors)
     scatter.numbered(axes, tables["map_archetypes"], _AXES)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import ink, scatter
+from morphobench.plot import layout, scatter
 from morphobench.plot.context import Context, need
 
 _AXES = ("PC_1", "PC_2")
@@ -27,7 +27,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     table = tables["pca_scores"]
     strata = list(dict.fromkeys(table["stratum"].astype(str)))
     colors = context.colors(strata)
-    axes = part.subplots(gridspec_kw=ink.margins(part, left=9, right=27, head=6.5, foot=8))
+    axes = part.subplots(gridspec_kw=layout.margins(part, left=9, right=27, head=6.5, foot=8))
     scatter.dots(axes, table, _AXES, colors)
     for label, number in ((axes.set_xlabel, 1), (axes.set_ylabel, 2)):
         share = table[f"explained_variance_{number}"].iloc[0]

@@ -12,7 +12,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from morphobench.plot import ink
+from morphobench.plot import layout
 from morphobench.plot.context import Context, Missing, need
 
 _COLUMNS = ["features", "bin", "variant", "metric", "cv", "value"]
@@ -39,13 +39,13 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     sets, bins = list(dict.fromkeys(table["features"])), sorted(tables["pieces"]["bin"].unique())
     looks = context.looks()
     # The model of the analyses need not be one of the figure's.
-    looks = {name: looks.get(name, {"label": ink.pretty(name), "color": _OTHER}) for name in sets}
+    looks = {name: looks.get(name, {"label": layout.pretty(name), "color": _OTHER}) for name in sets}
     handles: list[Any] = [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
     handles.append(
         Line2D([], [], ls="", marker="D", ms=4, mfc="white", mec="black", mew=0.7, label="test cells")
     )
-    head = 7 + ink.legend(part, handles, top_mm=5.5)
-    axes = part.subplots(gridspec_kw=ink.margins(part, left=11, right=2, head=head, foot=8.5))
+    head = 7 + layout.legend(part, handles, top_mm=5.5)
+    axes = part.subplots(gridspec_kw=layout.margins(part, left=11, right=2, head=head, foot=8.5))
     width = 0.8 / len(sets)
     for (name, one), rows in table.groupby(["features", "bin"]):
         place = bins.index(one) + (sets.index(name) - (len(sets) - 1) / 2) * width

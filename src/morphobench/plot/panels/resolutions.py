@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
-from morphobench.plot import ink, metrics, style
+from morphobench.plot import layout, style
+from morphobench.plot import titles as metrics
 from morphobench.plot.context import Context, Missing, need
 
 _COLUMNS = ["dataset", "model", "metric", "variant", "unit", "better", "value"]
@@ -45,9 +46,9 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     counts = table.groupby("metric", sort=False)["dataset"].nunique()
     shown = list(counts.index[counts > 1])[:_N_SHOWN]
     if not shown:
-        ink.empty(part.subplots(), "no metric has values at two resolutions")
+        layout.empty(part.subplots(), "no metric has values at two resolutions")
         return
-    margins = ink.margins(part, left=3, right=3, head=12, foot=5)
+    margins = layout.margins(part, left=3, right=3, head=12, foot=5)
     n_rows = -(-len(shown) // _N_COLUMNS)
     axes = part.subplots(
         n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={"hspace": 1.6, "wspace": 0.18, **margins}
@@ -57,10 +58,10 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     for place, metric in zip(axes.flat, shown, strict=False):
         _dumbbells(place, table[table["metric"] == metric], datasets, context)
     handles = [
-        Line2D([], [], ls="", marker="o", ms=3, mfc=fill, mec="0.3", mew=0.8, label=ink.pretty(name))
+        Line2D([], [], ls="", marker="o", ms=3, mfc=fill, mec="0.3", mew=0.8, label=layout.pretty(name))
         for name, fill in zip(datasets, ("0.3", "white"), strict=False)
     ]
-    ink.legend(part, handles, top_mm=5.5)
+    layout.legend(part, handles, top_mm=5.5)
 
 
 def _dumbbells(axes: Axes, table: pd.DataFrame, datasets: list[str], context: Context) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import gallery, ink
+from morphobench.plot import gallery, layout
 from morphobench.plot.context import Context, need
 
 _TURN = ["stratum", "degrees", "kind"]
@@ -23,7 +23,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
 
 def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
     """Draw one row per stratum, one block per kind and one column per angle."""
-    table = ink.in_order(tables["rotations"], "kind", _KINDS)
+    table = layout.in_order(tables["rotations"], "kind", _KINDS)
     shapes = gallery.clouds(table, _TURN, size=0.8, max_points=256)
     strata = list(dict.fromkeys(tables["rotations"]["stratum"]))
     names = [context.name(one) for one in shapes.labels["stratum"]]
@@ -31,4 +31,4 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
         name=pd.Categorical(names, [context.name(one) for one in strata]),
         angle=[f"{degrees:g}°" for degrees in shapes.labels["degrees"]],
     )
-    gallery.grid(part, ink.margins(part, left=16, head=11), shapes, "name", ["kind", "angle"])
+    gallery.grid(part, layout.margins(part, left=16, head=11), shapes, "name", ["kind", "angle"])

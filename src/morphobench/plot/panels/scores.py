@@ -14,8 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import EngFormatter, Formatter, ScalarFormatter
 
-from morphobench.plot import ink, metrics, score_page, style
+from morphobench.plot import layout, style
+from morphobench.plot import titles as metrics
 from morphobench.plot.context import Context, Models, need
+from morphobench.plot.pages import scores as score_page
 
 _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci_low", "ci_high", "reason"]
 _MAX_DOTS = 200
@@ -57,12 +59,12 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     """Draw the polar plot on the left and a small bar chart per metric on the right."""
     scores, baselines = tables["scores"], tables["baselines"]
     if scores.empty:
-        ink.empty(part.subplots(), "no scores of these models")
+        layout.empty(part.subplots(), "no scores of these models")
         return
-    models, high = context.models, ink.height_mm(part)
+    models, high = context.models, layout.height_mm(part)
     named = {name: look for name, look in context.baselines.items() if name in set(baselines["model"])}
     left, right = part.subfigures(1, 2, width_ratios=[1, 1.7])
-    foot = 1 + ink.legend(part, _handles(models, named))
+    foot = 1 + layout.legend(part, _handles(models, named))
     _polar_part(left, tables["polar"], models, foot)
     shown = list(dict.fromkeys(scores["metric"]))
     margins = {"left": 0.02, "right": 0.97, "top": 1 - 8.4 / high, "bottom": (foot + 6) / high}
@@ -81,13 +83,13 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
 
 
 def _polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
-    wide, high = ink.width_mm(part), ink.height_mm(part)
+    wide, high = layout.width_mm(part), layout.height_mm(part)
     # Labels of two lines stand around the circle, a note below it.
     room = high - foot - 5.5
     side = min(0.5 * wide, room - 22)
     bounds = ((1 - side / wide) / 2, (foot + 4 + (room - 4 - side) / 2) / high, side / wide, side / high)
     if table["title"].nunique() < 3:
-        ink.empty(part.add_axes(bounds), "fewer than two models or three metrics to compare")
+        layout.empty(part.add_axes(bounds), "fewer than two models or three metrics to compare")
         return
     polar(part.add_axes(bounds, projection="polar"), table, models)
     note = "models relative to each other (z-score), outward is better"
@@ -154,7 +156,7 @@ def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -
         reasons = table["reason"].dropna()
         # The cause stands last, behind how many values are missing.
         reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
-        ink.empty(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
+        layout.empty(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
         return
     for place, (name, look) in enumerate(models.items()):
         row = table[table["model"] == name]

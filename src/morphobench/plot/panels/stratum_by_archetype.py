@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import ink, style
+from morphobench.plot import layout, style
 from morphobench.plot.context import Context, need
 
 
@@ -26,7 +26,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     weights = table.pivot_table(index="stratum", columns="archetype", values="mean_weight").loc[
         strata, numbers
     ]
-    axes = part.subplots(gridspec_kw=ink.margins(part, left=19, right=21, head=9.5, foot=7))
+    axes = part.subplots(gridspec_kw=layout.margins(part, left=19, right=21, head=9.5, foot=7))
     picture = axes.imshow(
         weights, cmap="Blues", vmin=0, vmax=max(weights.max(axis=None), 1e-9), aspect="auto"
     )
@@ -40,7 +40,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
         axes.text(len(numbers) - 0.3, row, p_text(p[stratum]), va="center", fontsize=style.SMALL)
     for row, column in _assigned(table, strata, numbers):
         axes.add_patch(style.frame(column - 0.5, row - 0.5))
-    wide = ink.width_mm(part)
+    wide = layout.width_mm(part)
     bar = part.add_axes((1 - 8 / wide, 0.2, 1.5 / wide, 0.45))
     part.colorbar(picture, cax=bar, ticks=[0, round(float(weights.max(axis=None)), 1)])
     bar.set_title("mean\nweight", fontsize=style.SMALL, pad=2)

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import gallery, ink
+from morphobench.plot import gallery, layout
+from morphobench.plot.clouds import central_slab, centred_clouds
 from morphobench.plot.context import Context, need
-from morphobench.plot.slab import central_slab, centred_clouds
 
 _BIN = ["bin", "lo_um3", "hi_um3", "n"]
 
@@ -32,5 +32,5 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     shapes = gallery.from_tables(tables, "shapes", ["bin"], context)
     bins = tables["volume_bins"].set_index("bin").loc[shapes.labels["bin"]]
     titles = [f"{row.lo_um3:.0f}\u2013{row.hi_um3:.0f} µm³\nn = {row.n:.0f}" for row in bins.itertuples()]
-    margins = ink.margins(part, head=11)
+    margins = layout.margins(part, head=11)
     gallery.wrap(part, margins, shapes.named(title=titles), "title", n_rows=context.options.get("n_rows", 1))

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import gallery, ink
+from morphobench.plot import gallery, layout
+from morphobench.plot.clouds import central_slab, centred_clouds
 from morphobench.plot.context import Context, Missing, need
-from morphobench.plot.slab import central_slab, centred_clouds
 
 _STEP = ["stratum", "component", "sigma"]
 
@@ -35,7 +35,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     shapes = gallery.from_tables(tables, "walks", _STEP, context)
     labels = shapes.labels
     several = labels["component"].nunique() > 1
-    step = ink.steps(labels["sigma"])
+    step = layout.steps(labels["sigma"])
     if several:
         step = [
             name if sigma == 0 else f"PC {component + 1:g}, {name}"
@@ -48,4 +48,4 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     columns = pd.Categorical(table.loc[order, "name"], list(dict.fromkeys(names)))
     shown = shapes.named(step=step).take(order).named(name=columns)
     left = 17 if several else 14
-    gallery.grid(part, ink.margins(part, left=left), shown, "step", ["name"])
+    gallery.grid(part, layout.margins(part, left=left), shown, "step", ["name"])

@@ -1,0 +1,302 @@
+"""Synthetic punctate cells: non-overlapping spheres packed into a nucleus along a spatial rule.
+
+Re-implements what the published recipes ask of cellPACK (mesoscope/cellpack, mode `gradient`; Vasan et al.
+2025, cellPACK data set): a point of a grid over the packing box is drawn with a probability that decays
+with a scaled distance. Everything here is in packing units and the packings' own axes, depth first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
+
+from morphobench.errors import InputError
+from morphobench.geometry import meshes
+
+# Edge, in grid points, of the blocks that are settled by one distance at their middle.
+_BLOCK = 4
+
+
+@dataclass(frozen=True)
+class NucleusGrid:
+    """What the rules need to know of one nucleus, in packing units.
+
+    Attributes
+    ----------
+    vertices, faces
+        The closed mesh, shapes (n_vertices, 3) and (n_faces, 3).
+    spacing
+        Edge of a grid cell.
+    box
+        Lower and upper corner of the packing box, shape (2, 3).
+    corners
+        The eight corner points of the grid over that box, shape (8, 3).
+    points
+        Grid points inside the nucleus, shape (n_inside, 3).
+    depth
+        Lower bound of each point's distance to the mesh, exact near the surface, shape (n_inside,).
+    surface_distance
+        Distance of each point to the nearest grid point of the surface, shape (n_inside,).
+    surface_distance_max
+        The largest such distance over the grid of the whole box.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    spacing: float
+    box: np.ndarray
+    corners: np.ndarray
+    points: np.ndarray
+    depth: np.ndarray
+    surface_distance: np.ndarray
+    surface_distance_max: float
+
+
+def packing_to_um(positions: np.ndarray, voxel_um: float) -> np.ndarray:
+    """Turn packing coordinates, depth first, into micrometres, xyz with z along the depth.
+
+    The axes are permuted cyclically, (x, y, z) = (second, third, first): a rotation that mirrors nothing.
+
+    Parameters
+    ----------
+    positions
+        Shape (..., 3), packing units.
+    voxel_um
+        Length of a packing unit in micrometres.
+    """
+    return positions[..., [1, 2, 0]] * voxel_um
+
+
+def um_to_packing(points_um: np.ndarray, voxel_um: float) -> np.ndarray:
+    """Invert `packing_to_um`, shape (..., 3)."""
+    return points_um[..., [2, 0, 1]] / voxel_um
+
+
+def nucleus_grid(
+    vertices: np.ndarray, faces: np.ndarray, *, box: Sequence[Sequence[float]], spacing: float
+) -> NucleusGrid:
+    """Lay the packing grid over a nucleus.
+
+    Parameters
+    ----------
+    vertices
+        Shape (n_vertices, 3), packing units.
+    faces
+        Shape (n_faces, 3), outward, closed.
+    box
+        Lower and upper corner of the packing box, packing units.
+    spacing
+        Distance of neighbouring grid points, packing units.
+
+    Raises
+    ------
+    InputError
+        When the nucleus leaves the box, or is too small to hold a grid point.
+    """
+    low, high = np.asarray(box, dtype=np.float64)
+    if (vertices.min(axis=0) < low).any() or (vertices.max(axis=0) > high).any():
+        raise InputError(
+            f"the nucleus spans {vertices.min(axis=0).round(1).tolist()} to "
+            f"{vertices.max(axis=0).round(1).tolist()}, outside packing.box {np.asarray(box).tolist()} "
+            "(packing units). Enlarge packing.box, or check source.shape_unit_um and source.shape_axes."
+        )
+    axes = [
+        start + spacing * np.arange(np.floor((end - start) / spacing + 1e-9) + 1)
+        for start, end in zip(low, high, strict=True)
+    ]
+    crop = tuple(
+        slice(*np.searchsorted(axis, [bottom - spacing, top + spacing]))
+        for axis, bottom, top in zip(axes, vertices.min(axis=0), vertices.max(axis=0), strict=True)
+    )
+    cropped = [axis[part] for axis, part in zip(axes, crop, strict=True)]
+    signed, on_surface = _signed_field(cropped, vertices, faces, spacing)
+    inside = np.nonzero(signed < 0)
+    if len(inside[0]) == 0:
+        raise InputError(
+            f"the nucleus holds no grid point at packing.spacing {spacing:g}. Use a finer spacing."
+        )
+    not_surface = np.ones([len(axis) for axis in axes], dtype=bool)
+    not_surface[crop] = ~on_surface
+    surface_distance = distance_transform_edt(not_surface, sampling=spacing)
+    return NucleusGrid(
+        vertices=vertices,
+        faces=faces,
+        spacing=spacing,
+        box=np.stack([low, high]),
+        corners=np.stack(np.meshgrid(*[axis[[0, -1]] for axis in axes], indexing="ij"), -1).reshape(-1, 3),
+        points=_at(cropped, inside),
+        depth=-signed[inside],
+        surface_distance=surface_distance[crop][inside],
+        surface_distance_max=float(surface_distance.max()),
+    )
+
+
+def _at(axes: Sequence[np.ndarray], index: tuple[np.ndarray, ...]) -> np.ndarray:
+    return np.stack([axis[i] for axis, i in zip(axes, index, strict=True)], axis=-1)
+
+
+def _signed_field(
+    axes: Sequence[np.ndarray], vertices: np.ndarray, faces: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return signed distances on a grid, and which of its points are the surface.
+
+    Distances change by at most the way walked, so one exact distance settles a block far from the surface;
+    there the field holds the bound nearest to zero. A grid point belongs to the surface when the nearest
+    surface point falls into its cell.
+    """
+    half_diagonal = 0.5 * (_BLOCK - 1) * spacing * np.sqrt(3)
+    middles = [axis[::_BLOCK] + 0.5 * (_BLOCK - 1) * spacing for axis in axes]
+    blocks = np.stack(np.meshgrid(*middles, indexing="ij"), -1)
+    field, _ = meshes.signed_distance(blocks.reshape(-1, 3), vertices, faces)
+    field = field.reshape(blocks.shape[:3])
+    for dimension, axis in enumerate(axes):
+        field = np.repeat(field, _BLOCK, axis=dimension).take(np.arange(len(axis)), axis=dimension)
+    field = np.sign(field) * (np.abs(field) - half_diagonal).clip(min=0)
+    near = np.nonzero(np.abs(field) <= spacing)
+    points = _at(axes, near)
+    field[near], nearest = meshes.signed_distance(points, vertices, faces)
+    on_surface = np.zeros(field.shape, dtype=bool)
+    on_surface[near] = np.abs(nearest - points).max(axis=1) <= spacing / 2
+    return field, on_surface
+
+
+def gradient_weights(grid: NucleusGrid, rule: Mapping[str, Any]) -> np.ndarray:
+    """Return the logarithm of each inside point's weight under a rule, the largest being 0.
+
+    With d a distance and s = d / max(d) over the grid of the whole box, the weight is exp(-s / decay):
+
+    - "radial": d to the centre of the box: dense at the centre;
+    - "surface": d to the nearest surface grid point: a thin shell;
+    - "vector": d to the plane through the origin across `direction`, and 1 - s for s: dense at both ends;
+    - "random": all weights equal.
+
+    Parameters
+    ----------
+    grid
+        The nucleus.
+    rule
+        `mode`, one of the four; `decay`; for "vector" also `direction` (3 numbers).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_inside,), natural logarithms: with small decays the weights themselves would underflow.
+
+    Raises
+    ------
+    InputError
+        When the mode is unknown.
+    """
+    mode = rule["mode"]
+    if mode == "random":
+        return np.zeros(len(grid.points))
+    if mode == "vector":
+        direction = np.asarray(rule["direction"], dtype=np.float64)
+        # A convex distance has its maximum over a box at a corner, so the whole grid need not be visited.
+        scaled = 1 - np.abs(grid.points @ direction) / np.abs(grid.corners @ direction).max()
+    elif mode == "radial":
+        # The published cap at the box diagonal never acts: no point of the box is that far from its centre.
+        centre = grid.box.mean(axis=0)
+        farthest = np.linalg.norm(grid.corners - centre, axis=1).max()
+        scaled = np.linalg.norm(grid.points - centre, axis=1) / farthest
+    elif mode == "surface":
+        scaled = grid.surface_distance / grid.surface_distance_max
+    else:
+        raise InputError(f"rules: mode {mode!r} is unknown. Use vector, surface, radial or random.")
+    return (scaled.min() - scaled) / rule["decay"]
+
+
+def pack_spheres(
+    grid: NucleusGrid,
+    log_weights: np.ndarray,
+    *,
+    n_spheres: int,
+    radius: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw sphere centres by weight, one after the other, from what the earlier ones left free.
+
+    Sorting by log weight plus Gumbel noise is weighted drawing without replacement (Efraimidis and Spirakis
+    2006; Gumbel-top-k). Each point moves to a random place in its grid cell; candidates that leave the
+    nucleus or overlap an earlier sphere are passed over. When the list ends too soon, all points are drawn
+    afresh.
+
+    Parameters
+    ----------
+    grid
+        The nucleus.
+    log_weights
+        Shape (n_inside,), from `gradient_weights`.
+    n_spheres
+        Number of spheres.
+    radius
+        Their radius, packing units.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n_spheres, 3), packing units, in the order drawn.
+
+    Raises
+    ------
+    InputError
+        When a whole round of draws finds no room for a further sphere.
+    """
+    placed = np.empty((0, 3))
+    while len(placed) < n_spheres:
+        order = np.argsort(-(log_weights + rng.gumbel(size=len(log_weights))))
+        offsets = rng.uniform(-0.5, 0.5, size=grid.points.shape)[order] * grid.spacing
+        # The depth shrinks by at most the length of the move.
+        depth = grid.depth[order] - np.linalg.norm(offsets, axis=1)
+        before = len(placed)
+        placed = _place(grid, grid.points[order] + offsets, depth, placed, n_spheres, radius)
+        if len(placed) == before:
+            raise InputError(
+                f"the nucleus is too small for packing.n_spheres = {n_spheres} spheres of packing.radius "
+                f"{radius:g}: {before} fit. Remove the shape, or lower packing.n_spheres or packing.radius."
+            )
+    return placed
+
+
+def _place(
+    grid: NucleusGrid,
+    candidates: np.ndarray,
+    depth: np.ndarray,
+    placed: np.ndarray,
+    n_spheres: int,
+    radius: float,
+) -> np.ndarray:
+    """Add candidates in their order until `n_spheres` are placed; batches only save work."""
+    batch_size = 4 * n_spheres
+    for start in range(0, len(candidates), batch_size):
+        batch, bound = candidates[start : start + batch_size], depth[start : start + batch_size]
+        fits = bound >= radius
+        distance, _ = meshes.signed_distance(batch[~fits], grid.vertices, grid.faces)
+        fits[~fits] = -distance >= radius
+        batch = batch[fits]
+        if len(placed):
+            batch = batch[cKDTree(placed).query(batch)[0] >= 2 * radius]
+        placed = np.concatenate([placed, batch[_first_come(batch, 2 * radius)]])[:n_spheres]
+        if len(placed) == n_spheres:
+            break
+    return placed
+
+
+def _first_come(points: np.ndarray, distance: float) -> np.ndarray:
+    """Return which points stay when each one yields to every earlier, staying point within `distance`."""
+    stays = np.ones(len(points), dtype=bool)
+    if len(points) == 0:
+        return stays
+    pairs = cKDTree(points).query_pairs(distance, output_type="ndarray")
+    # By later point: the fate of the earlier one is then known.
+    for earlier, later in pairs[np.argsort(pairs[:, 1], kind="stable")].tolist():
+        if stays[earlier]:
+            stays[later] = False
+    return stays

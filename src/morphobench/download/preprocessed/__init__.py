@@ -1,1 +1,0 @@
-"""Published preprocessed cells as shards of stage `sample`: volumes where they lie, clouds gathered."""

@@ -1,0 +1,55 @@
+"""Files in a folder of this machine, used where they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from morphobench.download import manifests
+from morphobench.download.remote.connections import FileError
+from morphobench.download.remote.store import COLUMNS, Store
+from morphobench.errors import InputError
+
+
+class Folder(Store):
+    """Files in a folder, used where they are."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.location = folder, str(folder)
+
+    def listing(self, under: str = "") -> pd.DataFrame:
+        """See `Store`."""
+        self._check_there()
+        paths = (Path(where) / name for where, _, names in os.walk(self.folder) for name in names)
+        found = ((path.relative_to(self.folder).as_posix(), path.stat().st_size, "") for path in paths)
+        rows = sorted(row for row in found if row[0].startswith(under))
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+    def describe(self, names: Iterable[str], *, dataset: str) -> pd.DataFrame:
+        """See `Store`."""
+        self._check_there()
+        paths = {name: self.folder / manifests.name_inside(self.location, name) for name in names}
+        rows = [(name, path.stat().st_size, "") for name, path in paths.items() if path.is_file()]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+    def check_space(self, described: pd.DataFrame, *, dataset: str) -> None:
+        """Nothing is copied."""
+
+    def fetch_each(
+        self, names: Sequence[str], *, dataset: str, expected: object = None, sizes: object = None
+    ) -> dict[str, Path | FileError]:
+        """See `Store`."""
+        self._check_there()
+        paths = {name: self.folder / manifests.name_inside(self.location, name) for name in names}
+        reason = "no such file. Restore it, or mend or remove its row in the manifest."
+        return {
+            name: path if path.is_file() else FileError(f"{dataset}: {path}: {reason}")
+            for name, path in paths.items()
+        }
+
+    def _check_there(self) -> None:
+        if not self.folder.is_dir():
+            raise InputError(f"{self.folder}: no such folder. Mend source.location.")

@@ -1,0 +1,130 @@
+"""Write a fabricated bucket: crops as OME-TIFF and the manifest, from its description alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from morphobench import files, seeds
+from morphobench.errors import InputError
+from morphobench.fabricate import table
+from morphobench.fabricate.cell import Cell, cut_through, make_cell, without_masks
+from morphobench.files import images
+from morphobench.log import logger
+
+_PROGRESS_EVERY = 25
+
+
+def run(out: str | Path, *, name: str, bucket: Mapping[str, Any], seed: int) -> None:
+    """Write a bucket: its manifest, and a file for each crop of each cell that its paths lead to.
+
+    A cell's bytes depend on the seed, the bucket's name, the cell's class and number and its description
+    alone. Odd cells come after the others; see `odd_cell`.
+
+    Parameters
+    ----------
+    out
+        Folder to write, whole or not at all.
+    name
+        Of the bucket.
+    bucket
+        What `description.read` returns.
+    seed
+        Seed of the run.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written, or two cells draw the same CellId.
+    """
+    with files.atomic_folder(out) as part:
+        for folder in {Path(crop["folder"]) for crop in bucket["crops"].values()}:
+            (part / folder).mkdir(parents=True, exist_ok=True)
+        rows: list[dict[str, Any]] = []
+        planned = list(_planned(bucket))
+        for number, (label, of_class, odd) in enumerate(planned, start=1):
+            rows += _write_cell(part, name, bucket, seed, (label, of_class, odd), len(rows))
+            if number % _PROGRESS_EVERY == 0 or number == len(planned):
+                logger.info("download: bucket %s, %d of %d cells", name, number, len(planned))
+        manifest = pd.DataFrame(rows)
+        twice = [odd for _, _, odd in planned].count("duplicate_id")
+        if manifest["CellId"].duplicated().sum() > twice:
+            raise InputError(f"bucket {name}: two cells drew the same CellId. Set another `seed`.")
+        files.write_table(manifest, part / bucket["manifest"])
+
+
+def fabricate(
+    name: str, bucket: Mapping[str, Any], seed: int, label: str, number: int
+) -> tuple[Cell, np.random.Generator]:
+    """Make one cell of a class.
+
+    Parameters
+    ----------
+    name, bucket, seed
+        See `run`.
+    label
+        Name of the class.
+    number
+        Of the cell within its class.
+
+    Returns
+    -------
+    cell
+        The cell.
+    rng
+        Its generator, for what is drawn after it.
+    """
+    rng = seeds.generator(seed, name, "bucket", f"{label}-{number}")
+    described = bucket["classes"][label]
+    look = {**described, "nucleus": {**bucket["nucleus"], **described.get("nucleus", {})}}
+    return make_cell(look, bucket["spacing_um_zyx"], rng), rng
+
+
+def odd_cell(cell: Cell, odd: str | None) -> Cell:
+    """Return the cell as an odd case has it: "touches_border", "empty_segmentation", or as it is."""
+    change = {"touches_border": cut_through, "empty_segmentation": without_masks}.get(odd or "")
+    return change(cell) if change else cell
+
+
+def _planned(bucket: Mapping[str, Any]) -> Iterator[tuple[str, int, str | None]]:
+    """Yield class, number within the class and odd case of each cell."""
+    counts = {label: described["n"] for label, described in bucket["classes"].items()}
+    for label, n in counts.items():
+        yield from ((label, number, None) for number in range(n))
+    for odd in bucket["odd"]:
+        yield odd["like"], counts[odd["like"]], odd["case"]
+        counts[odd["like"]] += 1
+
+
+def _write_cell(
+    part: Path,
+    name: str,
+    bucket: Mapping[str, Any],
+    seed: int,
+    planned: tuple[str, int, str | None],
+    n_rows: int,
+) -> list[dict[str, Any]]:
+    """Write the crops of a cell; return its row, twice for the case "duplicate_id"."""
+    label, number, odd = planned
+    cell, rng = fabricate(name, bucket, seed, label, number)
+    cell = odd_cell(cell, odd)
+    described = bucket["classes"][label]
+    key = f"{seeds.integer(seed, name, 'file', f'{label}-{number}'):016x}"
+    row: dict[str, Any] = {"CellId": table.identifier(bucket["ids"], rng)}
+    for column, crop in bucket["crops"].items():
+        row[column] = f"{crop['folder']}/{key}{crop['suffix']}.ome.tif"
+        if odd != "missing_file":
+            channels = {channel: cell.volumes[role] for channel, role in crop["channels"].items()}
+            images.write_crop(part / row[column], channels, cell.spacing_um_zyx)
+    if bucket["name_dict"]:
+        row["name_dict"] = str(
+            {kind: list(bucket["crops"][kind]["channels"]) for kind in bucket["name_dict"]}
+        )
+    place = table.Place(n_rows, number, list(bucket["classes"]).index(label))
+    row |= table.values(bucket["columns"] | described["columns"], cell, place)
+    row |= table.features(bucket["n_feature_columns"], rng)
+    return [row] * (2 if odd == "duplicate_id" else 1)

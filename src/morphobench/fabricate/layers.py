@@ -1,0 +1,226 @@
+"""What fills a fabricated cell: regions, spots and separate pieces, laid over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from morphobench.errors import InputError
+from morphobench.fabricate.body import Body, lumpy_level, semi_axes_um
+
+_HOLE_UM = 1.2
+_BLUR_UM = 0.25
+# Pieces that find no room are made smaller, a little each time.
+_ATTEMPTS, _DRAWS, _SHRINK = 40, 300, 0.94
+_CORNERS = np.ones((3, 3, 3))
+
+
+def region(body: Body, levels: Sequence[float]) -> np.ndarray:
+    """Return the voxels of the cell between two levels of its nucleus, bool; see `Body.level_zyx`."""
+    return (body.level_zyx >= levels[0]) & (body.level_zyx < levels[1]) & body.cell_zyx
+
+
+def fill(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+    """Return a filled region, counts above background.
+
+    Parameters
+    ----------
+    body
+        The cell.
+    layer
+        Keys levels and counts; optionally texture_um, the grain of a texture, and holes, the least and the
+        largest number of dark balls.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (z, y, x).
+    """
+    signal_zyx = region(body, layer["levels"]).astype(np.float32) * layer["counts"]
+    if "texture_um" in layer:
+        grain = rng.normal(size=signal_zyx.shape).astype(np.float32)
+        grain = ndimage.gaussian_filter(grain, layer["texture_um"] / body.spacing_um_zyx)
+        signal_zyx *= (1 + 0.5 * grain / grain.std()).clip(0.1, None)
+    middles = np.flatnonzero(region(body, (0, 0.6)))
+    for _ in range(_number(layer.get("holes", (0, 0)), rng)):
+        hole_zyx = np.ones_like(signal_zyx)
+        _add_spot(hole_zyx, -1, _place(body, middles, rng), _HOLE_UM, body.spacing_um_zyx)
+        signal_zyx *= hole_zyx.clip(0, None)
+    return blurred(signal_zyx, body.spacing_um_zyx)
+
+
+def blurred(signal_zyx: np.ndarray, spacing_um_zyx: np.ndarray) -> np.ndarray:
+    """Return what a microscope makes of a signal."""
+    return ndimage.gaussian_filter(signal_zyx, _BLUR_UM / spacing_um_zyx)
+
+
+def spots(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+    """Return round spots, counts above background.
+
+    Parameters
+    ----------
+    body
+        The cell.
+    layer
+        Keys levels, where their middles lie; counts at the middle; number and radius_um, the least and the
+        largest; and optionally cone_degrees, which keeps them on one side of the nucleus.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, shape (z, y, x). Of spots that overlap, the brighter one counts: the brightest voxels, which
+        are drawn by far most often, are the middles of all spots.
+    """
+    signal_zyx = np.zeros(body.level_zyx.shape, np.float32)
+    allowed = _allowed(body, layer, rng)
+    for _ in range(_number(layer["number"], rng)):
+        one_zyx = np.zeros_like(signal_zyx)
+        place = _place(body, allowed, rng)
+        _add_spot(one_zyx, layer["counts"], place, rng.uniform(*layer["radius_um"]), body.spacing_um_zyx)
+        np.maximum(signal_zyx, one_zyx, out=signal_zyx)
+    return signal_zyx
+
+
+def pieces(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+    """Return separate closed pieces, bool: they do not touch, not even at a corner.
+
+    Parameters
+    ----------
+    body
+        The cell.
+    layer
+        Keys levels; number, the least and the largest; volume_um3, of all of them together, least and
+        largest; and optionally elongation (length relative to a ball's), lumps (see `lumpy_level`) and
+        cone_degrees.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (z, y, x).
+
+    Raises
+    ------
+    InputError
+        When the region has no room for so many pieces.
+    """
+    number, total_um3 = _number(layer["number"], rng), rng.uniform(*layer["volume_um3"])
+    allowed, within = _allowed(body, layer, rng), _compartment(body, layer["levels"])
+    shares = rng.dirichlet(np.full(number, 12.0))
+    for attempt in range(_ATTEMPTS):
+        volumes_um3 = total_um3 * shares * _SHRINK**attempt
+        found_zyx = _pieces_of(body, volumes_um3, allowed, layer, rng)
+        if found_zyx is not None and ndimage.label(found_zyx & within, _CORNERS)[1] == number:
+            return found_zyx & within
+    raise InputError(
+        f"no room for {number} pieces of {total_um3:.0f} um3 at levels {layer['levels']}. Make them fewer or "
+        "smaller in the bucket's yaml."
+    )
+
+
+def _pieces_of(
+    body: Body,
+    volumes_um3: np.ndarray,
+    allowed: np.ndarray,
+    layer: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> np.ndarray | None:
+    """Return pieces of these volumes, None when there is no room."""
+    longer, lumps = layer.get("elongation", 1.0), layer.get("lumps", 0.1)
+    axes_um = [semi_axes_um(volume, (longer**-0.5, longer**-0.5, longer)) for volume in volumes_um3]
+    reaches_um = [axes.max() * (1 + lumps) for axes in axes_um]
+    middles_um = _apart(body, allowed, reaches_um, rng)
+    if middles_um is None:
+        return None
+    found_zyx = np.zeros(body.level_zyx.shape, bool)
+    for middle, axes, reach in zip(middles_um, axes_um, reaches_um, strict=True):
+        box, offsets_um = _window(found_zyx.shape, middle, reach, body.spacing_um_zyx)
+        turn = Rotation.random(random_state=rng).as_matrix()
+        found_zyx[box] |= lumpy_level(offsets_um, axes, turn, lumps, rng) < 1
+    return found_zyx
+
+
+def _apart(
+    body: Body, allowed: np.ndarray, reaches_um: Sequence[float], rng: np.random.Generator
+) -> list[np.ndarray] | None:
+    """Draw middles so that balls of these radii leave two voxels between them; None when there is no room."""
+    gap_um = 2 * body.spacing_um_zyx.max()
+    middles: list[np.ndarray] = []
+    for reach in reaches_um:
+        for _ in range(_DRAWS):
+            place = _place(body, allowed, rng)
+            distances = [np.linalg.norm(place - other) for other in middles]
+            if all(d > reach + r + gap_um for d, r in zip(distances, reaches_um, strict=False)):
+                middles.append(place)
+                break
+        else:
+            return None
+    return middles
+
+
+def _compartment(body: Body, levels: Sequence[float]) -> np.ndarray:
+    return body.nucleus_zyx if levels[1] <= 1 else body.cell_zyx & ~body.nucleus_zyx
+
+
+def _allowed(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+    """Return flat indices of the voxels where middles may lie."""
+    here = region(body, layer["levels"])
+    if "cone_degrees" in layer:
+        offsets_um = (np.indices(here.shape) - _middle(here.shape)) * _columns(body.spacing_um_zyx)
+        angle = rng.uniform(0, 2 * np.pi)
+        along = np.cos(angle) * offsets_um[2] + np.sin(angle) * offsets_um[1]
+        distance = np.linalg.norm(offsets_um, axis=0)
+        here &= along > np.cos(np.deg2rad(layer["cone_degrees"])) * distance
+    found = np.flatnonzero(here)
+    if not len(found):
+        raise InputError(f"no voxel of the cell is at levels {layer['levels']}. Widen them.")
+    return found
+
+
+def _place(body: Body, allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw the middle of one of the voxels, micrometres z, y, x from the corner of the crop."""
+    index = np.unravel_index(allowed[rng.integers(len(allowed))], body.level_zyx.shape)
+    return (np.array(index) + 0.5) * body.spacing_um_zyx
+
+
+def _add_spot(
+    volume_zyx: np.ndarray, counts: float, place_um: np.ndarray, radius_um: float, spacing_um: np.ndarray
+) -> None:
+    """Add a Gaussian whose half width at half its height is the radius."""
+    box, offsets_um = _window(volume_zyx.shape, place_um, 2.5 * radius_um, spacing_um)
+    volume_zyx[box] += counts * 0.5 ** ((offsets_um**2).sum(axis=-1) / radius_um**2)
+
+
+def _window(
+    shape_zyx: Sequence[int], place_um: np.ndarray, reach_um: float, spacing_um: np.ndarray
+) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Return the voxels about a place, and the offsets of their centres from it, shape (z, y, x, 3)."""
+    first = np.maximum(np.floor((place_um - reach_um) / spacing_um), 0).astype(int)
+    last = np.minimum(np.ceil((place_um + reach_um) / spacing_um) + 1, shape_zyx).astype(int)
+    axes = [
+        (np.arange(a, b) + 0.5) * edge - middle
+        for a, b, edge, middle in zip(first, last, spacing_um, place_um, strict=True)
+    ]
+    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    return box, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+
+
+def _number(bounds: Sequence[int], rng: np.random.Generator) -> int:
+    return int(rng.integers(bounds[0], bounds[1] + 1))
+
+
+def _middle(shape_zyx: Sequence[int]) -> np.ndarray:
+    return _columns((np.array(shape_zyx) - 1) / 2)
+
+
+def _columns(three: np.ndarray) -> np.ndarray:
+    return three[:, None, None, None]

@@ -1,0 +1,158 @@
+"""Files that appear whole or not at all, and the shard folders that download to sample write."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from morphobench.errors import InputError
+from morphobench.files import file_rows
+
+CELL_TABLE = "cells.parquet"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Reading goes on in the same block; only an error of this place is about writing.
+        # A copy names its source first.
+        named = error.filename2 or error.filename
+        if named is not None and path.parent not in (Path(named), *Path(named).parents):
+            raise
+        raise InputError(
+            f"{path} could not be written: {error.strerror or error}. "
+            "Check free disk space (df -h) and that the folder is writable, then run the same command again."
+        ) from error
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the final name, on failure it vanishes.
+
+    Raises
+    ------
+    InputError
+        When the place cannot be written (no space, no permission), naming path and remedy.
+    """
+    path = Path(path)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with _explained(path):
+            yield temporary
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it replaces `path`, on failure it vanishes.
+
+    Raises
+    ------
+    InputError
+        When the place cannot be written (no space, no permission), naming path and remedy.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with _explained(path):
+            # What a killed job left: only one job at a time ever writes a folder.
+            for left in path.parent.glob(f".{path.name}.*.part"):
+                shutil.rmtree(left, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table atomically as parquet, or as CSV when the name ends in .csv."""
+    with atomic_file(path) as part:
+        if Path(path).suffix == ".csv":
+            table.to_csv(part, index=False, float_format="%.9g", lineterminator="\n")
+        else:
+            table.to_parquet(part, index=False)
+
+
+def write_json(data: dict[str, Any], path: str | Path) -> None:
+    """Write a dictionary atomically as indented JSON with sorted keys."""
+    with atomic_file(path) as part:
+        part.write_text(json.dumps(data, indent=1, sort_keys=True, default=float) + "\n")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a parquet or CSV table that this workflow wrote."""
+    path = Path(path)
+    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+
+
+def read_cells(shard: str | Path) -> pd.DataFrame:
+    """Read the cell table of a shard: one row per cell, with at least CellId, group, success, error."""
+    return pd.read_parquet(Path(shard) / CELL_TABLE)
+
+
+def read_cell(shard: str | Path, cell: str) -> dict[str, Any]:
+    """Read one cell's row of the cell table of a shard, by its CellId."""
+    cells = read_cells(shard)
+    return cells[cells["CellId"] == cell].iloc[0].to_dict()
+
+
+def array_file(shard: str | Path, name: str) -> Path:
+    """Return the file of the array `name` of a shard folder: the array, or the list of the files it is in."""
+    path, listing = Path(shard) / f"{name}.npy", Path(shard) / f"{name}{file_rows.SUFFIX}"
+    return listing if listing.exists() else path
+
+
+def read_array(shard: str | Path, name: str) -> np.ndarray | file_rows.FileRows:
+    """Open the array `name` of a shard folder without loading it (memory-mapped, or row by row)."""
+    path = array_file(shard, name)
+    if path.suffix == ".parquet":
+        return file_rows.FileRows(path)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) -> None:
+    """Stop a stage when too many of its cells failed.
+
+    Parameters
+    ----------
+    cells
+        Cell table with columns CellId, success (bool), error (str, empty on success) and optionally excluded
+        (bool): cells left out on purpose, which count neither as failed nor at all.
+    max_failed_fraction
+        Largest share of failed cells, 0 to 1, that lets the stage go on.
+    stage
+        Name of the stage, for the message.
+
+    Raises
+    ------
+    InputError
+        Naming the first reasons.
+    """
+    if "excluded" in cells:
+        cells = cells.loc[~cells["excluded"].astype(bool)]
+    failed = cells.loc[~cells["success"].astype(bool)]
+    if len(failed) <= max_failed_fraction * len(cells):
+        return
+    first = "\n".join(f"  {row.CellId}: {row.error}" for row in failed.head(3).itertuples())
+    raise InputError(
+        f"{stage}: {len(failed)} of {len(cells)} cells failed, more than max_failed_fraction = "
+        f"{max_failed_fraction:g} allows. First reasons:\n{first}\n"
+        "Mend or remove these cells, or raise max_failed_fraction in config/config.yaml."
+    )

@@ -1,0 +1,1 @@
+"""Geometry in micrometres: rotations, meshes, isosurfaces, labels and surface points."""

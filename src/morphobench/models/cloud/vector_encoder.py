@@ -1,0 +1,173 @@
+"""The vector-neuron graph encoder that explicit and implicit point-cloud models share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from morphobench.errors import InputError
+from morphobench.models.cloud.graph import edge_vectors, nearest_points
+from morphobench.models.cloud.vector_neurons import VectorLeakyReLU, VectorLinear, VectorLinearLeakyReLU
+
+Variant = Literal["corrected", "published"]
+
+# Vectors that `edge_vectors` reads off an edge.
+_N_EDGE_VECTORS = 3
+# In a batch; 32 clouds of 2048 points are four times as many.
+_MANY_POINTS = 2**14
+# Below this many rounding errors a vector has no direction.
+_N_ROUNDINGS = 8
+
+
+def check_variant(variant: str) -> None:
+    """Refuse a variant that is not one of `Variant`.
+
+    Raises
+    ------
+    InputError
+        Naming the two variants.
+    """
+    if variant not in ("corrected", "published"):
+        raise InputError(
+            f"variant = {variant!r} is unknown. Choose 'corrected', or 'published' for published weights."
+        )
+
+
+def intensity_vectors(edges: torch.Tensor, intensity: torch.Tensor, variant: Variant) -> torch.Tensor:
+    """Return the edge vectors at length one, times the intensity of the edge's centre.
+
+    Parameters
+    ----------
+    edges
+        What `edge_vectors` returns, shape (batch, n_points, k, 3 vectors, 3 xyz), model units.
+    intensity
+        Scalar of every point, shape (batch, n_points), model units.
+    variant
+        "corrected" divides each vector by its length over xyz, which commutes with every rotation; a vector
+        too short to have a direction in this precision gives zero. "published" divides each Cartesian
+        component by its norm over the three vectors, as the published models do, which commutes with signed
+        permutations of the axes alone; 0 / 0, there NaN, gives zero.
+
+    Returns
+    -------
+    torch.Tensor
+        Same shape as `edges`.
+
+    Notes
+    -----
+    Vasan et al. 2025, the intensity models of PCNA and other punctate structures.
+    """
+    corrected = variant == "corrected"
+    norms = torch.linalg.vector_norm(edges, dim=-1 if corrected else -2, keepdim=True)
+    known = norms > (_rounding(norms) if corrected else 0)
+    units = torch.where(known, edges / torch.where(known, norms, 1), 0)
+    return intensity[..., None, None, None] * units
+
+
+@torch.no_grad()
+def _rounding(lengths: torch.Tensor) -> torch.Tensor:
+    """Return the lengths that rounding alone gives to offset, normal and centre, (..., 3 vectors, 1)."""
+    offset, _, centre = lengths.unbind(-2)
+    reach = offset + centre
+    eps = _N_ROUNDINGS * torch.finfo(lengths.dtype).eps
+    return torch.stack((eps * reach, eps * reach * reach, torch.zeros_like(reach)), dim=-2)
+
+
+def _recomputed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+    """Apply a function without keeping what it computes on the way; the backward pass computes it again.
+
+    For the two steps whose intermediate results would be half of the memory of a training step. Batches of
+    few points have the memory, and save the time.
+    """
+    n_points = inputs[0].shape[0] * max(inputs[0].shape[1:3])
+    if not torch.is_grad_enabled() or n_points < _MANY_POINTS:
+        return function(*inputs)
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+
+
+class VectorBackbone(nn.Module):
+    """DGCNN of vector neurons, from a cloud to vectors that turn with it (Vasan et al. 2025).
+
+    Parameters
+    ----------
+    n_vectors
+        Number of vectors in the result.
+    hidden_dim
+        Vector channels per layer.
+    k
+        Neighbours of a point, itself included.
+    intensity
+        Whether points have a fourth column, a scalar that rotations leave alone.
+    variant
+        How directions are scaled by it, see `intensity_vectors`.
+    """
+
+    def __init__(
+        self,
+        n_vectors: int,
+        hidden_dim: int,
+        k: int,
+        intensity: bool = False,
+        variant: Variant = "corrected",
+    ) -> None:
+        super().__init__()
+        self.k, self.intensity, self.variant = k, intensity, variant
+        wide = 2 * hidden_dim
+        n_edge_vectors = _N_EDGE_VECTORS * (1 + intensity)
+        self.convs = nn.ModuleList(
+            [
+                VectorLinearLeakyReLU(n_edge_vectors, hidden_dim, slope=0.0),
+                nn.Sequential(
+                    VectorLinear(hidden_dim, wide),
+                    VectorLeakyReLU(wide, slope=0.0),
+                    VectorLinear(wide, hidden_dim),
+                ),
+                *(
+                    nn.Sequential(VectorLeakyReLU(wide, slope=0.0), VectorLinear(wide, hidden_dim))
+                    for _ in range(3)
+                ),
+            ]
+        )
+        self.final_conv = nn.Sequential(
+            VectorLeakyReLU(8 * hidden_dim, slope=0.0), VectorLinear(8 * hidden_dim, n_vectors)
+        )
+
+    def edges(self, points: torch.Tensor) -> torch.Tensor:
+        """Return the vectors on the edges of the neighbour graph.
+
+        Parameters
+        ----------
+        points
+            Shape (batch, n_points, 3 or 4): x, y, z and, with `intensity`, a scalar; model units.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (batch, n_points, k, 3 or 6 vectors, 3 xyz).
+        """
+        places = points[..., :3]
+        edges = edge_vectors(places, nearest_points(places, self.k))
+        if not self.intensity:
+            return edges
+        return torch.cat((edges, intensity_vectors(edges, points[..., 3], self.variant)), dim=-2)
+
+    def vectors(self, edges: torch.Tensor) -> torch.Tensor:
+        """Map edges to vectors that turn with them.
+
+        Shapes (batch, n_points, k, 3 or 6 vectors, 3 xyz) and (batch, 3 xyz, n_vectors).
+        """
+        layers = [_recomputed(self.convs[0].edge_mean, edges)]
+        for conv in self.convs[1:-1]:
+            local = conv(layers[-1])
+            layers.append(torch.cat((local.mean(dim=2, keepdim=True).expand_as(local), local), dim=-1))
+        layers.append(self.convs[-1](layers[-1]))
+        return _recomputed(self._pooled, *layers)
+
+    def _pooled(self, *layers: torch.Tensor) -> torch.Tensor:
+        bend, mix = self.final_conv
+        # Mixing channels and averaging points commute; averaging first spares the largest matrix product.
+        return mix(bend(torch.cat(layers, dim=-1)).mean(dim=2))

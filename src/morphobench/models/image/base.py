@@ -1,0 +1,98 @@
+"""What the image contestants share: a steerable encoder, a residual decoder, checked input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import torch
+from torch import nn
+
+from morphobench.models.base import Autoencoder
+from morphobench.models.image.checks import check_architecture, check_codes, check_cubes
+from morphobench.models.image.plain_encoder import with_plain_parts
+from morphobench.models.image.residual_decoder import residual_decoder
+from morphobench.models.image.steerable_basis import Group
+from morphobench.models.image.steerable_encoder import SteerableEncoder, grid_sizes
+from morphobench.models.priors import Prior, make_prior
+
+CHANNELS = (8, 16, 32, 64, 128, 256, 512)
+STRIDES = (1, 1, 2, 2, 2, 2, 2)
+
+
+class ImageAutoencoder(Autoencoder):
+    """Autoencoder of volumes; weights are named as in the published checkpoints.
+
+    Parameters
+    ----------
+    size
+        Edge of the cubes in voxels.
+    latent_dim
+        Length of the code.
+    channels, strides
+        Fields and stride of each encoder block; the decoder mirrors them.
+    num_res_units
+        Convolutions in each encoder block (published: 1 for 118^3 cubes, 2 for smaller ones).
+    prior
+        Of the code, see `morphobench.models.priors`.
+
+    Raises
+    ------
+    InputError
+        When arguments do not fit together.
+    """
+
+    representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
+    group: ClassVar[Group]
+
+    def __init__(
+        self,
+        *,
+        size: int = 129,
+        latent_dim: int = 256,
+        channels: Sequence[int] = CHANNELS,
+        strides: Sequence[int] = STRIDES,
+        num_res_units: int = 1,
+        prior: Prior = "identity",
+    ) -> None:
+        super().__init__()
+        check_architecture(size, latent_dim, channels, strides, num_res_units)
+        self.size, self.latent_dim = size, latent_dim
+        encoder = SteerableEncoder(self.group, latent_dim, channels, strides, num_res_units)
+        first_size = grid_sizes(size, strides)[-1]
+        decoder = residual_decoder(latent_dim, size, first_size, channels[:0:-1], strides[-2::-1])
+        self.encoder = nn.ModuleDict({"embedding": encoder})
+        self.decoder = nn.ModuleDict({"image": decoder})
+        self.prior = make_prior(prior, latent_dim)
+
+    def encoded(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what the encoder makes of cubes (batch, 1, size, size, size): scalars, vectors or None.
+
+        Raises
+        ------
+        InputError
+            When the shape is another, the batch is empty or a value is not finite.
+        """
+        check_cubes(x, self.size)
+        return self.encoder["embedding"](x)
+
+    def decoded(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the canonical cubes (batch, 1, size, size, size) of codes (batch, latent_dim).
+
+        Raises
+        ------
+        InputError
+            When the codes have another length.
+        """
+        check_codes(z, self.latent_dim)
+        return self.decoder["image"](z)
+
+    def export(self) -> Self:
+        """Return a copy for inference with faster parts, see `with_plain_parts`.
+
+        Raises
+        ------
+        InputError
+            When the model is in training mode.
+        """
+        return with_plain_parts(self)

@@ -1,0 +1,180 @@
+"""The published image encoder: residual blocks of steerable convolutions, then a mean over space."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+from morphobench.models.image.steerable import (
+    Counts,
+    Fields,
+    Merged,
+    NormReLU,
+    Padding,
+    Responses,
+    ScalarNorm,
+    ScalarReLU,
+    SteerableConvolution,
+    VectorNorm,
+)
+from morphobench.models.image.steerable_basis import Group, degrees
+
+_KERNEL_SIZE = 3
+_DERIVED = re.compile(
+    r"(^|\.)encoder\..*(_basisexpansion\..*|bias_expansion|filter|expanded_bias|change_of_basis|irrep_0_avg"
+    r"|indices\w*|\d_indices|\.eps|num_batches_tracked)$"
+)
+
+
+def without_derived(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Drop from a published image checkpoint what follows from the architecture: tables, indices, counters.
+
+    Parameters
+    ----------
+    state
+        State dictionary with keys ``encoder.embedding.net...`` and ``decoder.<key>...``.
+
+    Returns
+    -------
+    dict
+        The entries that a model of `morphobench.models` holds, under the same keys.
+    """
+    return {key: value for key, value in state.items() if not _DERIVED.search(key)}
+
+
+def grid_sizes(size: int, strides: Sequence[int]) -> list[int]:
+    """Return the edge of the grid in voxels after each block of the encoder."""
+    sizes = []
+    for stride in strides:
+        size = -(-size // stride)
+        sizes.append(size)
+    return sizes
+
+
+class Unit(nn.Module):
+    """Convolution (with pooling), normalisation, non-linearity; numbered as in the published checkpoints."""
+
+    def __init__(self, convolution: SteerableConvolution, activated: Counts | None = None) -> None:
+        super().__init__()
+        self.net = nn.ModuleDict({"0": convolution})
+        if activated:
+            norm, relu = ScalarNorm(activated[0]), ScalarReLU()
+            vectors = activated.get(1)
+            self.net["2"] = Merged(norm, VectorNorm(vectors)) if vectors else norm
+            self.net["3"] = Merged(relu, NormReLU(vectors)) if vectors else relu
+
+    def after(self, responses: Responses) -> Fields:
+        """Apply all but the fixed kernels."""
+        convolution, *layers = self.net.values()
+        fields = convolution.mix(responses)
+        for layer in layers:
+            fields = layer(fields)
+        return fields
+
+    def forward(self, fields: Fields) -> Fields:
+        """Apply all layers to fields of shape (batch, n, 2 degree + 1, z, y, x)."""
+        return self.after(self.net["0"].responses(fields))
+
+
+class Block(nn.Module):
+    """Residual block: `n_units` units beside an identity, 1^3 or strided 3^3 convolution; then their sum."""
+
+    def __init__(
+        self, n_in: Counts, n_out: Counts, stride: int, n_units: int, group: Group, padding: Padding
+    ) -> None:
+        super().__init__()
+        layout = (_KERNEL_SIZE, group, padding)
+        units = [Unit(SteerableConvolution(n_in, n_out, *layout, stride), n_out)]
+        units += [Unit(SteerableConvolution(n_out, n_out, *layout), n_out) for _ in range(n_units - 1)]
+        self.conv = nn.ModuleList(units)
+        self.shares_responses = stride == 2
+        self.residual = None
+        if stride == 2:
+            self.residual = Unit(SteerableConvolution(n_in, n_out, *layout, stride))
+        elif n_in != n_out:
+            self.residual = Unit(SteerableConvolution(n_in, n_out, 1, group))
+
+    def forward(self, fields: Fields) -> Fields:
+        """Apply the block to fields of shape (batch, n, 2 degree + 1, z, y, x)."""
+        responses = self.conv[0].net["0"].responses(fields)
+        main = self.conv[0].after(responses)
+        for unit in self.conv[1:]:
+            main = unit(main)
+        if self.residual is None:
+            beside = fields
+        else:
+            beside = self.residual.after(responses) if self.shares_responses else self.residual(fields)
+        return {
+            degree: main[degree] + beside[degree] if degree in beside else main[degree] for degree in main
+        }
+
+
+class SteerableEncoder(nn.Module):
+    """Encoder of volumes into scalars, which a rotation leaves alone, and two vectors, which follow it.
+
+    Exact for the 24 rotations of the grid when every grid size is odd down to the last block (input edge
+    2^m + 1); pooling breaks the symmetry of an even grid.
+
+    Parameters
+    ----------
+    group
+        "so3", or "trivial": an encoder of the same shape without the symmetry, and without vectors.
+    latent_dim
+        Number of scalars.
+    channels, strides
+        Scalar fields (and as many vector fields) and stride, 1 or 2, of each block.
+    num_res_units
+        Convolutions in each block.
+
+    Notes
+    -----
+    Vasan et al. 2025; layers by Weiler et al. 2018 (arXiv:1807.02547). Parameter names follow the published
+    checkpoints.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        latent_dim: int,
+        channels: Sequence[int],
+        strides: Sequence[int],
+        num_res_units: int,
+    ) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = []
+        n_in: Counts = {0: 1}
+        for i, (n_fields, stride) in enumerate(zip(channels, strides, strict=True)):
+            n_out = dict.fromkeys(degrees(group), n_fields)
+            padding: Padding = "constant" if i else "replicate"
+            blocks.append(Block(n_in, n_out, stride, num_res_units, group, padding))
+            n_in = n_out
+        n_out = {degree: 2 if degree else latent_dim for degree in degrees(group)}
+        blocks.append(Unit(SteerableConvolution(n_in, n_out, 1, group)))
+        self.net = nn.ModuleList(blocks)
+
+    def forward(self, cube_zyx: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Encode volumes.
+
+        Parameters
+        ----------
+        cube_zyx
+            Shape (batch, 1, z, y, x).
+
+        Returns
+        -------
+        scalars
+            Shape (batch, latent_dim).
+        vectors
+            Shape (batch, 2, 3), components x, y, z; None for the trivial group.
+        """
+        fields: Fields = {0: cube_zyx[:, :, None]}
+        *blocks, last = self.net
+        for block in blocks:
+            fields = block(fields)
+        # The last convolution looks at one voxel at a time, so the mean over space may come before it.
+        means = last({degree: field.mean((3, 4, 5), keepdim=True) for degree, field in fields.items()})
+        scalars, vectors = means[0].flatten(1), means.get(1)
+        return scalars, None if vectors is None else vectors.flatten(2)

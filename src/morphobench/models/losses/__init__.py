@@ -1,0 +1,121 @@
+"""Reconstruction losses: one number per sample, whatever else is in its batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from morphobench.errors import InputError
+from morphobench.models.losses.pairs import comparable, pair_distances, rows_per_block
+from morphobench.models.losses.sinkhorn import sinkhorn
+
+
+def chamfer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the Chamfer distance: mean distance from a to the nearest of b, plus the same from b to a.
+
+    Distances are Euclidean, not squared, and averaged, so the value is a length that does not grow with the
+    number of points. (The published loss sums squared distances.)
+
+    Parameters
+    ----------
+    a, b
+        Shape (batch, n_points, dim), any unit; numbers of points may differ.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (batch,), in the unit of the points.
+
+    Raises
+    ------
+    InputError
+        When the shapes do not fit.
+    """
+    a, b = comparable(a, b)
+    # Only who is nearest needs all pairs; the gradient runs through the nearest pairs alone.
+    nearest_in_b, nearest_in_a = _nearest(a.detach(), b.detach())
+    return _mean_distance(a, b, nearest_in_b) + _mean_distance(b, a, nearest_in_a)
+
+
+def _nearest(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return who of b is nearest to each of a, and who of a to each of b; holds a block of distances only."""
+    in_b = []
+    least = a.new_full(b.shape[:2], math.inf)
+    in_a = torch.zeros(b.shape[:2], dtype=torch.int64, device=b.device)
+    rows = rows_per_block(len(b) * b.shape[1], b.device)
+    for start in range(0, a.shape[1], rows):
+        distances = pair_distances(a[:, start : start + rows], b)
+        in_b.append(distances.argmin(dim=2))
+        nearer, who = distances.min(dim=1)
+        in_a = torch.where(nearer < least, who + start, in_a)
+        least = torch.minimum(least, nearer)
+    return torch.cat(in_b, dim=1), in_a
+
+
+def _mean_distance(source: torch.Tensor, target: torch.Tensor, nearest: torch.Tensor) -> torch.Tensor:
+    matched = target.gather(1, nearest.unsqueeze(-1).expand(-1, -1, target.shape[-1]))
+    return torch.linalg.vector_norm(source - matched, dim=-1).mean(dim=1)
+
+
+def l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the summed absolute difference over all values (query points) of a sample.
+
+    A sum, as published, so that the learning rate of the paper keeps its meaning.
+
+    Parameters
+    ----------
+    a, b
+        Shape (batch, ...), the same for both.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (batch,), in the unit of the values.
+
+    Raises
+    ------
+    InputError
+        When the shapes differ.
+    """
+    _check_same_shape(a, b, "l1")
+    return (a - b).abs().flatten(1).sum(dim=1)
+
+
+def mse(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared difference over all voxels of a sample.
+
+    Parameters
+    ----------
+    a, b
+        Shape (batch, ...), the same for both.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (batch,), in squared units of the values.
+
+    Raises
+    ------
+    InputError
+        When the shapes differ.
+    """
+    _check_same_shape(a, b, "mse")
+    return (a - b).square().flatten(1).mean(dim=1)
+
+
+def _check_same_shape(a: torch.Tensor, b: torch.Tensor, loss: str) -> None:
+    if a.shape != b.shape:
+        raise InputError(
+            f"The {loss} loss got shapes {tuple(a.shape)} and {tuple(b.shape)}, which must be equal. "
+            "Check that model and data are configured for the same size."
+        )
+
+
+LOSSES: dict[str, Callable[..., torch.Tensor]] = {
+    "chamfer": chamfer,
+    "sinkhorn": sinkhorn,
+    "mse": mse,
+    "l1": l1,
+}

@@ -1,1 +1,0 @@
-"""Contact sheets, one module for each kind of dataset: `views` of a cell, and `draw`."""

@@ -1,1 +1,0 @@
-"""Stage `publish`: a finished run in the layout of the published data, for others to start from."""

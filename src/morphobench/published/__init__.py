@@ -1,0 +1,1 @@
+"""The layout of the published data, read and written."""

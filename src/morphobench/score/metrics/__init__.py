@@ -1,0 +1,1 @@
+"""Metrics of the benchmark, one file each."""

@@ -1,0 +1,1 @@
+"""Stage `train`; nothing is imported here, so that planning does not load torch."""

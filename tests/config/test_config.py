@@ -1,0 +1,284 @@
+"""Configuration: what is shipped is valid, and every mistake is named with its remedy."""
+
+import pytest
+import yaml
+from paths import ROOT
+
+from morphobench import config
+from morphobench.errors import InputError
+
+HISTOGRAM = {
+    "label": "mine",
+    "color": "#123456",
+    "kinds": ["packing"],
+    "features": "radial_histogram",
+    "options": {"n_points": 64, "n_bins": 8},
+}
+NORMED = ["rotation_invariant_pointcloud_structurenorm"]
+
+
+@pytest.fixture
+def paper():
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+@pytest.fixture
+def demo(paper):
+    return config.merge(paper, yaml.safe_load((ROOT / "config/demo.yaml").read_text()))
+
+
+@pytest.mark.parametrize("scale", ["paper", "demo"])
+def test_shipped_configuration_is_valid(scale, request):
+    resolved = config.resolve(request.getfixturevalue(scale), ROOT)
+    assert {"cellpack", "pcna"} <= set(resolved["datasets"])
+    assert len(resolved["datasets"]["cellpack"]["models"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sed": 1}, ["unknown key 'sed'", "did you mean 'seed'"]),
+        ({"train": {"accelerater": "cpu"}}, ["'accelerater' at train", "'accelerator'"]),
+        ({"datasets": {"celpack": {}}}, ["unknown dataset 'celpack'", "cellpack"]),
+        ({"models": {"vit": {}}}, ["unknown model 'vit'", "config/models/vit.yaml"]),
+        ({"models": {"classical_image": {"training": {"lr": -1}}}}, ["classical_image.yaml", "training.lr"]),
+        ({"datasets": {"cellpack": {"models": ["vit"]}}}, ["cellpack.yaml", "unknown model 'vit'"]),
+        ({"datasets": {"cellpack": {"analysis_model": "vit"}}}, ["analysis_model", "vit"]),
+        ({"datasets": {"cellpack": {"rules": {"random": {"mode": "radial"}}}}}, ["rules.random", "decay"]),
+        ({"sample": {"split": {"train": 0.9}}}, ["sample.split", "sum to 1"]),
+        ({"max_failed_fraction": 2}, ["max_failed_fraction", "maximum"]),
+        ({"max_cells": 0}, ["max_cells"]),
+        ({"download": {"conections": 3}}, ["'conections' at download", "'connections'"]),
+        (
+            {"datasets": {"pcna": {"source": {"location": "ftp://a"}}}},
+            ["pcna.yaml", "source.location", "s3://"],
+        ),
+        ({"datasets": {"pcna": {"source": {"cells": ""}}}}, ["pcna.yaml", "location needs", "source.cells"]),
+        ({"datasets": {"pcna": {"source": {"fovs": "a.csv"}}}}, ["pcna.yaml", "location goes with cells"]),
+        ({"scale": "huge"}, ["scale", "huge"]),
+        ({"datasets": {"pcna": {"align": {"margin_voxel": 2}}}}, ["margin_voxel = 2", "dilation_voxel = 4"]),
+        ({"datasets": {"hipsc_nuclei": {"mask": {"role": "cell_mask"}}}}, ["mask.role", "channels"]),
+        ({"datasets": {"pcna": {"mask": {"clip": "structure"}}}}, ["structure_clips is empty"]),
+        ({"datasets": {"pcna": {"mask": {"tolerance_um": 1}}}}, ["unknown key 'tolerance_um' at mask"]),
+        ({"datasets": {"pcna": {"draw": {"n_points": 30000}}}}, ["draw.n_points = 30000"]),
+        ({"datasets": {"pcna": {"sample": {"variant": "nucleus"}}}}, ["pcna.yaml", "sample.variant"]),
+        (
+            {"datasets": {"pcna": {"models": NORMED, "benchmark": NORMED, "analysis_model": NORMED[0]}}},
+            ["normalises by structure", "structure_norms"],
+        ),
+        ({"datasets": {"npm1_64_res": {"cells_from": ["npm2"]}}}, ["unknown dataset 'npm2'"]),
+        ({"datasets": {"npm1_64_res": {"cells_from": ["pcna"]}}}, ["pcna must be of kind polymorphic"]),
+        ({"datasets": {"npm1_64_res": {"cells_from": []}}}, ["there is no cell"]),
+        ({"datasets": {"npm1_64_res": {"sample": {"mode": "reference"}}}}, ["mask must be as in npm1"]),
+        ({"datasets": {"npm1_64_res": {"voxel_um": 0.2}}}, ["voxel_um must be as in npm1"]),
+        ({"datasets": {"npm1": {"scale": {"mode": "file"}}}}, ["scale.file names none"]),
+        ({"datasets": {"npm1": {"draw": {"n_queries": 99999}}}}, ["draw.n_queries = 99999"]),
+        ({"models": {"classical_image": {"training": {"rotation": "so3"}}}}, ["classical_image", "lattice"]),
+        ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
+        ({"models": {"classical_pointcloud": {"training": {"loss": "l1"}}}}, ["loss l1"]),
+        ({"models": {"classical_pointcloud": {"intensity": {"scale": 1}}}}, ["architecture.intensity"]),
+        ({"score": {"combined": {"both": ["npm1", "npm2"]}}}, ["combined.both", "unknown dataset 'npm2'"]),
+        ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
+        ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
+        ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(paper, change, words):
+    with pytest.raises(InputError) as caught:
+        config.resolve(config.merge(paper, change), ROOT)
+    for word in words:
+        assert word in str(caught.value)
+
+
+# Entries
+
+
+def entered(paper, change):
+    return config.resolve(config.merge(paper, change), ROOT)["datasets"]
+
+
+PUBLISHED = ["cellpack", "npm1", "npm1_64_res", "npm1_perturb", "other_polymorphic", "other_punctate", "pcna"]
+
+
+@pytest.mark.parametrize("entry", ["preprocessed", "checkpoints", "embeddings"])
+def test_every_published_dataset_can_be_entered_where_its_files_are(paper, entry):
+    datasets = entered(paper, {"start_from": entry})
+    # Of the cells on grids of 64 voxels no embeddings are listed: they start from what comes before.
+    other = {("npm1_64_res", "embeddings"): "checkpoints"}
+    assert {name: datasets[name]["start_from"] for name in PUBLISHED} == {
+        name: other.get((name, entry), entry) for name in PUBLISHED
+    }
+    assert {datasets[name]["start_from"] for name in set(datasets) - set(PUBLISHED)} == {"raw"}
+
+
+def test_one_dataset_can_be_entered_elsewhere(paper):
+    datasets = entered(paper, {"datasets": {"pcna": {"start_from": "checkpoints"}}})
+    assert {name for name in datasets if datasets[name]["start_from"] != "raw"} == {"pcna"}
+    back = {"start_from": "embeddings", "datasets": {"pcna": {"start_from": "raw"}}}
+    assert entered(paper, back)["pcna"]["start_from"] == "raw"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "splits"), [("cellpack", 1524), ("pcna", 2420), ("npm1", 11814), ("other_punctate", 71673)]
+)
+def test_expected_cells_of_the_splits_add_up(paper, dataset, splits):
+    described = entered(paper, {"datasets": {dataset: {"start_from": "preprocessed"}}})[dataset]
+    assert sum(described["published"]["n_cells"].values()) == splits == described["n_cells"]
+
+
+def test_published_files_change_settings_where_they_are_used_alone(paper):
+    cube = {"size": 118, "side_um": 25.488}
+    raw = entered(paper, {})
+    assert raw["pcna"]["sample"]["cube"]["size"] == 129
+    cells, weights = (entered(paper, {"start_from": entry}) for entry in ("preprocessed", "checkpoints"))
+    assert cells["pcna"]["sample"]["cube"].items() >= cube.items()
+    assert (cells["pcna"]["draw"]["weight"], weights["pcna"]["draw"]["weight"]) == ("uniform", "intensity")
+    assert (cells["npm1"]["sample"]["mode"], weights["npm1"]["sample"]["mode"]) == ("corrected", "reference")
+    assert cells["cellpack"]["source"]["shape_axes"] == "depth_first"
+
+
+def test_published_cubes_are_read_as_they_are_unless_they_hold_counts(paper):
+    def settings(**change):
+        resolved = config.resolve(config.merge(paper, {"datasets": {"pcna": change}}), ROOT)
+        return config.model_for(resolved, "pcna", "classical_image")
+
+    assert settings(start_from="preprocessed")["z_score"] is False
+    assert settings(start_from="preprocessed")["input_scale"] == 1.0
+    counts = settings(start_from="preprocessed", published={"image_units": "counts"})
+    assert "z_score" not in counts
+    assert counts["input_scale"] == settings()["input_scale"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"start_from": "row"}, ["start_from", "'row'"]),
+        (
+            {"datasets": {"adrenal": {"start_from": "checkpoints"}}},
+            ["adrenal.yaml", "start_from is checkpoints", "published is not given"],
+        ),
+        (
+            {"datasets": {"pcna": {"start_from": "embeddings", "published": {"embeddings": None}}}},
+            ["pcna.yaml", "published.embeddings is not given", "start from raw"],
+        ),
+        (
+            {
+                "datasets": {
+                    "pcna": {
+                        "start_from": "checkpoints",
+                        "published": {"checkpoints": {"classical_image": None}},
+                    }
+                }
+            },
+            ["published.checkpoints.classical_image is not given", "take the model out"],
+        ),
+        (
+            {"datasets": {"pcna": {"published": {"checkpoints": {"vit": "vit.ckpt"}}}}},
+            ["pcna.yaml: published.checkpoints: unknown model vit"],
+        ),
+        (
+            {"datasets": {"pcna": {"published": {"preprocesed": "a.csv"}}}},
+            ["unknown key 'preprocesed' at published", "'preprocessed'"],
+        ),
+        (
+            {
+                "start_from": "preprocessed",
+                "datasets": {"pcna": {"published": {"settings": {"preprocessed": {"smple": {}}}}}},
+            },
+            ["pcna.yaml with published.settings", "unknown key 'smple'"],
+        ),
+        (
+            {"datasets": {"cellpack": {"sample": {"mode": "reference"}}}},
+            ["cellpack.yaml", "published weights"],
+        ),
+        (
+            {"start_from": "checkpoints", "train": {"seeds": [1, 2]}},
+            ["train.seeds lists 2 seeds", "trained once"],
+        ),
+    ],
+)
+def test_a_wrong_entry_is_named_with_its_place(paper, change, words):
+    with pytest.raises(InputError) as caught:
+        config.resolve(config.merge(paper, change), ROOT)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_broken_yaml_names_the_file_and_line(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: [1, 2\nb: 3\n")
+    with pytest.raises(InputError, match=r"broken\.yaml is not valid YAML.*line 2"):
+        config.read_yaml(path)
+
+
+def test_missing_file_names_the_remedy(tmp_path):
+    with pytest.raises(InputError, match="git checkout"):
+        config.read_yaml(tmp_path / "gone.yaml")
+
+
+def test_merge_keeps_what_the_overlay_does_not_name_and_changes_no_argument():
+    base, overlay = {"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}}
+    assert config.merge(base, overlay) == {"a": {"b": 1, "c": [2]}, "d": 2}
+    assert base == {"a": {"b": 1, "c": [1]}, "d": 2}
+
+
+def test_cube_models_take_their_size_from_the_dataset(demo):
+    resolved = config.resolve(demo, ROOT)
+    assert config.model_for(resolved, "cellpack", "classical_image")["architecture"]["size"] == 17
+    assert config.model_for(resolved, "pcna", "classical_image")["architecture"]["size"] == 17
+    assert "size" not in config.model_for(resolved, "cellpack", "classical_pointcloud")["architecture"]
+
+
+def test_models_of_grids_are_never_smaller_than_the_grids(paper):
+    resolved = config.resolve(paper, ROOT)
+    sizes = {
+        name: config.model_for(resolved, name, "classical_image_sdf")["architecture"]["size"]
+        for name in ("npm1", "npm1_64_res")
+    }
+    assert sizes == {"npm1": 33, "npm1_64_res": 65}
+    assert resolved["models"]["classical_image_sdf"]["architecture"]["size"] == 33
+
+
+def test_models_get_draws_and_ranges_of_the_dataset(paper):
+    resolved = config.resolve(paper, ROOT)
+    found = config.model_for(resolved, "other_punctate", "rotation_invariant_pointcloud_structurenorm")
+    assert found["draw"] == {"n_points": 2048, "weight": "uniform"}
+    assert found["intensity"] == {
+        "scale": 10.0,
+        "structure_norms": resolved["datasets"]["other_punctate"]["structure_norms"],
+    }
+    assert "draw" not in config.model_for(resolved, "cellpack", "classical_pointcloud")
+    assert "draw" not in config.model_for(resolved, "pcna", "classical_image")
+
+
+def test_a_slice_is_taken_of_every_dataset_but_where_one_names_its_own(demo):
+    whole = config.resolve(demo, ROOT)["datasets"]
+    assert whole["cellpack"]["source"]["max_cells"] is None
+    some = config.resolve(demo | {"max_cells": 100}, ROOT)["datasets"]
+    assert some["pcna"]["source"]["max_cells"] == some["cellpack"]["source"]["max_cells"] == 100
+    assert some["adrenal"]["source"]["max_cells"] == whole["adrenal"]["source"]["max_cells"] == 120
+
+
+def test_one_key_chooses_the_published_preprocessing(paper):
+    change = {"datasets": {"pcna": {"sample": {"mode": "reference"}}}}
+    published = config.resolve(config.merge(paper, change), ROOT)["datasets"]["pcna"]
+    assert published["box"] == {"quantile": 0.95, "policy": "crop"}
+    assert published["mask"]["reference"] is True
+    assert published["align"]["interpolation"] == "nearest"
+    assert "reference" not in config.resolve(paper, ROOT)["datasets"]["pcna"]["mask"]
+
+
+def test_scale_asked_for_beats_results_at_hand_beats_paper(tmp_path):
+    marker = tmp_path / ".scale"
+    assert config.scale_of({}, marker) == "paper"
+    marker.write_text("demo\n")
+    assert config.scale_of({}, marker) == "demo"
+    assert config.scale_of({"scale": "paper"}, marker) == "paper"
+    with pytest.raises(InputError, match="demo or paper"):
+        config.scale_of({"scale": "big"}, marker)
+
+
+def test_every_model_has_its_own_colour(paper):
+    models = config.resolve(paper, ROOT)["models"]
+    colors = [model["color"].lower() for model in models.values()]
+    assert len(set(colors)) == len(colors)

@@ -1,0 +1,215 @@
+"""Descriptors without training: known answers, what rotation leaves of them, and their tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paths import ROOT
+from scipy.spatial.distance import pdist
+from scipy.special import sph_harm_y
+
+from morphobench.embed import baselines, descriptors
+from morphobench.errors import InputError
+from morphobench.files.tables import embedding_matrix
+from morphobench.geometry import rotation
+
+OPTIONS = {
+    "radial_histogram": {"n_bins": 8, "reach_um": 12.0},
+    "pairwise_histogram": {"n_bins": 8, "reach_um": 12.0},
+    "harmonic_power": {"degree": 5},
+    "harmonic_coefficients": {"degree": 5},
+}
+
+
+def cloud(rng, n=200):
+    return rng.normal(size=(1, n, 3)) * [1, 2, 4] + [0, 1.5, 0]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_all_but_the_control_ignore_rotation_shift_and_the_order_of_points(seed):
+    rng = np.random.default_rng(seed)
+    points = cloud(rng)
+    moved = rotation.rotate_points(points, rotation.uniform(1, rng)) + 30
+    moved = moved[:, rng.permutation(points.shape[1])]
+    for name, options in OPTIONS.items():
+        before, after = (getattr(descriptors, name)(one, **options) for one in (points, moved))
+        if name == "harmonic_coefficients":
+            assert np.linalg.norm(after - before) > 0.05 * np.linalg.norm(before)
+            lengths = [np.linalg.norm(one) for one in (before, after)]
+            assert lengths[0] == pytest.approx(lengths[1])
+        else:
+            # A distance at the edge of a bin may cross it by its last digit.
+            np.testing.assert_allclose(after, before, atol=2 / points.shape[1])
+
+
+def test_histograms_have_their_known_values():
+    square = np.array([[[1.0, 1, 0], [1, -1, 0], [-1, 1, 0], [-1, -1, 0]]]) + 7
+    radial = descriptors.radial_histogram(square, n_bins=4, reach_um=2.0)
+    assert radial.tolist() == [[0, 0, 1, 0]]
+    pairs = descriptors.pairwise_histogram(square, n_bins=4, reach_um=2.0)
+    np.testing.assert_allclose(pairs, [[0, 0, 1, 0]])
+    assert descriptors.radial_histogram(square, n_bins=4, reach_um=0.1).tolist() == [[0, 0, 0, 1]]
+    points = cloud(np.random.default_rng(0))
+    counts, _ = np.histogram(pdist(points[0]), bins=8, range=(0, 60))
+    found = descriptors.pairwise_histogram(points, n_bins=8, reach_um=30.0)
+    np.testing.assert_allclose(found[0], counts / counts.sum())
+
+
+def test_harmonics_are_those_of_the_textbook():
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(50, 3))
+    radius = np.linalg.norm(points, axis=-1)
+    found = descriptors.real_harmonics(points, radius, 4)
+    polar, azimuth = np.arccos(points[:, 2] / radius), np.arctan2(points[:, 1], points[:, 0])
+    for degree in range(5):
+        for order in range(degree + 1):
+            # Without the phase (-1)^m of Condon and Shortley.
+            expected = (-1) ** order * sph_harm_y(degree, order, polar, azimuth)
+            middle, scale = degree**2 + degree, np.sqrt(2) if order else 1
+            np.testing.assert_allclose(found[middle + order], scale * expected.real, atol=1e-12)
+            if order:
+                np.testing.assert_allclose(found[middle - order], scale * expected.imag, atol=1e-12)
+
+
+def test_a_sphere_has_no_power_but_its_radius_and_a_bump_has_its_own():
+    rng = np.random.default_rng(2)
+    unit = rng.normal(size=(20_000, 3))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    # Pairs of opposite points: their mean is the centre.
+    unit = np.concatenate([unit, -unit])
+    power = descriptors.harmonic_power(3 * unit[None], degree=4)[0]
+    assert power[0] == pytest.approx(3 * np.sqrt(4 * np.pi), rel=0.02)
+    assert power[1:].max() < 0.01
+    bumpy = descriptors.real_harmonics(unit, np.ones(len(unit)), 2)[6]
+    power = descriptors.harmonic_power((3 + 0.5 * bumpy)[None, :, None] * unit, degree=4)[0]
+    assert power[2] == pytest.approx(0.5, rel=0.03)
+    assert power[[1, 3, 4]].max() < 0.02
+
+
+def test_points_at_the_centre_and_few_points_are_no_problem():
+    flat = np.zeros((1, 20, 3))
+    flat[0, :, 0] = np.linspace(-1, 1, 20)
+    flat[0, 10] = 0
+    for name, options in OPTIONS.items():
+        assert np.isfinite(getattr(descriptors, name)(flat, **options)).all()
+
+
+# ---------------------------------------------------------------- the tables
+
+
+@pytest.fixture
+def sampled(tmp_path):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"CellId": [f"c{i:02d}" for i in range(12)], "index": np.arange(12) % 6})
+    table = table.assign(shard=np.arange(12) // 6, success=True, group=table["CellId"])
+    table = table.assign(split=["train"] * 6 + ["val"] * 2 + ["test"] * 4, volume_um3=np.arange(12.0))
+    table.loc[0, "success"] = False
+    for shard in range(2):
+        (tmp_path / f"shard-{shard}").mkdir()
+        np.save(tmp_path / f"shard-{shard}/points_um.npy", rng.normal(size=(6, 40, 3)).astype(np.float32))
+    table.to_parquet(tmp_path / "manifest.parquet")
+    return tmp_path
+
+
+def embed(sampled, name, options, **more):
+    outs = {pose: sampled / f"{name}_{pose}.parquet" for pose in ("identity", "lattice", "uniform")}
+    baselines.run(
+        sampled / "manifest.parquet",
+        [sampled / "shard-0", sampled / "shard-1"],
+        outs,
+        settings={"features": name, "options": options},
+        n_uniform=3,
+        dataset="made_up",
+        seed=1,
+        **more,
+    )
+    return {pose: pd.read_parquet(path) for pose, path in outs.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "width", "turns"),
+    [
+        ("radial_histogram", {"n_points": 30, "n_bins": 7}, 7, False),
+        ("pairwise_histogram", {"n_points": 30, "n_bins": 7}, 7, False),
+        ("harmonic_power", {"n_points": 30, "degree": 2}, 3, False),
+        ("harmonic_coefficients", {"n_points": 30, "degree": 2}, 9, True),
+        ("columns", {"columns": ["volume_um3"]}, 1, False),
+    ],
+)
+def test_a_baseline_has_the_embedding_tables_of_a_model(sampled, name, options, width, turns):
+    tables = embed(sampled, name, options)
+    assert {pose: len(table) for pose, table in tables.items()} == {
+        "identity": 11,
+        "lattice": 24 * 4,
+        "uniform": 3 * 4,
+    }
+    assert embedding_matrix(tables["identity"]).shape == (11, width)
+    frame = [f"r_{i}{j}" for i in range(3) for j in range(3)]
+    for pose in ("lattice", "uniform"):
+        table = tables[pose]
+        assert list(table.columns[:13]) == ["CellId", "group", "split", "rotation", *frame]
+        matrices = table.drop_duplicates("rotation")[frame].to_numpy().reshape(-1, 3, 3)
+        np.testing.assert_array_equal(matrices, rotation.of_pose(pose, 3, 1, "made_up"))
+        own = embedding_matrix(tables["identity"].set_index("CellId").loc[table["CellId"]])
+        moved = np.abs(embedding_matrix(table) - own).max(axis=1)
+        # Of 435 distances one may cross an edge.
+        assert (moved.max() > 0.05) if turns else (moved < 0.04).all()
+    again = embed(sampled, name, options)
+    for pose, table in tables.items():
+        pd.testing.assert_frame_equal(again[pose], table)
+
+
+def test_features_are_those_of_the_turned_cloud(sampled):
+    table = embed(sampled, "harmonic_coefficients", {"n_points": 40, "degree": 3})["uniform"]
+    row = table.iloc[6]
+    points = np.load(sampled / "shard-1/points_um.npy")[int(row["CellId"][1:]) % 6].astype(np.float64)
+    matrix = row[[f"r_{i}{j}" for i in range(3) for j in range(3)]].to_numpy(float).reshape(3, 3)
+    expected = descriptors.harmonic_coefficients((points @ matrix.T)[None], degree=3)[0]
+    np.testing.assert_allclose(embedding_matrix(table)[6], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_histograms_do_not_reach_as_far_as_test_cells_ask(sampled):
+    points = np.load(sampled / "shard-1/points_um.npy")
+    before = embed(sampled, "radial_histogram", {"n_points": 40, "n_bins": 5})["identity"]
+    points[5] *= 100
+    np.save(sampled / "shard-1/points_um.npy", points)
+    after = embed(sampled, "radial_histogram", {"n_points": 40, "n_bins": 5})["identity"]
+    np.testing.assert_array_equal(embedding_matrix(after)[:-1], embedding_matrix(before)[:-1])
+    assert embedding_matrix(after)[-1, -1] > 0.9
+
+
+def test_missing_columns_and_values_are_named(sampled, caplog):
+    with pytest.raises(InputError, match="no column area_um2"):
+        embed(sampled, "columns", {"columns": ["area_um2"]})
+    with pytest.raises(InputError, match="'magic' are unknown"):
+        embed(sampled, "magic", {})
+    table = pd.read_parquet(sampled / "manifest.parquet")
+    table.loc[3, "volume_um3"] = np.nan
+    table.to_parquet(sampled / "manifest.parquet")
+    codes = embedding_matrix(embed(sampled, "columns", {"columns": ["volume_um3"]})["identity"])
+    assert np.isnan(codes).sum() == 1
+    assert "1 of 11 cells lack" in caplog.text
+
+
+def test_a_test_split_of_no_cells_gives_empty_tables(sampled):
+    table = pd.read_parquet(sampled / "manifest.parquet")
+    table.assign(split="train").to_parquet(sampled / "manifest.parquet")
+    tables = embed(sampled, "radial_histogram", {"n_points": 40, "n_bins": 5})
+    assert [len(table) for table in tables.values()] == [11, 0, 0]
+    assert list(tables["lattice"]) == list(tables["identity"])
+
+
+def test_baselines_have_colours_of_their_own_and_known_features():
+    known = yaml.safe_load((ROOT / "config/config.yaml").read_text())["baselines"]
+    looks = [yaml.safe_load(path.read_text()) for path in (ROOT / "config/models").glob("*.yaml")]
+    colors = [look["color"].lower() for look in (*known.values(), *looks)]
+    assert len(set(colors)) == len(colors)
+    for baseline in known.values():
+        assert baseline["features"] in baselines.FEATURES
+    for kind in ("packing", "punctate", "polymorphic"):
+        names = {name for name, baseline in known.items() if kind in baseline["kinds"]}
+        assert {"harmonic_power", "harmonic_coefficients"} <= names
+        assert len(names) >= 4

@@ -1,0 +1,131 @@
+"""Decoded volumes become surfaces in micrometres, where and as large as the cell is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fabricate.shapes import Balls, Echo, volume_settings
+
+from morphobench.embed.decode import decode_shapes, flaw, model_sizes_um, stored_codes
+from morphobench.embed.decode_clouds import published_cloud
+from morphobench.embed.decode_surfaces import volume_mesh
+from morphobench.errors import InputError
+from morphobench.geometry import rotation
+from morphobench.geometry.isosurface import enclosed_volume
+
+SIZE = 17
+SURFACE = {"representation": "surface", "input_scale": 1.0}
+
+
+def ball_distances(radius_voxel, centre_xyz=(0, 0, 0)):
+    axis = np.arange(SIZE) - SIZE // 2
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    offset = np.stack([x, y, z], axis=-1) - centre_xyz
+    return (np.linalg.norm(offset, axis=-1) - radius_voxel).astype(np.float32)
+
+
+def decoded(fields, representation, sizes_um, scale=1.0, **more):
+    z = np.stack(fields).reshape(len(fields), -1) * scale
+    place = {"batch_size": 2, "sizes_um": np.asarray(sizes_um)}
+    return decode_shapes(Echo(size=SIZE), z, volume_settings(representation, scale, SIZE), **place, **more)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_distances_become_a_surface_in_micrometres(scale):
+    fields = [ball_distances(4.0, (1, -2, 0.5)), ball_distances(5.0), ball_distances(3.0)]
+    meshes = decoded(fields, "sdf", [0.5, 1.0, 2.0], scale)
+    for (vertices_um, faces), radius_um in zip(meshes, (2.0, 5.0, 6.0), strict=True):
+        np.testing.assert_allclose(np.ptp(vertices_um, axis=0) / 2, radius_um, rtol=0.03)
+        # Flat faces between the grid's lines cut a little off a ball of three voxels.
+        assert 0.92 < enclosed_volume(vertices_um, faces) / (4 / 3 * np.pi * radius_um**3) < 1
+    centre_um = (meshes[0][0].max(axis=0) + meshes[0][0].min(axis=0)) / 2
+    np.testing.assert_allclose(centre_um, [0.5, -1.0, 0.25], atol=0.02)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_occupancies_are_cut_at_one_half_and_published_ones_at_otsus(scale):
+    # A soft ball that never gets beyond 0.7: one half is nearer to its top than to its bottom.
+    occupancy = (0.7 / (1 + np.exp(ball_distances(5.0)))).astype(np.float32)
+    radii = []
+    for legacy in (False, True):
+        (mesh,) = decoded([occupancy], "seg", [1.0], scale, legacy=legacy)
+        radii.append(np.linalg.norm(mesh[0], axis=1).mean())
+    # 0.7 / (1 + e^d) = 1/2 at d = ln 0.4.
+    assert radii[0] == pytest.approx(5.0 + np.log(0.4), abs=0.15)
+    assert radii[1] > radii[0] + 0.3
+
+
+def test_a_shape_that_fills_its_grid_is_closed_at_the_border():
+    vertices, faces = volume_mesh(np.ones((4, 5, 6)), edge_um=1.0, origin_voxel=0.0)
+    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
+    np.testing.assert_allclose(np.ptp(vertices, axis=0), [6, 5, 4], atol=1e-5)
+
+
+@pytest.mark.parametrize("representation", ["sdf", "seg"])
+@pytest.mark.parametrize("value", [np.nan, None])
+def test_nothing_decoded_is_told(representation, value):
+    outside = {"sdf": 2.0, "seg": 0.1}[representation]
+    field = np.full((SIZE,) * 3, outside if value is None else value, np.float32)
+    for legacy in (False, True):
+        (mesh,) = decoded([field], representation, [1.0], legacy=legacy)
+        assert len(mesh[1]) == 0
+        assert flaw(mesh) == "decodes to no surface"
+
+
+def test_clouds_with_nan_are_told():
+    cloud = np.zeros((4, 3))
+    assert flaw(cloud) == ""
+    cloud[2, 1] = np.inf
+    assert flaw(cloud) == "decodes to points that are not finite"
+
+
+def test_implicit_shapes_are_as_large_as_the_cell_and_turn_with_their_pose():
+    vectors = np.array([[[0.2, 0.1, -0.1], [0.0, 0.25, 0.0]]] * 2)
+    turns = rotation.uniform(2, np.random.default_rng(0))
+    place = {"batch_size": 1, "sizes_um": np.array([10.0, 4.0])}
+    canonical = decode_shapes(Balls(), vectors, SURFACE, **place)
+    posed = decode_shapes(Balls(), vectors, SURFACE, pose=turns, **place)
+    for before, after, turn, size_um in zip(canonical, posed, turns, place["sizes_um"], strict=True):
+        assert enclosed_volume(*before) == pytest.approx(4 / 3 * np.pi * (0.25 * size_um) ** 3, rel=0.03)
+        for mesh, expected in ((before, vectors[0, 0]), (after, turn @ vectors[0, 0])):
+            middle = (mesh[0].max(axis=0) + mesh[0].min(axis=0)) / 2
+            np.testing.assert_allclose(middle, expected * size_um, atol=0.03 * size_um)
+
+
+def test_shapes_without_a_size_are_refused():
+    with pytest.raises(InputError, match="no size"):
+        decode_shapes(Echo(size=SIZE), np.zeros((1, SIZE**3)), volume_settings("sdf"), batch_size=1)
+    with pytest.raises(InputError, match="no column scale_factor"):
+        model_sizes_um(pd.DataFrame({"CellId": ["a"]}), "sdf")
+    table = pd.DataFrame({"scale_factor": [4.0], "scale_um": [9.0]})
+    assert model_sizes_um(table, "seg").tolist() == [0.25]
+    assert model_sizes_um(table, "surface").tolist() == [9.0]
+
+
+def test_stored_codes_are_vectors_where_there_are_some():
+    table = pd.DataFrame({"mu_0": [1.0, 2.0], "mu_1": [3.0, 4.0]})
+    codes, pose = stored_codes(table)
+    assert codes.tolist() == [[1, 3], [2, 4]]
+    assert pose is None
+    table["vectors"] = [np.arange(6.0), np.arange(6.0) + 6]
+    table = table.assign(**{f"pose_{i}{j}": float(3 * i + j) for i in range(3) for j in range(3)})
+    codes, pose = stored_codes(table)
+    assert codes.tolist() == np.arange(12.0).reshape(2, 2, 3).tolist()
+    assert pose[1].tolist() == np.arange(9.0).reshape(3, 3).tolist()
+
+
+def test_published_sampler_weights_by_the_skewness():
+    cube = torch.full((1, 1, 4, 4, 4), 0.5)
+    cube[0, 0, 3, 1, 2] = 1.0  # z, y, x
+    cube[0, 0, 0, 0, 0] = -1.0
+    share = cube.flatten()
+    kappa = 300 * (share.mean() - share.median()) / share.std()
+    points = published_cloud(cube, 20000, torch.Generator().manual_seed(0))[0]
+    bright = ((points - torch.tensor([2.0, 1.0, 3.0])).abs() < 0.0011).all(dim=1).double().mean().item()
+    weight = torch.exp(kappa * torch.tensor([1.0, 0.5])).double()
+    assert bright == pytest.approx((weight[0] / (weight[0] + 62 * weight[1])).item(), abs=0.02)
+    assert (points.round().abs().sum(dim=1) > 0).all()
+    assert torch.isnan(published_cloud(-cube.abs(), 10, torch.Generator())).all()

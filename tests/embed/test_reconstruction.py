@@ -1,0 +1,240 @@
+"""Reconstruction errors: a perfect autoencoder is at the noise floor, an off-scale shape is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fabricate.shapes import DATASET, SPLITS, SURFACE, Balls, Echo, volume_settings, write_shapes
+from fabricate.trained import DATASET as TINY
+from fabricate.trained import EMBED, SIDE_UM, cube_of, settings, write_case
+
+from morphobench.embed import run as embed
+from morphobench.embed.reconstruction import CLOUD_COLUMNS, SHAPE_COLUMNS, agreement, cloud_errors, true_mesh
+from morphobench.files import read_table
+from morphobench.geometry import rotation
+from morphobench.models.base import Autoencoder, Latent
+from morphobench.models.cells import CLOUDS, open_cells
+
+TEST = [f"{n:02d}" for n, split in enumerate(SPLITS) if split == "test"]
+FLOORS = ["noise_floor_iou", "noise_floor_surface_um"]
+ERRORS = ["reconstruction_iou", "reconstruction_surface_um"]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    return write_shapes(tmp_path_factory.mktemp("shapes"))
+
+
+def table_of(monkeypatch, shapes, folder, model, chosen, *, meshes=None, pose="identity", **changes):
+    monkeypatch.setattr(embed.models, "load", lambda path: (model, chosen))
+    embed.run(
+        shapes.manifest,
+        shapes.shards,
+        "model.pt",
+        folder / "table.parquet",
+        meshes=shapes.meshes if meshes is None else meshes,
+        pose=pose,
+        dataset=DATASET,
+        settings={**EMBED, "error_points": 256, "error_voxels": 32, **changes},
+        side_um=None,
+        seed=1,
+        accelerator="cpu",
+        threads=1,
+    )
+    return read_table(folder / "table.parquet")
+
+
+@pytest.mark.parametrize("representation", ["sdf", "seg"])
+def test_a_perfect_autoencoder_of_shapes_is_at_the_floor(representation, shapes, monkeypatch, tmp_path):
+    table = table_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings(representation))
+    of_test = table["CellId"].isin(TEST)
+    found = table[of_test]
+    np.testing.assert_allclose(found[ERRORS], found[FLOORS], atol=1e-6)
+    assert (found["reconstruction_iou"] < 0.25).all()
+    assert (found["reconstruction_surface_um"] < 0.2).all()
+    assert (found["reconstruction_reason"] == "").all()
+    assert table.loc[~of_test, [*SHAPE_COLUMNS, *FLOORS]].isna().all(axis=None)
+
+
+def test_a_shape_of_another_size_is_penalised_but_not_by_the_published_error(shapes, monkeypatch, tmp_path):
+    by_voxels = [
+        table_of(monkeypatch, shapes, tmp_path, Echo(enlarge), volume_settings("sdf")).query(
+            "split == 'test'"
+        )
+        for enlarge in (0.0, 1.0, 2.0)
+    ]
+    for column in ERRORS:
+        means = [table[column].mean() for table in by_voxels]
+        assert means[0] < means[1] - 0.05 < means[2] - 0.1
+    legacy = [table["reconstruction_iou_legacy"].mean() for table in by_voxels]
+    errors = [table["reconstruction_iou"].mean() for table in by_voxels]
+    assert legacy[1] - legacy[0] < 0.5 * (errors[1] - errors[0])
+
+
+def test_shapes_that_decode_to_nothing_have_the_largest_error_and_a_reason(shapes, monkeypatch, tmp_path):
+    found = table_of(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
+    found = found[found["CellId"].isin(TEST)]
+    assert (found["reconstruction_iou"] == 1).all()
+    assert found[["reconstruction_surface_um", "reconstruction_iou_legacy"]].isna().all(axis=None)
+    assert (found["reconstruction_reason"] == "decodes to no surface").all()
+
+
+def test_without_masked_meshes_errors_stay_empty_with_a_reason(shapes, monkeypatch, tmp_path):
+    found = table_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), meshes=())
+    found = found[found["CellId"].isin(TEST)]
+    assert found[list(SHAPE_COLUMNS)].isna().all(axis=None)
+    assert (found["reconstruction_reason"] == "no masked surface to compare with").all()
+
+
+@pytest.mark.parametrize("representation", ["sdf", "surface"])
+def test_errors_do_not_depend_on_batches(representation, shapes, monkeypatch, tmp_path):
+    model, chosen = (Balls(), SURFACE) if representation == "surface" else (Echo(), volume_settings("sdf"))
+    one, other = (table_of(monkeypatch, shapes, tmp_path, model, chosen, batch_size=size) for size in (2, 7))
+    names = [name for name in one if name != "vectors"]
+    pd.testing.assert_frame_equal(one[names], other[names], rtol=1e-5, atol=1e-6)
+
+
+def test_the_implicit_model_stores_vectors_in_the_canonical_frame(shapes, monkeypatch, tmp_path):
+    model = Balls()
+    table = table_of(monkeypatch, shapes, tmp_path, model, SURFACE)
+    assert np.isfinite(table.loc[table["CellId"].isin(TEST), ERRORS]).all(axis=None)
+    vectors = np.stack(table["vectors"].to_list()).reshape(-1, 2, 3)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), table[["mu_0", "mu_1"]], rtol=1e-5)
+    # Both vectors span the first two canonical axes, the first one along the first.
+    np.testing.assert_allclose(vectors[:, :, 2], 0, atol=1e-6)
+    np.testing.assert_allclose(vectors[:, 0, 1], 0, atol=1e-6)
+    turned = table_of(monkeypatch, shapes, tmp_path, model, SURFACE, pose="uniform")
+    assert "vectors" not in turned
+    by_cell = turned.groupby("CellId")[["mu_0", "mu_1"]]
+    assert (by_cell.max() - by_cell.min()).to_numpy().max() < 1e-5
+
+
+def test_true_meshes_lie_where_the_sampled_points_are(shapes):
+    cells = open_cells(shapes.manifest, shapes.shards, CLOUDS)
+    points_um = cells.raw(range(len(cells)))["points_um"]
+    for row, cloud in zip(cells.table.to_dict("records"), points_um, strict=True):
+        vertices_um, faces = true_mesh(row, shapes.meshes)
+        np.testing.assert_allclose(vertices_um.max(axis=0), -vertices_um.min(axis=0), atol=1e-4)
+        assert (
+            agreement((vertices_um, faces), (vertices_um, faces), {"error_voxels": 16, "error_points": 9})[0]
+            == 0
+        )
+        nearest = np.linalg.norm(cloud[:, None] - vertices_um[None], axis=-1).min(axis=1)
+        assert nearest.max() < 0.6
+
+
+# Clouds and cubes
+
+
+class Same(Autoencoder):
+    """A perfect autoencoder of clouds or cubes, in a turned canonical frame."""
+
+    def __init__(self, shape, turn):
+        super().__init__()
+        self.shape, self.turn = shape, torch.tensor(turn, dtype=torch.float32)
+
+    def infer(self, x):
+        # Canonical = R^-1 observed, points as rows.
+        canonical = x @ self.turn if x.ndim == 3 else x
+        pose = self.turn.expand(len(x), 3, 3) if x.ndim == 3 else None
+        return Latent(canonical.flatten(1), pose)
+
+    def decode(self, z, pose=None):
+        shape = z.reshape(-1, *self.shape)
+        return shape if pose is None else shape @ pose.transpose(1, 2)
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory):
+    return write_case(tmp_path_factory.mktemp("clouds"))
+
+
+def cloud_table(monkeypatch, clouds, folder, representation, **changes):
+    turn = rotation.about_z(40)
+    chosen = settings("classical_pointcloud" if representation == "points" else "classical_image")
+    model = Same((64, 3) if representation == "points" else (1, 9, 9, 9), turn)
+    monkeypatch.setattr(embed.models, "load", lambda path: (model, chosen))
+    embed.run(
+        clouds.manifest,
+        clouds.shards,
+        "model.pt",
+        folder / "table.parquet",
+        pose="identity",
+        dataset=TINY,
+        settings={**EMBED, **changes},
+        side_um=SIDE_UM,
+        seed=1,
+        accelerator="cpu",
+        threads=1,
+    )
+    return read_table(folder / "table.parquet").dropna(subset=["reconstruction_sinkhorn_um"])
+
+
+def test_a_perfect_autoencoder_of_whole_clouds_has_no_error(clouds, monkeypatch, tmp_path):
+    found = cloud_table(monkeypatch, clouds, tmp_path, "points", error_points=64)
+    assert found.filter(like="reconstruction").shape[1] == 3
+    assert (found.filter(like="reconstruction").abs() < 1e-3).all(axis=None)
+    assert (found.filter(like="noise_floor") > 0.01).all(axis=None)
+
+
+@pytest.mark.parametrize("representation", ["points", "cube"])
+def test_a_perfect_autoencoder_of_choices_is_at_the_floor(representation, clouds, monkeypatch, tmp_path):
+    found = cloud_table(monkeypatch, clouds, tmp_path, representation, error_points=32)
+    for kind in ("sinkhorn", "chamfer"):
+        error, floor = (found[f"{what}_{kind}_um"].mean() for what in ("reconstruction", "noise_floor"))
+        assert error == pytest.approx(floor, rel=0.25) if representation == "cube" else error < floor
+
+
+def test_cloud_errors_have_their_columns_in_order(clouds):
+    cells = open_cells(clouds.manifest, clouds.shards, CLOUDS, "test")
+    chosen = settings("classical_pointcloud")
+    codes = cells.raw(range(len(cells)))["points_um"].reshape(len(cells), -1) * chosen["input_scale"]
+    found = cloud_errors(
+        Same((64, 3), np.eye(3)), cells, cells, codes, None, chosen, EMBED, dataset=TINY, side_um=None, seed=1
+    )
+    assert tuple(found.columns) == CLOUD_COLUMNS
+
+
+def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
+    """A reconstruction moved by one model unit: the published error says so whatever a micrometre is."""
+
+    class Moved(Same):
+        def decode(self, z, pose=None):
+            return super().decode(z, pose) + 1.0
+
+    chosen = settings("classical_pointcloud")
+    monkeypatch.setattr(embed.models, "load", lambda path: (Moved((64, 3), np.eye(3)), chosen))
+    embed.run(
+        clouds.manifest,
+        clouds.shards,
+        "model.pt",
+        tmp_path / "table.parquet",
+        pose="identity",
+        dataset=TINY,
+        settings={**EMBED, "error_points": 64},
+        side_um=None,
+        seed=1,
+        accelerator="cpu",
+        threads=1,
+    )
+    found = read_table(tmp_path / "table.parquet").dropna(subset=["reconstruction_sinkhorn_um"])
+    expected = 3**0.5
+    assert found["reconstruction_sinkhorn_legacy"].mean() == pytest.approx(expected, rel=0.02)
+    assert found["reconstruction_sinkhorn_um"].mean() == pytest.approx(expected / 0.5, rel=0.05)
+
+
+def test_a_turned_cube_keeps_its_background_at_the_corners():
+    from fabricate.trained import clouds_um
+
+    from morphobench.models.inputs import to_batch, turned
+
+    counts = cube_of(clouds_um(1)[0])[None]
+    chosen = settings("classical_image")
+    background = to_batch({"cube": counts}, chosen).x.min()
+    for turn in rotation.uniform(3, np.random.default_rng(0)):
+        x = to_batch(turned({"cube": counts}, turn, chosen), chosen).x[0, 0]
+        corners = x[:: x.shape[0] - 1, :: x.shape[0] - 1, :: x.shape[0] - 1]
+        assert torch.allclose(corners, x.min())
+        assert torch.allclose(x.min(), background, atol=0.05)

@@ -1,0 +1,47 @@
+"""Small versions of the fabricated buckets in a temporary folder, and the demo's data sets over them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import yaml
+from paths import ROOT
+
+from morphobench import config
+from morphobench.fabricate import bucket, description
+
+PCNA, HIPSC, DRUGS = BUCKETS = (
+    "nuclear_project_dataset_4",
+    "hipsc_single_cell_image_dataset",
+    "NPM1_single_cell_drug_perturbations",
+)
+SEED = 7
+
+
+def described(name: str, n: int | None = None) -> dict:
+    """The bucket's description, with n cells of each class."""
+    found = copy.deepcopy(description.read(name, ROOT))
+    for look in found["classes"].values():
+        look["n"] = n or look["n"]
+    return found
+
+
+def write(folder: Path, name: str, n: int = 1) -> Path:
+    bucket.run(folder / name, name=name, bucket=described(name, n), seed=SEED)
+    return folder / name
+
+
+def demo() -> dict:
+    """The resolved configuration at demo scale."""
+    paper, overlay = (
+        yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "demo")
+    )
+    return config.resolve(config.merge(paper, overlay), ROOT)
+
+
+def dataset(name: str, folder: Path) -> dict:
+    """A data set at demo scale, reading the buckets in a folder."""
+    found = demo()["datasets"][name]
+    found["source"]["location"] = found["source"]["location"].replace("results/bucket", str(folder))
+    return found

@@ -1,0 +1,67 @@
+"""Rotations: the group, the conventions, and volumes that turn like the points in them."""
+
+import numpy as np
+import pytest
+
+from morphobench.geometry import rotation
+from morphobench.models.inputs import resampled
+
+
+def test_cube_rotations_are_the_group_of_24():
+    group = rotation.cube_rotations()
+    assert group.shape == (24, 3, 3)
+    assert np.allclose(group[0], np.eye(3))
+    assert np.allclose(np.linalg.det(group), 1)
+    keys = {tuple(np.rint(matrix).astype(int).ravel()) for matrix in group}
+    assert len(keys) == 24
+    products = np.einsum("aij,bjk->abik", group, group).reshape(-1, 9)
+    assert {tuple(np.rint(row).astype(int)) for row in products} == keys
+
+
+def test_uniform_rotations_are_proper_seeded_and_isotropic():
+    drawn = rotation.uniform(4000, np.random.default_rng(0))
+    assert np.allclose(drawn @ np.swapaxes(drawn, 1, 2), np.eye(3), atol=1e-12)
+    assert np.allclose(np.linalg.det(drawn), 1)
+    assert np.array_equal(drawn, rotation.uniform(4000, np.random.default_rng(0)))
+    # Under the Haar measure every matrix entry has mean 0 and variance 1/3.
+    assert np.abs(drawn.mean(0)).max() < 5 * np.sqrt(1 / 3 / 4000)
+    assert np.allclose(drawn.var(0), 1 / 3, atol=0.03)
+
+
+def test_column_vector_convention():
+    turned = rotation.rotate_points(np.array([[1.0, 0, 0], [0, 1.0, 0]]), rotation.about_z(90))
+    assert np.allclose(turned, [[0, 1, 0], [-1, 0, 0]])
+
+
+def _binned(points: np.ndarray, size: int) -> np.ndarray:
+    index = np.floor((points + 0.5) * size).astype(int)
+    volume = np.zeros((size,) * 3, dtype=np.float32)
+    np.add.at(volume, (index[:, 2], index[:, 1], index[:, 0]), 1)
+    return volume
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_a_volume_turns_like_the_points_in_it(size):
+    points = np.random.default_rng(1).uniform(-0.45, 0.45, (300, 3))
+    volume = _binned(points, size)
+    for turn in rotation.cube_rotations():
+        expected = _binned(rotation.rotate_points(points, turn), size)
+        assert np.array_equal(rotation.rotate_cube_lattice(volume, turn), expected)
+        assert np.allclose(resampled(volume[None], turn)[0], expected, atol=1e-4)
+
+
+def test_resampling_follows_a_free_rotation():
+    size, turn = 33, rotation.uniform(1, np.random.default_rng(3))[0]
+    grid = (np.indices((size,) * 3)[::-1] + 0.5) / size - 0.5  # x, y, z
+    centre = np.array([0.2, -0.1, 0.05])
+
+    def blob(at: np.ndarray) -> np.ndarray:
+        return np.exp(-((grid - at[:, None, None, None]) ** 2).sum(0) / (2 * 0.08**2)).astype(np.float32)
+
+    found = resampled(blob(centre)[None], turn)[0]
+    assert np.abs(found - blob(turn @ centre)).max() < 0.05
+
+
+def test_lattice_rotation_refuses_a_free_angle():
+    with pytest.raises(ValueError, match="24 cube rotations"):
+        rotation.rotate_cube_lattice(np.zeros((3, 3, 3)), rotation.about_z(30))

@@ -1,0 +1,167 @@
+"""On a GPU: what a CPU finds, invariant as there; trainings that go on where they were cut off; its costs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fabricate.trained import (
+    DATASET,
+    EMBED,
+    FAMILIES,
+    SIDE_UM,
+    cost_of,
+    run_training,
+    settings,
+    write_case,
+    write_untrained,
+)
+
+from morphobench.embed import run as embed
+from morphobench.files import read_table
+from morphobench.files.tables import embedding_matrix
+from morphobench.models.device import compute_with
+from morphobench.models.losses import chamfer, sinkhorn
+from morphobench.score import cost
+from morphobench.train.module import Fitting
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees")
+INVARIANT = [family for family in FAMILIES if family.startswith("rotation_invariant")]
+
+
+class Interrupted(Exception):
+    """What stops a training in these tests."""
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return write_case(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def _as_told():
+    """Each test starts as a process does, with TF32 where torch allows it."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+
+
+def embedded(case, folder, family, pose, accelerator, **how):
+    table = folder / f"{pose}-{accelerator}.parquet"
+    embed.run(
+        case.manifest,
+        case.shards,
+        write_untrained(folder / "model.pt", family),
+        table,
+        pose=pose,
+        dataset=DATASET,
+        settings=EMBED | how,
+        side_um=SIDE_UM,
+        seed=1,
+        accelerator=accelerator,
+        threads=1,
+    )
+    return read_table(table)
+
+
+def trained(case, folder, family, **trainer):
+    run_training(case, folder, settings(family, max_epochs=3), accelerator="gpu", **trainer)
+    return pd.read_csv(folder / "curves.csv"), json.loads((folder / "record.json").read_text())
+
+
+def relative(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_codes_and_errors_are_those_of_a_cpu(family, case, tmp_path):
+    ours, cpu = (embedded(case, tmp_path, family, "identity", where) for where in ("gpu", "cpu"))
+    assert relative(embedding_matrix(ours), embedding_matrix(cpu)) < 1e-4
+    if "sinkhorn_um" in cpu:
+        np.testing.assert_allclose(ours["sinkhorn_um"], cpu["sinkhorn_um"], rtol=1e-2)
+
+
+@pytest.mark.parametrize("family", INVARIANT)
+def test_codes_ignore_the_rotations_of_the_grid(family, case, tmp_path):
+    turned = embedded(case, tmp_path, family, "lattice", "gpu")
+    codes = embedding_matrix(turned).reshape(24, -1, settings(family)["architecture"]["latent_dim"])
+    assert relative(codes, codes[:1]) < 1e-4
+
+
+def test_half_precision_tells_in_the_codes(case, tmp_path):
+    family = "rotation_invariant_image"
+    full = embedded(case, tmp_path, family, "identity", "gpu")
+    half = embedded(case, tmp_path, family, "identity", "gpu", precision="bf16-mixed")
+    assert 1e-4 < relative(embedding_matrix(half), embedding_matrix(full)) < 0.1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "how", [{}, {"tf32": True}, {"precision": "bf16-mixed"}], ids=["full", "tf32", "bf16"]
+)
+def test_trains_and_says_where(how, family, case, tmp_path):
+    curves, record = trained(case, tmp_path, family, **how)
+    assert np.isfinite(curves.to_numpy()).all()
+    assert record["device"] == torch.cuda.get_device_name()
+    assert record["gpu_hours"] == pytest.approx(record["train_s"] / 3600)
+    assert record["peak_memory_mib"] > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_training_that_was_cut_off_ends_as_a_whole_one(family, case, tmp_path, monkeypatch):
+    whole, _ = trained(case, tmp_path / "whole", family)
+    calls = iter(range(6))
+    original = Fitting.training_step
+
+    def cut(self, batch, batch_idx):
+        if next(calls) == 5:
+            raise Interrupted
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fitting, "training_step", cut)
+        with pytest.raises(Interrupted):
+            trained(case, tmp_path / "cut", family)
+    again, _ = trained(case, tmp_path / "cut", family)
+    losses = ["train_loss", "val_loss"]
+    # Gradients of turned volumes are summed in any order there, and running means keep the difference.
+    np.testing.assert_allclose(again[losses], whole[losses], rtol=2e-2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_costs_are_the_gpus(family, case, tmp_path):
+    found = cost_of(case, tmp_path, family, accelerator="gpu")
+    assert found["device"] == torch.cuda.get_device_name()
+    # Tensors alone, not the process.
+    assert 0 < found["peak_bytes"] < 100e6
+    assert all(seconds > 0 for seconds in found["encode_s"] + found["decode_s"])
+
+
+def test_energy_is_read_from_the_gpus_counter():
+    x = torch.randn(4096, 4096, device="cuda")
+
+    def busy():
+        for _ in range(200):
+            x @ x
+        torch.cuda.synchronize()
+
+    energy_kwh, emissions_kg = cost.energy_of(busy, 10)
+    assert energy_kwh > 0
+    assert emissions_kg > 0
+
+
+@pytest.mark.parametrize("loss", [chamfer, lambda a, b: sinkhorn(a, b, blur=0.01, scaling=0.5)])
+def test_losses_and_gradients_are_those_of_a_cpu(loss):
+    compute_with(1)
+    a, b = torch.randn(3, 300, 3), torch.randn(3, 257, 3) + 0.2
+    found = []
+    for device in ("cpu", "cuda"):
+        moved = a.detach().to(device).requires_grad_()
+        value = loss(moved, b.to(device))
+        value.sum().backward()
+        found.append((value.detach().cpu().numpy(), moved.grad.cpu().numpy()))
+    (cpu, cpu_gradient), (gpu, gpu_gradient) = found
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-4)
+    assert relative(gpu_gradient, cpu_gradient) < 1e-2

@@ -1,0 +1,121 @@
+"""What figures cost: jobs times measured costs, each job once."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+from paths import ROOT
+
+from morphobench import config as configuration
+from morphobench.files import write_table
+from morphobench.jobs import plan
+
+COSTS = yaml.safe_load((ROOT / plan.COSTS).read_text())
+
+
+@pytest.fixture(scope="module")
+def config():
+    return configuration.resolve(configuration.read_yaml(ROOT / "config/config.yaml"), ROOT)
+
+
+def output(path, rule, config):
+    (found,) = plan.outputs_of(f"{path}\t-\t{rule}\t-\tmissing\tupdate pending\n", config)
+    return found
+
+
+def cost(path, rule, config):
+    return plan.cost_of(output(path, rule, config), config, COSTS)
+
+
+def test_an_output_tells_its_rule_dataset_and_model(config):
+    path = "results/embed/pcna/classical_image/seed-42/uniform.parquet"
+    assert output(path, "embed", config) == ("embed", "pcna", "classical_image", "uniform")
+    assert output("figures/fig2.pdf", "plot_fig2", config) == ("plot_fig2", None, None, "fig2")
+    assert plan.outputs_of("output_file\tdate\trule\tlog\tstatus\tplan\nConfig file\n", config) == []
+
+
+def test_a_shard_costs_its_share_of_the_cells(config):
+    pcna, per_cell = config["datasets"]["pcna"], COSTS["cells_s"]["punctate"]["align"]
+    cells = pcna["n_cells"] / pcna["n_shards"]
+    found = cost("results/align/pcna/shard-0", "align", config)
+    assert found.cpu_h * 3600 == pytest.approx(COSTS["job_start_s"] + per_cell * cells)
+    assert found.gpu_h == 0
+    assert found.disk_gb == pytest.approx(COSTS["cells_mb"]["punctate"]["align"] * cells / 1000)
+
+
+def test_a_training_costs_its_cells_and_epochs(config):
+    found = cost("results/train/cellpack/classical_pointcloud/seed-42/model.pt", "train", config)
+    n_cells = config["datasets"]["cellpack"]["n_cells"]
+    expected = COSTS["gpu_s"]["classical_pointcloud/points"]["train"] * 0.7 * n_cells * 800
+    assert found.gpu_h * 3600 == pytest.approx(expected)
+
+
+def test_volumes_cost_by_their_voxels(config):
+    found = {
+        name: cost(f"results/train/{name}/classical_image_sdf/seed-42/model.pt", "train", config)
+        for name in ("npm1", "npm1_64_res")
+    }
+    sizes = [
+        configuration.model_for(config, name, "classical_image_sdf")["architecture"]["size"] for name in found
+    ]
+    if sizes[0] == sizes[1]:
+        assert found["npm1"] == found["npm1_64_res"]
+    else:
+        ratio = found["npm1_64_res"].gpu_h / found["npm1"].gpu_h
+        assert ratio == pytest.approx((sizes[1] / sizes[0]) ** 3)
+
+
+def test_volumes_take_the_nearest_size_that_was_measured(config):
+    known = {33: {"train": 1.0}, 65: {"train": 5.0}}
+    for size, expected in ((33, 1.0), (35, (35 / 33) ** 3), (65, 5.0), (129, 5 * (129 / 65) ** 3)):
+        assert plan._gpu_seconds({"architecture": {"size": size}}, known, "train") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("pose", ["identity", "lattice", "uniform"])
+def test_every_pose_costs_its_encodings(pose, config):
+    found = cost(f"results/embed/cellpack/classical_pointcloud/seed-42/{pose}.parquet", "embed", config).gpu_h
+    turns = {"identity": 1, "lattice": 0.15 * 24, "uniform": 0.15 * config["embed"]["n_uniform"]}[pose]
+    per_encoding = COSTS["gpu_s"]["classical_pointcloud/points"][pose]
+    assert found * 3600 == pytest.approx(per_encoding * turns * config["datasets"]["cellpack"]["n_cells"])
+
+
+def test_a_job_with_several_outputs_counts_once(config):
+    folder = "results/train/cellpack/classical_pointcloud/seed-42"
+    one = [output(f"{folder}/model.pt", "train", config)]
+    three = one + [output(f"{folder}/{name}", "train", config) for name in ("record.json", "curves.csv")]
+    costs = [plan.total(outputs, {"train": 1}, config, COSTS) for outputs in (one, three)]
+    assert costs[0] == pytest.approx(costs[1])
+
+
+def test_every_model_of_the_seven_datasets_has_a_cost(config):
+    for name in config["targets"]["datasets"]:
+        for model in config["datasets"][name]["models"]:
+            settings = configuration.model_for(config, name, model)
+            assert f"{settings['family']}/{settings['representation']}" in COSTS["gpu_s"], model
+
+
+def test_submitted_and_local_jobs_are_told_apart():
+    line = plan.row(
+        "figures/fig2.pdf",
+        {"train": 5, "score_pairs": 1, "plot_fig2": 1},
+        plan.Cost(2, 30, 1),
+        ["score_pairs"],
+    )
+    assert line == "| `figures/fig2.pdf` | 5 + 2 | 2.0 | 30 | 1.0 GB |"
+
+
+def test_costs_are_measured_from_benchmark_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    write_table(pd.DataFrame({"CellId": list("abcd")}), tmp_path / "results/align/pcna/shard-0/cells.parquet")
+    for path, seconds in {"align/pcna/shard-0": 2.0, "score_pairs/pcna": 0.5}.items():
+        file = tmp_path / f"benchmarks/{path}.tsv"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"s\tcpu_time\n9.0\t{seconds}\n")
+    found = plan.measure([tmp_path], job_start_s=8.0)
+    assert found["cells_s"] == {"punctate": {"align": 0.5}}
+    assert found["cells_mb"]["punctate"]["align"] > 0
+    assert found["jobs_s"] == {"score_pairs": 0.5}
+    assert json.dumps(found)

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from fabricate.masked import cell, write_aligned
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from morphobench import files
+from morphobench.errors import InputError
+from morphobench.files import volumes
+from morphobench.geometry import region
+from morphobench.mask import box
+from morphobench.mask import punctate as mask
+
+
+def run(shard_in, out, max_failed_fraction=1.0, **changes):
+    settings = {
+        "role": "nucleus_mask",
+        "dilation_voxel": 2,
+        "min_voxels": 5,
+        "max_failed_fraction": max_failed_fraction,
+    }
+    mask.run(shard_in, out, **settings | changes)
+    return files.read_cells(out).set_index("CellId")
+
+
+def stored(shard, row):
+    return tuple(volumes.volume(files.read_array(shard, name), row) for name in ("structure", "mask"))
+
+
+def scattered(seed, shape=(7, 9, 11), share=0.03):
+    found = np.random.default_rng(seed).random(shape) < share
+    found[3, 4, 5] = True
+    return found
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2.5, 4, 13.2])
+def test_a_ball_adds_what_lies_within_its_radius(radius):
+    core = scattered(1)
+    distance = ndimage.distance_transform_edt(~np.pad(core, int(radius)))
+    np.testing.assert_array_equal(region.dilate_ball(core, radius), distance <= radius)
+
+
+@pytest.mark.parametrize("half", [1, 4])
+def test_the_published_box_dilates_as_scipy_does(half):
+    core = scattered(2)
+    expected = ndimage.binary_dilation(np.pad(core, half), np.ones((2 * half,) * 3))
+    np.testing.assert_array_equal(region.dilate_box(core, half), expected)
+    one = region.dilate_box(np.ones((1, 1, 1)), half)
+    assert np.flatnonzero(one.any((0, 1))).tolist() == list(range(2 * half))  # offsets -half to half - 1
+
+
+@given(st.integers(0, 1000), st.sets(st.integers(0, 2)), st.floats(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_a_ball_knows_no_direction(seed, axes, radius):
+    core = scattered(seed)
+    flipped = region.dilate_ball(np.flip(core, tuple(axes)), radius)
+    np.testing.assert_array_equal(flipped, np.flip(region.dilate_ball(core, radius), tuple(axes)))
+
+
+def test_volumes_are_cropped_to_the_dilated_mask_with_its_last_planes(tmp_path):
+    structure, core = cell()
+    shard = write_aligned(tmp_path / "in", {"a": (structure, core)})
+    row = run(shard, tmp_path / "out").loc["a"]
+    found, labels = stored(tmp_path / "out", row)
+    dilated = ndimage.distance_transform_edt(core == 0) <= 2
+    held = region.bounds(dilated)
+    np.testing.assert_array_equal(labels, (dilated.astype(int) + core)[held])
+    np.testing.assert_array_equal(found, structure[held])
+    assert all(labels.take(end, axis).any() for axis in range(3) for end in (0, -1))
+    assert (row["n_voxels"], row["n_dilated"]) == (core.sum(), dilated.sum())
+    assert row[["box_z", "box_y", "box_x"]].tolist() == list(found.shape)
+    centre = [row[f"center_{axis}_voxel"] for axis in "zyx"]
+    np.testing.assert_allclose(centre, np.argwhere(labels == 2).mean(0))
+    assert np.isnan([row["clip_low"], row["clip_high"]]).all()
+    assert row["note"] == "kept"
+    assert row["seconds"] > 0
+
+
+def test_a_mask_at_the_border_keeps_its_planes_and_zeros_are_added(tmp_path):
+    core = np.ones((3, 4, 5), np.uint8)
+    structure = np.arange(100, 160, dtype=np.float32).reshape(core.shape)
+    row = run(write_aligned(tmp_path / "in", {"a": (structure, core)}), tmp_path / "out").loc["a"]
+    found, labels = stored(tmp_path / "out", row)
+    assert found.shape == (7, 8, 9)
+    np.testing.assert_array_equal(found, np.pad(structure, 2))
+    np.testing.assert_array_equal(labels == 2, np.pad(core, 2) == 1)
+
+
+def test_without_dilation_there_is_no_rim(tmp_path):
+    row = run(write_aligned(tmp_path / "in", {"a": cell()}), tmp_path / "out", dilation_voxel=0).loc["a"]
+    assert set(np.unique(stored(tmp_path / "out", row)[1])) == {0, 2}
+
+
+def test_reference_reaches_four_voxels_back_and_three_ahead(tmp_path):
+    structure, core = cell((20, 26, 30), (3, 5, 7))
+    shard = write_aligned(tmp_path / "in", {"a": (structure, core)})
+    row = run(shard, tmp_path / "out", dilation_voxel=4, reference=True).loc["a"]
+    extents = [span.stop - span.start for span in region.bounds(core)]
+    assert row[["box_z", "box_y", "box_x"]].tolist() == [n + 7 for n in extents]
+    labels = stored(tmp_path / "out", row)[1]
+    assert [span.start for span in region.bounds(labels == 2)] == [4, 4, 4]
+
+
+def broken(name):
+    structure, core = cell()
+    if name == "empty":
+        core = np.zeros_like(core)
+    elif name == "few":
+        core = np.zeros_like(core)
+        core[4, 5, 6:9] = 1
+    elif name == "nan":
+        structure[7, 10, 12] = np.nan
+    elif name == "flat":
+        structure[core == 1] = 7
+    return structure, core
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("empty", "the mask (nucleus_mask) is empty"),
+        ("few", "the mask (nucleus_mask) has 3 voxels, fewer than mask.min_voxels = 5"),
+        ("nan", "1 of 3840 voxels around the mask are not finite"),
+        ("flat", "voxels of the mask hold 7 counts: zero variance"),
+    ],
+)
+def test_each_bad_cell_is_kept_with_its_reason(tmp_path, name, words):
+    shard = write_aligned(tmp_path / "in", {"a": cell(), "bad": broken(name), "z": cell(seed=1)})
+    cells = run(shard, tmp_path / "out")
+    assert words in cells.loc["bad", "error"]
+    assert cells["success"].tolist() == [True, False, True, False]
+    assert cells.loc["old", "error"] == "no file"
+    assert cells.loc["bad", ["size_z", "box_z", "n_voxels"]].tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(
+        stored(tmp_path / "out", cells.loc["z"])[0],
+        mask.cut(*cell(seed=1), dilation_voxel=2, reference=False)[0],
+    )
+
+
+def test_the_range_comes_from_the_mask_or_from_the_table(tmp_path):
+    structure, core = cell()
+    structure[core == 0] = 1e5
+    shard = write_aligned(tmp_path / "in", {"a": (structure, core)})
+    found = run(shard, tmp_path / "q", clip="quantile", quantile=0.9).loc["a", ["clip_low", "clip_high"]]
+    np.testing.assert_allclose(found.tolist(), np.quantile(structure[core == 1], [0.1, 0.9]), rtol=1e-6)
+    clips = {"SON": [420, 1500], "RAB5A": [420, 600]}
+    cells = run(shard, tmp_path / "s", clip="structure", structure_clips=clips)
+    assert cells.loc["a", ["clip_low", "clip_high"]].tolist() == [420, 1500]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"clip": "structure", "structure_clips": {"RAB5A": [1, 2]}}, "'SON' is not in mask.structure_clips"),
+        ({"clip": "structure", "structure_clips": {"SON": [5, 5]}}, "range 5 to 5 counts"),
+        ({"clip": "quantile", "quantile": 0.5}, "mask.clip = quantile) is empty"),
+    ],
+)
+def test_a_range_that_cannot_be_fails_the_cell(tmp_path, changes, words):
+    cells = run(write_aligned(tmp_path / "in", {"a": cell()}), tmp_path / "out", **changes)
+    assert words in cells.loc["a", "error"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"clip": "all"}, "mask.clip is 'all'; set it to one of none, quantile, structure"),
+        ({"clip": "structure"}, "mask.structure_clips is empty"),
+        ({"dilation_voxel": 2.5, "reference": True}, "mask.dilation_voxel is 2.5"),
+    ],
+)
+def test_settings_that_contradict_stop_the_stage(tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        run(write_aligned(tmp_path / "in", {"a": cell()}), tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_many_failures_stop_the_stage_and_leave_nothing(tmp_path):
+    with pytest.raises(InputError, match="mask: 2 of 3 cells failed"):
+        run(write_aligned(tmp_path / "in", {"a": cell(), "b": broken("empty")}), tmp_path / "out", 0.5)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_shard_of_failed_cells_passes(tmp_path):
+    assert run(write_aligned(tmp_path / "in", {}), tmp_path / "out").index.tolist() == ["old"]
+
+
+def masked_shards(folder):
+    sizes = {"a": (3, 5, 8), "b": (4, 6, 7), "c": (5, 4, 9), "d": (3, 4, 5)}
+    for name, semi_axes in sizes.items():
+        shard = write_aligned(folder / f"in-{name}", {name: cell((14, 20, 24), semi_axes)})
+        run(shard, folder / f"out-{name}")
+    return [folder / f"out-{name}" for name in sizes]
+
+
+@pytest.mark.parametrize(("quantile", "policy"), [(1.0, "drop"), (0.5, "crop")])
+def test_the_common_box_holds_the_quantile_of_all_shards(tmp_path, quantile, policy):
+    shards = masked_shards(tmp_path)
+    box.run(shards, tmp_path / "box.json", quantile=quantile, policy=policy)
+    found = json.loads((tmp_path / "box.json").read_text())
+    tables = [files.read_cells(shard).query("success") for shard in shards]
+    extents = np.array([table[[f"box_{axis}" for axis in "zyx"]].iloc[0] for table in tables])
+    expected = np.ceil(np.quantile(extents, quantile, axis=0))
+    n_fit = (extents <= expected).all(1).sum()
+    assert found == {
+        **dict(zip("zyx", expected, strict=True)),
+        "quantile": quantile,
+        "policy": policy,
+        "n_cells": 4,
+        "n_fit": n_fit,
+        "n_not_fit": 4 - n_fit,
+    }
+    assert n_fit == (4 if quantile == 1 else 1)
+
+
+def test_a_box_needs_cells_and_a_known_policy(tmp_path):
+    run(write_aligned(tmp_path / "in", {}), tmp_path / "out")
+    with pytest.raises(InputError, match="no cell passed stage mask"):
+        box.run([tmp_path / "out"], tmp_path / "box.json")
+    with pytest.raises(InputError, match="box.policy is 'keep'; set it to crop or drop"):
+        box.run([tmp_path / "out"], tmp_path / "box.json", policy="keep")
+
+
+def test_fitting_pads_the_smaller_half_first_and_crops_as_published():
+    line = np.arange(1, 6).reshape(1, 1, 5)
+    assert box.fit_to_box(line, (1, 1, 8), -1).ravel().tolist() == [-1, 1, 2, 3, 4, 5, -1, -1]
+    assert box.fit_to_box(line, (1, 1, 4), -1).ravel().tolist() == [1, 2, 3, 4]
+    assert box.fit_to_box(line, (1, 1, 2), -1).ravel().tolist() == [2, 3]
+    mixed = box.fit_to_box(line, (2, 1, 3), 0)
+    assert mixed[:, 0].tolist() == [[2, 3, 4], [0, 0, 0]]
+    assert box.fits((1, 1, 5), (2, 1, 3)) == {"fits_z": True, "fits_y": True, "fits_x": False}
+
+
+@given(*[st.tuples(*[st.integers(1, 9)] * 3) for _ in range(2)])
+def test_fitting_gives_the_box_and_keeps_the_overlap(shape, size):
+    fitted = box.fit_to_box(np.ones(shape), size, 0)
+    assert fitted.shape == size
+    assert fitted.sum() == np.minimum(shape, size).prod()
+
+
+def test_the_centre_and_bounds_are_those_of_the_mask():
+    labels = ndimage.binary_dilation(np.pad(np.ones((1, 2, 3)), 3))
+    assert region.bounds(labels) == (slice(2, 5), slice(2, 6), slice(2, 7))
+    np.testing.assert_allclose(region.centre_of_mass(labels), [3, 3.5, 4])

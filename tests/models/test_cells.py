@@ -1,0 +1,154 @@
+"""From shards to batches: units, z-scores, the right rows, one seeded order per epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from fabricate.trained import (
+    FAILED,
+    SPLITS,
+    clouds_um,
+    cube_of,
+    intensities,
+    settings,
+    surfaces,
+    with_intensity,
+    write_case,
+)
+
+from morphobench.errors import InputError
+from morphobench.files import read_table, write_table
+from morphobench.models.cells import CLOUDS, EpochOrder, cell_batch, loader, open_cells
+from morphobench.models.inputs import to_batch
+
+PARTS = ("train", "val", "test")
+CUBES = {"representation": "cube"}
+IMPLICIT = settings("rotation_invariant_pointcloud_sdf")
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids="{} shard(s)".format)
+def case(request, tmp_path_factory):
+    return write_case(tmp_path_factory.mktemp("data"), n_shards=request.param)
+
+
+def numbers(cells):
+    return cells.table["CellId"].astype(int).to_numpy()
+
+
+def test_cells_are_read_from_the_right_rows(case):
+    cells = open_cells(case.manifest, case.shards, CLOUDS)
+    rows = np.random.default_rng(0).permutation(len(cells))
+    np.testing.assert_array_equal(cells.raw(rows)["points_um"], clouds_um()[numbers(cells)[rows]])
+    cubes = open_cells(case.manifest, case.shards, CUBES)
+    np.testing.assert_array_equal(cubes.raw([3])["cube"][0], cube_of(clouds_um()[numbers(cubes)[3]]))
+
+
+def test_arrays_stay_on_disk(case):
+    cells = open_cells(case.manifest, case.shards, CUBES)
+    assert all(isinstance(array, np.memmap) for arrays in cells._arrays.values() for array in arrays.values())
+
+
+def test_splits_hold_every_sampled_cell_once(case):
+    found = {part: numbers(open_cells(case.manifest, case.shards, CLOUDS, part)) for part in PARTS}
+    for part, cells in found.items():
+        assert {SPLITS[number] for number in cells} == {part}
+    everything = np.concatenate(list(found.values()))
+    assert sorted(everything) == [number for number in range(len(SPLITS)) if number != FAILED]
+    np.testing.assert_array_equal(
+        np.sort(everything), np.sort(numbers(open_cells(case.manifest, case.shards, CLOUDS)))
+    )
+
+
+def test_a_split_without_cells_is_named(tmp_path):
+    case = write_case(tmp_path, splits=["train"] * 6)
+    with pytest.raises(InputError, match=r"manifest\.parquet: no sampled cell in split val"):
+        open_cells(case.manifest, case.shards, CLOUDS, "val")
+
+
+def orders(seed, n_epochs=4, n=12):
+    sampler = EpochOrder(n, seed)
+    found = []
+    for epoch in range(n_epochs):
+        sampler.set_epoch(epoch)
+        found.append(tuple(sampler))
+    return found
+
+
+def test_order_differs_between_epochs_and_seeds_and_repeats_between_runs():
+    assert orders(1) == orders(1)
+    assert len(set(orders(1) + orders(2))) == 8
+    assert all(sorted(order) == list(range(12)) for order in orders(1))
+
+
+def test_order_of_an_epoch_does_not_need_the_epochs_before():
+    sampler = EpochOrder(12, 1)
+    sampler.set_epoch(3)
+    assert tuple(sampler) == orders(1)[3]
+
+
+@pytest.mark.parametrize("order_seed", [None, 7])
+def test_loader_gives_all_cells_normalised_in_the_order_of_the_epoch(case, order_seed):
+    cells = open_cells(case.manifest, case.shards, CLOUDS, "train")
+    chosen = settings("classical_pointcloud")
+    batches = list(loader(cells, chosen, batch_size=3, order_seed=order_seed))
+    assert [len(batch.x) for batch in batches] == [3, 3, 2]
+    rows = list(range(len(cells))) if order_seed is None else list(EpochOrder(len(cells), order_seed))
+    torch.testing.assert_close(
+        torch.cat([batch.x for batch in batches]), to_batch(cells.raw(rows), chosen).x, rtol=0, atol=0
+    )
+
+
+def test_models_with_several_arrays_get_them_of_the_same_cells(case):
+    rows = [4, 1, 7]
+    cells = open_cells(case.manifest, case.shards, with_intensity())
+    chosen = numbers(cells)[rows]
+    np.testing.assert_array_equal(cells.raw(rows)["intensity"], intensities()[chosen])
+    np.testing.assert_array_equal(cells.raw(rows)["points_um"], clouds_um()[chosen])
+    found = open_cells(case.manifest, case.shards, IMPLICIT).raw(rows)
+    for name, expected in surfaces().items():
+        np.testing.assert_array_equal(found[name], expected[chosen])
+
+
+def norms_of(case, tmp_path):
+    table = read_table(case.manifest)
+    write_table(table.assign(structure_name=["SON", "RAB5A"] * (len(table) // 2)), tmp_path / "m.parquet")
+    return tmp_path / "m.parquet"
+
+
+def test_intensities_are_normalised_by_structure_when_they_are_read(case, tmp_path):
+    norms = {"SON": [100, 300], "RAB5A": [0, 50]}
+    chosen = with_intensity() | {"intensity": {"scale": 10, "structure_norms": norms}}
+    cells = open_cells(norms_of(case, tmp_path), case.shards, chosen)
+    low, high = np.array([norms[name] for name in cells.table["structure_name"]]).T[..., None]
+    expected = (intensities()[numbers(cells)] - low) / (high - low)
+    np.testing.assert_allclose(cells.raw(range(len(cells)))["intensity"], expected, rtol=1e-5)
+
+
+def test_a_structure_without_a_range_is_named(case, tmp_path):
+    chosen = with_intensity() | {"intensity": {"scale": 10, "structure_norms": {"SON": [0, 1]}}}
+    with pytest.raises(InputError, match="structure RAB5A has no range"):
+        open_cells(norms_of(case, tmp_path), case.shards, chosen)
+
+
+@pytest.mark.parametrize("chosen", [with_intensity(), IMPLICIT], ids=["intensity", "implicit"])
+def test_a_cell_is_judged_on_the_same_draw_in_any_batch(case, chosen):
+    cells = open_cells(case.manifest, case.shards, chosen)
+    together = cell_batch(cells, [0, 1, 2], chosen, draw_seed=3)
+    alone = cell_batch(cells, [1], chosen, draw_seed=3)
+    other = cell_batch(cells, [1], chosen, draw_seed=4)
+    assert together.x.shape[1] == chosen["draw"]["n_points"]
+    for whole, one in zip(together, alone, strict=True):
+        assert (whole is None) == (one is None)
+        assert whole is None or torch.equal(whole[1:2], one)
+    assert not torch.equal(other.x, alone.x)
+
+
+def test_a_turned_cell_is_the_same_draw_turned(case):
+    cells, chosen = open_cells(case.manifest, case.shards, IMPLICIT), IMPLICIT
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    plain, turned = (cell_batch(cells, [2], chosen, turn=how) for how in (None, turn))
+    matrix = torch.from_numpy(turn.astype(np.float32))
+    torch.testing.assert_close(turned.x, plain.x @ matrix.T)
+    torch.testing.assert_close(turned.queries, plain.queries @ matrix.T)
+    assert torch.equal(turned.distances, plain.distances)

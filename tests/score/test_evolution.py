@@ -1,0 +1,267 @@
+"""Evolution energy: 1 on the straight way, more on a detour, and what the published frame adds to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fabricate.shapes import SURFACE, Balls, Echo, volume_settings, write_shapes
+from fabricate.trained import DATASET, DECODING, EMBED, FAILED, N_POINTS, SIDE_UM, write_case, write_untrained
+
+from morphobench.embed import run as embed
+from morphobench.embed.decode import POSE_COLUMNS
+from morphobench.files import read_table, write_table
+from morphobench.geometry import rotation
+from morphobench.score import evolution as interpolate
+from morphobench.score.ways import Way
+
+# A lattice of 1 um with moves below half of it: every point's nearest is its own image, so the Chamfer
+# distance of two shapes is twice the length of the move.
+LATTICE_UM = torch.stack(torch.meshgrid(*[torch.arange(4.0)] * 3, indexing="ij"), -1).reshape(-1, 3) - 1.5
+PAIRS = pd.DataFrame({"pair": [0, 1], "start": ["12", "01"], "end": ["13", "02"]})
+SCALE = 0.5
+
+
+class Mover(torch.nn.Module):
+    """Decodes the first three numbers of a code into a move of one shape, which `bend` leads astray."""
+
+    def __init__(self, bend=0.0):
+        super().__init__()
+        self.bend = bend
+
+    def export(self):
+        return self
+
+    def decode(self, z, pose=None):
+        # Nothing at the ends of a pair, `bend` half way.
+        detour = self.bend * (1 - (z[:, 3:4] / 0.1) ** 2)
+        move = z[:, :3] + detour * torch.tensor([0.0, 0.0, 1.0])
+        return (LATTICE_UM + move[:, None]) * SCALE
+
+
+def codes(n):
+    rng = np.random.default_rng(1)
+    z = rng.uniform(-0.1, 0.1, (n, 4))
+    z[:, 2] = 0
+    z[:, 3] = np.where(np.arange(n) % 2, 0.1, -0.1)
+    return z
+
+
+def measure(monkeypatch, tmp_path, model, turn_degrees=0, n_fractions=4):
+    """Run the stage on cells whose stored clouds are the model's shapes, turned about z."""
+    case = write_case(tmp_path / "data")
+    manifest = read_table(case.manifest)
+    z, turn = codes(len(manifest)), rotation.about_z(turn_degrees)
+    decoded_um = model.decode(torch.tensor(z, dtype=torch.float32)).numpy() / SCALE
+    for number, folder in enumerate(case.shards):
+        mine = manifest.index[(manifest["shard"] == number) & manifest["success"]]
+        np.save(folder / "points_um.npy", rotation.rotate_points(decoded_um[mine], turn).astype(np.float32))
+    table = pd.DataFrame(z, columns=[f"mu_{i}" for i in range(4)]).assign(CellId=manifest["CellId"])
+    poses = pd.DataFrame([turn.ravel()] * len(table), columns=POSE_COLUMNS)
+    table = pd.concat([table, poses], axis=1)
+    write_table(table.drop(index=FAILED).sample(frac=1, random_state=0), tmp_path / "identity.parquet")
+    write_table(PAIRS, tmp_path / "pairs.csv")
+    settings = {"representation": "points", "input_scale": SCALE}
+    monkeypatch.setattr(interpolate.models, "load", lambda path: (model, settings))
+    return evolution(case, tmp_path, n_fractions)
+
+
+def evolution(case, folder, n_fractions=4, **changes):
+    interpolate.run(
+        case.manifest,
+        case.shards,
+        folder / "model.pt",
+        folder / "identity.parquet",
+        folder / "pairs.csv",
+        folder / "evolution.parquet",
+        dataset=DATASET,
+        n_fractions=n_fractions,
+        embed={**EMBED, "error_points": N_POINTS, **changes},
+        side_um=SIDE_UM,
+        seed=1,
+        accelerator="cpu",
+        threads=1,
+    )
+    return read_table(folder / "evolution.parquet")
+
+
+def test_straight_way_has_energy_one(monkeypatch, tmp_path):
+    found = measure(monkeypatch, tmp_path, Mover())
+    np.testing.assert_allclose(found[list(interpolate.ENERGIES)], 1, atol=1e-4)
+
+
+def test_table_has_a_row_for_every_pair_and_fraction(monkeypatch, tmp_path):
+    found = measure(monkeypatch, tmp_path, Mover(), n_fractions=3)
+    assert found.columns.tolist() == ["pair", "start", "end", "fraction", *interpolate.ENERGIES, "reason"]
+    assert found["pair"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert found["start"].tolist() == ["12"] * 3 + ["01"] * 3
+    np.testing.assert_allclose(found["fraction"], [0.25, 0.5, 0.75] * 2)
+
+
+def test_detour_costs_energy(monkeypatch, tmp_path):
+    found = measure(monkeypatch, tmp_path, Mover(bend=0.2))
+    assert (found["energy"] >= 1 - 1e-4).all()
+    assert found["energy"].max() > 1.1
+
+
+def test_pose_adds_to_the_legacy_energy_alone(monkeypatch, tmp_path):
+    found = measure(monkeypatch, tmp_path, Mover(), turn_degrees=30)
+    np.testing.assert_allclose(found[["energy", "energy_input"]], 1, atol=1e-4)
+    assert (found["energy_legacy"] > found["energy"] + 0.5).all()
+
+
+def way(between, start, end, **changes):
+    """A pair of clouds, decoded, given and published alike."""
+    same = Way(between, [start, end], [start, end], between, [start, end])
+    return interpolate.energies_of(same._replace(**changes), n_voxels=16)
+
+
+def test_energy_of_a_known_detour():
+    lattice = LATTICE_UM.numpy()
+    start, end = lattice, lattice + [0.3, 0, 0]
+    found = way([lattice + [0.15, 0.2, 0], start], start, end)
+    for name in interpolate.ENERGIES:
+        np.testing.assert_allclose(found[name], [2 * np.hypot(0.15, 0.2) / 0.3, 1.0], rtol=1e-5)
+    assert (found["reason"] == "").all()
+
+
+def test_pair_that_decodes_to_one_shape_has_no_energy_and_a_reason():
+    cloud = LATTICE_UM.numpy()
+    found = way([cloud], cloud, cloud)
+    assert found[list(interpolate.ENERGIES)].isna().all(axis=None)
+    assert found["reason"].tolist() == ["the end points decode to one shape"]
+
+
+def test_broken_shapes_have_no_energy_and_the_reason_tells_which():
+    cloud = LATTICE_UM.numpy()
+    broken = np.full_like(cloud, np.nan)
+    found = way([broken, cloud + 0.1], cloud, cloud + 0.2)
+    assert np.isfinite(found.loc[1, "energy"])
+    assert np.isnan(found.loc[0, "energy"])
+    assert found["reason"].tolist() == ["the interpolant decodes to points that are not finite", ""]
+    found = way([cloud], cloud, broken)
+    assert found["reason"].tolist() == ["the end decodes to points that are not finite"]
+    found = way([cloud], cloud, cloud + 0.2, inputs=None)
+    assert np.isfinite(found.loc[0, "energy"])
+    assert found["reason"].tolist() == ["no masked surface to take for the input"]
+
+
+@pytest.mark.parametrize("family", DECODING)
+def test_every_family_interpolates_alike_in_any_batches(family, tmp_path):
+    case = write_case(tmp_path / "data")
+    embed.run(
+        case.manifest,
+        case.shards,
+        write_untrained(tmp_path / "model.pt", family),
+        tmp_path / "identity.parquet",
+        pose="identity",
+        dataset=DATASET,
+        settings=EMBED,
+        side_um=SIDE_UM,
+        seed=1,
+        accelerator="cpu",
+        threads=1,
+    )
+    write_table(PAIRS, tmp_path / "pairs.csv")
+    found = evolution(case, tmp_path, error_points=20)
+    assert len(found) == 8
+    assert (found[list(interpolate.ENERGIES)] > 0).all(axis=None)
+    assert (found["reason"] == "").all()
+    again = evolution(case, tmp_path, error_points=20, batch_size=1)
+    pd.testing.assert_frame_equal(found, again, rtol=2e-2)
+
+
+# Shapes
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    return write_shapes(tmp_path_factory.mktemp("shapes"))
+
+
+ENDS = {"start": ["03", "04"], "end": ["05", "06"]}
+
+
+def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, ends=ENDS, **changes):
+    settings = {**EMBED, "error_points": 64, "error_voxels": 24}
+    for module in (embed, interpolate):
+        monkeypatch.setattr(module.models, "load", lambda path: (model, chosen))
+    common = {"dataset": "blobs", "side_um": None, "seed": 1, "accelerator": "cpu", "threads": 1}
+    stages = (shapes.manifest, shapes.shards, "model.pt")
+    embed.run(*stages, folder / "identity.parquet", pose="identity", settings=settings, **common)
+    pairs = pd.DataFrame(ends)
+    write_table(pairs.assign(pair=np.arange(len(pairs)))[["pair", "start", "end"]], folder / "pairs.csv")
+    interpolate.run(
+        *stages,
+        folder / "identity.parquet",
+        folder / "pairs.csv",
+        folder / "evolution.parquet",
+        meshes=shapes.meshes if meshes is None else meshes,
+        n_fractions=3,
+        embed={**settings, **changes},
+        **common,
+    )
+    return read_table(folder / "evolution.parquet")
+
+
+MODELS = {
+    "sdf": (Echo, volume_settings("sdf")),
+    "seg": (Echo, volume_settings("seg")),
+    "surface": (Balls, SURFACE),
+}
+
+
+@pytest.mark.parametrize("representation", MODELS)
+def test_shapes_have_every_energy_whatever_the_batch(representation, shapes, monkeypatch, tmp_path):
+    family, chosen = MODELS[representation]
+    found = shape_evolution(monkeypatch, shapes, tmp_path, family(), chosen)
+    assert len(found) == 6
+    assert (found["reason"] == "").all()
+    # The Jaccard distance is a metric: no way is shorter than the straight one.
+    assert (found[list(interpolate.ENERGIES)] >= 1 - 1e-9).all(axis=None)
+    again = shape_evolution(monkeypatch, shapes, tmp_path, family(), chosen, batch_size=11)
+    pd.testing.assert_frame_equal(found, again, rtol=1e-3)
+
+
+def test_ends_that_are_given_cost_what_the_grid_does(shapes, monkeypatch, tmp_path):
+    """A perfect model's ends are the cells themselves, but for its grid."""
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"))
+    assert (abs(found["energy_input"] - found["energy"]) < 0.25).all()
+
+
+def test_size_counts_in_the_common_grid_alone(shapes, monkeypatch, tmp_path):
+    """Ends that differ in size alone: no way at all in their own boxes."""
+
+    class Growing(Balls):
+        def decode(self, z, pose=None):
+            same = torch.zeros_like(z)
+            same[:, 1, 0] = 0.2 + z[:, 0, 0].abs()
+            return super().decode(same)
+
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Growing(), SURFACE)
+    assert np.isfinite(found["energy"]).all()
+    assert (found["energy_legacy"].isna() | (found["energy_legacy"] > found["energy"] + 0.5)).any()
+
+
+def test_what_decodes_to_nothing_has_a_reason(shapes, monkeypatch, tmp_path):
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
+    assert found[["energy", "energy_legacy"]].isna().all(axis=None)
+    # Nothing is at 1 from either input, the farthest that a shape can be.
+    assert (found["energy_input"] >= 2).all()
+    assert (found["reason"] == "the start decodes to no surface").all()
+
+
+def test_without_pairs_the_table_is_empty_and_it_is_told(shapes, monkeypatch, tmp_path, caplog):
+    none = {side: pd.Series(dtype=str) for side in ("start", "end")}
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), ends=none)
+    assert found.empty
+    assert {"pair", "start", "end", "fraction", *interpolate.ENERGIES, "reason"} == set(found)
+    assert "no pair of test cells" in caplog.text
+
+
+def test_without_masked_meshes_only_the_energy_of_inputs_is_missing(shapes, monkeypatch, tmp_path):
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), meshes=())
+    assert np.isfinite(found[["energy", "energy_legacy"]]).all(axis=None)
+    assert found["energy_input"].isna().all()
+    assert (found["reason"] == "no masked surface to take for the input").all()

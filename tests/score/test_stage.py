@@ -1,0 +1,533 @@
+"""The score stage, end to end on made-up tables: what it writes, and what it does with bad input."""
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from morphobench import score
+from morphobench.errors import InputError
+from morphobench.files.tables import describe_cells, read_checked
+from morphobench.geometry.rotation import cube_rotations, uniform
+from morphobench.score import rows_rotation
+
+ERRORS = {
+    "reconstruction_sinkhorn_um": 0.5,
+    "reconstruction_chamfer_um": 0.2,
+    "noise_floor_sinkhorn_um": 0.1,
+    "noise_floor_chamfer_um": 0.05,
+    "reconstruction_sinkhorn_legacy": 7.0,
+}
+FRACTIONS = np.linspace(0.1, 0.9, 9)
+
+
+def embedding_table(cells, rotations, noise, rng, z):
+    tables = []
+    for index, matrix in enumerate(rotations):
+        is_identity = np.array_equal(matrix, np.eye(3))
+        turned = z[cells.index] + (0 if is_identity else noise) * rng.normal(size=(len(cells), z.shape[1]))
+        columns = {f"r_{i}{j}": matrix[i, j] for i in range(3) for j in range(3)}
+        mu = pd.DataFrame(turned.astype(np.float32), columns=[f"mu_{i}" for i in range(z.shape[1])])
+        tables.append(
+            pd.concat(
+                [cells[["CellId"]].reset_index(drop=True).assign(rotation=index, **columns), mu], axis=1
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Inputs of `score.run`: 20 nuclei by 6 rules, 24 test cells, codes that know the rule."""
+    rng = np.random.default_rng(0)
+    cells = pd.DataFrame([(f"{n:02d}_{r}", f"{n:02d}", f"rule {r}") for n in range(20) for r in range(6)])
+    cells.columns = ["CellId", "group", "rule"]
+    number = cells["group"].astype(int)
+    cells = cells.assign(split=np.select([number < 14, number < 16], ["train", "val"], "test"), success=True)
+    z = rng.normal(size=(120, 8)) + 5 * np.eye(6, 8)[np.arange(120) % 6]
+    cells = cells.assign(volume_um3=z @ np.arange(8), dead=np.where(np.arange(120) % 6, "no", "yes"))
+    test = cells[cells["split"] == "test"]
+    rows_rotation = {"lattice": cube_rotations(), "uniform": uniform(5, rng)}
+    tables = {pose: embedding_table(test, turns, 0.5, rng, z) for pose, turns in rows_rotation.items()}
+    measured = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
+    tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z).merge(
+        measured, on="CellId", how="left"
+    )
+    pairs = score.evolution_pairs(test["CellId"], 10, rng)
+    tables["evolution"] = pairs.loc[pairs.index.repeat(9)].assign(
+        fraction=np.tile(FRACTIONS, 10), energy=1.0 + rng.random(90), energy_input=2.0, energy_legacy=np.nan
+    )
+    pairs.to_csv(tmp_path / "pairs.csv", index=False)
+    tables["manifest"] = cells
+    paths = {name: tmp_path / f"{name}.parquet" for name in tables}
+    for name, table in tables.items():
+        table.to_parquet(paths[name], index=False)
+    cost = {"parameters": 1234, "encode_s": [0.1, 0.2, 0.3], "decode_s": [0.01] * 3, "train_s": 60.0}
+    cost |= {"encode_best_s": 0.02, "peak_bytes": 10**9, "energy_kwh": None, "device": "cpu"}
+    (tmp_path / "cost.json").write_text(json.dumps(cost))
+    return {
+        "manifest": paths["manifest"],
+        "embeddings": {pose: paths[pose] for pose in ("identity", "lattice", "uniform")},
+        "pairs": tmp_path / "pairs.csv",
+        "evolution": paths["evolution"],
+        "cost": tmp_path / "cost.json",
+        "dataset": "made_up",
+        "model": "a_model",
+        "model_seed": 7,
+        "described": {
+            "kind": "packing",
+            "labels": ["rule"],
+            "targets": ["volume_um3"],
+            "outlier": {"column": "dead", "outlier": ["yes"]},
+        },
+        "settings": {"n_bootstrap": 200, "k_neighbours": [5, 10], "n_fractions": 9, "legacy_width": 8},
+        "seed": 42,
+        "scores_out": tmp_path / "scores.parquet",
+        "items_out": tmp_path / "items.parquet",
+        "replicates_out": tmp_path / "replicates.parquet",
+    }
+
+
+def run(stage):
+    score.run(**stage)
+    scores, items = pd.read_parquet(stage["scores_out"]), pd.read_parquet(stage["items_out"])
+    return scores.set_index(["metric", "variant"]).sort_index(), items
+
+
+NAMES = ["top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority"]
+TURNED = ["top_1", "balanced_accuracy", "auroc"]
+BOTH = [
+    "rotation_invariance_error_lattice",
+    "reconstruction",
+    "evolution_energy",
+    "interpolation_distance",
+    "compactness",
+    *[f"classification_rule_{name}" for name in NAMES[:3]],
+    "regression_volume_um3_r2",
+    "regression_r2",
+    "outlier_balanced_accuracy",
+    "inference_time",
+]
+CORRECTED = [
+    *BOTH,
+    *[f"classification_rule_{name}" for name in NAMES[3:]],
+    *[f"classification_rule_{name}_turned" for name in TURNED],
+    "rotation_invariance_error_uniform",
+    "reconstruction_chamfer",
+    "reconstruction_noise_floor",
+    "reconstruction_chamfer_noise_floor",
+    "evolution_energy_input",
+    "regression_volume_um3_mae",
+    "outlier_auroc",
+    "participation_ratio",
+    "parameters",
+    "encode_time",
+    "decode_time",
+    "encode_time_best",
+    "decode_time_best",
+    "peak_memory",
+    "energy",
+    "emissions",
+    "training_time",
+    "gpu_hours",
+]
+LEGACY = [*BOTH, "regression_volume_um3_mse"]
+
+
+def test_stage_writes_every_metric_once_with_interval_or_reason(stage):
+    scores, items = run(stage)
+    assert scores.index.is_unique
+    expected = {(name, "corrected") for name in CORRECTED} | {(name, "legacy") for name in LEGACY}
+    assert set(scores.index) == expected
+    assert (scores["value"].notna() | (scores["reason"] != "")).all()
+    bounded = scores.dropna(subset=["ci_low", "value"])
+    assert len(bounded) > 25
+    # Resampled areas and recalls need not straddle a value at the end of its range.
+    means = bounded[~bounded.index.get_level_values(0).str.contains("auroc|balanced|r2|compactness")]
+    rounding = 1e-12
+    assert (means["ci_low"] <= means["value"] + rounding).all()
+    assert (means["value"] <= means["ci_high"] + rounding).all()
+    assert (items["seed"] == 7).all()
+    assert scores.loc[("reconstruction", "corrected"), ["value", "n", "unit"]].tolist() == [0.5, 24, "um"]
+    assert scores.loc[("reconstruction", "legacy"), ["value", "unit"]].tolist() == [7.0, "model units"]
+    assert scores.loc[("encode_time", "corrected"), "value"] == pytest.approx(0.2)
+    assert scores.loc[("inference_time", "corrected"), "value"] == pytest.approx(0.21)
+    for missing in ("emissions", "energy", "gpu_hours", "decode_time_best"):
+        assert "not measured" in scores.loc[(missing, "corrected"), "reason"]
+        assert np.isnan(scores.loc[(missing, "corrected"), "value"])
+    assert "90 of 90" in scores.loc[("evolution_energy", "legacy"), "reason"]
+    assert scores.loc[("classification_rule_top_1", "corrected"), "value"] > 0.9
+    assert scores.loc[("classification_rule_majority", "corrected"), "value"] == pytest.approx(1 / 6)
+    assert scores.loc[("regression_volume_um3_r2", "corrected"), "value"] > 0.99
+    assert scores.loc[("regression_volume_um3_mae", "corrected"), "unit"] == "um3"
+    assert scores.loc[("outlier_auroc", "corrected"), "value"] > 0.9
+
+
+def test_stage_has_the_published_row_counts_and_dilution(stage):
+    scores, items = run(stage)
+    chosen = items[(items["metric"] == "rotation_invariance_error_lattice") & (items["variant"] == "legacy")]
+    assert len(chosen) == 4 * 24
+    three = chosen[~chosen["item"].str.endswith("/0 deg")]
+    assert len(three) == 3 * 24
+    legacy = scores.loc[("rotation_invariance_error_lattice", "legacy"), "value"]
+    assert legacy == pytest.approx(0.75 * three["value"].mean())
+    counts = scores["n"]
+    assert counts[("rotation_invariance_error_lattice", "corrected")] == 23 * 24
+    assert counts[("rotation_invariance_error_uniform", "corrected")] == 5 * 24
+    assert counts[("evolution_energy", "corrected")] == 10 * 9
+    assert counts[("rotation_invariance_error_lattice", "legacy")] == 4 * 24
+    assert counts[("reconstruction", "legacy")] == 24
+    for metric in ("classification_rule_top_1", "outlier_balanced_accuracy"):
+        assert counts[(metric, "legacy")] == 5
+    assert counts[("regression_r2", "legacy")] == 100
+    pair = (
+        items[items["metric"] == "interpolation_distance"].groupby("variant")["value"].agg(["size", "mean"])
+    )
+    assert pair["size"].tolist() == [90, 90]
+
+
+def test_stage_does_not_depend_on_row_order(stage):
+    first, _ = run(stage)
+    for path in (*stage["embeddings"].values(), stage["manifest"], stage["evolution"]):
+        pd.read_parquet(path).sample(frac=1, random_state=1).to_parquet(path, index=False)
+    second, _ = run(stage)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_stage_survives_missing_numbers_and_says_so(stage):
+    identity = pd.read_parquet(stage["embeddings"]["identity"])
+    broken = identity["CellId"].isin(["19_0", "00_1"])
+    identity.loc[broken, "mu_3"] = np.nan
+    identity["reconstruction_sinkhorn_um"] = np.nan
+    identity.to_parquet(stage["embeddings"]["identity"], index=False)
+    lattice = pd.read_parquet(stage["embeddings"]["lattice"])
+    lattice[lattice["rotation"] < 2].to_parquet(stage["embeddings"]["lattice"], index=False)
+    scores, _ = run(stage)
+    assert scores.loc[("reconstruction", "corrected"), "n"] == 0
+    assert "24 of 24" in scores.loc[("reconstruction", "corrected"), "reason"]
+    assert scores.loc[("rotation_invariance_error_uniform", "corrected"), "n"] == 5 * 23
+    assert "degrees about z" in scores.loc[("rotation_invariance_error_lattice", "legacy"), "reason"]
+    assert "2 of 120" in scores.loc[("classification_rule_top_1", "corrected"), "reason"]
+    assert np.isfinite(scores.loc[("compactness", "corrected"), "value"])
+    assert "no estimate" in scores.loc[("compactness", "legacy"), "reason"]
+
+
+def rewrite(path, change):
+    change(pd.read_parquet(path)).to_parquet(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "message"),
+    [
+        ("manifest", lambda t: t.drop(columns="split"), "no column split"),
+        ("manifest", lambda t: pd.concat([t, t[:1]]), "00_0 more than once"),
+        ("manifest", lambda t: t[1:], "first 00_0, are not in the manifest"),
+        ("evolution", lambda t: t[1:], "every fraction"),
+        ("evolution", lambda t: t.drop(columns="energy"), "no column energy"),
+        ("identity", lambda t: pd.concat([t, t[:1]]), "00_0 is there more than once"),
+        ("lattice", lambda t: t.drop(columns="r_00"), "no column r_00"),
+        ("identity", lambda t: t[t["CellId"] != "19_5"], "19_5 is not in pose identity"),
+    ],
+)
+def test_stage_refuses_tables_that_do_not_fit(stage, table, change, message):
+    rewrite({**stage, **stage["embeddings"]}[table], change)
+    with pytest.raises(InputError, match=message):
+        score.run(**stage)
+    assert not stage["scores_out"].exists()
+
+
+def test_stage_refuses_a_missing_table_and_pairs_of_strangers(stage):
+    pairs = pd.read_csv(stage["pairs"])
+    pairs.assign(end="nobody").to_csv(stage["pairs"], index=False)
+    with pytest.raises(InputError, match="without embedding"):
+        score.run(**stage)
+    stage["embeddings"]["lattice"].unlink()
+    with pytest.raises(InputError, match="does not exist"):
+        score.run(**stage)
+
+
+def test_pairs_are_written_for_sampled_test_cells_only(stage, tmp_path):
+    rewrite(stage["manifest"], lambda t: t.assign(success=t["CellId"] != "19_5"))
+    out = tmp_path / "pairs.csv"
+    score.write_pairs(stage["manifest"], out, n_pairs=100, seed=42, dataset="made_up")
+    pairs = pd.read_csv(out)
+    assert len(pairs) == 11
+    drawn = {*pairs["start"], *pairs["end"]}
+    assert "19_5" not in drawn
+    assert {cell[:2] for cell in drawn} <= {"16", "17", "18", "19"}
+
+
+def test_combine_stacks_tables_and_refuses_strangers(stage):
+    scores, _ = run(stage)
+    both = score.combine([stage["scores_out"], stage["scores_out"]])
+    assert len(both) == 2 * len(scores)
+    assert both.dtypes.equals(pd.read_parquet(stage["scores_out"]).dtypes)
+    with pytest.raises(InputError, match="different columns"):
+        score.combine([stage["scores_out"], stage["items_out"]])
+    with pytest.raises(InputError, match="no model"):
+        score.combine([])
+
+
+def test_numeric_cell_ids_are_read_as_text(tmp_path):
+    pd.DataFrame({"CellId": [1, 2], "group": [1, 1]}).to_parquet(tmp_path / "t.parquet")
+    table = read_checked(tmp_path / "t.parquet", ["group"])
+    assert describe_cells(pd.Series(["2"]), table, "t")["group"].tolist() == [1]
+
+
+# ---------------------------------------------------------------- what is absent, and bad input
+
+
+def test_what_is_absent_is_null_with_a_reason_and_a_warning(stage, caplog):
+    stage["embeddings"] = {"identity": stage["embeddings"]["identity"], "lattice": None}
+    rewrite(stage["embeddings"]["identity"], lambda t: t.drop(columns=list(ERRORS)))
+    with caplog.at_level(logging.WARNING, logger="morphobench"):
+        scores, _ = run({**stage, "evolution": None, "cost": None, "pairs": None})
+    absent = {
+        "rotation_invariance_error_lattice": "no embeddings of turned cells",
+        "rotation_invariance_error_uniform": "no embeddings of turned cells",
+        "classification_rule_auroc_turned": "no embeddings of turned cells",
+        "reconstruction": "no decoder",
+        "evolution_energy": "no decoder",
+        "interpolation_distance": "no table of pairs",
+        "parameters": "no model to time",
+        "encode_time": "no model to time",
+    }
+    for metric, reason in absent.items():
+        rows = scores.loc[metric]
+        assert rows["value"].isna().all()
+        assert (rows["n"] == 0).all()
+        assert rows["reason"].str.contains(reason).all()
+        assert any(metric in message and reason in message for message in caplog.messages)
+    assert scores.loc[("classification_rule_top_1", "corrected"), "value"] > 0.9
+    assert np.isfinite(scores.loc[("compactness", "corrected"), "value"])
+
+
+def test_a_manifest_without_a_label_target_or_outlier_column_says_so(stage):
+    rewrite(stage["manifest"], lambda t: t.drop(columns=["rule", "volume_um3", "dead"]))
+    scores, _ = run(stage)
+    for metric in ("classification_rule_top_1", "classification_rule_auroc_turned"):
+        assert scores.loc[(metric, "corrected"), "reason"] == "the manifest has no column rule"
+    assert "no column volume_um3" in scores.loc[("regression_volume_um3_r2", "corrected"), "reason"]
+    assert "no target" in scores.loc[("regression_r2", "corrected"), "reason"]
+    assert "no column dead" in scores.loc[("outlier_auroc", "corrected"), "reason"]
+    assert np.isfinite(scores.loc[("reconstruction", "corrected"), "value"])
+
+
+def test_labels_missing_for_some_cells_are_left_out_of_classification_alone(stage):
+    rewrite(stage["manifest"], lambda t: t.assign(rule=t["rule"].where(t.index % 10 > 0)))
+    scores, _ = run(stage)
+    assert "12 of 120 cells have no label" in scores.loc[("classification_rule_top_1", "corrected"), "reason"]
+    assert scores.loc[("classification_rule_top_1", "corrected"), "n"] < 24
+    assert scores.loc[("compactness", "corrected"), "reason"] == ""
+
+
+def test_a_label_with_fewer_cells_than_folds_is_null_in_legacy_alone(stage):
+    rewrite(stage["manifest"], lambda t: t.assign(rule=t["rule"].where(t.index > 2, "rare")))
+    scores, _ = run(stage)
+    assert "label rare has 3 cells" in scores.loc[("classification_rule_top_1", "legacy"), "reason"]
+    assert np.isnan(scores.loc[("classification_rule_top_1", "legacy"), "value"])
+    assert scores.loc[("classification_rule_top_1", "corrected"), "value"] > 0.9
+
+
+def constant(table):
+    codes = [name for name in table if name.startswith("mu_")]
+    return table.assign(**dict.fromkeys(codes, np.float32(0.3)))
+
+
+def test_constant_codes_score_at_chance_and_have_no_dimension(stage):
+    for path in stage["embeddings"].values():
+        rewrite(path, constant)
+    scores, _ = run(stage)
+    value = scores["value"]
+    assert value[("classification_rule_auroc", "corrected")] == pytest.approx(0.5)
+    assert value[("classification_rule_balanced_accuracy", "corrected")] == pytest.approx(1 / 6)
+    assert value[("regression_volume_um3_r2", "corrected")] <= 0
+    assert value[("rotation_invariance_error_lattice", "corrected")] == 0
+    for metric in ("compactness", "participation_ratio", "interpolation_distance"):
+        assert np.isnan(value[(metric, "corrected")])
+        assert scores.loc[(metric, "corrected"), "reason"] != ""
+
+
+def test_duplicated_codes_count_once_in_the_dimension(stage):
+    identity = pd.read_parquet(stage["embeddings"]["identity"])
+    codes = [name for name in identity if name.startswith("mu_")]
+    before, _ = run(stage)
+    identity.loc[identity["CellId"] == "19_5", codes] = identity.loc[
+        identity["CellId"] == "19_4", codes
+    ].to_numpy()
+    identity.to_parquet(stage["embeddings"]["identity"], index=False)
+    scores, _ = run(stage)
+    assert "1 of 24 codes" in scores.loc[("compactness", "corrected"), "reason"]
+    assert scores.loc[("compactness", "corrected"), "value"] == pytest.approx(
+        before.loc[("compactness", "corrected"), "value"], rel=0.3
+    )
+
+
+def test_codes_of_rows_that_are_not_finite_touch_only_their_cells(stage):
+    codes = [f"mu_{i}" for i in range(8)]
+
+    def spoil(table):
+        table.loc[table["CellId"] == "18_0", codes] = np.nan
+        return table
+
+    rewrite(stage["embeddings"]["identity"], spoil)
+    scores, _ = run(stage)
+    for metric in ("classification_rule_top_1", "regression_volume_um3_mae", "outlier_auroc"):
+        assert scores.loc[(metric, "corrected"), "n"] == 23
+        assert "1 of 120 cells have a code that is not finite" in scores.loc[(metric, "corrected"), "reason"]
+    assert scores.loc[("rotation_invariance_error_uniform", "corrected"), "n"] == 5 * 23
+    assert scores.loc[("reconstruction", "corrected"), "n"] == 24
+
+
+def test_a_test_split_of_no_cells_is_null_where_it_counts(stage, tmp_path):
+    rewrite(stage["manifest"], lambda t: t.assign(split=t["split"].replace("test", "val")))
+    for pose in ("lattice", "uniform"):
+        rewrite(stage["embeddings"][pose], lambda t: t[:0])
+    score.write_pairs(stage["manifest"], stage["pairs"], n_pairs=10, seed=1, dataset="made_up")
+    assert pd.read_csv(stage["pairs"]).empty
+    rewrite(stage["evolution"], lambda t: t[:0])
+    scores, _ = run(stage)
+    for metric in CORRECTED[:5] + ["classification_rule_auroc", "regression_r2", "outlier_auroc"]:
+        row = scores.loc[(metric, "corrected")]
+        assert np.isnan(row["value"]), metric
+        assert row["reason"] != "", metric
+    for metric in ("classification_rule_top_1", "compactness", "regression_r2"):
+        row = scores.loc[(metric, "legacy")]
+        assert np.isfinite(row["value"]) or "no estimate" in row["reason"]
+    assert scores.loc[("parameters", "corrected"), "value"] == 1234
+
+
+def test_columns_that_merely_contain_mu_are_no_codes(stage):
+    before, _ = run(stage)
+    for path in stage["embeddings"].values():
+        rewrite(path, lambda t: t.assign(maximum=1e9, mu_x=1e9, emu_1=1e9))
+    after, _ = run(stage)
+    pd.testing.assert_frame_equal(after, before)
+
+
+def test_reasons_of_failed_interpolations_reach_the_table(stage):
+    def fail(table):
+        failed = table["pair"] == 0
+        return table.assign(
+            energy=table["energy"].mask(failed), reason=np.where(failed, "no surface was decoded", "")
+        )
+
+    rewrite(stage["evolution"], fail)
+    scores, _ = run(stage)
+    row = scores.loc[("evolution_energy", "corrected")]
+    assert row["n"] == 81
+    assert row["reason"] == "9 of 90 values are missing or not finite; no surface was decoded"
+
+
+def test_shapes_are_scored_by_overlap_and_surface(stage):
+    shapes = {
+        "noise_floor_iou": 0.05,
+        "reconstruction_iou": 0.3,
+        "reconstruction_surface_um": 0.4,
+        "reconstruction_iou_legacy": 0.1,
+    }
+    rewrite(stage["embeddings"]["identity"], lambda t: t.drop(columns=list(ERRORS)).assign(**shapes))
+    scores, _ = run(stage)
+    found = {key: scores.loc[key, "value"] for key in scores.index if key[0].startswith("reconstruction")}
+    assert found == pytest.approx(
+        {
+            ("reconstruction", "corrected"): 0.3,
+            ("reconstruction", "legacy"): 0.1,
+            ("reconstruction_surface", "corrected"): 0.4,
+            ("reconstruction_noise_floor", "corrected"): 0.05,
+            ("reconstruction_surface_noise_floor", "corrected"): np.nan,
+        },
+        nan_ok=True,
+    )
+    reason = scores.loc[("reconstruction_surface_noise_floor", "corrected"), "reason"]
+    assert "no column noise_floor_surface_um" in reason
+
+
+def test_shapes_that_decode_to_nothing_say_so(stage):
+    def empty(table):
+        lost = table["CellId"] == "18_0"
+        return table.assign(
+            reconstruction_iou=np.where(lost, np.nan, 0.3),
+            reconstruction_reason=np.where(lost, "no surface", ""),
+        )
+
+    rewrite(stage["embeddings"]["identity"], lambda t: empty(t.drop(columns=list(ERRORS))))
+    scores, _ = run(stage)
+    row = scores.loc[("reconstruction", "corrected")]
+    assert row["n"] == 23
+    assert row["reason"] == "1 of 24 values are missing or not finite; no surface"
+
+
+# ---------------------------------------------------------------- published counts
+
+
+def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_path):
+    """cellPACK: 39 test nuclei of 6 rules; elsewhere 20 pairs, and at most 4001 cells are turned."""
+    rng = np.random.default_rng(0)
+    n_nuclei = {"train": 177, "val": 38, "test": 39}
+    cells = pd.DataFrame(
+        [(f"{s}{n:03d}_{r}", f"{s}{n:03d}", f"rule {r}", s) for s in n_nuclei for n in range(n_nuclei[s])
+         for r in range(6)],
+        columns=["CellId", "group", "rule", "split"],
+    )  # fmt: skip
+    cells = cells.assign(success=True)
+    z = rng.normal(size=(len(cells), 4))
+    test = cells[cells["split"] == "test"]
+    identity = embedding_table(cells, [np.eye(3)], 0, rng, z)
+    identity.merge(pd.DataFrame({"CellId": test["CellId"], **ERRORS}), how="left").to_parquet(
+        stage["embeddings"]["identity"], index=False
+    )
+    embedding_table(test, cube_rotations(), 0.5, rng, z).to_parquet(stage["embeddings"]["lattice"])
+    embedding_table(test, uniform(2, rng), 0.5, rng, z).to_parquet(stage["embeddings"]["uniform"])
+    cells.to_parquet(stage["manifest"])
+    score.write_pairs(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
+    pairs = pd.read_csv(stage["pairs"])
+    evolution = pairs.loc[pairs.index.repeat(9)].assign(fraction=np.tile(FRACTIONS, len(pairs)))
+    evolution.assign(energy=1.0, energy_input=1.0, energy_legacy=1.0).to_parquet(stage["evolution"])
+    stage["described"] |= {"targets": None, "outlier": None}
+    counts = run(stage)[0]["n"]
+    assert counts[("rotation_invariance_error_lattice", "legacy")] == 936
+    assert counts[("evolution_energy", "legacy")] == 1053
+    assert counts[("interpolation_distance", "legacy")] == 1053
+    assert counts[("reconstruction", "legacy")] == 234
+    assert counts[("classification_rule_top_1", "legacy")] == counts[("compactness", "legacy")] == 5
+    stage["described"]["kind"] = "punctate"
+    counts = run(stage)[0]["n"]
+    assert counts[("evolution_energy", "legacy")] == counts[("interpolation_distance", "legacy")] == 180
+    assert counts[("evolution_energy", "corrected")] == 1053
+
+
+def test_no_more_cells_are_turned_in_legacy_than_were_as_published(stage, monkeypatch):
+    monkeypatch.setattr("morphobench.score.rows_rotation._PUBLISHED_CELLS", 10)
+    counts = run(stage)[0]["n"]
+    assert counts[("rotation_invariance_error_lattice", "legacy")] == 4 * 10
+    assert counts[("rotation_invariance_error_lattice", "corrected")] == 23 * 24
+
+
+def test_each_cell_is_turned_by_its_own_rotation_and_a_model_that_turns_with_it_loses(stage):
+    first, _ = run(stage)
+    metric = ("classification_rule_auroc_turned", "corrected")
+    assert first.loc[metric, "value"] > 0.9
+    assert first.loc[metric, "n"] == 24
+
+    def other_labels(table):
+        codes = [f"mu_{i}" for i in range(8)]
+        table[codes] = table.groupby("rotation")[codes].shift(3, fill_value=0.0)
+        return table
+
+    rewrite(stage["embeddings"]["uniform"], other_labels)
+    second, _ = run(stage)
+    assert second.loc[metric, "value"] < 0.6
+    same = ("classification_rule_auroc", "corrected")
+    assert second.loc[same, "value"] == first.loc[same, "value"]
+
+
+def test_poses_are_read_in_batches_of_any_size(stage, monkeypatch):
+    whole, items = run(stage)
+    original = rows_rotation.read_batches
+    monkeypatch.setattr(rows_rotation, "read_batches", lambda path, columns: original(path, columns, rows=7))
+    again, other = run(stage)
+    pd.testing.assert_frame_equal(again, whole)
+    pd.testing.assert_frame_equal(other, items)

@@ -1,0 +1,114 @@
+"""The speed tables: at tiny sizes, both formulations agree."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+BENCH = Path(__file__).parent / "bench_models.py"
+# The published annealing starts from the diameter of the batch, which tells in the gradient.
+ROWS = {
+    "encode 2x256x3": 1e-5,
+    "without loss": 1e-3,
+    "with Sinkhorn": 2e-2,
+    "Sinkhorn with": 1e-3,
+    "Chamfer": 1e-5,
+    "SO(3)": 1e-5,
+    "mean square": 1e-3,
+}
+
+
+def table_lines(printed):
+    """Return the cells of each line of a table, without its header."""
+    return [line.strip("| ").split("|") for line in printed.splitlines() if line.startswith("| ")][1:]
+
+
+@pytest.fixture(scope="module")
+def printed():
+    command = [sys.executable, str(BENCH), "--quick", "--device", "cpu"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def table(printed):
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in table_lines(printed)}
+
+
+@pytest.mark.parametrize(("row", "tolerance"), ROWS.items())
+def test_both_formulations_give_the_same(table, row, tolerance):
+    (cells,) = [cells for name, cells in table.items() if row in name]
+    assert float(cells[-1]) < tolerance
+
+
+def test_memory_and_loader_are_reported(table, printed):
+    (memory,) = [cells for name, cells in table.items() if "peak memory" in name]
+    assert all(cell.endswith("GB") and float(cell.split()[0]) > 0 for cell in memory[:2])
+    assert "of a training step" in printed.splitlines()[-1]
+
+
+def test_preprocessing_reports_every_step_and_both_laws_agree():
+    command = [sys.executable, str(BENCH.with_name("bench_preprocess.py")), "--quick"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    printed, _, of_meshes = output.partition("\nDistances to one mesh")
+    lines = table_lines(printed)
+    seconds = [float(cells[2].split()[0]) for cells in lines]
+    assert len(seconds) == 8
+    assert min(seconds) > 0
+    ratios = [float(cells[3]) for cells in lines[:3]]
+    assert min(ratios) > 0
+    assert re.search(r"per process: [\d.]+ in 1, [\d.]+ in 2\.", printed)
+    assert re.search(r"shard adds: \d+ MB for 2 cells, \d+ MB for 4 cells\.", printed)
+    difference = re.search(r"mode reference: ([\d.e+-]+)\.$", printed)[1]
+    assert float(difference) < 1e-9
+    *grids, samples = table_lines(of_meshes)
+    assert len(grids) == 2
+    assert all(float(cells[2].split()[0]) > 0 for cells in (*grids, samples))
+    assert max(float(cells[4]) for cells in grids) < 1e-4
+
+
+def test_retrieval_reports_every_step_and_agrees_with_copairs():
+    command = [sys.executable, str(BENCH.with_name("bench_retrieval.py")), "--quick"]
+    lines = table_lines(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [("copairs" in cells[0], "published" in cells[0]) for cells in lines] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    assert all(float(cell.split()[0]) > 0 for cells in lines for cell in cells[1:4])
+    assert float(lines[0][4]) < 1e-12
+    # 200 draws of each null.
+    assert max(float(cells[4]) for cells in lines[1:]) < 0.25
+
+
+def test_scores_agree_with_the_published_procedure():
+    command = [sys.executable, str(BENCH.with_name("bench_score.py")), "--quick"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    _, times, memory = printed.split("\n\n")
+    rows = {cells[0].strip(): cells for cells in table_lines(times)}
+    differences = {name: float(cells[4]) for name, cells in rows.items() if len(cells) > 4}
+    named = {word: value for name, value in differences.items() for word in [name.split()[0]]}
+    # Both classifiers stop near the same minimum: a cell on the border may fall on either side.
+    assert named["classification"] <= 2 / 80
+    # Rounded as published.
+    assert named["regression"] <= 0.0051
+    assert named["compactness"] < 1e-6
+    assert named["nearest"] < 1e-6
+    assert all(float(cells[3]) > 0 for cells in rows.values())
+    assert memory.count(" MB |") == 18
+
+
+def test_trainings_report_their_seconds_and_what_the_plan_reads():
+    kind = "rotation_invariant_pointcloud/cellpack"
+    command = [sys.executable, str(BENCH.with_name("bench_training.py")), "--quick", kind]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (cells,) = table_lines(printed)
+    training, step, validation = map(float, cells[3:6])
+    assert min(training, step, validation) > 0
+    (known,) = yaml.safe_load(printed[printed.index("gpu_s:") :])["gpu_s"].values()
+    assert known.keys() == {"train", "identity", "lattice", "uniform"}
+    assert known["train"] == pytest.approx((training + validation * 0.15 / 0.7) / 1e3, rel=0.02)

@@ -1,0 +1,200 @@
+"""The rule graph: what may read what, what every rule declares, and how large the plan is."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+from harness.clone import job_counts, make_clone, snakemake
+from harness.rules import ALIAS, rule_blocks
+from paths import ROOT
+
+STAGES = ("download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot", "publish")
+# Stage -> stages whose results it may read, besides its own.
+ALLOWED = {
+    "download": set(),
+    "align": {"download"},
+    "mask": {"align"},
+    "sample": {"mask"},
+    "train": {"sample"},
+    # Inputs for the encoder come from sample, for every stage that runs one.
+    "embed": {"sample", "train"},
+    # Costs and interpolations need the trained model itself.
+    "score": {"sample", "train", "embed"},
+    # Walks, archetypes and rotations are decoded.
+    # Surfaces of the cells that figures show come from mask.
+    "analyse": {"mask", "sample", "train", "embed"},
+    # A contact sheet shows cells after every stage of preprocessing.
+    "plot": {"score", "analyse", "download", "align", "mask", "sample"},
+}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    return make_clone(tmp_path_factory.mktemp("clone") / "morphobench")
+
+
+def test_stages_have_one_noun_each():
+    for stage in STAGES:
+        assert (ROOT / f"workflow/rules/{stage}.smk").is_file()
+        module = ROOT / "src/morphobench" / stage
+        assert module.with_suffix(".py").is_file() or (module / "__init__.py").is_file()
+    for name, (stage, _) in rule_blocks().items():
+        assert name == stage or name.startswith(f"{stage}_"), name
+
+
+def test_every_rule_declares_what_it_needs():
+    for name, (_, block) in rule_blocks().items():
+        derived = block.startswith("use rule")
+        wanted = (
+            ["log:", "benchmark:"]
+            if derived
+            else ["log:", "benchmark:", "resources:", "conda:", "message:", "script:"]
+        )
+        for word in wanted:
+            assert re.search(rf"^    {word}$", block, re.MULTILINE), f"rule {name} lacks {word}"
+        assert f"logs/{name}" in block, f"rule {name} logs elsewhere"
+        assert len(block.strip().splitlines()) <= 45, f"rule {name} is long"
+        assert not re.search(r"^    (run|shell):", block, re.MULTILINE)
+    assert not any(re.search(r"^checkpoint ", block, re.MULTILINE) for _, block in rule_blocks().values())
+
+
+def rule_edges(clone, **settings):
+    options = [f"{key}={value}" for key, value in {"scale": "paper", **settings}.items()]
+    dot = snakemake(clone, "--rulegraph", "--config", *options, "--", "figures/fig2.pdf").stdout
+    names = dict(re.findall(r'(\d+)\[label = "(\w+)"', dot))
+    return [(names[a], names[b]) for a, b in re.findall(r"(\d+) -> (\d+)", dot)]
+
+
+def test_stages_read_only_what_they_may(clone):
+    edges = rule_edges(clone)
+    assert len(edges) > 15
+    for source, target in edges:
+        stage_from, stage_to = source.split("_")[0], target.split("_")[0]
+        assert stage_from == stage_to or stage_from in ALLOWED[stage_to], f"{target} reads {source}"
+
+
+@pytest.mark.parametrize(
+    ("entry", "left_out"),
+    [
+        ("preprocessed", {"align", "mask", "download", "sample"}),
+        ("checkpoints", {"align", "mask", "download", "sample", "train"}),
+        ("embeddings", {"align", "mask", "download", "sample", "sample_manifest", "train", "embed"}),
+    ],
+)
+def test_a_later_entry_leaves_out_what_comes_before_it_and_needs_no_network(clone, entry, left_out):
+    edges = rule_edges(clone, start_from=entry)
+    assert len(edges) > 5
+    assert not left_out & {name for edge in edges for name in edge}
+    for source, target in edges:
+        stage_from, stage_to = source.split("_")[0], target.split("_")[0]
+        # Fetched results stand in for those of every stage.
+        allowed = ALLOWED[stage_to] | {"download", stage_to}
+        assert stage_from in allowed or stage_to == "download", f"{target} reads {source}"
+
+
+def test_environments_exist_and_agree_with_the_pins():
+    lock = dict(line.split("==") for line in (ROOT / "requirements.lock.txt").read_text().splitlines())
+    used = {match for _, block in rule_blocks().values() for match in re.findall(r"envs/(\w+)\.yaml", block)}
+    assert used == {path.stem for path in (ROOT / "envs").glob("*.yaml")}
+    for name in used:
+        entries = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())["dependencies"]
+        pip = next((entry["pip"] for entry in entries if isinstance(entry, dict)), [])
+        pins = [
+            re.split(r" ?==?", entry) for entry in [*entries, *pip] if isinstance(entry, str) and "=" in entry
+        ]
+        for package, version in pins:
+            if package != "python":
+                locked = lock[ALIAS.get(package, package)]
+                assert (locked + ".").startswith(version + "."), (
+                    f"{name}: {package} {version}, pinned {locked}"
+                )
+
+
+@pytest.mark.parametrize(("figure", "shards"), [("figures/fig2.pdf", 8), ("figures/fig3.pdf", 6)])
+def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
+    counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", figure).stdout)
+    assert counts["download"] == counts["align"] == counts["mask"] == counts["sample"] == shards
+    assert counts["train"] == counts["score_cost"] == counts["score_evolution"] == 5
+    assert counts["score_model"] == 5 + counts["embed_baseline"]
+    assert counts["embed"] == 15
+    assert counts.get("download_manifest", 0) == (figure == "figures/fig3.pdf")
+    # Beside the shards, a plan has few jobs: none per cell.
+    assert counts["total"] - 4 * shards < 80
+    assert not (clone / "results/download").exists()
+
+
+def test_several_datasets_share_a_table(clone):
+    target = "results/score/combined/nucleoli.parquet"
+    counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", target).stdout)
+    assert counts["score_combined"] == 1
+    assert counts["score_table"] == 2
+    # Five models and four baselines of each.
+    assert counts["score_model"] == 18
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "sed=1"], ["unknown key 'sed'", "did you mean 'seed'"]),
+        (["--config", "datasets={celpack: {n_shards: 2}}"], ["unknown dataset 'celpack'", "cellpack"]),
+        (["--config", "models={vit: {}}"], ["unknown model 'vit'"]),
+        (["--config", "scale=huge"], ["scale must be demo or paper"]),
+    ],
+)
+def test_a_bad_configuration_stops_before_the_plan(clone, arguments, words):
+    done = snakemake(clone, "-n", *arguments, "--", "figures/fig2.pdf", check=False)
+    assert done.returncode == 1
+    text = done.stdout + done.stderr
+    for word in words:
+        assert word in text
+    assert "Traceback" not in text
+    assert ".smk" not in text
+
+
+def test_a_missing_source_is_named_with_its_remedy(clone):
+    change = "datasets={cellpack: {n_shards: 1, source: {shapes: no/such/folder}}}"
+    done = snakemake(
+        clone,
+        "-c1",
+        "--show-failed-logs",
+        "--config",
+        "scale=demo",
+        change,
+        "--",
+        "results/download/cellpack/shard-0",
+        check=False,
+    )
+    text = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "no/such/folder" in text
+    assert "Traceback" not in text
+    assert not (clone / "results/download/cellpack/shard-0").exists()
+
+
+def test_a_broken_mesh_is_named_and_the_others_are_kept(clone):
+    source = clone / "few_shapes"
+    source.mkdir()
+    whole = ROOT / "workflow/resources/nuclei_series006"
+    lines = (whole / "manifest.csv").read_text().splitlines()
+    (source / "manifest.csv").write_text("\n".join(lines[:4]) + "\n")
+    names = [line.split(",")[0] for line in lines[1:4]]
+    for name in names:
+        shutil.copy(whole / f"{name}_0.ply", source)
+    broken = source / f"{names[0]}_0.ply"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    config = ["--config", "scale=demo", "datasets={cellpack: {n_shards: 1, source: {shapes: few_shapes}}}"]
+    target = "results/download/cellpack/shard-0"
+    done = snakemake(clone, "-c1", *config, "--", target, check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "6 of 18 cells failed" in text
+    assert broken.name in text
+    assert "Traceback" not in text
+    snakemake(clone, "-c1", *config, "max_failed_fraction=0.4", "--", target)
+    import pandas as pd
+
+    cells = pd.read_parquet(clone / target / "cells.parquet")
+    assert len(cells) == 18
+    assert cells["success"].sum() == 12
+    assert cells.loc[~cells["success"], "error"].str.contains(broken.name).all()
