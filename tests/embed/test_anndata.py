@@ -83,7 +83,7 @@ def test_torch_is_not_needed(tmp_path):
     code = f"""
 import sys
 sys.modules["torch"] = None  # an import of it fails
-from morphobench import annotated
+from morphobench.embed import anndata as annotated
 annotated.run(*{names!r}, provenance={{}})
 """
     subprocess.run([sys.executable, "-c", code], check=True)

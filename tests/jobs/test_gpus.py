@@ -17,7 +17,7 @@ SOURCE = Path(gpus.__file__).parents[2]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from morphobench.gpus import reserve
+from morphobench.jobs.gpus import reserve
 print(*reserve(int(sys.argv[1]), ["0", "1", "2"], Path(sys.argv[2]), wait_s=0.1), flush=True)
 time.sleep(600)
 """

@@ -118,7 +118,7 @@ def test_before_anything_ran(tmp_path):
 
 def test_it_is_quick_because_nothing_heavy_is_imported(run):
     script = (
-        "import sys; from pathlib import Path; from morphobench import status;"
+        "import sys; from pathlib import Path; from morphobench.jobs import status;"
         f"print(status.report(Path({str(run)!r})));"
         "assert not {'torch', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules), sorted(sys.modules)"
     )
