@@ -11,7 +11,13 @@ from fabricate.trained import DATASET as TINY
 from fabricate.trained import EMBED, SIDE_UM, cube_of, settings, write_case
 
 from morphobench.embed import run as embed
-from morphobench.embed.reconstruction import CLOUD_COLUMNS, SHAPE_COLUMNS, agreement, cloud_errors, true_mesh
+from morphobench.embed.reconstruction import (
+    CLOUD_COLUMNS,
+    SHAPE_COLUMNS,
+    agreement,
+    cloud_errors,
+    masked_mesh,
+)
 from morphobench.files import read_table
 from morphobench.geometry import rotation
 from morphobench.models.base import Autoencoder, Latent
@@ -115,7 +121,7 @@ def test_true_meshes_lie_where_the_sampled_points_are(shapes):
     cells = open_cells(shapes.manifest, shapes.shards, CLOUDS)
     points_um = cells.raw(range(len(cells)))["points_um"]
     for row, cloud in zip(cells.table.to_dict("records"), points_um, strict=True):
-        vertices_um, faces = true_mesh(row, shapes.meshes)
+        vertices_um, faces = masked_mesh(row, shapes.meshes)
         np.testing.assert_allclose(vertices_um.max(axis=0), -vertices_um.min(axis=0), atol=1e-4)
         assert (
             agreement((vertices_um, faces), (vertices_um, faces), {"error_voxels": 16, "error_points": 9})[0]

@@ -21,14 +21,14 @@ from fabricate.trained import (
 )
 
 from morphobench.embed import run as embed
-from morphobench.embed.decode import POSE_COLUMNS, stored_codes
-from morphobench.embed.decode_clouds import cube_to_points_um, decode_points_um, thin
 from morphobench.embed.reconstruction import CLOUD_COLUMNS
 from morphobench.files import read_table
 from morphobench.files.tables import embedding_matrix, mu_columns
 from morphobench.geometry import rotation
 from morphobench.models import load
 from morphobench.models.base import Latent
+from morphobench.models.decode import POSE_COLUMNS, decoder_inputs
+from morphobench.models.decode_clouds import cube_to_points_um, decode_points_um, subsample
 from morphobench.models.inputs import resampled, turned
 
 ERRORS = list(CLOUD_COLUMNS)
@@ -101,11 +101,11 @@ def test_same_seed_same_points_however_cells_are_batched():
 
 def test_thinning_keeps_different_points_of_the_cloud():
     clouds = torch.from_numpy(clouds_um(3))
-    kept = thin(clouds, 20, seeded())
+    kept = subsample(clouds, 20, seeded())
     assert kept.shape == (3, 20, 3)
     for cloud, few in zip(clouds, kept, strict=True):
         assert (few[:, None] == cloud).all(-1).any(0).sum() == 20
-    assert torch.equal(thin(clouds, 64, seeded()), clouds)
+    assert torch.equal(subsample(clouds, 64, seeded()), clouds)
 
 
 @pytest.mark.parametrize("family", DECODING)
@@ -301,7 +301,7 @@ def test_tables_do_not_depend_on_batches_or_shards(tables, family, folder, tmp_p
     assert list(found) == list(expected)
     names = [name for name in found if name != "vectors"]
     pd.testing.assert_frame_equal(found[names], expected[names], rtol=1e-3, atol=1e-4)
-    for one, other in zip(stored_codes(found), stored_codes(expected), strict=True):
+    for one, other in zip(decoder_inputs(found), decoder_inputs(expected), strict=True):
         if one is not None:
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
@@ -327,7 +327,7 @@ def test_models_with_a_pose_store_it(tables):
         has_pose = family.startswith("rotation_invariant")
         assert (POSE_COLUMNS[0] in table) == has_pose
         if has_pose:
-            _, pose = stored_codes(table)
+            _, pose = decoder_inputs(table)
             np.testing.assert_allclose(np.linalg.det(pose), 1, atol=1e-4)
         assert ("vectors" in table) == (family == "rotation_invariant_pointcloud_sdf")
         assert "pose_00" not in tables[family, "uniform"]

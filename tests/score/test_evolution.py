@@ -10,9 +10,9 @@ from fabricate.shapes import SURFACE, Balls, Echo, volume_settings, write_shapes
 from fabricate.trained import DATASET, DECODING, EMBED, FAILED, N_POINTS, SIDE_UM, write_case, write_untrained
 
 from morphobench.embed import run as embed
-from morphobench.embed.decode import POSE_COLUMNS
 from morphobench.files import read_table, write_table
 from morphobench.geometry import rotation
+from morphobench.models.decode import POSE_COLUMNS
 from morphobench.score import evolution as interpolate
 from morphobench.score.ways import Way
 

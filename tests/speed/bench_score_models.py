@@ -33,8 +33,8 @@ import reference_models as plain
 
 from morphobench import models
 from morphobench.embed import run as embed
-from morphobench.embed.decode import shapes_of
 from morphobench.geometry import rotation
+from morphobench.models.decode import to_shapes_um
 from morphobench.score import evolution, ways
 
 REPEATS = 4
@@ -252,7 +252,7 @@ def chamfer_of(a: torch.Tensor, b: torch.Tensor) -> Callable:
 
 
 def surface_of(volume: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    return shapes_of(volume, {"representation": "sdf", **UNIT_UM}, None, sizes_um=[1.0])[0]
+    return to_shapes_um(volume, {"representation": "sdf", **UNIT_UM}, None, sizes_um=[1.0])[0]
 
 
 def overlap_of(a: torch.Tensor, b: torch.Tensor) -> Callable:

@@ -12,12 +12,12 @@ import torch
 
 from morphobench import models, seeds
 from morphobench.analyse.examples import example_cells
-from morphobench.embed.decode_clouds import decode_points_um, to_points_um
 from morphobench.files import read_table, write_table
 from morphobench.files.tables import embedding_matrix
 from morphobench.geometry import rotation
 from morphobench.log import logger
 from morphobench.models.cells import Cells, cell_batch
+from morphobench.models.decode_clouds import decode_points_um, to_points_um
 
 # Representations whose models decode into points.
 _DECODED = ("points", "cube")

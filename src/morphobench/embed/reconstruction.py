@@ -11,22 +11,22 @@ import pandas as pd
 import torch
 
 from morphobench import seeds
-from morphobench.embed.decode import decoded_batches, flaw, model_sizes_um, shapes_of
-from morphobench.embed.decode_clouds import published_cloud, thin, to_points_um
 from morphobench.geometry.overlap import (
     Mesh,
     common_grid,
     iou_error,
-    iou_error_legacy,
     mean_surface_distance_um,
     voxelised,
 )
 from morphobench.log import logger
-from morphobench.mask.polymorphic import stored_mesh
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch
+from morphobench.models.decode import decode_batches, invalid_reason, model_sizes_um, to_shapes_um
+from morphobench.models.decode_clouds import subsample, to_points_um
 from morphobench.models.decode_device import home_of
+from morphobench.models.decode_surfaces import masked_mesh
 from morphobench.models.losses import chamfer, sinkhorn
+from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
 CLOUD_COLUMNS = (
     "reconstruction_sinkhorn_um",
@@ -39,24 +39,7 @@ SHAPE_COLUMNS = ("reconstruction_iou", "reconstruction_surface_um", "reconstruct
 # Of models that read the volume they decode.
 SHAPE_FLOORS = ("noise_floor_iou", "noise_floor_surface_um")
 REASON = "reconstruction_reason"
-# Published, in model units (clouds) or voxels (images).
-_LEGACY_BLUR, _LEGACY_SCALING = 0.01, 0.5
-_LOC = ["loc_x_um", "loc_y_um", "loc_z_um"]
 _Pair = tuple[torch.Tensor, torch.Tensor]
-
-
-def true_mesh(row: Mapping[str, Any], meshes: Sequence[str | Path]) -> Mesh:
-    """Return the masked surface of a cell, micrometres from the centre of its bounding box.
-
-    Parameters
-    ----------
-    row
-        The cell's row of the manifest of stage `sample`.
-    meshes
-        Shard folders of stage `mask`, in the order of the shards of `sample`.
-    """
-    vertices_um, faces = stored_mesh(meshes[row["shard"]], row)
-    return vertices_um - np.array([row[name] for name in _LOC], dtype=np.float64), faces
 
 
 def cloud_errors(
@@ -81,7 +64,7 @@ def cloud_errors(
     cells, clouds
         The same cells in the model's representation and as stored clouds.
     codes, pose
-        Of these cells, see `decode.stored_codes`; they are decoded in the observed frame.
+        Of these cells, see `decode.decoder_inputs`; they are decoded in the observed frame.
     settings
         Content of the model's yaml.
     embed
@@ -102,7 +85,7 @@ def cloud_errors(
     """
     device = home_of(model)
     rows_found = []
-    for rows, decoded in decoded_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
+    for rows, decoded in decode_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
         chosen = range(*rows.indices(len(cells)))
         given = cell_batch(cells, chosen, settings, draw_seed=seeds.integer(seed, dataset, "embed")).x
         truth_um = torch.from_numpy(clouds.raw(chosen)["points_um"])
@@ -136,7 +119,7 @@ def _pairs_of_cell(
 ) -> tuple[_Pair, _Pair, _Pair]:
     """Return what to compare of one cell: for the error, for its floor, and as published."""
     sampling = {"side_um": side_um, "n_points": n_points, "generator": generator}
-    target = thin(truth_um, n_points, generator)
+    target = subsample(truth_um, n_points, generator)
     found_um = to_points_um(found, settings, **sampling)
     if settings["representation"] == "cube":
         floor = to_points_um(given, settings, **sampling), target
@@ -144,25 +127,7 @@ def _pairs_of_cell(
         order = torch.randperm(truth_um.shape[1], generator=generator)
         half = min(n_points, truth_um.shape[1] // 2)
         floor = truth_um[:, order[:half]], truth_um[:, order[half : 2 * half]]
-    return (found_um, target), floor, published_pair(found, given, settings, n_points, generator)
-
-
-def published_pair(
-    found: torch.Tensor,
-    given: torch.Tensor,
-    settings: Mapping[str, Any],
-    n_points: int,
-    generator: torch.Generator,
-) -> _Pair:
-    """Return the clouds that the published loss compares, of what was decoded and of what was read."""
-    if settings["representation"] == "cube":
-        return tuple(published_cloud(cube, n_points, generator) for cube in (found, given))
-    return tuple(thin(cloud[..., :3], n_points, generator) for cloud in (found, given))
-
-
-def published_divergence(found: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-    """Return the published loss of clouds in model units or voxels, shape (batch,)."""
-    return sinkhorn(found, given, blur=_LEGACY_BLUR, scaling=_LEGACY_SCALING)
+    return (found_um, target), floor, legacy_clouds(found, given, settings, n_points, generator)
 
 
 def _stacked(cells: list[tuple[_Pair, ...]], device: torch.device) -> list[_Pair]:
@@ -180,7 +145,7 @@ def _distances(pairs: list[_Pair], embed: Mapping[str, Any]) -> np.ndarray:
         chamfer(*error) / 2,
         sinkhorn(*floor, **blur),
         chamfer(*floor) / 2,
-        published_divergence(*published),
+        sinkhorn_legacy(*published),
     ]
     return torch.stack(columns, dim=1).cpu().numpy()
 
@@ -201,7 +166,7 @@ def shape_errors(
     model, cells, codes, pose, settings
         See `cloud_errors`.
     meshes
-        Shard folders of stage `mask`, see `true_mesh`.
+        Shard folders of stage `mask`, see `masked_mesh`.
     embed
         batch_size, error_voxels, error_points and precision.
 
@@ -214,20 +179,20 @@ def shape_errors(
     representation = settings["representation"]
     sizes = model_sizes_um(cells.table, representation)
     found_rows, floors = [], []
-    for rows, decoded in decoded_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
+    for rows, decoded in decode_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
         place = {"settings": settings, "model": model, "sizes_um": sizes[rows]}
         described = cells.table.iloc[rows].to_dict("records")
-        truths = [true_mesh(row, meshes) for row in described]
-        found = shapes_of(decoded, **place)
+        truths = [masked_mesh(row, meshes) for row in described]
+        found = to_shapes_um(decoded, **place)
         # Only occupancies are cut differently in the published score.
-        published = shapes_of(decoded, **place, legacy=True) if representation == "seg" else found
+        published = to_shapes_um(decoded, **place, legacy=True) if representation == "seg" else found
         found_rows += [
             compared(*shapes, row["spacing_um"], embed)
             for *shapes, row in zip(found, published, truths, described, strict=True)
         ]
         if representation != "surface":
             given = cell_batch(cells, range(*rows.indices(len(cells))), settings).x
-            perfect = shapes_of(given, **place)
+            perfect = to_shapes_um(given, **place)
             floors += [agreement(one, truth, embed) for one, truth in zip(perfect, truths, strict=True)]
         logger.info("reconstructed %d of %d test cells", len(found_rows), len(cells))
     table = pd.DataFrame(found_rows, columns=[*SHAPE_COLUMNS, REASON])
@@ -250,7 +215,7 @@ def agreement(found: Mesh, truth: Mesh, embed: Mapping[str, Any]) -> tuple[float
     Without a surface `found` shares nothing with the cell, and has no distance: 1 and NaN. A model that
     decodes nothing of its hardest cells must not gain by that. Parameters as in `compared`.
     """
-    if flaw(found):
+    if invalid_reason(found):
         return 1.0, np.nan
     grid = common_grid([found, truth], embed["error_voxels"])
     error = iou_error(voxelised(found, grid), voxelised(truth, grid))
@@ -279,10 +244,4 @@ def compared(
         1 - Jaccard index in one common grid; mean symmetric surface distance, micrometres; the published
         1 - Jaccard index of own boxes; and why a value is NaN, if one is.
     """
-    return *agreement(found, truth, embed), published_overlap(published, truth, spacing_um), flaw(found)
-
-
-def published_overlap(found: Mesh, truth: Mesh, spacing_um: float) -> float:
-    """Return the published 1 - Jaccard index of own boxes; parameters as in `compared`."""
-    n_xyz = np.ceil(np.ptp(truth[0], axis=0) / spacing_um - 1e-4).astype(int).clip(min=1)
-    return iou_error_legacy(truth, found, n_xyz)
+    return *agreement(found, truth, embed), iou_legacy(published, truth, spacing_um), invalid_reason(found)

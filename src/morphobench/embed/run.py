@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 
 from morphobench import models, seeds
-from morphobench.embed.decode import POSE_COLUMNS, VECTORS, VOLUMES, stored_codes
 from morphobench.embed.reconstruction import REASON, SHAPE_COLUMNS, cloud_errors, shape_errors
 from morphobench.files import write_table
 from morphobench.geometry import rotation
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import CLOUDS, Cells, cell_batch, open_cells
+from morphobench.models.decode import POSE_COLUMNS, VECTORS, VOLUMES, decoder_inputs
 from morphobench.models.decode_device import accelerated, device_of
 from morphobench.models.device import compute_with
 
@@ -203,7 +203,7 @@ def run(
     table = _table(cells, turns, codes)
     if identity and (table["split"] == "test").any():
         test = open_cells(manifest, shards, model_settings, "test")
-        codes_of_test = stored_codes(table.set_index("CellId").loc[test.table["CellId"]])
+        codes_of_test = decoder_inputs(table.set_index("CellId").loc[test.table["CellId"]])
         if model_settings["representation"] in VOLUMES:
             measured = _shape_errors(model, test, meshes, *codes_of_test, model_settings, settings)
         else:

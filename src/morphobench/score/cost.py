@@ -14,19 +14,15 @@ from typing import Any
 import torch
 
 from morphobench import models
-from morphobench.embed.decode import VOLUMES, model_sizes_um, shapes_of
-from morphobench.embed.reconstruction import (
-    published_divergence,
-    published_overlap,
-    published_pair,
-    true_mesh,
-)
 from morphobench.files import write_json
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch, open_cells
+from morphobench.models.decode import VOLUMES, model_sizes_um, to_shapes_um
 from morphobench.models.decode_device import device_of
+from morphobench.models.decode_surfaces import masked_mesh
 from morphobench.models.device import compute_with
+from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
 # A larger batch must save at least this share of the time of a cell to be tried further.
 _WORTHWHILE = 0.05
@@ -144,7 +140,7 @@ def published_seconds(
     model, cells, settings
         Model on `device`, cells and content of the model's yaml.
     meshes
-        Shard folders of stage `mask`, see `true_mesh`.
+        Shard folders of stage `mask`, see `masked_mesh`.
     n_points
         Of the clouds that are compared.
     n_cells
@@ -165,12 +161,12 @@ def published_seconds(
         found = model.reconstruct(given.x.to(device)).cpu()
         if representation in VOLUMES:
             sizes_um = model_sizes_um(cells.table.iloc[[row]], representation)
-            (shape,) = shapes_of(found, settings, model, sizes_um=sizes_um, legacy=True)
+            (shape,) = to_shapes_um(found, settings, model, sizes_um=sizes_um, legacy=True)
             described = cells.table.iloc[row].to_dict()
-            published_overlap(shape, true_mesh(described, meshes), described["spacing_um"])
+            iou_legacy(shape, masked_mesh(described, meshes), described["spacing_um"])
         else:
             generator = torch.Generator().manual_seed(row)
-            published_divergence(*published_pair(found, given.x, settings, n_points, generator))
+            sinkhorn_legacy(*legacy_clouds(found, given.x, settings, n_points, generator))
         times.append(time.perf_counter() - start)
     return times
 

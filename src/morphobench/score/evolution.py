@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 
 from morphobench import models, seeds
-from morphobench.embed.decode import flaw
 from morphobench.files import read_table, write_table
 from morphobench.log import logger
 from morphobench.models.cells import CLOUDS, open_cells
+from morphobench.models.decode import invalid_reason
 from morphobench.models.decode_device import device_of
 from morphobench.models.device import compute_with
 from morphobench.score import evolution_energy
@@ -61,12 +61,12 @@ def _energy(found: Distances) -> np.ndarray:
 def _reason(way: Way, one: Any, d_ends: float) -> str:
     """Say what may be wrong about an interpolant, the ends first, which are to blame for a whole pair."""
     for side, end in zip(_SIDES, way.ends, strict=True):
-        if flaw(end):
-            return f"the {side} {flaw(end)}"
+        if invalid_reason(end):
+            return f"the {side} {invalid_reason(end)}"
     if d_ends == 0:
         return "the end points decode to one shape"
-    if flaw(one):
-        return f"the interpolant {flaw(one)}"
+    if invalid_reason(one):
+        return f"the interpolant {invalid_reason(one)}"
     if way.inputs is None:
         return "no masked surface to take for the input"
     return "a shape that the published definition takes is missing, or its ends are alike"

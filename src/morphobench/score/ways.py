@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from morphobench.embed.decode import (
-    VOLUMES,
-    decode_shapes,
-    model_sizes_um,
-    posed_mesh,
-    shapes_of,
-    stored_codes,
-    voxel_edges_um,
-)
-from morphobench.embed.decode_clouds import thin
-from morphobench.embed.reconstruction import true_mesh
 from morphobench.geometry import rotation
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch
+from morphobench.models.decode import (
+    VOLUMES,
+    decode_shapes,
+    decoder_inputs,
+    model_sizes_um,
+    rotate_mesh,
+    to_shapes_um,
+    voxel_edges_um,
+)
+from morphobench.models.decode_clouds import subsample
+from morphobench.models.decode_surfaces import masked_mesh
 
 
 class Given(NamedTuple):
@@ -85,28 +85,30 @@ def given_ends(
     draw_seed: int,
 ) -> Given:
     """Collect what is known of the end points; `tables` and `rows` are those of both sides."""
-    codes, poses = zip(*map(stored_codes, tables), strict=True)
+    codes, poses = zip(*map(decoder_inputs, tables), strict=True)
     pose = None if poses[0] is None else np.stack(poses)
     representation = settings["representation"]
     if representation not in VOLUMES:
         if representation == "cube":
             shapes = [
-                shapes_of(cell_batch(cells, side, settings, draw_seed=draw_seed).x, settings, model, **place)
+                to_shapes_um(
+                    cell_batch(cells, side, settings, draw_seed=draw_seed).x, settings, model, **place
+                )
                 for side in rows
             ]
         else:
             stored = (torch.from_numpy(clouds.raw(side)["points_um"]) for side in rows)
-            shapes = [list(thin(side, place["n_points"], place["generator"]).numpy()) for side in stored]
+            shapes = [list(subsample(side, place["n_points"], place["generator"]).numpy()) for side in stored]
         return Given(np.stack(codes), pose, None, shapes, shapes)
     described = [cells.table.iloc[side] for side in rows]
     sizes = np.stack([model_sizes_um(side, representation) for side in described])
     inputs = None
     if meshes:
-        inputs = [[true_mesh(row, meshes) for row in side.to_dict("records")] for side in described]
+        inputs = [[masked_mesh(row, meshes) for row in side.to_dict("records")] for side in described]
     published = None
     if representation != "surface":
         published = [
-            shapes_of(cell_batch(cells, side, settings).x, settings, model, sizes_um=size, legacy=True)
+            to_shapes_um(cell_batch(cells, side, settings).x, settings, model, sizes_um=size, legacy=True)
             for side, size in zip(rows, sizes, strict=True)
         ]
     return Given(np.stack(codes), pose, sizes, inputs, published)
@@ -187,6 +189,6 @@ def _canonical(part: Given, number: int) -> list[Any] | None:
     if part.pose is None:
         return shapes
     return [
-        posed_mesh(shape, pose.T) if isinstance(shape, tuple) else rotation.rotate_points(shape, pose.T)
+        rotate_mesh(shape, pose.T) if isinstance(shape, tuple) else rotation.rotate_points(shape, pose.T)
         for shape, pose in zip(shapes, part.pose[:, number], strict=True)
     ]

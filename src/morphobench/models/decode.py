@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from morphobench.embed.decode_clouds import to_points_um
-from morphobench.embed.decode_surfaces import meshes_of
 from morphobench.errors import InputError
 from morphobench.files.tables import embedding_matrix
 from morphobench.geometry import rotation
 from morphobench.geometry.overlap import Mesh
 from morphobench.models.base import Autoencoder
+from morphobench.models.decode_clouds import to_points_um
 from morphobench.models.decode_device import accelerated, home_of
+from morphobench.models.decode_surfaces import volume_meshes
 
 # Representations whose decoded volumes have a surface.
 VOLUMES = ("sdf", "seg", "surface")
@@ -50,7 +50,7 @@ def model_sizes_um(table: pd.DataFrame, representation: str) -> np.ndarray:
     return sizes if representation == "surface" else 1 / sizes
 
 
-def stored_codes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+def decoder_inputs(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
     """Return what `decode` reads of an embedding table, and the poses in it.
 
     Parameters
@@ -91,7 +91,7 @@ def decode_shapes(
     model
         Trained model; it decodes where its weights are.
     z
-        Codes, shape (n, D), or vectors (n, D, 3) of the implicit model: what `stored_codes` returns.
+        Codes, shape (n, D), or vectors (n, D, 3) of the implicit model: what `decoder_inputs` returns.
     settings
         Content of the model's yaml.
     batch_size
@@ -101,7 +101,7 @@ def decode_shapes(
     precision
         See `accelerated`.
     **place
-        Arguments of `shapes_of`: sizes_um (shape (n,)) for volumes with a surface; side_um, n_points and
+        Arguments of `to_shapes_um`: sizes_um (shape (n,)) for volumes with a surface; side_um, n_points and
         generator for the others.
 
     Returns
@@ -111,19 +111,19 @@ def decode_shapes(
         closed meshes (vertices_um, faces), without faces where nothing was decoded.
     """
     shapes: list[Any] = []
-    for rows, decoded in decoded_batches(model, z, pose, batch_size, precision):
-        shapes += shapes_of(decoded, settings, model, **of_rows(place, rows))
+    for rows, decoded in decode_batches(model, z, pose, batch_size, precision):
+        shapes += to_shapes_um(decoded, settings, model, **of_rows(place, rows))
     return shapes
 
 
 def of_rows(place: Mapping[str, Any], rows: slice | np.ndarray) -> dict[str, Any]:
-    """Return arguments of `shapes_of` for some of the cells."""
+    """Return arguments of `to_shapes_um` for some of the cells."""
     sizes = place.get("sizes_um")
     return {**place, "sizes_um": None if sizes is None else np.asarray(sizes)[rows]}
 
 
 @torch.inference_mode()
-def decoded_batches(
+def decode_batches(
     model: Autoencoder, z: np.ndarray, pose: np.ndarray | None, batch_size: int, precision: str
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Yield the rows of each batch and what the model decodes of them, single precision."""
@@ -139,7 +139,7 @@ def decoded_batches(
         yield rows, decoded.float()
 
 
-def shapes_of(
+def to_shapes_um(
     decoded: torch.Tensor,
     settings: Mapping[str, Any],
     model: Autoencoder,
@@ -183,7 +183,7 @@ def shapes_of(
     # Where `inputs` puts the origin of a stored grid, see conventions.md; grids of queries are centred.
     origin = (size - 1) / 2 if representation == "surface" else size // 2
     edges_um = voxel_edges_um(settings, model, sizes_um)
-    return meshes_of(volumes, representation, scale, edges_um, origin, legacy=legacy)
+    return volume_meshes(volumes, representation, scale, edges_um, origin, legacy=legacy)
 
 
 def voxel_edges_um(
@@ -191,7 +191,7 @@ def voxel_edges_um(
 ) -> np.ndarray:
     """Return the distance of neighbouring values in what a model decodes of each cell, micrometres.
 
-    Parameters as in `shapes_of`.
+    Parameters as in `to_shapes_um`.
     """
     if settings["representation"] != "surface":
         return np.asarray(sizes_um)
@@ -199,12 +199,12 @@ def voxel_edges_um(
     return np.asarray(sizes_um) * side / (model.grid_size - 1)
 
 
-def posed_mesh(mesh: Mesh, turn: np.ndarray) -> Mesh:
+def rotate_mesh(mesh: Mesh, turn: np.ndarray) -> Mesh:
     """Rotate a mesh about the origin, exactly."""
     return rotation.rotate_points(mesh[0], turn), mesh[1]
 
 
-def flaw(shape: np.ndarray | Mesh) -> str:
+def invalid_reason(shape: np.ndarray | Mesh) -> str:
     """Return what keeps a decoded shape from being compared, in words; nothing for a sound one."""
     if isinstance(shape, tuple):
         return "" if len(shape[1]) else "decodes to no surface"

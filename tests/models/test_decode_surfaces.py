@@ -8,12 +8,12 @@ import pytest
 import torch
 from fabricate.shapes import Balls, Echo, volume_settings
 
-from morphobench.embed.decode import decode_shapes, flaw, model_sizes_um, stored_codes
-from morphobench.embed.decode_clouds import published_cloud
-from morphobench.embed.decode_surfaces import volume_mesh
 from morphobench.errors import InputError
 from morphobench.geometry import rotation
 from morphobench.geometry.isosurface import enclosed_volume
+from morphobench.models.decode import decode_shapes, decoder_inputs, invalid_reason, model_sizes_um
+from morphobench.models.decode_clouds import published_cloud
+from morphobench.models.decode_surfaces import volume_mesh
 
 SIZE = 17
 SURFACE = {"representation": "surface", "input_scale": 1.0}
@@ -72,14 +72,14 @@ def test_nothing_decoded_is_told(representation, value):
     for legacy in (False, True):
         (mesh,) = decoded([field], representation, [1.0], legacy=legacy)
         assert len(mesh[1]) == 0
-        assert flaw(mesh) == "decodes to no surface"
+        assert invalid_reason(mesh) == "decodes to no surface"
 
 
 def test_clouds_with_nan_are_told():
     cloud = np.zeros((4, 3))
-    assert flaw(cloud) == ""
+    assert invalid_reason(cloud) == ""
     cloud[2, 1] = np.inf
-    assert flaw(cloud) == "decodes to points that are not finite"
+    assert invalid_reason(cloud) == "decodes to points that are not finite"
 
 
 def test_implicit_shapes_are_as_large_as_the_cell_and_turn_with_their_pose():
@@ -107,12 +107,12 @@ def test_shapes_without_a_size_are_refused():
 
 def test_stored_codes_are_vectors_where_there_are_some():
     table = pd.DataFrame({"mu_0": [1.0, 2.0], "mu_1": [3.0, 4.0]})
-    codes, pose = stored_codes(table)
+    codes, pose = decoder_inputs(table)
     assert codes.tolist() == [[1, 3], [2, 4]]
     assert pose is None
     table["vectors"] = [np.arange(6.0), np.arange(6.0) + 6]
     table = table.assign(**{f"pose_{i}{j}": float(3 * i + j) for i in range(3) for j in range(3)})
-    codes, pose = stored_codes(table)
+    codes, pose = decoder_inputs(table)
     assert codes.tolist() == np.arange(12.0).reshape(2, 2, 3).tolist()
     assert pose[1].tolist() == np.arange(9.0).reshape(3, 3).tolist()
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.measure import marching_cubes
 
 from morphobench.geometry.overlap import Mesh
+from morphobench.mask.polymorphic import stored_mesh
 
-NOTHING: Mesh = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int32))
+EMPTY_MESH: Mesh = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int32))
 
 
 def volume_mesh(inside_zyx: np.ndarray, *, edge_um: float, origin_voxel: float) -> Mesh:
@@ -37,7 +40,7 @@ def volume_mesh(inside_zyx: np.ndarray, *, edge_um: float, origin_voxel: float) 
     """
     # A false comparison with NaN, too.
     if not (inside_zyx.max() > 0 and np.isfinite(inside_zyx).all()):
-        return NOTHING
+        return EMPTY_MESH
     least = min(float(inside_zyx.min()), -float(inside_zyx.max()))
     padded_zyx = np.pad(inside_zyx.astype(np.float32), 1, constant_values=least)
     vertices_zyx, faces, _, _ = marching_cubes(padded_zyx, 0.0)
@@ -67,7 +70,7 @@ def inside_field(volume_zyx: np.ndarray, representation: str, scale: float, lega
     return volume_zyx - level
 
 
-def meshes_of(
+def volume_meshes(
     volumes_zyx: np.ndarray,
     representation: str,
     scale: float,
@@ -85,3 +88,12 @@ def meshes_of(
         )
         for volume, edge_um in zip(volumes_zyx, edges_um, strict=True)
     ]
+
+
+def masked_mesh(row: Mapping[str, Any], shards: Sequence[str | Path]) -> Mesh:
+    """Return the masked surface of a cell, micrometres from the centre of its bounding box.
+
+    `row` is the cell's row of the manifest of stage `sample`, `shards` the shard folders of stage `mask`.
+    """
+    vertices_um, faces = stored_mesh(shards[row["shard"]], row)
+    return vertices_um - np.array([row[f"loc_{axis}_um"] for axis in "xyz"], dtype=np.float64), faces

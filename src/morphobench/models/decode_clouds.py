@@ -68,7 +68,7 @@ def to_points_um(
     if settings["representation"] == "cube":
         return cube_to_points_um(decoded, side_um=side_um, n_points=n_points, generator=generator)
     points = decoded.detach().cpu()[..., :3] / settings["input_scale"]
-    return thin(points, n_points, generator)
+    return subsample(points, n_points, generator)
 
 
 def published_cloud(cube: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
@@ -109,7 +109,7 @@ def published_cloud(cube: torch.Tensor, n_points: int, generator: torch.Generato
     return points.float()
 
 
-def thin(points: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
+def subsample(points: torch.Tensor, n_points: int, generator: torch.Generator) -> torch.Tensor:
     """Keep `n_points` of each cloud, a seeded choice; shape (batch, at most n_points, 3)."""
     if points.shape[1] <= n_points:
         return points

@@ -1,0 +1,39 @@
+"""Published reconstruction errors: Sinkhorn divergence in model units, 1 - Jaccard index of own boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from morphobench.geometry.overlap import Mesh, iou_error_legacy
+from morphobench.models.decode_clouds import published_cloud, subsample
+from morphobench.models.losses import sinkhorn
+
+_BLUR, _SCALING = 0.01, 0.5
+
+
+def legacy_clouds(
+    output: torch.Tensor,
+    target: torch.Tensor,
+    settings: Mapping[str, Any],
+    n_points: int,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the clouds that the published loss compares, in model units, or in voxels for cubes."""
+    if settings["representation"] == "cube":
+        return tuple(published_cloud(cube, n_points, generator) for cube in (output, target))
+    return tuple(subsample(cloud[..., :3], n_points, generator) for cloud in (output, target))
+
+
+def sinkhorn_legacy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the published Sinkhorn divergence of clouds (`legacy_clouds`), shape (batch,)."""
+    return sinkhorn(output, target, blur=_BLUR, scaling=_SCALING)
+
+
+def iou_legacy(output: Mesh, target: Mesh, spacing_um: float) -> float:
+    """Return the published 1 - Jaccard index of own boxes, in voxels of the source (edge `spacing_um`)."""
+    n_xyz = np.ceil(np.ptp(target[0], axis=0) / spacing_um - 1e-4).astype(int).clip(min=1)
+    return iou_error_legacy(target, output, n_xyz)
