@@ -7,7 +7,7 @@ from scipy.stats import ortho_group
 
 from morphobench.analyse import archetypes, closest_cells, latent_walk
 from morphobench.errors import InputError
-from morphobench.score import embedding_matrix
+from morphobench.files.tables import embedding_matrix
 
 SIGMAS = (-2.0, 0.0, 2.0)
 seeded = given(st.integers(0, 2**32 - 1))

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from morphobench.errors import InputError
 from morphobench.geometry import meshes, rotation
-from morphobench.geometry.overlap import Grid, common_grid, voxelised
-from morphobench.score import iou_error, iou_error_legacy, mean_surface_distance_um
+from morphobench.geometry.overlap import (
+    Grid,
+    common_grid,
+    iou_error,
+    iou_error_legacy,
+    mean_surface_distance_um,
+    voxelised,
+)
 from morphobench.score.evolution_distances import cloud_distances, own_box_distances, shape_distances
 
 GRID_XYZ = (44, 44, 44)

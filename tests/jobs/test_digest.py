@@ -44,6 +44,6 @@ def test_meaning_counts_also_in_what_is_imported(package):
 
 def test_stages_do_not_depend_on_each_other_by_accident():
     assert "morphobench.train.run" not in code.reachable("morphobench.embed.run")
-    assert not any("torch" in name for name in code.reachable("morphobench.score"))
+    assert not any("torch" in name for name in code.reachable("morphobench.score.stage"))
     for module in ("figure", "pages.shapes", "panels.scores", "panels.walks"):
         assert "morphobench.models" not in code.reachable(f"morphobench.plot.{module}")

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, ttest_rel
 
-from morphobench import score
-from morphobench.score.summary import Score
+from morphobench.score.collect import across, collect, combine, spread_rows
+from morphobench.score.differences import difference_table, paired_differences, replicate_difference
+from morphobench.score.summary import Score, score_table, standardise
 
 HOW = {"n_resamples": 400, "n_permutations": 499}
 
 
 def compare(a, b, groups, seed=0, **how):
-    return score.paired_differences(a, b, groups, **{**HOW, **how}, rng=np.random.default_rng(seed))
+    return paired_differences(a, b, groups, **{**HOW, **how}, rng=np.random.default_rng(seed))
 
 
 def test_all_signs_of_few_groups_are_tried():
@@ -79,11 +80,11 @@ def test_missing_items_are_left_out_of_their_pair_and_ignorance_is_admitted():
 def test_resampled_statistics_are_compared_by_their_resamples():
     rng = np.random.default_rng(4)
     shared = rng.normal(size=999)
-    low, high, p = score.replicate_difference(shared + 1, shared + 0.01 * rng.normal(size=999))
+    low, high, p = replicate_difference(shared + 1, shared + 0.01 * rng.normal(size=999))
     assert 0.97 < low < 1 < high < 1.03
     assert p == pytest.approx(2 / 1000)
-    assert score.replicate_difference(shared, shared)[2] == 1
-    assert np.isnan(score.replicate_difference(shared, np.full(999, np.nan))).all()
+    assert replicate_difference(shared, shared)[2] == 1
+    assert np.isnan(replicate_difference(shared, np.full(999, np.nan))).all()
 
 
 def tables(rng, shifts=(0.0, 0.0, 1.0), seeds=(1,), n=30):
@@ -102,12 +103,12 @@ def tables(rng, shifts=(0.0, 0.0, 1.0), seeds=(1,), n=30):
             scores.append(Score("d", model, seed, "area", "corrected", "", "high", shift, 0, 1, n, ""))
             rows = {"metric": "area", "cells": "x", "replicate": range(50)}
             replicates.append(pd.DataFrame({**names, **rows, "value": shift + 0.1 * rng.normal(size=50)}))
-    return score.table(scores), pd.concat(items), pd.concat(replicates)
+    return score_table(scores), pd.concat(items), pd.concat(replicates)
 
 
 def test_every_two_models_are_compared_and_corrected_together():
     scores, items, replicates = tables(np.random.default_rng(5))
-    table = score.difference_table(scores, items, replicates, models=["c", "b", "a"], seed=0, **HOW)
+    table = difference_table(scores, items, replicates, models=["c", "b", "a"], seed=0, **HOW)
     assert list(zip(table["metric"], table["model_a"], table["model_b"], strict=True)) == [
         (metric, *pair) for metric in ("error", "area") for pair in (("c", "b"), ("c", "a"), ("b", "a"))
     ]
@@ -117,7 +118,7 @@ def test_every_two_models_are_compared_and_corrected_together():
     assert found.loc[("error", "c", "b"), "q"] < 0.05 < found.loc[("error", "b", "a"), "q"]
     assert found["test"].unique().tolist() == ["sign flip", "bootstrap"]
     assert found.loc[("error", "c", "b"), "n"] == 30
-    again = score.difference_table(
+    again = difference_table(
         scores, items.sample(frac=1, random_state=0), replicates, models=["c", "b", "a"], seed=0, **HOW
     )
     pd.testing.assert_frame_equal(again, table)
@@ -126,7 +127,7 @@ def test_every_two_models_are_compared_and_corrected_together():
 def test_statistics_of_unlike_cells_are_not_compared():
     scores, items, replicates = tables(np.random.default_rng(6))
     replicates.loc[replicates["model"] == "a", "cells"] = "other"
-    table = score.difference_table(scores, items, replicates, models=["a", "b", "c"], seed=0, **HOW)
+    table = difference_table(scores, items, replicates, models=["a", "b", "c"], seed=0, **HOW)
     rows = table[table["metric"] == "area"].set_index(["model_a", "model_b"])
     assert rows.loc[("a", "b"), "reason"] == "scored on different cells"
     assert np.isnan(rows.loc[("a", "b"), "p"])
@@ -135,8 +136,8 @@ def test_statistics_of_unlike_cells_are_not_compared():
 
 def test_one_model_and_no_items_give_an_empty_table():
     scores, items, replicates = tables(np.random.default_rng(7))
-    one = score.difference_table(scores, items, replicates, models=["a"], seed=0, **HOW)
-    none = score.difference_table(scores[:0], items[:0], replicates[:0], models=["a", "b"], seed=0, **HOW)
+    one = difference_table(scores, items, replicates, models=["a"], seed=0, **HOW)
+    none = difference_table(scores[:0], items[:0], replicates[:0], models=["a", "b"], seed=0, **HOW)
     for table in (one, none):
         assert table.empty
         assert table["q"].dtype == np.float64
@@ -145,15 +146,15 @@ def test_one_model_and_no_items_give_an_empty_table():
 def test_trainings_are_averaged_and_their_spread_is_a_row():
     scores, items, replicates = tables(np.random.default_rng(8), seeds=(1, 2, 3))
     scores.loc[(scores["model"] == "a") & (scores["seed"] < 3), "value"] = np.nan
-    rows = score.spread_rows(scores).set_index(["model", "metric"])
+    rows = spread_rows(scores).set_index(["model", "metric"])
     assert (rows["seed"] == -1).all()
     values = scores.loc[(scores["model"] == "b") & (scores["metric"] == "error"), "value"]
     assert rows.loc[("b", "error_spread"), "value"] == pytest.approx(values.std(ddof=1))
     assert rows.loc[("b", "error_spread"), "n"] == 3
     assert np.isnan(rows.loc[("a", "error_spread"), "value"])
     assert "fewer than two trainings" in rows.loc[("a", "error_spread"), "reason"]
-    assert score.spread_rows(tables(np.random.default_rng(8))[0]).empty
-    table = score.difference_table(scores, items, replicates, models=["b", "c"], seed=0, **HOW)
+    assert spread_rows(tables(np.random.default_rng(8))[0]).empty
+    table = difference_table(scores, items, replicates, models=["b", "c"], seed=0, **HOW)
     means = items[items["metric"] == "error"].groupby("model")["value"].mean()
     assert table["difference"].iloc[0] == pytest.approx(means["b"] - means["c"])
 
@@ -172,7 +173,7 @@ def written(tmp_path):
 
 def test_collecting_writes_the_three_tables_of_a_dataset(written, tmp_path):
     outs = {f"{name}_out": tmp_path / f"{name}.parquet" for name in ("scores", "items", "differences")}
-    score.collect(**written, **outs, models=["a", "b", "c"], seed=0, **HOW)
+    collect(**written, **outs, models=["a", "b", "c"], seed=0, **HOW)
     scores, items, differences = (pd.read_parquet(path) for path in outs.values())
     assert list(scores) == list(Score._fields)
     assert (scores["seed"] == -1).sum() == 9
@@ -181,18 +182,18 @@ def test_collecting_writes_the_three_tables_of_a_dataset(written, tmp_path):
 
 
 def test_datasets_are_joined_and_standardised_together(written, tmp_path):
-    scores = score.combine(written["scores"])
+    scores = combine(written["scores"])
     for name, shift in (("low", 0.0), ("high", 2.0)):
         moved = scores.assign(dataset=name, value=scores["value"] + shift)
         moved.to_parquet(tmp_path / f"{name}.parquet", index=False)
     paths = {name: tmp_path / f"{name}.parquet" for name in ("low", "high")}
-    score.across(paths, {"low": ["a", "b"], "high": ["a", "b"]}, tmp_path / "joined.parquet")
+    across(paths, {"low": ["a", "b"], "high": ["a", "b"]}, tmp_path / "joined.parquet")
     joined = pd.read_parquet(tmp_path / "joined.parquet")
     assert list(joined) == [*Score._fields, "relative"]
     assert set(joined["model"]) == {f"{m}_{d}" for m in "abc" for d in ("low", "high")}
     assert joined.loc[joined["model"].str.startswith("c"), "relative"].isna().all()
     error = joined[joined["metric"] == "error"].groupby("model").agg({"value": "mean", "relative": "first"})
     compared = error.drop(index=["c_low", "c_high"])
-    expected = score.standardise(compared["value"], "low")
+    expected = standardise(compared["value"], "low")
     np.testing.assert_allclose(compared["relative"], expected)
     assert compared.loc["a_low", "relative"] > 0 > compared.loc["a_high", "relative"]

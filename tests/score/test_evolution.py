@@ -8,6 +8,8 @@ import pytest
 import torch
 from fabricate.shapes import SURFACE, Balls, Echo, volume_settings, write_shapes
 from fabricate.trained import DATASET, DECODING, EMBED, FAILED, N_POINTS, SIDE_UM, write_case, write_untrained
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from morphobench.embed import run as embed
 from morphobench.files import read_table, write_table
@@ -170,6 +172,31 @@ def test_every_family_interpolates_alike_in_any_batches(family, tmp_path):
     assert (found["reason"] == "").all()
     again = evolution(case, tmp_path, error_points=20, batch_size=1)
     pd.testing.assert_frame_equal(found, again, rtol=2e-2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_straight_way_has_energy_one_and_detours_cost_more(seed):
+    rng = np.random.default_rng(seed)
+    start, end = rng.normal(size=(2, 6, 3))
+    fractions = np.linspace(0.1, 0.9, 9)
+    way = start[:, None] + fractions[:, None] * (end - start)[:, None]
+    off = way + 0.1 * rng.normal(size=way.shape)
+
+    def energy(points):
+        to_start, to_end = (np.linalg.norm(points - one[:, None], axis=2) for one in (start, end))
+        return interpolate.evolution_energy(to_start, to_end, np.linalg.norm(end - start, axis=1))
+
+    np.testing.assert_allclose(energy(way), 1.0)
+    assert energy(off).shape == (6, 9)
+    assert (energy(off) > 1).all()
+
+
+def test_energy_without_a_distance_is_missing_not_infinite():
+    energy = interpolate.evolution_energy(
+        np.ones((3, 2)), np.array([[1, np.inf], [1, 1], [1, 1]]), np.array([2, 0, np.nan])
+    )
+    np.testing.assert_array_equal(energy, [[1.0, np.nan], [np.nan] * 2, [np.nan] * 2])
 
 
 # Shapes

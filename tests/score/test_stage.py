@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphobench import score
 from morphobench.errors import InputError
 from morphobench.files.tables import describe_cells, read_checked
 from morphobench.geometry.rotation import cube_rotations, uniform
-from morphobench.score import rows_rotation
+from morphobench.score import collect, rows_rotation
+from morphobench.score import pairs as score_pairs
+from morphobench.score import stage as score_stage
 
 ERRORS = {
     "reconstruction_sinkhorn_um": 0.5,
@@ -40,7 +41,7 @@ def embedding_table(cells, rotations, noise, rng, z):
 
 @pytest.fixture
 def stage(tmp_path):
-    """Inputs of `score.run`: 20 nuclei by 6 rules, 24 test cells, codes that know the rule."""
+    """Inputs of `score_stage.run`: 20 nuclei by 6 rules, 24 test cells, codes that know the rule."""
     rng = np.random.default_rng(0)
     cells = pd.DataFrame([(f"{n:02d}_{r}", f"{n:02d}", f"rule {r}") for n in range(20) for r in range(6)])
     cells.columns = ["CellId", "group", "rule"]
@@ -55,7 +56,7 @@ def stage(tmp_path):
     tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z).merge(
         measured, on="CellId", how="left"
     )
-    pairs = score.evolution_pairs(test["CellId"], 10, rng)
+    pairs = score_pairs.evolution_pairs(test["CellId"], 10, rng)
     tables["evolution"] = pairs.loc[pairs.index.repeat(9)].assign(
         fraction=np.tile(FRACTIONS, 10), energy=1.0 + rng.random(90), energy_input=2.0, energy_legacy=np.nan
     )
@@ -91,7 +92,7 @@ def stage(tmp_path):
 
 
 def run(stage):
-    score.run(**stage)
+    score_stage.run(**stage)
     scores, items = pd.read_parquet(stage["scores_out"]), pd.read_parquet(stage["items_out"])
     return scores.set_index(["metric", "variant"]).sort_index(), items
 
@@ -234,7 +235,7 @@ def rewrite(path, change):
 def test_stage_refuses_tables_that_do_not_fit(stage, table, change, message):
     rewrite({**stage, **stage["embeddings"]}[table], change)
     with pytest.raises(InputError, match=message):
-        score.run(**stage)
+        score_stage.run(**stage)
     assert not stage["scores_out"].exists()
 
 
@@ -242,16 +243,16 @@ def test_stage_refuses_a_missing_table_and_pairs_of_strangers(stage):
     pairs = pd.read_csv(stage["pairs"])
     pairs.assign(end="nobody").to_csv(stage["pairs"], index=False)
     with pytest.raises(InputError, match="without embedding"):
-        score.run(**stage)
+        score_stage.run(**stage)
     stage["embeddings"]["lattice"].unlink()
     with pytest.raises(InputError, match="does not exist"):
-        score.run(**stage)
+        score_stage.run(**stage)
 
 
 def test_pairs_are_written_for_sampled_test_cells_only(stage, tmp_path):
     rewrite(stage["manifest"], lambda t: t.assign(success=t["CellId"] != "19_5"))
     out = tmp_path / "pairs.csv"
-    score.write_pairs(stage["manifest"], out, n_pairs=100, seed=42, dataset="made_up")
+    score_pairs.write_pairs(stage["manifest"], out, n_pairs=100, seed=42, dataset="made_up")
     pairs = pd.read_csv(out)
     assert len(pairs) == 11
     drawn = {*pairs["start"], *pairs["end"]}
@@ -261,13 +262,13 @@ def test_pairs_are_written_for_sampled_test_cells_only(stage, tmp_path):
 
 def test_combine_stacks_tables_and_refuses_strangers(stage):
     scores, _ = run(stage)
-    both = score.combine([stage["scores_out"], stage["scores_out"]])
+    both = collect.combine([stage["scores_out"], stage["scores_out"]])
     assert len(both) == 2 * len(scores)
     assert both.dtypes.equals(pd.read_parquet(stage["scores_out"]).dtypes)
     with pytest.raises(InputError, match="different columns"):
-        score.combine([stage["scores_out"], stage["items_out"]])
+        collect.combine([stage["scores_out"], stage["items_out"]])
     with pytest.raises(InputError, match="no model"):
-        score.combine([])
+        collect.combine([])
 
 
 def test_numeric_cell_ids_are_read_as_text(tmp_path):
@@ -385,7 +386,7 @@ def test_a_test_split_of_no_cells_is_null_where_it_counts(stage, tmp_path):
     rewrite(stage["manifest"], lambda t: t.assign(split=t["split"].replace("test", "val")))
     for pose in ("lattice", "uniform"):
         rewrite(stage["embeddings"][pose], lambda t: t[:0])
-    score.write_pairs(stage["manifest"], stage["pairs"], n_pairs=10, seed=1, dataset="made_up")
+    score_pairs.write_pairs(stage["manifest"], stage["pairs"], n_pairs=10, seed=1, dataset="made_up")
     assert pd.read_csv(stage["pairs"]).empty
     rewrite(stage["evolution"], lambda t: t[:0])
     scores, _ = run(stage)
@@ -482,7 +483,7 @@ def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_p
     embedding_table(test, cube_rotations(), 0.5, rng, z).to_parquet(stage["embeddings"]["lattice"])
     embedding_table(test, uniform(2, rng), 0.5, rng, z).to_parquet(stage["embeddings"]["uniform"])
     cells.to_parquet(stage["manifest"])
-    score.write_pairs(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
+    score_pairs.write_pairs(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
     pairs = pd.read_csv(stage["pairs"])
     evolution = pairs.loc[pairs.index.repeat(9)].assign(fraction=np.tile(FRACTIONS, len(pairs)))
     evolution.assign(energy=1.0, energy_input=1.0, energy_legacy=1.0).to_parquet(stage["evolution"])

@@ -38,7 +38,7 @@ DATASET = "cellpack"
 IMPORTS = {
     "numpy alone": "numpy",
     "morphobench": "morphobench",
-    "stage score": "morphobench.score",
+    "stage score": "morphobench.score.stage",
     "stage plot": "morphobench.plot.benchmark",
 }
 

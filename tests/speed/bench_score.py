@@ -30,7 +30,15 @@ sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE)]
 
 import reference_scores as plain
 
-from morphobench import score
+from morphobench.score.metrics.classification import classification_scores, classification_scores_legacy
+from morphobench.score.metrics.dimension import (
+    intrinsic_dimension,
+    intrinsic_dimension_legacy,
+    participation_ratio,
+)
+from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
+from morphobench.score.metrics.invariance import rotation_invariance_error
+from morphobench.score.metrics.regression import regression_scores, regression_scores_legacy
 
 # Each has a function rows(quick) that returns dictionaries as `row` makes them, or lines of as many columns.
 OTHERS = ("bench_score_models", "bench_retrieval")
@@ -87,26 +95,26 @@ def own_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     size, table = f"{sizes.cells} x {sizes.width}", pd.DataFrame(targets).add_prefix("target_")
     parts = []
     their_s, theirs = timed(lambda: plain.classification(z, which))
-    our_s, ours = timed(lambda: score.classification_scores_legacy(z, which))
+    our_s, ours = timed(lambda: classification_scores_legacy(z, which))
     parts.append(
         row(f"classification {size}, {sizes.labels} labels", their_s, our_s, _apart(theirs, ours.top))
     )
     yield parts[-1]
     their_s, theirs = timed(lambda: plain.regression(z, targets))
-    our_s, ours = timed(lambda: score.regression_scores_legacy(z, table))
+    our_s, ours = timed(lambda: regression_scores_legacy(z, table))
     r2 = ours["r2"].to_numpy().reshape(sizes.targets, -1)
     name = f"regression {size}, {sizes.targets} targets (ours rounded to 0.01)"
     parts.append(row(name, their_s, our_s, _apart(theirs, r2)))
     yield parts[-1]
     their_s, theirs = timed(lambda: plain.compactness(z))
-    our_s, ours = timed(lambda: score.intrinsic_dimension_legacy(z))
+    our_s, ours = timed(lambda: intrinsic_dimension_legacy(z))
     parts.append(row(f"compactness {size}", their_s, our_s, _apart(theirs, ours.per_k) / theirs.max()))
     yield parts[-1]
     together = [sum(part[key] for part in parts) for key in ("published_s", "ours_s")]
     yield row("the three together", *together, None)
     fractions, ends = np.arange(1, 10) / 10, z[: 2 * sizes.pairs].reshape(2, sizes.pairs, -1)
     their_s, theirs = timed(lambda: plain.interpolation_distance(*ends, fractions, z))
-    our_s, ours = timed(lambda: score.interpolation_distance_legacy(*ends, fractions, z))
+    our_s, ours = timed(lambda: interpolation_distance_legacy(*ends, fractions, z))
     yield row(f"nearest codes of {9 * sizes.pairs} interpolants", their_s, our_s, _apart(theirs, ours))
 
 
@@ -121,15 +129,15 @@ def calls(z: np.ndarray, which: np.ndarray, targets: np.ndarray) -> Mapping[str,
     table, fractions = pd.DataFrame(targets), np.arange(1, 10) / 10
     ends, exclude = z[:234].reshape(2, -1, z.shape[1]), np.arange(234).reshape(2, -1).T
     return {
-        "classification": lambda: score.classification_scores(z, which, split),
-        "classification, legacy": lambda: score.classification_scores_legacy(z, which),
-        "regression": lambda: score.regression_scores(z, table, split),
-        "regression, legacy": lambda: score.regression_scores_legacy(z, table),
-        "compactness of the test cells": lambda: score.intrinsic_dimension(z[split == "test"], [5, 10, 20]),
-        "compactness, legacy": lambda: score.intrinsic_dimension_legacy(z),
-        "participation ratio": lambda: score.participation_ratio(z),
-        "interpolation distance": lambda: score.interpolation_distance(*ends, fractions, z, exclude),
-        "rotation error": lambda: score.rotation_invariance_error(z[: n // 7], z[n // 7 : 2 * (n // 7)]),
+        "classification": lambda: classification_scores(z, which, split),
+        "classification, legacy": lambda: classification_scores_legacy(z, which),
+        "regression": lambda: regression_scores(z, table, split),
+        "regression, legacy": lambda: regression_scores_legacy(z, table),
+        "compactness of the test cells": lambda: intrinsic_dimension(z[split == "test"], [5, 10, 20]),
+        "compactness, legacy": lambda: intrinsic_dimension_legacy(z),
+        "participation ratio": lambda: participation_ratio(z),
+        "interpolation distance": lambda: interpolation_distance(*ends, fractions, z, exclude),
+        "rotation error": lambda: rotation_invariance_error(z[: n // 7], z[n // 7 : 2 * (n // 7)]),
     }
 
 

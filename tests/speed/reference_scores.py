@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import RepeatedKFold, StratifiedKFold, cross_validate
 from sklearn.neighbors import BallTree
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 FOLD_SEED, SOLVER_SEED = 2652124, 20
@@ -31,16 +31,21 @@ def _top(k: int) -> object:
     return scorer
 
 
+def classifier(weight: dict[int, float], *, tol: float = 1e-4, max_iter: int = 3000) -> Pipeline:
+    """The published classifier, unfitted, with weights by label."""
+    return make_pipeline(
+        StandardScaler(),
+        LogisticRegression(C=1.0, tol=tol, max_iter=max_iter, random_state=SOLVER_SEED, class_weight=weight),
+    )
+
+
 def classification(z: np.ndarray, which: np.ndarray) -> np.ndarray:
     """Three cross-validations of the same classifier, for top-1, top-2 and top-3: shape (5, 3)."""
     count = np.bincount(which)
     weight = dict(enumerate(len(z) / (len(count) * count)))
     columns = []
     for k in (1, 2, 3):
-        model = make_pipeline(
-            StandardScaler(),
-            LogisticRegression(C=1.0, max_iter=3000, random_state=SOLVER_SEED, class_weight=weight),
-        )
+        model = classifier(weight)
         folds = StratifiedKFold(5, shuffle=True, random_state=FOLD_SEED)
         found = cross_validate(model, z, which, cv=folds, scoring=_top(k))
         columns.append(found["test_score"])

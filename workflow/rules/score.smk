@@ -15,7 +15,7 @@ rule score_pairs:
     params:
         n_pairs=CONFIG["score"]["n_pairs"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.score.metrics.interpolation"),
+        code=code.digest("morphobench.score.pairs"),
     message:
         "Draw the pairs of test cells of {wildcards.dataset} between which every model interpolates"
     script:
@@ -106,7 +106,7 @@ rule score_model:
         described=of_dataset("kind", "labels", "targets", "outlier"),
         settings=score_settings,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.score"),
+        code=code.digest("morphobench.score.stage"),
     message:
         "Score {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -136,7 +136,7 @@ rule score_table:
         n_resamples=CONFIG["score"]["n_bootstrap"],
         n_permutations=CONFIG["score"]["n_permutations"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.score"),
+        code=code.digest("morphobench.score.collect"),
     message:
         "Collect the scores of every model on {wildcards.dataset}, and compare them"
     script:
@@ -166,7 +166,7 @@ rule score_combined:
             dataset: CONFIG["datasets"][dataset]["benchmark"]
             for dataset in CONFIG["score"]["combined"][wildcards.name]
         },
-        code=code.digest("morphobench.score"),
+        code=code.digest("morphobench.score.collect"),
     message:
         "Join the scores of {wildcards.name}"
     script:

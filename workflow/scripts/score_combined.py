@@ -1,6 +1,7 @@
-from morphobench import log, score
+from morphobench import log
+from morphobench.score import collect
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         models = snakemake.params.models
-        score.across(dict(zip(models, snakemake.input, strict=True)), models, snakemake.output[0])
+        collect.across(dict(zip(models, snakemake.input, strict=True)), models, snakemake.output[0])

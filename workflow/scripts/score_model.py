@@ -1,8 +1,9 @@
-from morphobench import log, score
+from morphobench import log
+from morphobench.score import stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        score.run(
+        stage.run(
             manifest=snakemake.input.manifest,
             embeddings={pose: snakemake.input.get(pose) for pose in ("identity", "lattice", "uniform")},
             pairs=snakemake.input.get("pairs"),

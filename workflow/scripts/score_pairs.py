@@ -1,8 +1,9 @@
-from morphobench import log, score
+from morphobench import log
+from morphobench.score import pairs
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        score.write_pairs(
+        pairs.write_pairs(
             snakemake.input[0],
             snakemake.output[0],
             n_pairs=snakemake.params.n_pairs,

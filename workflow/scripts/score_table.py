@@ -1,8 +1,9 @@
-from morphobench import log, score
+from morphobench import log
+from morphobench.score import collect
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        score.collect(
+        collect.collect(
             scores=snakemake.input.scores,
             items=snakemake.input.item_values,
             replicates=snakemake.input.replicates,

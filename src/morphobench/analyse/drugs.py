@@ -45,7 +45,7 @@ def retrieval(
     embeddings
         Embedding table by name of features, `model/seed`.
     groups_out, cells_out
-        The tables of `morphobench.score.Retrieval`, with columns model and seed before them (seed -1 for
+        The tables of `Retrieval`, with columns model and seed before them (seed -1 for
         CellProfiler features), drug (the short name) and CellId.
     drugs
         Block `analyse.drugs` of the dataset's yaml.

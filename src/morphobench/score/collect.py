@@ -11,7 +11,7 @@ import pandas as pd
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
 from morphobench.score.differences import difference_table
-from morphobench.score.summary import Score, standardise, table
+from morphobench.score.summary import Score, score_table, standardise
 
 ALL_SEEDS = -1
 SPREAD = "_spread"
@@ -52,7 +52,7 @@ def spread_rows(scores: pd.DataFrame) -> pd.DataFrame:
             spread = float(values.std(ddof=1)) if known else np.nan
             reason = "" if known else "fewer than two trainings with a value"
             rows.append(Score(*names, spread, np.nan, np.nan, len(values), reason))
-    return table(rows)
+    return score_table(rows)
 
 
 def collect(

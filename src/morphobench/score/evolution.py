@@ -17,7 +17,6 @@ from morphobench.models.cells import CLOUDS, open_cells
 from morphobench.models.decode import invalid_reason
 from morphobench.models.decode_device import device_of
 from morphobench.models.device import compute_with
-from morphobench.score import evolution_energy
 from morphobench.score.evolution_distances import (
     Distances,
     cloud_distances,
@@ -28,6 +27,34 @@ from morphobench.score.ways import Way, given_ends, ways
 
 ENERGIES = ("energy", "energy_input", "energy_legacy")
 _SIDES = ("start", "end")
+
+
+def evolution_energy(d_to_start: np.ndarray, d_to_end: np.ndarray, d_ends: np.ndarray) -> np.ndarray:
+    """Measure the detour that decoded interpolants make between the two ends of a pair.
+
+    Formula: ``(d(x_f, x_a) + d(x_f, x_b)) / d(x_a, x_b)``; 1 is the straight way if d is a metric.
+
+    Parameters
+    ----------
+    d_to_start, d_to_end
+        Distances from the interpolants to the ends, shape (pairs, fractions), in one unit.
+    d_ends
+        Distance between the ends, shape (pairs,), same unit.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (pairs, fractions), pure number; NaN where the ends coincide or a distance is not finite.
+
+    Notes
+    -----
+    Source: Vasan et al. 2025, "Evolution Energy". All shapes must be in one frame: decode the ends with the
+    decoder that decodes the interpolants.
+    """
+    detour = np.asarray(d_to_start, np.float64) + np.asarray(d_to_end, np.float64)
+    d_ends = np.asarray(d_ends, np.float64)[..., None]
+    usable = np.isfinite(detour) & np.isfinite(d_ends) & (d_ends > 0)
+    return np.divide(detour, d_ends, out=np.full(detour.shape, np.nan), where=usable)
 
 
 def energies_of(way: Way, n_voxels: int) -> pd.DataFrame:
@@ -55,7 +82,7 @@ def energies_of(way: Way, n_voxels: int) -> pd.DataFrame:
 
 
 def _energy(found: Distances) -> np.ndarray:
-    return evolution_energy(found.to_start[None], found.to_end[None], np.array([found.ends]))[0]
+    return evolution_energy(found.to_start, found.to_end, found.ends)
 
 
 def _reason(way: Way, one: Any, d_ends: float) -> str:

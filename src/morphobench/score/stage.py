@@ -22,7 +22,7 @@ from morphobench.score.rows_codes import (
 )
 from morphobench.score.rows_labels import add_classification, add_outliers, add_regression
 from morphobench.score.rows_rotation import add_poses
-from morphobench.score.summary import table
+from morphobench.score.summary import score_table
 
 
 def run(
@@ -92,7 +92,7 @@ def run(
         add_outliers(sheet, codes, described["outlier"])
     add_compactness(sheet, codes, settings["k_neighbours"], width)
     add_cost(sheet, cost)
-    write_table(table(sheet.scores), scores_out)
+    write_table(score_table(sheet.scores), scores_out)
     write_table(sheet.item_table(), items_out)
     write_table(sheet.replicate_table(), replicates_out)
 

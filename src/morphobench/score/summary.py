@@ -46,7 +46,7 @@ class Score(NamedTuple):
 _DTYPES = {"seed": np.int64, "n": np.int64} | dict.fromkeys(("value", "ci_low", "ci_high"), np.float64)
 
 
-def table(scores: Iterable[Score]) -> pd.DataFrame:
+def score_table(scores: Iterable[Score]) -> pd.DataFrame:
     """Return scores as a table: one row each, columns named after the fields of `Score`, fixed types."""
     rows = pd.DataFrame(list(scores), columns=list(Score._fields))
     return rows.astype({name: _DTYPES.get(name, object) for name in Score._fields})

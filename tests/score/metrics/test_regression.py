@@ -10,8 +10,7 @@ from sklearn.model_selection import RepeatedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from morphobench import score
-from morphobench.score.metrics.regression import r_squared
+from morphobench.score.metrics.regression import r_squared, regression_scores, regression_scores_legacy
 from morphobench.score.rows_labels import unit_of
 
 
@@ -27,7 +26,7 @@ def plain(z, y, train, test):
 
 
 def test_a_linear_target_is_told_exactly_and_chance_is_not():
-    found = score.regression_scores(*case(np.random.default_rng(0)))
+    found = regression_scores(*case(np.random.default_rng(0)))
     assert found["volume_um3"].r2 == pytest.approx(1)
     assert found["volume_um3"].mae == pytest.approx(0, abs=1e-9)
     assert found["chance"].r2 < 0.1
@@ -40,7 +39,7 @@ def test_scores_are_those_of_least_squares_on_standardised_codes():
     z[:, 0], z[:, 1] = 1.0, z[:, 2]
     test = split == "test"
     expected = plain(z, targets.to_numpy(), ~test, test)
-    found = score.regression_scores(z, targets, split)
+    found = regression_scores(z, targets, split)
     for column, name in enumerate(targets):
         np.testing.assert_allclose(found[name].predicted, expected[:, column])
         truth = targets[name][test]
@@ -54,16 +53,16 @@ def test_scores_are_those_of_least_squares_on_standardised_codes():
 def test_scores_are_blind_to_order_and_to_any_change_of_basis(seed):
     rng = np.random.default_rng(seed)
     z, targets, split = case(rng, n=80, noise=1.0)
-    found = score.regression_scores(z, targets, split)
+    found = regression_scores(z, targets, split)
     order, basis = rng.permutation(80), rng.normal(size=(6, 6)) + 3 * np.eye(6)
-    again = score.regression_scores(z[order] @ basis + 7, targets.iloc[order], split[order])
+    again = regression_scores(z[order] @ basis + 7, targets.iloc[order], split[order])
     for name in targets:
         assert again[name].r2 == pytest.approx(found[name].r2, abs=1e-6)
 
 
 def test_more_noise_is_told_worse():
     r2 = [
-        score.regression_scores(*case(np.random.default_rng(2), noise=noise))["volume_um3"].r2
+        regression_scores(*case(np.random.default_rng(2), noise=noise))["volume_um3"].r2
         for noise in (0.1, 3, 30)
     ]
     assert r2[0] > r2[1] > r2[2]
@@ -73,7 +72,7 @@ def test_each_target_has_its_own_missing_cells():
     z, targets, split = case(np.random.default_rng(3), noise=1.0)
     targets.loc[:9, "chance"] = np.nan
     z[20] = np.nan
-    found = score.regression_scores(z, targets, split)
+    found = regression_scores(z, targets, split)
     assert len(found["volume_um3"].rows) == 74
     assert len(found["chance"].rows) == 71
     assert found["volume_um3"].reason == "1 of 300 cells have a code that is not finite"
@@ -91,7 +90,7 @@ def test_each_target_has_its_own_missing_cells():
     ],
 )
 def test_an_impossible_regression_says_why(spoil, reason):
-    found = score.regression_scores(*spoil(*case(np.random.default_rng(0))))
+    found = regression_scores(*spoil(*case(np.random.default_rng(0))))
     for one in found.values():
         assert np.isnan(one.r2)
         assert reason in one.reason
@@ -101,7 +100,7 @@ def test_more_components_than_cells_are_fitted_and_named():
     rng = np.random.default_rng(4)
     z, targets = rng.normal(size=(30, 50)), pd.DataFrame({"a": rng.normal(size=30)})
     split = np.where(np.arange(30) % 3, "train", "test")
-    found = score.regression_scores(z, targets, split)["a"]
+    found = regression_scores(z, targets, split)["a"]
     np.testing.assert_allclose(
         found.predicted, plain(z, targets.to_numpy(), split == "train", split == "test")[:, 0]
     )
@@ -115,7 +114,7 @@ def test_legacy_folds_are_those_of_the_published_procedure(n, dimension):
     y[:, 0] += 20 * z[:, 0]
     z[:, 1], z[:, 2] = 2.0, z[:, 3]
     z[0, 1] = 9.0
-    table = score.regression_scores_legacy(z, pd.DataFrame(y, columns=["a", "b"]))
+    table = regression_scores_legacy(z, pd.DataFrame(y, columns=["a", "b"]))
     assert table.groupby("target").size().to_dict() == {"a": 100, "b": 100}
     folds = RepeatedKFold(n_splits=5, n_repeats=20, random_state=2652124).split(z)
     once = table.set_index(["target", "cv"])
@@ -136,10 +135,10 @@ def test_legacy_has_600_rows_and_leaves_cells_of_one_piece_out_of_distances():
     z = rng.normal(size=(100, 3))
     one_piece = np.arange(100) < 40
     targets.loc[one_piece, ["avg_dists", "std_dists"]] = 0.0
-    table = score.regression_scores_legacy(z, targets)
+    table = regression_scores_legacy(z, targets)
     assert len(table) == 600
     assert table["target"].drop_duplicates().tolist() == names
-    without = score.regression_scores_legacy(z[~one_piece], targets.loc[~one_piece, ["avg_dists"]])
+    without = regression_scores_legacy(z[~one_piece], targets.loc[~one_piece, ["avg_dists"]])
     chosen = table.loc[table["target"] == "avg_dists", ["r2", "mse"]]
     np.testing.assert_allclose(chosen, without[["r2", "mse"]], atol=0.011)
     assert (targets.loc[one_piece, "avg_dists"] == 0).all()
@@ -147,7 +146,7 @@ def test_legacy_has_600_rows_and_leaves_cells_of_one_piece_out_of_distances():
 
 def test_legacy_leaves_out_what_cannot_be_folded():
     targets = pd.DataFrame({"a": np.r_[np.ones(5), np.full(95, np.nan)], "b": np.arange(100.0)})
-    table = score.regression_scores_legacy(np.random.default_rng(0).normal(size=(100, 2)), targets)
+    table = regression_scores_legacy(np.random.default_rng(0).normal(size=(100, 2)), targets)
     assert table["target"].unique().tolist() == ["b"]
 
 

@@ -1,0 +1,113 @@
+"""Intrinsic dimension and participation ratio."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import ortho_group
+
+from morphobench.score.metrics.dimension import (
+    intrinsic_dimension,
+    intrinsic_dimension_legacy,
+    participation_ratio,
+)
+
+seeded = given(st.integers(0, 2**32 - 1))
+
+
+def test_dimension_of_a_flat_sheet_is_found_in_any_space():
+    rng = np.random.default_rng(0)
+    for dimension in (1, 2, 4):
+        sheet = rng.random((3000, dimension)) @ rng.normal(size=(dimension, 20))
+        # Points at the border see fewer neighbours, which biases the estimate a little downwards.
+        assert intrinsic_dimension(sheet, [10, 20]).value == pytest.approx(dimension, rel=0.08)
+
+
+@settings(max_examples=8, deadline=None)
+@seeded
+def test_dimension_is_blind_to_order_basis_shift_scale_and_duplicates(seed):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(60, 4))
+    found = intrinsic_dimension(z, [5, 10])
+    moved = 9 * rng.permutation(z) @ ortho_group.rvs(4, random_state=rng) + 2
+    assert intrinsic_dimension(moved, [5, 10]).value == pytest.approx(found.value, rel=1e-6)
+    doubled = intrinsic_dimension(np.concatenate([z, z[:7]]), [5, 10])
+    assert doubled.value == pytest.approx(found.value)
+    assert "7 of 67 codes" in doubled.reason
+    assert participation_ratio(moved) == pytest.approx(participation_ratio(z))
+
+
+def test_dimension_agrees_with_its_formula():
+    z = np.random.default_rng(1).normal(size=(40, 3))
+    k = 6
+    distance = np.sort(np.linalg.norm(z[:, None] - z, axis=2), axis=1)[:, 1 : k + 1]
+    terms = np.log(distance[:, -1:] / distance[:, :-1])
+    found = intrinsic_dimension(z, [k])
+    assert found.value == pytest.approx(1 / terms.mean())
+    assert 1 / found.inverse.mean() == pytest.approx(found.value)
+    assert len(found.inverse) == len(found.rows) == 40
+
+
+def test_dimension_grows_with_noise():
+    rng = np.random.default_rng(2)
+    line = np.outer(rng.random(500), np.ones(10))
+    values = [intrinsic_dimension(line + sd * rng.normal(size=line.shape), [10]).value for sd in (0, 0.01, 1)]
+    assert values[0] < values[1] < values[2]
+
+
+def test_dimension_without_an_answer_says_why():
+    z = np.random.default_rng(3).normal(size=(12, 3))
+    found = intrinsic_dimension(z, [2, 5, 12])
+    assert np.isnan(found.per_k).tolist() == [True, False, True]
+    assert found.value == pytest.approx(found.per_k[1])
+    assert "k = 2, 12 with 12 codes" in found.reason
+    for hopeless in (np.ones((30, 3)), np.full((30, 3), np.nan), z[:0]):
+        for found in (intrinsic_dimension(hopeless, [5]), intrinsic_dimension_legacy(hopeless)):
+            assert np.isnan(found.value)
+            assert "no estimate" in found.reason
+        assert np.isnan(participation_ratio(hopeless))
+
+
+@pytest.mark.parametrize(
+    ("n", "k"), [(1524, [12, 15, 18, 21, 24]), (2420, [19, 24, 29, 33, 38]), (1025, [8, 10, 12, 14, 16])]
+)
+def test_legacy_dimension_uses_the_published_k_and_formula(n, k):
+    z = np.random.default_rng(4).normal(size=(n, 3))
+    found = intrinsic_dimension_legacy(z)
+    assert found.k.tolist() == k
+    distance = np.sort(np.linalg.norm(z[:, None] - z, axis=2), axis=1)[:, 1 : k[0] + 1]
+    own = (k[0] - 2) / np.log(distance[:, -1:] / distance[:, :-1]).sum(axis=1)
+    assert found.per_k[0] == pytest.approx(own.mean())
+    assert found.value == pytest.approx(found.per_k.mean())
+
+
+def test_legacy_dimension_drops_duplicates_altogether_and_needs_375_codes():
+    z = np.random.default_rng(5).normal(size=(376, 3))
+    assert np.isfinite(intrinsic_dimension_legacy(z).value)
+    few_codes = intrinsic_dimension_legacy(np.concatenate([z, z[:2]]))
+    assert len(few_codes.rows) == 374
+    assert np.isnan(few_codes.value)
+    assert "k = 2 with 374 codes" in few_codes.reason
+
+
+def test_participation_ratio_has_its_known_values():
+    corners = np.concatenate([np.eye(4), -np.eye(4)])
+    assert participation_ratio(corners) == pytest.approx(4)
+    assert participation_ratio(corners * [1, 0, 0, 0]) == pytest.approx(1)
+    assert participation_ratio(corners * [2, 1, 0, 0]) == pytest.approx((4 + 1) ** 2 / (16 + 1))
+    wide = np.random.default_rng(0).normal(size=(6, 40))
+    eigenvalues = np.linalg.svd(wide - wide.mean(0), compute_uv=False) ** 2
+    assert participation_ratio(wide) == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
+
+
+def test_legacy_dimension_takes_a_prefix():
+    z = np.random.default_rng(0).normal(size=(400, 6))
+    assert intrinsic_dimension_legacy(z, 3)[0] == intrinsic_dimension_legacy(z[:, :3]).value
+
+
+def test_near_duplicates_keep_their_distance_far_from_the_origin():
+    z = np.random.default_rng(1).normal(size=(50, 4)) + 1e4
+    z[1] = z[0] + 1e-7
+    exact = np.sort(np.linalg.norm(z[:, None] - z, axis=2), axis=1)[:, 1:7]
+    terms = np.log(exact[:, -1:] / exact[:, :-1])
+    assert intrinsic_dimension(z, [6]).value == pytest.approx(1 / terms.mean(), rel=1e-6)
