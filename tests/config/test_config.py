@@ -71,7 +71,7 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"npm1_64_res": {"cells_from": []}}}, ["there is no cell"]),
         ({"datasets": {"npm1_64_res": {"sample": {"mode": "reference"}}}}, ["mask must be as in npm1"]),
         ({"datasets": {"npm1_64_res": {"voxel_um": 0.2}}}, ["voxel_um must be as in npm1"]),
-        ({"datasets": {"npm1": {"scale": {"mode": "file"}}}}, ["scale.file names none"]),
+        ({"datasets": {"npm1": {"scale_factor": {"mode": "file"}}}}, ["scale_factor.file names none"]),
         ({"datasets": {"npm1": {"draw": {"n_queries": 99999}}}}, ["draw.n_queries = 99999"]),
         ({"models": {"classical_image": {"training": {"rotation": "so3"}}}}, ["classical_image", "lattice"]),
         ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
@@ -84,6 +84,24 @@ def test_shipped_configuration_is_valid(scale, request):
     ],
 )
 def test_a_mistake_is_named_with_its_place(paper, change, words):
+    with pytest.raises(InputError) as caught:
+        config.resolve(config.merge(paper, change), ROOT)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"targets": {"figures": None}}, ["config/config.yaml: `targets` is now `outputs`; rename it."]),
+        ({"datasets": {"npm1": {"scale": {}}}}, ["npm1.yaml: `scale` is now `scale_factor`; rename it."]),
+        (
+            {"datasets": {"pcna": {"source": {"stages": {}}, "published": {"stages": {}, "settings": {}}}}},
+            ["`source.stages` is now `source.keep`", "`published.keep`", "`published.overrides`"],
+        ),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_named_with_the_present_one(paper, change, words):
     with pytest.raises(InputError) as caught:
         config.resolve(config.merge(paper, change), ROOT)
     for word in words:
@@ -183,9 +201,9 @@ def test_published_cubes_are_read_as_they_are_unless_they_hold_counts(paper):
         (
             {
                 "start_from": "preprocessed",
-                "datasets": {"pcna": {"published": {"settings": {"preprocessed": {"smple": {}}}}}},
+                "datasets": {"pcna": {"published": {"overrides": {"preprocessed": {"smple": {}}}}}},
             },
-            ["pcna.yaml with published.settings", "unknown key 'smple'"],
+            ["pcna.yaml with published.overrides", "unknown key 'smple'"],
         ),
         (
             {"datasets": {"cellpack": {"sample": {"mode": "reference"}}}},
@@ -266,6 +284,16 @@ def test_one_key_chooses_the_published_preprocessing(paper):
     assert published["mask"]["reference"] is True
     assert published["align"]["interpolation"] == "nearest"
     assert "reference" not in config.resolve(paper, ROOT)["datasets"]["pcna"]["mask"]
+
+
+def test_every_key_that_the_published_preprocessing_sets_is_in_the_schema(paper, monkeypatch):
+    change = {"datasets": {"adrenal": {"sample": {"mode": "reference"}}}}
+    reference = config.resolve(config.merge(paper, change), ROOT)["datasets"]["adrenal"]
+    assert reference["mask"]["fill_holes"] == "slice2d"
+    assert reference["scale_factor"] == {"mode": "per_cell", "margin_voxel": 2, "reference": True}
+    monkeypatch.setitem(config.REFERENCE, "polymorphic", {"mask": {"fill_hols": "slice2d"}})
+    with pytest.raises(InputError, match=r"adrenal.yaml with sample\.mode.*unknown key 'fill_hols'"):
+        config.resolve(config.merge(paper, change), ROOT)
 
 
 def test_scale_asked_for_beats_results_at_hand_beats_paper(tmp_path):

@@ -266,7 +266,7 @@ def run_stages(name, folder, out):
         mask_box.run([shards["mask"]], shared["box"], **what["box"])
     else:
         shared = {"scale": out / "scale.parquet"}
-        settings = what["scale"] | {"resolution": what["sample"]["resolution"]}
+        settings = what["scale_factor"] | {"resolution": what["sample"]["resolution"]}
         mask_scale.run([shards["mask"]], shared["scale"], **settings)
     stage.of_kind("sample", kind).run(
         shards["mask"], shards["sample"], dataset_name=name, **shared, **what["sample"], seed=SEED, **failed

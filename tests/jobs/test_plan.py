@@ -91,7 +91,7 @@ def test_a_job_with_several_outputs_counts_once(config):
 
 
 def test_every_model_of_the_seven_datasets_has_a_cost(config):
-    for name in config["targets"]["datasets"]:
+    for name in config["outputs"]["datasets"]:
         for model in config["datasets"][name]["models"]:
             settings = configuration.model_for(config, name, model)
             assert f"{settings['family']}/{settings['representation']}" in COSTS["gpu_s"], model

@@ -169,7 +169,7 @@ def test_a_wrong_file_of_factors_says_what_is_wrong(tmp_path, write, reason):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"mode": "all"}, "scale.mode is 'all'; set it to one of global, per_cell, file"),
+        ({"mode": "all"}, "scale_factor.mode is 'all'; set it to one of global, per_cell, file"),
         ({"mode": "file"}, "set both"),
         ({"mode": "global", "file": "x.npz"}, "or neither"),
         ({"margin_voxel": 16}, "leaves nothing"),

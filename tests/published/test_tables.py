@@ -54,7 +54,7 @@ def test_a_manifest_becomes_a_table_of_cells(case):
 
 def test_stages_choose_cells_before_max_cells_does(case):
     def used(**more):
-        found = case(stages={"stage": ["G1", "S"]}, **more)
+        found = case(keep={"stage": ["G1", "S"]}, **more)
         assert len(found) == 3
         return set(found.loc[found["used"], "CellId"])
 
@@ -99,8 +99,8 @@ def test_a_repeated_cell_stays_once_as_failed(case):
         (changed(), {"drop": ["split"]}, "column split is missing"),
         (changed(), {"drop": ["CellId"]}, "column CellId is missing"),
         (changed(split=["train", "maybe", "test"]), {}, "split maybe is none of"),
-        (changed(), {"stages": {"phase": ["S"]}}, "column phase"),
-        (changed(), {"stages": {"stage": ["X"]}}, "no cell has stage"),
+        (changed(), {"keep": {"phase": ["S"]}}, "column phase"),
+        (changed(), {"keep": {"stage": ["X"]}}, "no cell has stage"),
         (changed(), {"columns": {"a": "b"}}, "column b is missing; mend published.columns"),
         (changed(CellId=["a/b", "c", "d"]), {}, "cannot be part of a file name"),
         (changed(), {"preprocessed": "gone.csv"}, "gone.csv"),
@@ -166,7 +166,7 @@ def test_codes_become_the_standard_table(codes):
 
 
 def test_cells_that_were_left_out_on_purpose_say_so(case, codes):
-    case(stages={"stage": ["M"]})
+    case(keep={"stage": ["M"]})
     table, unmatched = codes()
     assert table["CellId"].tolist() == ["b"]
     assert dict(unmatched.to_numpy()) == {"stranger": "no row in the manifest", "a": embedding.LEFT_OUT}

@@ -1,6 +1,6 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 
-from morphobench.config import targets as wanted
+from morphobench.config import outputs
 from morphobench.jobs import slurm as partitions
 from morphobench.train import sweep as sweeps
 from morphobench.fabricate import description
@@ -179,7 +179,7 @@ def of_cells(wildcards):
 def scale_settings(wildcards):
     """Params function: how large shapes are on their grid."""
     settings = CONFIG["datasets"][wildcards.dataset]
-    return {**settings["scale"], "resolution": settings["sample"]["resolution"]}
+    return {**settings["scale_factor"], "resolution": settings["sample"]["resolution"]}
 
 
 def per_model(pattern, key="models"):
@@ -334,4 +334,4 @@ def identity_meshes(wildcards):
 def targets():
     """What `snakemake all` makes; called after every include, for plot_fig... names a figure that is drawn."""
     drawn = [rule.name.removeprefix("plot_") for rule in workflow.rules if rule.name.startswith("plot_fig")]
-    return or_stop(wanted.paths, CONFIG, drawn)
+    return or_stop(outputs.paths, CONFIG, drawn)

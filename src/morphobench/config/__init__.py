@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from morphobench.config.checks import CLOUDS, check_dataset, check_model, check_parts
+from morphobench.config.checks import CLOUDS, check_dataset, check_model, check_parts, check_renamed
 from morphobench.config.entry import check_seeds, entry_of, overlays
 from morphobench.errors import InputError
 
@@ -23,14 +23,14 @@ LOOKS = ("label", "color")
 # What config/datasets/template.yaml.example holds where a user's own values belong.
 BLANK = "FILL"
 
-# What the mode `reference` means before cells are sampled: the published choices, by kind.
-_PUBLISHED = {
+# What `sample.mode: reference` sets of the stages before sampling, by kind of dataset.
+REFERENCE = {
     "punctate": {
         "align": {"interpolation": "nearest"},
         "mask": {"reference": True},
         "box": {"quantile": 0.95, "policy": "crop"},
     },
-    "polymorphic": {"mask": {"fill_holes": "slice2d"}, "scale": {"reference": True}},
+    "polymorphic": {"mask": {"fill_holes": "slice2d"}, "scale_factor": {"reference": True}},
 }
 
 
@@ -125,6 +125,7 @@ def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path)
     InputError
         Listing every violation with its place and, for a misspelt key, the key that was probably meant.
     """
+    check_renamed(schema_name, data, source)
     schema = _validator(root / SCHEMAS / f"{schema_name}.schema.yaml")
     errors = sorted(schema.iter_errors(data), key=lambda error: list(map(str, error.path)))
     if errors:
@@ -165,13 +166,14 @@ def _registry(folder: Path, overrides: Mapping[str, Any], schema_name: str, root
 def _entered(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path) -> dict[str, Any]:
     """Return a dataset as it is used: its entry decided, and what that entry changes laid over it."""
     dataset = {**dataset, "start_from": entry_of(name, dataset, everywhere)}
+    source = f"config/datasets/{name}.yaml"
     for overlay in overlays(dataset, dataset["start_from"]):
         dataset = merge(dataset, overlay)
-        validate(dataset, "dataset", f"config/datasets/{name}.yaml with published.settings", root)
-    dataset["name"] = name
+        validate(dataset, "dataset", f"{source} with published.overrides", root)
     if dataset["sample"].get("mode") == "reference":
-        dataset = merge(dataset, _PUBLISHED.get(dataset["kind"], {}))
-    return dataset
+        dataset = merge(dataset, REFERENCE.get(dataset["kind"], {}))
+        validate(dataset, "dataset", f"{source} with sample.mode reference", root)
+    return {**dataset, "name": name}
 
 
 def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:

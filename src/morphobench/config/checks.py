@@ -12,6 +12,33 @@ from morphobench.errors import InputError
 CLOUDS = ("points", "surface")
 # What a dataset must have in common with those whose masked cells it uses.
 _BEFORE_SAMPLING = ("voxel_um", "align", "mask")
+# Keys of earlier versions, by schema, and what they are called now.
+RENAMED = {
+    "config": {"targets": "outputs"},
+    "dataset": {
+        "source.stages": "source.keep",
+        "scale": "scale_factor",
+        "published.stages": "published.keep",
+        "published.settings": "published.overrides",
+    },
+}
+
+
+def check_renamed(schema_name: str, data: Mapping[str, Any], source: str) -> None:
+    """Refuse keys of earlier versions with an InputError that names the present ones."""
+    renamed = RENAMED.get(schema_name, {})
+    lines = [
+        f"{source}: `{old}` is now `{new}`; rename it." for old, new in renamed.items() if _has(data, old)
+    ]
+    if lines:
+        raise InputError("\n".join(lines))
+
+
+def _has(data: Any, place: str) -> bool:
+    key, _, below = place.partition(".")
+    if not isinstance(data, Mapping) or key not in data:
+        return False
+    return not below or _has(data[key], below)
 
 
 def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
@@ -84,8 +111,8 @@ def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
 
 
 def _check_polymorphic(source: str, dataset: Mapping[str, Any]) -> None:
-    if dataset["scale"]["mode"] == "file" and "file" not in dataset["scale"]:
-        raise InputError(f"{source}: scale.mode is file, but scale.file names none.")
+    if dataset["scale_factor"]["mode"] == "file" and "file" not in dataset["scale_factor"]:
+        raise InputError(f"{source}: scale_factor.mode is file, but scale_factor.file names none.")
     for stored, drawn in (("n_surface", "n_points"), ("n_queries", "n_queries")):
         asked = dataset.get("draw", {}).get(drawn, 0)
         if asked > dataset["sample"][stored]:

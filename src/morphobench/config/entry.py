@@ -62,16 +62,16 @@ def entry_of(name: str, dataset: Mapping[str, Any], everywhere: str) -> str:
 
 
 def overlays(dataset: Mapping[str, Any], entry: str) -> list[Mapping[str, Any]]:
-    """Return what published files change of a dataset's settings at this entry, in order."""
+    """Return `published.overrides` of a dataset that apply at this entry, in order."""
     if entry == "raw":
         return []
-    settings = (dataset.get("published") or {}).get("settings") or {}
+    overrides = (dataset.get("published") or {}).get("overrides") or {}
     keys = ("preprocessed", "checkpoints") if entry == "checkpoints" else ("preprocessed",)
-    return [settings[key] for key in keys if settings.get(key)]
+    return [overrides[key] for key in keys if overrides.get(key)]
 
 
 def check_entry(source: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
-    """Refuse a block `published`, or settings, that do not fit the dataset.
+    """Refuse a block `published`, or `sample.mode`, that do not fit the dataset.
 
     Raises
     ------

@@ -30,7 +30,7 @@ def select(
     source
         Optional keys: columns, the table's names of CellId, crop_raw, crop_seg and structure_name where they
         differ; channel_names, by crop, for a table without name_dict; structures, values of structure_name to
-        keep; stages (`manifests.kept`); max_cells (`manifests.chosen`); metadata, the columns that must be
+        keep; keep (`manifests.kept`); max_cells (`manifests.chosen`); metadata, the columns that must be
         there beside those that every stage knows; group.
     both_crops
         Whether the table must have both crops; otherwise one of them does.
@@ -45,7 +45,7 @@ def select(
     Raises
     ------
     InputError
-        When the table is missing or wrong, or lacks one of the structures or stages.
+        When the table is missing or wrong, or lacks one of the structures, or what `keep` names.
     """
     theirs, metadata = source.get("columns") or {}, source.get("metadata") or []
     needed = [theirs.get(kind, kind) for kind in fields.CROPS if both_crops or kind in theirs]
@@ -53,7 +53,7 @@ def select(
     text = sorted({cell_id, source.get("group") or cell_id})
     if optional is not None or metadata:
         optional = [*fields.CROPS, *_KNOWN, *(optional or [])]
-    wanted = [cell_id, *needed, *theirs.values(), *(source.get("stages") or {}), *metadata]
+    wanted = [cell_id, *needed, *theirs.values(), *(source.get("keep") or {}), *metadata]
     table = manifests.read(path, wanted, text=text, optional=optional)
     table = table.assign(**{name: table[column] for name, column in theirs.items()})
     if source.get("channel_names"):
@@ -61,7 +61,7 @@ def select(
     table = _with_crops(table, path)
     table = table.assign(**{N_ROWS: table.groupby("CellId")["CellId"].transform("size")})
     table = _of_structures(table, source.get("structures"), path)
-    table = table[manifests.kept(table, source.get("stages"), path)]
+    table = table[manifests.kept(table, source.get("keep"), path)]
     chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
     return table[table["CellId"].isin(chosen)].drop_duplicates("CellId")
 

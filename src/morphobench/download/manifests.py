@@ -78,36 +78,27 @@ def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
     return set(sorted(set(cells), key=lambda cell: seeds.integer("choice", cell))[:max_cells])
 
 
-def kept(table: pd.DataFrame, stages: Mapping[str, Sequence[Any]] | None, path: str | Path) -> pd.Series:
-    """Say of each row whether its values are among those to keep, shape (n_rows,), bool.
-
-    Parameters
-    ----------
-    table
-        Rows of a manifest.
-    stages
-        By column, the values to keep; None for all.
-    path
-        Of the manifest, for messages.
+def kept(table: pd.DataFrame, keep: Mapping[str, Sequence[Any]] | None, path: str | Path) -> pd.Series:
+    """Filter the rows of a manifest by the values to keep in each column; shape (n_rows,), bool.
 
     Raises
     ------
     InputError
         When a column is missing, or none of its values occurs.
     """
-    keep = pd.Series(True, index=table.index)
-    for column, values in (stages or {}).items():
+    is_kept = pd.Series(True, index=table.index)
+    for column, values in (keep or {}).items():
         if column not in table:
             raise InputError(
-                f"{path}: column {column}, which `stages` chooses cells by, is missing; mend `stages` in the "
+                f"{path}: column {column}, which `keep` chooses cells by, is missing; mend `keep` in the "
                 f"dataset's yaml (found {', '.join(map(str, table))[:500]})."
             )
-        found = table[column].isin(values)
-        if len(table) and not found.any():
+        has_value = table[column].isin(values)
+        if len(table) and not has_value.any():
             there = ", ".join(map(str, table[column].unique()))[:500]
-            raise InputError(f"{path}: no cell has {column} in {values} (found {there}). Mend `stages`.")
-        keep &= found
-    return keep
+            raise InputError(f"{path}: no cell has {column} in {values} (found {there}). Mend `keep`.")
+        is_kept &= has_value
+    return is_kept
 
 
 def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:

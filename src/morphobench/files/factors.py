@@ -41,7 +41,7 @@ def read_factors(path: str | Path) -> dict[str, float]:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file. Point scale.file at the scale factors.")
+        raise InputError(f"{path}: no such file. Point scale_factor.file at the scale factors.")
     try:
         npz.check_sizes(path, _MAX_BYTES)
         with zipfile.ZipFile(path) as archive:

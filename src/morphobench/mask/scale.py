@@ -109,13 +109,14 @@ def factors(
 
 def _check_settings(mode: str, resolution: int, margin_voxel: float, file: str | Path | None) -> None:
     if mode not in MODES:
-        raise InputError(f"scale.mode is {mode!r}; set it to one of {', '.join(MODES)}.")
+        raise InputError(f"scale_factor.mode is {mode!r}; set it to one of {', '.join(MODES)}.")
     if (mode == "file") != bool(file):
         raise InputError(
-            f"scale.mode is {mode} and scale.file is {file}: set both for published factors, or neither."
+            f"scale_factor.mode is {mode} and scale_factor.file is {file}: set both for published factors, "
+            "or neither."
         )
     if margin_voxel < 0 or resolution - 2 * margin_voxel <= 0:
         raise InputError(
-            f"scale.margin_voxel = {margin_voxel:g} leaves nothing of scale.resolution = {resolution}. It "
-            "must be 0 or more, and less than half of it."
+            f"scale_factor.margin_voxel = {margin_voxel:g} leaves nothing of sample.resolution = "
+            f"{resolution}. It must be 0 or more, and less than half of it."
         )

@@ -23,7 +23,7 @@ LOSSES = {
     "punctate": "reconstruction_sinkhorn_legacy",
     "polymorphic": "reconstruction_iou_legacy",
 }
-LEFT_OUT = "left out by published.stages or max_cells"
+LEFT_OUT = "left out by published.keep or max_cells"
 _N_NAMED = 5
 
 

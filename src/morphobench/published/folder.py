@@ -65,7 +65,7 @@ def run(
         _write_csv(cells.loc[~cells["success"].astype(bool), ["CellId", "error"]], folder / "failed.csv")
         used = write_weights.write(part, models, dataset, seed)
         used["embeddings"] = write_codes.write(part, embeddings, dataset)
-        published = _snippet(str(out), name, used) | {"settings": _settings(dataset, len(good))}
+        published = _snippet(str(out), name, used) | {"overrides": _settings(dataset, len(good))}
         (part / SNIPPET).write_text(yaml.safe_dump({"datasets": {dataset["name"]: {"published": published}}}))
     logger.info("%s: %d of %d cells, %d models", out, len(good), len(cells), len(models))
 
@@ -76,7 +76,7 @@ def _write_csv(table: pd.DataFrame, path: Path) -> None:
 
 def _snippet(location: str, name: str, used: Mapping[str, Any]) -> dict[str, Any]:
     """Return the block `published` that reads this folder; nulls take away what other files needed."""
-    nothing = dict.fromkeys(("prefix", "stages", "columns", "n_cells"))
+    nothing = dict.fromkeys(("prefix", "keep", "columns", "n_cells"))
     return {
         **nothing,
         "location": location,

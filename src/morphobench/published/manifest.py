@@ -37,7 +37,7 @@ def run(
 ) -> None:
     """Fetch the published manifest and write it as a table of cells.
 
-    Columns: CellId and group; success and error; used, whether `published.stages` and `max_cells` let a cell
+    Columns: CellId and group; success and error; used, whether `published.keep` and `max_cells` let a cell
     take part; where the manifest tells, split, "train", "val" or "test";
     file names relative to `published.location`; and everything else that the manifest says.
 
@@ -63,7 +63,7 @@ def run(
     try:
         cells = read(path, dataset)
         check_counts(cells, published.get("n_cells"), path)
-        used = manifests.kept(cells, published.get("stages"), path)
+        used = manifests.kept(cells, published.get("keep"), path)
         used &= cells["CellId"].isin(manifests.chosen(cells.loc[used, "CellId"], max_cells))
     except InputError as error:
         raise InputError(f"{dataset['name']}: {error}") from error

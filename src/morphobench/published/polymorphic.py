@@ -120,7 +120,7 @@ def _clouds(
         if len(given[name]) != sample[key]:
             raise InputError(
                 f"{row['CellId']}: {len(given[name])} points in the published {name}, but sample.{key} is "
-                f"{sample[key]}. Set it in published.settings.preprocessed to what the files hold."
+                f"{sample[key]}. Set it in published.overrides.preprocessed to what the files hold."
             )
     columns, scale_um = _place(found, surface, dataset["voxel_um"])
     rng = seeds.generator(seed, dataset["name"], "sample", row["CellId"])

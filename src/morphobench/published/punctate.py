@@ -70,7 +70,7 @@ def run(
         if len(points_um) != n_points:
             raise InputError(
                 f"{row['pointcloud_path']} has {len(points_um)} points, not {n_points}. Set "
-                "published.settings.preprocessed.sample.points.n_points to what the files hold."
+                "published.overrides.preprocessed.sample.points.n_points to what the files hold."
             )
         cube = paths[row["image_path"]]
         file_rows.read_row(cube, "tiff", (size,) * 3)
