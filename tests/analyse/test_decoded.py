@@ -33,18 +33,18 @@ def codes(tmp_path):
 @pytest.mark.parametrize("family", ["rotation_invariant_pointcloud", "classical_image"])
 def test_each_code_becomes_a_cloud_with_its_labels(tmp_path, codes, family):
     path, out = model_file(tmp_path, family), tmp_path / "walks.parquet"
-    decoded.decoded(path, codes, out, analysis="walks", **BLOCK)
+    decoded.decode(path, codes, out, analysis="walks", **BLOCK)
     table = read_table(out)
     assert table.columns.tolist() == ["stratum", "component", "sigma", "x_um", "y_um", "z_um"]
     assert table.groupby(["stratum", "sigma"]).size().tolist() == [EMBED["error_points"]] * 3
     assert np.isfinite(table[["x_um", "y_um", "z_um"]]).all(axis=None)
-    decoded.decoded(path, codes, out, analysis="walks", **BLOCK)
+    decoded.decode(path, codes, out, analysis="walks", **BLOCK)
     pd.testing.assert_frame_equal(read_table(out), table)
 
 
 def test_a_model_that_does_not_decode_into_points_has_no_rows(tmp_path, codes, caplog):
     path, out = model_file(tmp_path, "rotation_invariant_pointcloud_sdf"), tmp_path / "walks.parquet"
-    decoded.decoded(path, codes, out, analysis="walks", **BLOCK)
+    decoded.decode(path, codes, out, analysis="walks", **BLOCK)
     table = read_table(out)
     assert table.empty
     assert {"stratum", "sigma", "x_um"} <= set(table)
@@ -54,5 +54,5 @@ def test_a_model_that_does_not_decode_into_points_has_no_rows(tmp_path, codes, c
 def test_no_codes_have_no_shapes(tmp_path, codes):
     write_table(read_table(codes).iloc[:0].assign(bin=0), codes)
     path, out = model_file(tmp_path, "rotation_invariant_pointcloud"), tmp_path / "bins.parquet"
-    decoded.decoded(path, codes, out, analysis="volume_bins", **BLOCK)
+    decoded.decode(path, codes, out, analysis="volume_bins", **BLOCK)
     assert read_table(out).columns.tolist() == ["bin", "x_um", "y_um", "z_um"]

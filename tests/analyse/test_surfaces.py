@@ -47,7 +47,7 @@ def run(cells: tuple[Path, list[Path]], folder: Path, tables: dict[str, pd.DataF
     paths = {role: folder / f"{role}.parquet" for role in tables}
     for role, table in tables.items():
         files.write_table(table, paths[role])
-    out = folder / "shown.npz", folder / "shown.parquet"
+    out = folder / "surfaces.npz", folder / "surfaces.parquet"
     surfaces.run(*cells, paths, *out, stratum=stratum, n_faces=N_FACES)
     with np.load(out[0], allow_pickle=False) as stored:
         return files.read_table(out[1]), {name: stored[name] for name in stored.files}
@@ -100,7 +100,7 @@ def test_the_same_cells_give_the_same_bytes(cells, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         run(cells, tmp_path / name, {})
-    for name in ("shown.npz", "shown.parquet"):
+    for name in ("surfaces.npz", "surfaces.parquet"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 

@@ -13,7 +13,7 @@ from morphobench.analyse.map import pacmap_map
 from morphobench.analyse.pca import principal_components
 from morphobench.analyse.pieces import compare_features
 from morphobench.analyse.strata import stratum_by_archetype
-from morphobench.analyse.volume_bins import bin_edges, bin_of, volume_bins
+from morphobench.analyse.volume_bins import bin_edges, bin_means, bin_of
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
 from morphobench.files.tables import embedding_matrix
@@ -115,7 +115,7 @@ def test_bins_between_quantiles_have_equal_widths():
 
 
 def test_mean_codes_of_bins_leave_out_empty_bins():
-    bins, codes = volume_bins(np.array([[1.0], [3.0], [9.0]]), np.array([0, 0, -1]), np.array([0.0, 1, 2]))
+    bins, codes = bin_means(np.array([[1.0], [3.0], [9.0]]), np.array([0, 0, -1]), np.array([0.0, 1, 2]))
     assert bins[["bin", "n"]].values.tolist() == [[0, 2], [1, 0]]
     assert codes.values.tolist() == [[0, 2.0]]
 
@@ -219,14 +219,14 @@ def outs(folder, *names):
 def walks(written, folder, **settings):
     codes, cells = outs(folder, "codes", "cells")
     own = {"stratum": "kind", "n_components": 2, "sigmas": [-2, 0, 2], "keep": None}
-    tables.walks(written["manifest"], written["embedding"], codes, cells, **own | settings)
+    tables.walk_embeddings(written["manifest"], written["embedding"], codes, cells, **own | settings)
     return read_table(codes), read_table(cells)
 
 
 def archetype_tables(written, folder, **settings):
     files = outs(folder, "codes", "weights", "cells", "variance")
     own = {"stratum": "kind", "n_archetypes": 3, "k_list": [2, 3, 99], "n_starts": 2, "keep": None, "seed": 1}
-    tables.archetype_tables(written["manifest"], written["embedding"], *files, **own | settings)
+    tables.archetype_embeddings(written["manifest"], written["embedding"], *files, **own | settings)
     return [read_table(file) for file in files]
 
 
@@ -287,7 +287,7 @@ def test_archetypes_have_weights_real_cells_and_explained_variance(written, tmp_
     again = archetype_tables(written, tmp_path)
     pd.testing.assert_frame_equal(again[0], codes)
     out = tmp_path / "strata.parquet"
-    tables.strata_table(tmp_path / "weights.parquet", out, stratum="kind", n_permutations=9, seed=1)
+    tables.strata(tmp_path / "weights.parquet", out, stratum="kind", n_permutations=9, seed=1)
     assert len(read_table(out)) == 9
 
 
@@ -312,7 +312,7 @@ def test_codes_without_variance_have_one_archetype_one_walk_point_and_no_compone
     codes_at = tmp_path / "codes.parquet"
     write_table(codes, codes_at)
     paths = written["manifest"], written["embedding"], codes_at, shown, placed
-    tables.latent_map(*paths, stratum="kind", keep=None, seed=1)
+    tables.embedding_map(*paths, stratum="kind", keep=None, seed=1)
     assert read_table(shown)[["dim_0", "dim_1"]].isna().all(axis=None)
     assert read_table(placed)["archetype"].tolist() == [0]
 
@@ -337,14 +337,14 @@ def test_volume_bins_count_every_cell_and_name_a_cell_of_the_bin(written, tmp_pa
     files = outs(tmp_path, "bins", "codes", "cells")
     bins = {"column": "volume", "unit_um3": 2.0, "edges_um3": [4.0, 8.0, 30.0, 40.0]}
     paths = written["manifest"], written["embedding"]
-    tables.volumes(*paths, *files, bins=bins, keep=None)
+    tables.volume_bins(*paths, *files, bins=bins, keep=None)
     table, codes, cells = map(read_table, files)
     assert table["n"].sum() == 30
     assert table["n"].iloc[-1] == 0
     assert codes["bin"].tolist() == cells["bin"].tolist() == [0, 1]
     volume = 2 * read_table(written["manifest"]).set_index("CellId")["volume"]
     assert bin_of(volume[cells["CellId"]].to_numpy(), np.array(bins["edges_um3"])).tolist() == [0, 1]
-    tables.volumes(*paths, *files, bins={"column": "weight"}, keep=None)
+    tables.volume_bins(*paths, *files, bins={"column": "weight"}, keep=None)
     assert [len(read_table(file)) for file in files] == [0, 0, 0]
 
 

@@ -19,7 +19,7 @@ def shapes_html(tmp_path_factory):
     """Pages of decoded clouds and of surfaces."""
     folder = tmp_path_factory.mktemp("shapes")
     made = {}
-    for figure, names in (("fig2", ("walks", "archetypes")), ("fig6", ("shown", "meshes"))):
+    for figure, names in (("fig2", ("walks", "archetypes")), ("fig6", ("surfaces", "meshes"))):
         found = plot_case.inputs(figure)
         paths = plot_case.written({name: found[name] for name in names}, folder / figure)
         made[figure] = folder / f"{figure}.html"
@@ -154,7 +154,7 @@ def place_inputs(folder, figure) -> None:
         "examples": analysed.parents[1] / "examples.parquet",
         "scores": scored / "scores.parquet",
         "item_values": scored / "items.parquet",
-        "meshes": analysed / "shown.npz",
+        "meshes": analysed / "surfaces.npz",
     }
     paths = plot_case.written(plot_case.inputs(figure), folder / "made_up" / figure)
     for name, path in paths.items():

@@ -255,7 +255,7 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     conditions = dict(DRUGS["names"]) if treated else {}
     hits = list(conditions)[:7]
     surfaces = chosen_cells(strata, n_archetypes, hits)
-    listed, meshes = shown(surfaces) if "shown" in names_of(figure) else (None, None)
+    listed, meshes = shown(surfaces) if "surfaces" in names_of(figure) else (None, None)
     found = {
         "examples": clouds([{"CellId": f"{i}", "stratum": s} for i, s in enumerate(strata)], 600),
         "scores": table,
@@ -285,7 +285,7 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
             mean_weight=np.where(own, 0.5, 0.5 / n_archetypes), assigned=own, p=0.001, q=0.002
         ),
         "pieces": pieces(dataset["analysis_model"]),
-        "shown": listed,
+        "surfaces": listed,
         "meshes": meshes,
         **(drugs(conditions, models) if conditions else {}),
     }

@@ -29,7 +29,7 @@ rule analyse_walk_codes:
         manifest="results/sample/{dataset}/manifest.parquet",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
-        codes="results/analyse/{dataset}/{model}/seed-{seed}/walk_codes.parquet",
+        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
         cells="results/analyse/{dataset}/{model}/seed-{seed}/walk_cells.parquet",
     log:
         "logs/analyse_walk_codes/{dataset}/{model}/seed-{seed}.log",
@@ -56,7 +56,7 @@ rule analyse_archetype_codes:
         manifest="results/sample/{dataset}/manifest.parquet",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
-        codes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_codes.parquet",
+        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
         weights="results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
         cells="results/analyse/{dataset}/{model}/seed-{seed}/archetype_cells.parquet",
         variance="results/analyse/{dataset}/{model}/seed-{seed}/archetype_variance.parquet",
@@ -136,7 +136,7 @@ rule analyse_map:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
-        archetypes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_codes.parquet",
+        archetypes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
     output:
         cells="results/analyse/{dataset}/{model}/seed-{seed}/map.parquet",
         archetypes="results/analyse/{dataset}/{model}/seed-{seed}/map_archetypes.parquet",
@@ -167,7 +167,7 @@ rule analyse_volumes:
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         bins="results/analyse/{dataset}/{model}/seed-{seed}/volume_bins.parquet",
-        codes="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_codes.parquet",
+        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_embeddings.parquet",
         cells="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_cells.parquet",
     log:
         "logs/analyse_volumes/{dataset}/{model}/seed-{seed}.log",
@@ -193,7 +193,7 @@ rule analyse_volumes:
 rule analyse_walks:
     input:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        codes="results/analyse/{dataset}/{model}/seed-{seed}/walk_codes.parquet",
+        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/walks.parquet",
     log:
@@ -219,7 +219,7 @@ rule analyse_walks:
 use rule analyse_walks as analyse_archetypes with:
     input:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        codes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_codes.parquet",
+        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/archetypes.parquet",
     log:
@@ -239,7 +239,7 @@ use rule analyse_walks as analyse_archetypes with:
 use rule analyse_walks as analyse_volume_shapes with:
     input:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        codes="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_codes.parquet",
+        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_shapes.parquet",
     log:
@@ -379,8 +379,8 @@ rule analyse_shown:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("mask"),
     output:
-        meshes="results/analyse/{dataset}/{model}/seed-{seed}/shown.npz",
-        table="results/analyse/{dataset}/{model}/seed-{seed}/shown.parquet",
+        meshes="results/analyse/{dataset}/{model}/seed-{seed}/surfaces.npz",
+        table="results/analyse/{dataset}/{model}/seed-{seed}/surfaces.parquet",
     log:
         "logs/analyse_shown/{dataset}/{model}/seed-{seed}.log",
     benchmark:

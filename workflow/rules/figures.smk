@@ -7,8 +7,8 @@ TABLES = {
     "scores": "results/score/{dataset}/scores.parquet",
     "item_values": "results/score/{dataset}/items.parquet",
     "combined": "results/score/combined/{combined}.parquet",
-    "meshes": f"{ANALYSED}/shown.npz",
-    "shown": f"{ANALYSED}/shown.parquet",
+    "meshes": f"{ANALYSED}/surfaces.npz",
+    "surfaces": f"{ANALYSED}/surfaces.parquet",
     "retrieval": "results/analyse/{dataset}/retrieval.parquet",
     "pieces": "results/analyse/{dataset}/pieces.parquet",
     **{
@@ -31,7 +31,7 @@ ON_REQUEST = {
 
 # Tables that need a trained model, or the masked cells, and why a run from published files has none.
 DECODED = ("walks", "archetypes", "rotations", "volume_bin_shapes")
-MASKED = ("shown", "meshes")
+MASKED = ("surfaces", "meshes")
 NO_DECODER = "not drawn: the workflow started from published embeddings, with no model to decode"
 NO_SURFACES = "not drawn: the workflow started from published files, without the surfaces of cells"
 
@@ -86,7 +86,7 @@ def shown_cells(wildcards):
 
 def shapes_of(wildcards):
     """Input function: what the page of shapes shows: real cells where they have surfaces, else decoded clouds."""
-    names = ("shown", "meshes") if kind_of(wildcards) == "polymorphic" else ("walks", "archetypes")
+    names = ("surfaces", "meshes") if kind_of(wildcards) == "polymorphic" else ("walks", "archetypes")
     return {name: table_path(name, {"dataset": wildcards.dataset}) for name in names}
 
 

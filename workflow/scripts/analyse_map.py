@@ -3,7 +3,7 @@ from morphobench.analyse import tables
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        tables.latent_map(
+        tables.embedding_map(
             snakemake.input.manifest,
             snakemake.input.embedding,
             snakemake.input.archetypes,

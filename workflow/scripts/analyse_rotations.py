@@ -3,7 +3,7 @@ from morphobench.analyse import decoded
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        decoded.rotation_sheet(
+        decoded.rotations(
             snakemake.input.manifest,
             snakemake.input.shards,
             snakemake.input.model,

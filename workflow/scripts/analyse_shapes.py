@@ -3,9 +3,9 @@ from morphobench.analyse import decoded
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        decoded.decoded(
+        decoded.decode(
             snakemake.input.model,
-            snakemake.input.codes,
+            snakemake.input.embeddings,
             snakemake.output[0],
             analysis=snakemake.params.analysis,
             embed=snakemake.params.embed,

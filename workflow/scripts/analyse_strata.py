@@ -3,7 +3,7 @@ from morphobench.analyse import tables
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        tables.strata_table(
+        tables.strata(
             snakemake.input[0],
             snakemake.output[0],
             stratum=snakemake.params.stratum,

@@ -3,11 +3,11 @@ from morphobench.analyse import tables
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        tables.volumes(
+        tables.volume_bins(
             snakemake.input.manifest,
             snakemake.input.embedding,
             snakemake.output.bins,
-            snakemake.output.codes,
+            snakemake.output.embeddings,
             snakemake.output.cells,
             bins=snakemake.params.bins,
             keep=snakemake.params.keep,

@@ -3,10 +3,10 @@ from morphobench.analyse import tables
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        tables.walks(
+        tables.walk_embeddings(
             snakemake.input.manifest,
             snakemake.input.embedding,
-            snakemake.output.codes,
+            snakemake.output.embeddings,
             snakemake.output.cells,
             stratum=snakemake.params.stratum,
             n_components=snakemake.params.n_components,

@@ -45,7 +45,7 @@ LABELS = {
 }
 
 
-def decoded(
+def decode(
     model_path: str | Path,
     codes: str | Path,
     out: str | Path,
@@ -93,7 +93,7 @@ def decoded(
 
 
 @torch.inference_mode()
-def rotation_sheet(
+def rotations(
     manifest: str | Path,
     shards: Sequence[str | Path],
     model_path: str | Path,

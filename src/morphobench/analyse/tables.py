@@ -16,7 +16,7 @@ from morphobench.analyse.map import pacmap_map
 from morphobench.analyse.pca import principal_components, varies
 from morphobench.analyse.pieces import compare_features
 from morphobench.analyse.strata import stratum_by_archetype
-from morphobench.analyse.volume_bins import bin_edges, bin_of, volume_bins
+from morphobench.analyse.volume_bins import bin_edges, bin_means, bin_of
 from morphobench.analyse.walks import closest_cells, latent_walk
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
@@ -33,7 +33,7 @@ def _with_codes(labels: pd.DataFrame, z: np.ndarray) -> pd.DataFrame:
     return pd.concat([labels.reset_index(drop=True), codes], axis=1)
 
 
-def walks(
+def walk_embeddings(
     manifest: str | Path,
     embedding: str | Path,
     codes_out: str | Path,
@@ -66,7 +66,7 @@ def walks(
     write_table(walk, codes_out)
 
 
-def archetype_tables(
+def archetype_embeddings(
     manifest: str | Path,
     embedding: str | Path,
     codes_out: str | Path,
@@ -116,9 +116,7 @@ def _archetypes(cells: Coded, k: int, n_starts: int, rng: np.random.Generator) -
     return archetypes(cells.z, min(k, len(cells.z)), n_starts=n_starts, rng=rng)
 
 
-def strata_table(
-    weights: str | Path, out: str | Path, *, stratum: str, n_permutations: int, seed: int
-) -> None:
+def strata(weights: str | Path, out: str | Path, *, stratum: str, n_permutations: int, seed: int) -> None:
     """Write how archetypes divide among strata, with the test of `stratum_by_archetype`."""
     table = read_checked(weights, ("CellId", stratum))
     columns = sorted((c for c in table if c.startswith("weight_")), key=lambda name: int(name[7:]))
@@ -153,7 +151,7 @@ def pca(
     write_table(table, out)
 
 
-def latent_map(
+def embedding_map(
     manifest: str | Path,
     embedding: str | Path,
     archetype_codes: str | Path,
@@ -193,7 +191,7 @@ def _volume_bins(cells: Coded, bins: Mapping[str, Any]) -> tuple[np.ndarray, np.
     return which, edges_um3
 
 
-def volumes(
+def volume_bins(
     manifest: str | Path,
     embedding: str | Path,
     bins_out: str | Path,
@@ -210,7 +208,7 @@ def volumes(
     """
     cells = read(manifest, embedding, keep)
     which, edges_um3 = _volume_bins(cells, bins)
-    table, codes = volume_bins(cells.z, which, edges_um3)
+    table, codes = bin_means(cells.z, which, edges_um3)
     nearest = [pd.DataFrame(columns=["CellId", "distance"])]
     for number, code in zip(codes["bin"], embedding_matrix(codes), strict=True):
         own = cells.only(which == number)

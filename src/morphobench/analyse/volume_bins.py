@@ -57,7 +57,7 @@ def bin_of(volumes_um3: np.ndarray, edges_um3: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(volumes_um3), inner, -1)
 
 
-def volume_bins(z: np.ndarray, which: np.ndarray, edges_um3: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+def bin_means(z: np.ndarray, which: np.ndarray, edges_um3: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Count the cells of each bin and average their codes.
 
     Parameters

@@ -154,7 +154,7 @@ def mesh_tables(
     Missing
         When no surface plays this role.
     """
-    shown, meshes = inputs["shown"], inputs["meshes"]
+    shown, meshes = inputs["surfaces"], inputs["meshes"]
     chosen = (shown["role"] == role) & (True if strata is None else shown["stratum"].isin(strata))
     rows = shown[chosen].reset_index(drop=True)
     if rows.empty:

@@ -103,7 +103,7 @@ def of_clouds(inputs: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[di
 
 def of_surfaces(inputs: Mapping[str, Any]) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
     """Return labels and surfaces of the real cells nearest to archetypes and walks."""
-    shown, meshes = inputs["shown"], inputs["meshes"]
+    shown, meshes = inputs["surfaces"], inputs["meshes"]
     labels = shown[shown["role"].isin(["archetype", "walk"])].reset_index(drop=True)
     found = labels.drop_duplicates("shape").sort_values("shape")
     shapes = [
@@ -123,7 +123,7 @@ def run(inputs: Mapping[str, str | Path], out: str | Path, *, title: str, strata
     Parameters
     ----------
     inputs
-        Paths of the tables walks and archetypes, or of shown and meshes.
+        Paths of the tables walks and archetypes, or of surfaces and meshes.
     out
         Page to write, one file that needs no other.
     title
@@ -132,7 +132,7 @@ def run(inputs: Mapping[str, str | Path], out: str | Path, *, title: str, strata
         How figures call strata, in their order.
     """
     found = read_inputs(inputs)
-    surfaces = "shown" in found
+    surfaces = "surfaces" in found
     labels, shapes = of_surfaces(found) if surfaces else of_clouds(found)
     what = "The real cells nearest to" if surfaces else "Canonical shapes decoded from"
     note = f"{what} the archetypes and the walks along principal components of the latent space. {_HOW}"

@@ -15,7 +15,7 @@ from morphobench.plot.context import Context, need
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the archetypes: the real cells nearest to them where there are surfaces, else clouds."""
-    if "shown" in inputs:
+    if "surfaces" in inputs:
         return gallery.mesh_tables(inputs, "archetype", "archetypes")
     shapes = need(inputs, "archetypes", ["archetype", *gallery.COORDINATES], "no shapes to show")
     shapes = centred_clouds(shapes, ["archetype"])

@@ -15,7 +15,7 @@ from morphobench.plot.context import Context, need
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the example cells in the order of strata: surfaces where the dataset has them, else clouds."""
-    if "shown" in inputs:
+    if "surfaces" in inputs:
         found = gallery.mesh_tables(inputs, "example", "examples")
         return {**found, "examples": context.ordered(found["examples"])}
     cells = need(inputs, "examples", ["stratum", *gallery.COORDINATES])

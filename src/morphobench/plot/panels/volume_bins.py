@@ -18,7 +18,7 @@ _BIN = ["bin", "lo_um3", "hi_um3", "n"]
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the bins, and their shapes: the real cells nearest to the mean, or clouds decoded from it."""
     bins = need(inputs, "volume_bins", _BIN, "no volume bins")
-    if "shown" in inputs:
+    if "surfaces" in inputs:
         found = gallery.mesh_tables(inputs, "volume_bin", "shapes")
     else:
         shapes = need(inputs, "volume_bin_shapes", ["bin", *gallery.COORDINATES], "no shapes to show")

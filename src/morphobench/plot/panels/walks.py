@@ -17,7 +17,7 @@ _STEP = ["stratum", "component", "sigma"]
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the first components of every walk: closest real cells where there are surfaces, else clouds."""
-    if "shown" in inputs:
+    if "surfaces" in inputs:
         found = gallery.mesh_tables(inputs, "walk", "walks")
     else:
         found = {"walks": need(inputs, "walks", [*_STEP, *gallery.COORDINATES])}
@@ -25,7 +25,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     walks = context.ordered(found["walks"][wanted])
     if walks.empty:
         raise Missing("no cells to show")
-    if "shown" not in inputs:
+    if "surfaces" not in inputs:
         walks = central_slab(centred_clouds(walks, _STEP), _STEP, context.options.get("slab"))
     return {**found, "walks": walks}
 
