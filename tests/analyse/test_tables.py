@@ -6,8 +6,7 @@ import pytest
 
 from morphobench.analyse import tables
 from morphobench.analyse.archetypal import archetypes, explained_variances, to_simplex
-from morphobench.analyse.cells import ALL, read, strata_of
-from morphobench.analyse.examples import example_cells
+from morphobench.analyse.cells import read
 from morphobench.analyse.hull import HullPoint, project
 from morphobench.analyse.map import pacmap_map
 from morphobench.analyse.pca import principal_components
@@ -16,6 +15,7 @@ from morphobench.analyse.strata import stratum_by_archetype
 from morphobench.analyse.volume_bins import bin_edges, bin_means, bin_of
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
+from morphobench.files.manifests import ALL, example_cells, strata_of
 from morphobench.files.tables import embedding_matrix
 
 # ---------------------------------------------------------------- hull and archetypes

@@ -9,10 +9,9 @@ from fabricate.cells import ellipsoid_mask, spots, write_cells, write_ome
 from paths import SHARED
 
 from morphobench import files
-from morphobench.download import manifests
 from morphobench.download import punctate as download
 from morphobench.errors import InputError
-from morphobench.files import images
+from morphobench.files import images, manifests
 from morphobench.files import shards as stage
 
 FIELD = SHARED / "data/hipsc_nuclei_fov"

@@ -15,8 +15,9 @@ from harness.clone import job_counts, make_clone, snakemake
 from harness.s3 import BUCKET, SETTINGS, Fault, away, server
 
 from morphobench import files
-from morphobench.download import index, manifests, packing, polymorphic, punctate
+from morphobench.download import index, packing, polymorphic, punctate
 from morphobench.errors import InputError
+from morphobench.files import manifests
 
 __all__ = ["away", "server"]
 

@@ -12,9 +12,6 @@ import pandas as pd
 from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
 from morphobench.log import logger
 
-# The stratum of every cell where the manifest tells none apart.
-ALL = "all"
-
 
 class Coded(NamedTuple):
     """Cells with finite codes, sorted by CellId.
@@ -73,20 +70,6 @@ def read(
         logger.info("%s: %d of %d cells are kept", column, inside.sum(), len(inside))
         kept &= inside
     return Coded(z[kept], known[kept].reset_index(drop=True))
-
-
-def strata_of(known: pd.DataFrame, column: str) -> np.ndarray:
-    """Return the stratum of each cell as text, None where it has none.
-
-    A dataset without the column, or without any value in it, is one stratum called `all`.
-    """
-    values = known[column] if column in known else pd.Series(np.nan, index=known.index)
-    if not values.notna().any():
-        logger.warning("no cell has a value of %s: all cells are one stratum", column)
-        return np.full(len(known), ALL, dtype=object)
-    if values.isna().any():
-        logger.warning("%d cells without a value of %s belong to no stratum", values.isna().sum(), column)
-    return np.where(values.notna(), values.astype(str), None)
 
 
 def numbers_of(known: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:

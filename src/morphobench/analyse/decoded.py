@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from morphobench import models, seeds
-from morphobench.analyse.examples import example_cells
 from morphobench.files import read_table, write_table
+from morphobench.files.manifests import example_cells
 from morphobench.files.tables import embedding_matrix
 from morphobench.geometry import rotation
 from morphobench.log import logger

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.analyse.examples import example_cells
+from morphobench.files.manifests import example_cells
 from morphobench.log import logger
 from morphobench.mask.polymorphic import stored_mesh
 

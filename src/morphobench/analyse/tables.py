@@ -11,7 +11,7 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.analyse.archetypal import Archetypes, archetypes, explained_variances
-from morphobench.analyse.cells import Coded, numbers_of, read, strata_of
+from morphobench.analyse.cells import Coded, numbers_of, read
 from morphobench.analyse.map import pacmap_map
 from morphobench.analyse.pca import principal_components, varies
 from morphobench.analyse.pieces import compare_features
@@ -20,6 +20,7 @@ from morphobench.analyse.volume_bins import bin_edges, bin_means, bin_of
 from morphobench.analyse.walks import closest_cells, latent_walk
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
+from morphobench.files.manifests import strata_of
 from morphobench.files.tables import embedding_matrix, read_checked
 from morphobench.log import logger
 

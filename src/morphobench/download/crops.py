@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from morphobench.download import fields, manifests
+from morphobench.download import fields
 from morphobench.errors import InputError
+from morphobench.files import manifests
 
 # How many rows of the source's table had this CellId; in no result.
 N_ROWS = "_n_rows"

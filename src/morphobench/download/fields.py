@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.download import manifests
 from morphobench.errors import InputError
-from morphobench.files import images
+from morphobench.files import images, manifests
 from morphobench.geometry import labels as crops
 from morphobench.log import logger
 

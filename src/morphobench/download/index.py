@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.download import crops, fields, manifests, packing_files
+from morphobench.download import crops, fields, packing_files
 from morphobench.download.remote import Store, open_store
 from morphobench.download.remote.connections import FileError
 from morphobench.errors import InputError
+from morphobench.files import manifests
 from morphobench.log import logger
 
 # Where a size would stand, of a file that is not there.

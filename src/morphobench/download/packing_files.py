@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.download import manifests
 from morphobench.download.remote import is_remote, local_folder, open_store
 from morphobench.download.remote.connections import FileError
 from morphobench.download.remote.store import Store
 from morphobench.errors import InputError
+from morphobench.files import manifests
 
 TABLE = "manifest.csv"
 MESH_SUFFIXES = (".obj", ".ply", ".stl")

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.download import manifests
 from morphobench.errors import InputError
-from morphobench.files import images, npz
+from morphobench.files import images, manifests, npz
 
 TABLE = "manifest.csv"
 

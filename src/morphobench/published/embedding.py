@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.download import manifests
 from morphobench.errors import InputError
+from morphobench.files import manifests
 from morphobench.files.tables import SPLITS, mu_columns
 from morphobench.log import logger
 from morphobench.published import identifiers

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.analyse.examples import example_cells
 from morphobench.errors import InputError
+from morphobench.files.manifests import example_cells
 from morphobench.files.shards import of_kind
 from morphobench.log import logger
 from morphobench.published.manifest import read_used, store_of

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from morphobench.download import manifests
 from morphobench.download.remote import cache
 from morphobench.download.remote.connections import FileError, list_again
 from morphobench.download.remote.progress import Progress
 from morphobench.download.remote.store import COLUMNS, UNKNOWN_SIZE, Store
 from morphobench.download.remote.transfer import Remote, Transfer
 from morphobench.errors import InputError
+from morphobench.files import manifests
 from morphobench.log import logger
 
 # More folders than these are not listed one by one.

@@ -1,4 +1,4 @@
-"""Tables that a source lists its images in: their columns, identifiers and paths."""
+"""Tables that list cells or images: their columns, identifiers and paths, and choices of cells."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
@@ -18,6 +19,8 @@ from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.log import logger
 
+# The stratum of every cell where the manifest tells none apart.
+ALL = "all"
 # Columns of the cell table that this stage makes; a source's column of the same name gives way.
 STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "float64"}
 
@@ -99,6 +102,41 @@ def kept(table: pd.DataFrame, keep: Mapping[str, Sequence[Any]] | None, path: st
             raise InputError(f"{path}: no cell has {column} in {values} (found {there}). Mend `keep`.")
         is_kept &= has_value
     return is_kept
+
+
+def strata_of(known: pd.DataFrame, column: str) -> np.ndarray:
+    """Return the stratum of each cell as text, None where it has none.
+
+    A dataset without the column, or without any value in it, is one stratum called `all`.
+    """
+    values = known[column] if column in known else pd.Series(np.nan, index=known.index)
+    if not values.notna().any():
+        logger.warning("no cell has a value of %s: all cells are one stratum", column)
+        return np.full(len(known), ALL, dtype=object)
+    if values.isna().any():
+        logger.warning("%d cells without a value of %s belong to no stratum", values.isna().sum(), column)
+    return np.where(values.notna(), values.astype(str), None)
+
+
+def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
+    """Choose one test cell per stratum, all of one group when a group has every stratum.
+
+    A stratum without a sampled test cell gives another of its cells. Strata are in order of CellId.
+
+    Raises
+    ------
+    InputError
+        When no cell was sampled.
+    """
+    manifest = manifest.assign(**{stratum: strata_of(manifest, stratum)}).dropna(subset=stratum)
+    sampled = manifest[manifest["success"]].sort_values("CellId")
+    if sampled.empty:
+        raise InputError("no cell was sampled; see the column `error` of the manifest.")
+    test = sampled[sampled["split"] == "test"]
+    kinds = test.groupby("group")[stratum].nunique()
+    full = kinds.index[kinds == sampled[stratum].nunique()]
+    pool = test[test["group"] == full[0]] if len(full) else pd.concat([test, sampled])
+    return pool.drop_duplicates(stratum)
 
 
 def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
