@@ -1,0 +1,67 @@
+"""Every command in README.md and docs runs as it stands: snakemake and make as dry-runs, Python for real."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness.clone import make_clone, snakemake
+from paths import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`]+)`")
+
+
+def commands() -> list[str]:
+    """Return the commands of fenced blocks and inline code that begin with snakemake or make, once each."""
+    lines = []
+    for page in PAGES:
+        text = page.read_text()
+        lines += [line for _, body in FENCED.findall(text) for line in body.splitlines()]
+        lines += [code.replace("\n", " ") for code in INLINE.findall(FENCED.sub("", text))]
+    stripped = (re.sub(r"\s+# .*", "", line).strip() for line in lines)
+    return sorted({line for line in stripped if re.match(r"(snakemake|make) \S", line)})
+
+
+def of(program: str) -> list[str]:
+    return [line for line in commands() if line.startswith(program + " ")]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    folder = make_clone(tmp_path_factory.mktemp("docs") / "morphobench")
+    # The data set that the walk-through adds.
+    shutil.copy(folder / "config/datasets/hipsc_nuclei.yaml", folder / "config/datasets/mine.yaml")
+    return folder
+
+
+def test_there_are_commands():
+    assert len(of("snakemake")) > 10
+    assert {"make demo", "make test"} <= set(of("make"))
+
+
+@pytest.mark.parametrize("command", of("snakemake"))
+def test_a_snakemake_command_plans(clone, command):
+    snakemake(clone, "--dry-run", "--quiet=all", *shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("command", of("make"))
+def test_a_make_command_has_its_target(command):
+    done = subprocess.run(["make", "--dry-run", *shlex.split(command)[1:]], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_python_examples_run_from_any_folder(tmp_path):
+    if not list(Path(sys.prefix).glob(".ready-*")):
+        pytest.skip("needs the environment that `make setup` makes: run `make test`")
+    blocks = [body for page in PAGES for kind, body in FENCED.findall(page.read_text()) if kind == "python"]
+    assert blocks
+    for body in blocks:
+        environment = {"PATH": "/usr/bin:/bin"}
+        subprocess.run([sys.executable, "-c", body], cwd=tmp_path, env=environment, check=True)
