@@ -20,8 +20,8 @@ from morphobench.embed.reconstruction import (
 )
 from morphobench.files import read_table
 from morphobench.geometry import rotation
-from morphobench.models.base import Autoencoder, Latent
-from morphobench.models.cells import CLOUDS, open_cells
+from morphobench.models.base import Autoencoder, Embedding
+from morphobench.models.cells import POINT_CLOUDS, open_cells
 
 TEST = [f"{n:02d}" for n, split in enumerate(SPLITS) if split == "test"]
 FLOORS = ["noise_floor_iou", "noise_floor_surface_um"]
@@ -118,7 +118,7 @@ def test_the_implicit_model_stores_vectors_in_the_canonical_frame(shapes, monkey
 
 
 def test_true_meshes_lie_where_the_sampled_points_are(shapes):
-    cells = open_cells(shapes.manifest, shapes.shards, CLOUDS)
+    cells = open_cells(shapes.manifest, shapes.shards, POINT_CLOUDS)
     points_um = cells.raw(range(len(cells)))["points_um"]
     for row, cloud in zip(cells.table.to_dict("records"), points_um, strict=True):
         vertices_um, faces = masked_mesh(row, shapes.meshes)
@@ -145,7 +145,7 @@ class Same(Autoencoder):
         # Canonical = R^-1 observed, points as rows.
         canonical = x @ self.turn if x.ndim == 3 else x
         pose = self.turn.expand(len(x), 3, 3) if x.ndim == 3 else None
-        return Latent(canonical.flatten(1), pose)
+        return Embedding(canonical.flatten(1), pose)
 
     def decode(self, z, pose=None):
         shape = z.reshape(-1, *self.shape)
@@ -194,7 +194,7 @@ def test_a_perfect_autoencoder_of_choices_is_at_the_floor(representation, clouds
 
 
 def test_cloud_errors_have_their_columns_in_order(clouds):
-    cells = open_cells(clouds.manifest, clouds.shards, CLOUDS, "test")
+    cells = open_cells(clouds.manifest, clouds.shards, POINT_CLOUDS, "test")
     chosen = settings("classical_pointcloud")
     codes = cells.raw(range(len(cells)))["points_um"].reshape(len(cells), -1) * chosen["input_scale"]
     found = cloud_errors(
@@ -234,13 +234,13 @@ def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
 def test_a_turned_cube_keeps_its_background_at_the_corners():
     from fabricate.trained import clouds_um
 
-    from morphobench.models.inputs import to_batch, turned
+    from morphobench.models.inputs import rotate_arrays, to_batch
 
     counts = cube_of(clouds_um(1)[0])[None]
     chosen = settings("classical_image")
     background = to_batch({"cube": counts}, chosen).x.min()
     for turn in rotation.uniform(3, np.random.default_rng(0)):
-        x = to_batch(turned({"cube": counts}, turn, chosen), chosen).x[0, 0]
+        x = to_batch(rotate_arrays({"cube": counts}, turn, chosen), chosen).x[0, 0]
         corners = x[:: x.shape[0] - 1, :: x.shape[0] - 1, :: x.shape[0] - 1]
         assert torch.allclose(corners, x.min())
         assert torch.allclose(x.min(), background, atol=0.05)

@@ -26,10 +26,10 @@ from morphobench.files import read_table
 from morphobench.files.tables import embedding_matrix, mu_columns
 from morphobench.geometry import rotation
 from morphobench.models import load
-from morphobench.models.base import Latent
+from morphobench.models.base import Embedding
 from morphobench.models.decode import POSE_COLUMNS, decoder_inputs
 from morphobench.models.decode_clouds import cube_to_points_um, decode_points_um, subsample
-from morphobench.models.inputs import resampled, turned
+from morphobench.models.inputs import rotate_arrays, rotate_trilinear
 
 ERRORS = list(CLOUD_COLUMNS)
 TEST_CELLS = [f"{number:02d}" for number, split in enumerate(SPLITS) if split == "test"]
@@ -140,7 +140,7 @@ def test_decoded_shapes_are_micrometres_and_do_not_depend_on_batches(family, tmp
 
 
 def turned_points(points_um, turn):
-    return turned({"points_um": points_um}, turn, {})["points_um"]
+    return rotate_arrays({"points_um": points_um}, turn, {})["points_um"]
 
 
 def test_points_are_turned_exactly():
@@ -156,9 +156,9 @@ def test_points_are_turned_exactly():
 def test_turned_cube_is_the_cube_of_the_turned_cloud():
     cloud = clouds_um(1)
     for quarter in rotation.cube_rotations():
-        found = turned({"cube": cube_of(cloud[0])[None]}, quarter, {"architecture": {"size": 9}})["cube"][
-            0
-        ].astype(int)
+        found = rotate_arrays({"cube": cube_of(cloud[0])[None]}, quarter, {"architecture": {"size": 9}})[
+            "cube"
+        ][0].astype(int)
         expected = cube_of(turned_points(cloud, quarter)[0]).astype(int)
         # The sphere stencil is not the same to the last sub-voxel after a flip.
         assert abs(found - expected).sum() < 0.02 * expected.sum()
@@ -168,10 +168,10 @@ def test_interpolated_turn_agrees_with_the_exact_one_and_moves_matter_the_right_
     counts = cube_of(clouds_um(1)[0])[None]
     for quarter in rotation.cube_rotations():
         exact = rotation.rotate_cube_lattice(counts, quarter)
-        np.testing.assert_allclose(resampled(counts, quarter), exact, atol=1e-3)
+        np.testing.assert_allclose(rotate_trilinear(counts, quarter), exact, atol=1e-3)
     blob = np.zeros((1, 9, 9, 9))
     blob[0, 4, 4, 7] = 1.0  # 3 voxels along x
-    z, y, x = np.unravel_index(resampled(blob, rotation.about_z(45))[0].argmax(), (9, 9, 9))
+    z, y, x = np.unravel_index(rotate_trilinear(blob, rotation.about_z(45))[0].argmax(), (9, 9, 9))
     assert (z, y, x) == (4, 6, 6)
 
 
@@ -345,7 +345,7 @@ def test_cells_and_turns_share_batches():
 
         def encode_with_pose(self, x):
             self.sizes.append(len(x))
-            return Latent(x.flatten(1)[:, :4], None)
+            return Embedding(x.flatten(1)[:, :4], None)
 
     class Fake:
         def __len__(self):

@@ -11,7 +11,7 @@ import torch
 import trimesh
 
 from morphobench import files
-from morphobench.models.base import Autoencoder, Latent
+from morphobench.models.base import Autoencoder, Embedding
 from morphobench.sample import polymorphic as sample
 
 DATASET, SIZE, RESOLUTION = "blobs", 13, 12
@@ -100,8 +100,8 @@ class Echo(Autoencoder):
         super().__init__()
         self.enlarge, self.size = enlarge, size
 
-    def infer(self, x: torch.Tensor) -> Latent:
-        return Latent(x.flatten(1), None)
+    def infer(self, x: torch.Tensor) -> Embedding:
+        return Embedding(x.flatten(1), None)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         return z.reshape(-1, 1, *(self.size,) * 3) - self.enlarge
@@ -118,19 +118,19 @@ class Balls(Autoencoder):
         z, y, x = torch.meshgrid(ticks, ticks, ticks, indexing="ij")
         self.register_buffer("grid", torch.stack((x, y, z), dim=-1).flatten(0, 2))
 
-    def decodable(self, x: torch.Tensor) -> torch.Tensor:
+    def decoder_input(self, x: torch.Tensor) -> torch.Tensor:
         centre = x.mean(dim=1)
         return torch.stack((centre, x[:, 0] - centre), dim=1)
 
-    def infer(self, x: torch.Tensor) -> Latent:
-        vectors = self.decodable(x)
+    def infer(self, x: torch.Tensor) -> Embedding:
+        vectors = self.decoder_input(x)
         first, second = torch.nn.functional.normalize(vectors, dim=-1).unbind(1)
         third = torch.nn.functional.normalize(torch.linalg.cross(first, second), dim=-1)
         pose = torch.stack((first, torch.linalg.cross(third, first), third), dim=-1)
-        return Latent(torch.linalg.vector_norm(vectors, dim=-1), pose)
+        return Embedding(torch.linalg.vector_norm(vectors, dim=-1), pose)
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
-        return self.decode(self.decodable(x))
+        return self.decode(self.decoder_input(x))
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         vectors = z if pose is None else z @ pose.transpose(1, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from morphobench.geometry import rotation
-from morphobench.models.inputs import resampled
+from morphobench.models.inputs import rotate_trilinear
 
 
 def test_cube_rotations_are_the_group_of_24():
@@ -47,7 +47,7 @@ def test_a_volume_turns_like_the_points_in_it(size):
     for turn in rotation.cube_rotations():
         expected = _binned(rotation.rotate_points(points, turn), size)
         assert np.array_equal(rotation.rotate_cube_lattice(volume, turn), expected)
-        assert np.allclose(resampled(volume[None], turn)[0], expected, atol=1e-4)
+        assert np.allclose(rotate_trilinear(volume[None], turn)[0], expected, atol=1e-4)
 
 
 def test_resampling_follows_a_free_rotation():
@@ -58,7 +58,7 @@ def test_resampling_follows_a_free_rotation():
     def blob(at: np.ndarray) -> np.ndarray:
         return np.exp(-((grid - at[:, None, None, None]) ** 2).sum(0) / (2 * 0.08**2)).astype(np.float32)
 
-    found = resampled(blob(centre)[None], turn)[0]
+    found = rotate_trilinear(blob(centre)[None], turn)[0]
     assert np.abs(found - blob(turn @ centre)).max() < 0.05
 
 

@@ -23,7 +23,7 @@ from fabricate.trained import (
 from morphobench.embed import run as embed
 from morphobench.files import read_table
 from morphobench.files.tables import embedding_matrix
-from morphobench.models.device import compute_with
+from morphobench.models.device import configure_torch
 from morphobench.models.losses import chamfer, sinkhorn
 from morphobench.score import cost
 from morphobench.train.module import Fitting
@@ -154,7 +154,7 @@ def test_energy_is_read_from_the_gpus_counter():
 
 @pytest.mark.parametrize("loss", [chamfer, lambda a, b: sinkhorn(a, b, blur=0.01, scaling=0.5)])
 def test_losses_and_gradients_are_those_of_a_cpu(loss):
-    compute_with(1)
+    configure_torch(1)
     a, b = torch.randn(3, 300, 3), torch.randn(3, 257, 3) + 0.2
     found = []
     for device in ("cpu", "cuda"):

@@ -19,7 +19,7 @@ from fabricate.trained import (
 
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
-from morphobench.models.cells import CLOUDS, EpochOrder, cell_batch, loader, open_cells
+from morphobench.models.cells import POINT_CLOUDS, EpochOrder, cell_batch, data_loader, open_cells
 from morphobench.models.inputs import to_batch
 
 PARTS = ("train", "val", "test")
@@ -37,7 +37,7 @@ def numbers(cells):
 
 
 def test_cells_are_read_from_the_right_rows(case):
-    cells = open_cells(case.manifest, case.shards, CLOUDS)
+    cells = open_cells(case.manifest, case.shards, POINT_CLOUDS)
     rows = np.random.default_rng(0).permutation(len(cells))
     np.testing.assert_array_equal(cells.raw(rows)["points_um"], clouds_um()[numbers(cells)[rows]])
     cubes = open_cells(case.manifest, case.shards, CUBES)
@@ -50,20 +50,20 @@ def test_arrays_stay_on_disk(case):
 
 
 def test_splits_hold_every_sampled_cell_once(case):
-    found = {part: numbers(open_cells(case.manifest, case.shards, CLOUDS, part)) for part in PARTS}
+    found = {part: numbers(open_cells(case.manifest, case.shards, POINT_CLOUDS, part)) for part in PARTS}
     for part, cells in found.items():
         assert {SPLITS[number] for number in cells} == {part}
     everything = np.concatenate(list(found.values()))
     assert sorted(everything) == [number for number in range(len(SPLITS)) if number != FAILED]
     np.testing.assert_array_equal(
-        np.sort(everything), np.sort(numbers(open_cells(case.manifest, case.shards, CLOUDS)))
+        np.sort(everything), np.sort(numbers(open_cells(case.manifest, case.shards, POINT_CLOUDS)))
     )
 
 
 def test_a_split_without_cells_is_named(tmp_path):
     case = write_case(tmp_path, splits=["train"] * 6)
     with pytest.raises(InputError, match=r"manifest\.parquet: no sampled cell in split val"):
-        open_cells(case.manifest, case.shards, CLOUDS, "val")
+        open_cells(case.manifest, case.shards, POINT_CLOUDS, "val")
 
 
 def orders(seed, n_epochs=4, n=12):
@@ -89,9 +89,9 @@ def test_order_of_an_epoch_does_not_need_the_epochs_before():
 
 @pytest.mark.parametrize("order_seed", [None, 7])
 def test_loader_gives_all_cells_normalised_in_the_order_of_the_epoch(case, order_seed):
-    cells = open_cells(case.manifest, case.shards, CLOUDS, "train")
+    cells = open_cells(case.manifest, case.shards, POINT_CLOUDS, "train")
     chosen = settings("classical_pointcloud")
-    batches = list(loader(cells, chosen, batch_size=3, order_seed=order_seed))
+    batches = list(data_loader(cells, chosen, batch_size=3, order_seed=order_seed))
     assert [len(batch.x) for batch in batches] == [3, 3, 2]
     rows = list(range(len(cells))) if order_seed is None else list(EpochOrder(len(cells), order_seed))
     torch.testing.assert_close(
@@ -134,9 +134,9 @@ def test_a_structure_without_a_range_is_named(case, tmp_path):
 @pytest.mark.parametrize("chosen", [with_intensity(), IMPLICIT], ids=["intensity", "implicit"])
 def test_a_cell_is_judged_on_the_same_draw_in_any_batch(case, chosen):
     cells = open_cells(case.manifest, case.shards, chosen)
-    together = cell_batch(cells, [0, 1, 2], chosen, draw_seed=3)
-    alone = cell_batch(cells, [1], chosen, draw_seed=3)
-    other = cell_batch(cells, [1], chosen, draw_seed=4)
+    together = cell_batch(cells, [0, 1, 2], chosen, seed=3)
+    alone = cell_batch(cells, [1], chosen, seed=3)
+    other = cell_batch(cells, [1], chosen, seed=4)
     assert together.x.shape[1] == chosen["draw"]["n_points"]
     for whole, one in zip(together, alone, strict=True):
         assert (whole is None) == (one is None)
@@ -147,7 +147,7 @@ def test_a_cell_is_judged_on_the_same_draw_in_any_batch(case, chosen):
 def test_a_turned_cell_is_the_same_draw_turned(case):
     cells, chosen = open_cells(case.manifest, case.shards, IMPLICIT), IMPLICIT
     turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    plain, turned = (cell_batch(cells, [2], chosen, turn=how) for how in (None, turn))
+    plain, turned = (cell_batch(cells, [2], chosen, rotation=how) for how in (None, turn))
     matrix = torch.from_numpy(turn.astype(np.float32))
     torch.testing.assert_close(turned.x, plain.x @ matrix.T)
     torch.testing.assert_close(turned.queries, plain.queries @ matrix.T)

@@ -8,7 +8,7 @@ import torch
 
 from morphobench.errors import InputError
 from morphobench.geometry import rotation
-from morphobench.models.inputs import Batch, arrays_of, drawn, to_batch, turned
+from morphobench.models.inputs import Batch, required_arrays, rotate_arrays, subsample, to_batch
 
 
 def described(representation, scale=1.0, **more):
@@ -27,7 +27,7 @@ def test_points_become_model_units():
 
 def test_intensity_is_a_fourth_column_with_a_scale_of_its_own():
     chosen = described("points", 0.25, intensity={"scale": 0.01})
-    assert arrays_of(chosen) == ("points_um", "intensity")
+    assert required_arrays(chosen) == ("points_um", "intensity")
     raw = {"points_um": np.full((1, 2, 3), 2.0), "intensity": np.array([[100.0, 350.0]])}
     x = to_batch(raw, chosen).x
     torch.testing.assert_close(x, torch.tensor([[[0.5, 0.5, 0.5, 1.0], [0.5, 0.5, 0.5, 3.5]]]))
@@ -81,7 +81,9 @@ def cloud(n=2, n_points=50, columns=4, seed=0):
 
 
 def draw(batch, seed=1, **settings):
-    return drawn(batch, {"draw": settings, "intensity": {"scale": 1.0}}, torch.Generator().manual_seed(seed))
+    return subsample(
+        batch, {"draw": settings, "intensity": {"scale": 1.0}}, torch.Generator().manual_seed(seed)
+    )
 
 
 def test_a_uniform_draw_takes_each_point_once_with_all_its_columns():
@@ -112,9 +114,9 @@ def test_a_draw_by_intensity_follows_the_intensity():
 
 def test_a_draw_by_intensity_serves_models_that_do_not_read_it():
     chosen = described("points", draw={"n_points": 9, "weight": "intensity"})
-    assert arrays_of(chosen) == ("points_um", "intensity")
+    assert required_arrays(chosen) == ("points_um", "intensity")
     raw = {"points_um": np.ones((1, 20, 3)), "intensity": np.ones((1, 20))}
-    found = drawn(to_batch(raw, chosen), chosen, torch.Generator().manual_seed(0)).x
+    found = subsample(to_batch(raw, chosen), chosen, torch.Generator().manual_seed(0)).x
     assert found.shape == (1, 9, 3)
 
 
@@ -137,7 +139,7 @@ def test_only_what_has_a_place_turns():
     names = ("points_um", "intensity", "surface", "queries", "distances")
     raw = {name: rng.normal(size=(1, 5, 3)) for name in names}
     turn = rotation.uniform(1, rng)[0]
-    found = turned(raw, turn, {})
+    found = rotate_arrays(raw, turn, {})
     for name in ("points_um", "surface", "queries"):
         np.testing.assert_allclose(found[name], raw[name] @ turn.T)
     for name in ("intensity", "distances"):
@@ -146,7 +148,7 @@ def test_only_what_has_a_place_turns():
 
 def test_a_field_of_distances_that_is_turned_freely_stays_outside_at_its_corners():
     sdf = np.full((1, 9, 9, 9), 2.0, np.float32)
-    found = turned({"sdf": sdf}, rotation.about_z(30), cube_settings(9, representation="sdf"))["sdf"]
+    found = rotate_arrays({"sdf": sdf}, rotation.about_z(30), cube_settings(9, representation="sdf"))["sdf"]
     np.testing.assert_allclose(found, 2, rtol=1e-6)
 
 
@@ -159,7 +161,7 @@ def test_a_grid_turns_about_its_origin_which_is_the_middle_of_the_model(name):
     box = np.maximum(np.maximum(np.abs(x - 1) - 4, np.abs(y) - 2), np.abs(z + 2) - 1).astype(np.float32)
     raw = {name: box[None] if name == "sdf" else (box <= 0)[None].astype(np.uint8)}
     for turn in rotation.cube_rotations()[1:6]:
-        found = to_batch(turned(raw, turn, chosen), chosen).x[0, 0].numpy()
+        found = to_batch(rotate_arrays(raw, turn, chosen), chosen).x[0, 0].numpy()
         inside = np.argwhere(found <= 0 if name == "sdf" else found > 0)[:, ::-1] - 8
         expected = np.argwhere(box <= 0)[:, ::-1] - 8
         assert {tuple(p) for p in (expected @ turn.T).round().astype(int)} == {tuple(p) for p in inside}

@@ -34,8 +34,7 @@ from morphobench.embed import run as embed
 from morphobench.geometry import rotation
 from morphobench.models import cells as loading
 from morphobench.models import inputs
-from morphobench.models.decode_device import accelerated, device_of
-from morphobench.models.device import compute_with
+from morphobench.models.device import autocast, configure_torch, select_device
 from morphobench.models.losses import LOSSES
 from morphobench.train import run as train
 from morphobench.train.batches import Batches
@@ -124,7 +123,7 @@ def stored(dataset: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], type]
 def fabricate(folder: Path, dataset: Mapping[str, Any], settings: Mapping[str, Any], n: int) -> Path:
     """Write one shard of n cells, listed once to train and once to validate; return the manifest."""
     rng = np.random.default_rng(SEED)
-    for name in inputs.arrays_of(settings):
+    for name in inputs.required_arrays(settings):
         shape, kind = stored(dataset)[name]
         cells = rng.poisson(0.5, (n, *shape)) if kind is np.uint8 else rng.normal(scale=0.3, size=(n, *shape))
         np.save(folder / f"{name}.npy", cells.astype(kind))
@@ -160,16 +159,16 @@ def stepped(
     compare = partial(LOSSES[training["loss"]], **(training.get("loss_options") or {}))
     generator = torch.Generator().manual_seed(SEED)
     batch = inputs.to_batch(cells.raw(range(training["batch_size"])), settings)
-    batch = inputs.drawn(batch, settings, generator)
+    batch = inputs.subsample(batch, settings, generator)
     batch = inputs.Batch(*(None if part is None else part.to(device) for part in batch))
     model = model.to(device).train()
     times = []
     for _ in range(WARM_UP + TIMED):
         wait()
         start = time.perf_counter()
-        with accelerated(precision, device):
-            fit = model.fit_batch(batch, generator)
-            loss = compare(fit.found, fit.given).mean()
+        with autocast(precision, device):
+            terms = model.loss_terms(batch, generator)
+            loss = compare(terms.output, terms.target).mean()
         loss.backward()
         model.zero_grad()
         wait()
@@ -205,7 +204,7 @@ def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -
     settings = configuration.model_for(config, dataset, name)
     batch_size, threads = settings["training"]["batch_size"], len(os.sched_getaffinity(0))
     trainer = config["train"] | {"precision": precision, "tf32": tf32}
-    device = device_of(trainer["accelerator"])
+    device = select_device(trainer["accelerator"])
     torch.manual_seed(SEED)
     model = models.create(settings["family"], **settings["architecture"])
     if device.type == "cuda":
@@ -213,12 +212,12 @@ def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         manifest = fabricate(folder, config["datasets"][dataset], settings, batch_size * (WARM_UP + TIMED))
-        compute_with(threads, tf32=tf32)
+        configure_torch(threads, tf32=tf32)
         train_s, validate_s = trained(manifest, model, settings, trainer)
         peak_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else float("nan")
         cells = loading.open_cells(manifest, [folder], settings, "train")
         step_s = stepped(cells, model, settings, precision, device)
-        compute_with(threads)
+        configure_torch(threads)
         few = loading.Cells(cells.table[:TURNED], {0: folder}, settings)
         embed_s = encoded(few, model, settings, config["embed"], device)
     seconds = (second / batch_size for second in (train_s, step_s, validate_s))

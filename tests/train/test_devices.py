@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import SequentialSampler
 
 from morphobench.errors import InputError
-from morphobench.models.base import Autoencoder, Latent
+from morphobench.models.base import Autoencoder, Embedding
 from morphobench.models.cells import EpochOrder
 from morphobench.train import run as train
 from morphobench.train.batches import Batches, Share, share_of_batch
@@ -30,7 +30,7 @@ class Linear(Autoencoder):
         self.down, self.up = nn.Linear(3 * N_POINTS, 8), nn.Linear(8, 3 * N_POINTS)
 
     def infer(self, x):
-        return Latent(self.down(x.flatten(1)), None)
+        return Embedding(self.down(x.flatten(1)), None)
 
     def decode(self, z, pose=None):
         return self.up(z).unflatten(1, (N_POINTS, 3))

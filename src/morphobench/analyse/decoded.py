@@ -119,7 +119,7 @@ def rotations(
     tables = []
     for angle in degrees:
         turn = rotation.about_z(angle)
-        x = cell_batch(cells, range(len(cells)), settings, turn=turn, draw_seed=seed).x
+        x = cell_batch(cells, range(len(cells)), settings, rotation=turn, seed=seed).x
         latent = model.encode_with_pose(x)
         decoded = {"canonical": model.decode(latent.z), "reconstruction": model.decode(latent.z, latent.pose)}
         for kind, tensor in {"input": x, **decoded}.items():

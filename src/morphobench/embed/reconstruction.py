@@ -23,7 +23,7 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch
 from morphobench.models.decode import decode_batches, invalid_reason, model_sizes_um, to_shapes_um
 from morphobench.models.decode_clouds import subsample, to_points_um
-from morphobench.models.decode_device import home_of
+from morphobench.models.device import model_device
 from morphobench.models.decode_surfaces import masked_mesh
 from morphobench.models.losses import chamfer, sinkhorn
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
@@ -83,11 +83,11 @@ def cloud_errors(
         one drawn from the cell's own cube; and the published divergence between reconstruction and what the
         model read, in model units or, for cubes, voxels.
     """
-    device = home_of(model)
+    device = model_device(model)
     rows_found = []
     for rows, decoded in decode_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
         chosen = range(*rows.indices(len(cells)))
-        given = cell_batch(cells, chosen, settings, draw_seed=seeds.integer(seed, dataset, "embed")).x
+        given = cell_batch(cells, chosen, settings, seed=seeds.integer(seed, dataset, "embed")).x
         truth_um = torch.from_numpy(clouds.raw(chosen)["points_um"])
         pairs = [
             _pairs_of_cell(

@@ -16,10 +16,9 @@ from morphobench.files import write_table
 from morphobench.geometry import rotation
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
-from morphobench.models.cells import CLOUDS, Cells, cell_batch, open_cells
+from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
 from morphobench.models.decode import POSE_COLUMNS, VECTORS, VOLUMES, decoder_inputs
-from morphobench.models.decode_device import accelerated, device_of
-from morphobench.models.device import compute_with
+from morphobench.models.device import autocast, configure_torch, select_device
 
 MATRIX = [f"r_{row}{column}" for row in range(3) for column in range(3)]
 
@@ -50,7 +49,7 @@ def encode_cells(
     *,
     batch_size: int,
     device: torch.device,
-    draw_seed: int = 0,
+    subsample_seed: int = 0,
     precision: str = "32-true",
     decodable: bool = False,
 ) -> Codes:
@@ -64,10 +63,10 @@ def encode_cells(
         Rotations, shape (n_turns, 3, 3).
     batch_size
         Cells times rotations encoded together; no result depends on it beyond rounding.
-    draw_seed
+    subsample_seed
         See `cell_batch`.
     precision
-        See `accelerated`.
+        See `autocast`.
     decodable
         Whether to return poses and vectors.
     """
@@ -79,12 +78,17 @@ def encode_cells(
         x = torch.cat(
             [
                 cell_batch(
-                    cells, range(len(cells))[rows], settings, turn=turn, draw_seed=draw_seed, raw=raw
+                    cells,
+                    range(len(cells))[rows],
+                    settings,
+                    rotation=turn,
+                    seed=subsample_seed,
+                    raw=raw,
                 ).x
                 for turn in turns[some]
             ]
         ).to(device)
-        with accelerated(precision, device):
+        with autocast(precision, device):
             encoded = _encoded(model, x, decodable)
         for name, tensor in encoded.items():
             array = tensor.float().cpu().numpy()
@@ -113,8 +117,8 @@ def _encoded(model: Autoencoder, x: torch.Tensor, decodable: bool) -> dict[str, 
     found = {"z": latent.z}
     if decodable and latent.pose is not None:
         found["pose"] = latent.pose
-    if decodable and type(model).decodable is not Autoencoder.decodable:
-        found["vectors"] = model.decodable(x) @ latent.pose
+    if decodable and type(model).decoder_input is not Autoencoder.decoder_input:
+        found["vectors"] = model.decoder_input(x) @ latent.pose
     return found
 
 
@@ -178,16 +182,16 @@ def run(
     side_um
         Side of the dataset's cubes, micrometres; None without cubes.
     accelerator
-        See `device_of`.
+        See `select_device`.
     threads
         Of torch.
     """
-    compute_with(threads)
+    configure_torch(threads)
     model, model_settings = models.load(model_path)
-    device = device_of(accelerator)
+    device = select_device(accelerator)
     model = model.export().to(device)
     identity = pose == "identity"
-    cells = open_cells(manifest, shards, model_settings, None if identity else "test", needed=identity)
+    cells = open_cells(manifest, shards, model_settings, None if identity else "test", required=identity)
     turns = rotation.of_pose(pose, settings["n_uniform"], seed, dataset)
     codes = encode_cells(
         model,
@@ -196,7 +200,7 @@ def run(
         model_settings,
         batch_size=settings["batch_size"],
         device=device,
-        draw_seed=seeds.integer(seed, dataset, "embed"),
+        subsample_seed=seeds.integer(seed, dataset, "embed"),
         precision=settings["precision"],
         decodable=identity,
     )
@@ -207,7 +211,7 @@ def run(
         if model_settings["representation"] in VOLUMES:
             measured = _shape_errors(model, test, meshes, *codes_of_test, model_settings, settings)
         else:
-            clouds = open_cells(manifest, shards, CLOUDS, "test")
+            clouds = open_cells(manifest, shards, POINT_CLOUDS, "test")
             place = {"dataset": dataset, "side_um": side_um, "seed": seed}
             measured = cloud_errors(model, test, clouds, *codes_of_test, model_settings, settings, **place)
         measured = measured.assign(CellId=test.table["CellId"])

@@ -1,4 +1,4 @@
-"""What every contestant is: a torch module with an (ideally invariant) code and, if it has one, a pose."""
+"""Base class of all models: autoencoders with an (ideally invariant) embedding and, optionally, a pose."""
 
 from __future__ import annotations
 
@@ -10,35 +10,21 @@ from morphobench.models.inputs import Batch
 from morphobench.models.priors import GaussianPrior, IdentityPrior
 
 
-class Latent(NamedTuple):
-    """Result of encoding a batch.
+class Embedding(NamedTuple):
+    """Embeddings z of a batch, shape (batch, latent_dim), and its poses, (batch, 3, 3), or None.
 
-    Attributes
-    ----------
-    z
-        The representation, shape (batch, latent_dim).
-    pose
-        Rotation from the canonical to the observed frame, shape (batch, 3, 3), x = R x_canonical;
-        None for a model without one.
+    A pose rotates the canonical frame to the observed one: x = R x_canonical.
     """
 
     z: torch.Tensor
     pose: torch.Tensor | None
 
 
-class Fit(NamedTuple):
-    """What a training step compares.
+class LossTerms(NamedTuple):
+    """Output and target of the reconstruction loss, and each cell's divergence from the prior, (batch,)."""
 
-    Attributes
-    ----------
-    found, given
-        What the model makes of a batch and what it should have made, in the form that the loss compares.
-    divergence
-        Of each cell's code from the prior, shape (batch,).
-    """
-
-    found: torch.Tensor
-    given: torch.Tensor
+    output: torch.Tensor
+    target: torch.Tensor
     divergence: torch.Tensor
 
 
@@ -56,49 +42,48 @@ class Autoencoder(torch.nn.Module):
         super().__init__()
         self.prior: IdentityPrior | GaussianPrior = IdentityPrior()
 
-    def infer(self, x: torch.Tensor) -> Latent:
-        """Encode a batch into what the prior reads, shape (batch, latent_dim), and the pose."""
+    def infer(self, x: torch.Tensor) -> Embedding:
+        """Encode a batch into the prior's input, shape (batch, latent_dim), and the pose."""
         raise NotImplementedError
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
-        """Decode codes of shape (batch, latent_dim): canonical shapes, or posed ones when `pose` is given."""
+        """Decode embeddings (batch, latent_dim) in the canonical frame or, by `pose`, in the observed one."""
         raise NotImplementedError
 
-    def encode_with_pose(self, x: torch.Tensor) -> Latent:
-        """Encode a batch into its code and pose."""
-        latent = self.infer(x)
-        return Latent(self.prior.mean(latent.z), latent.pose)
+    def encode_with_pose(self, x: torch.Tensor) -> Embedding:
+        """Encode a batch into embedding and pose."""
+        z, pose = self.infer(x)
+        return Embedding(self.prior.mean(z), pose)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the code of a batch, shape (batch, latent_dim)."""
+        """Return the embeddings of a batch, shape (batch, latent_dim)."""
         return self.encode_with_pose(x).z
 
-    def decodable(self, x: torch.Tensor) -> torch.Tensor:
-        """Return what `decode` reads of a batch: its code, where that alone holds the shape."""
+    def decoder_input(self, x: torch.Tensor) -> torch.Tensor:
+        """Encode a batch into what `decode` takes: the embedding, unless overridden."""
         return self.encode(x)
 
     def pose(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the rotation from canonical to observed frame, shape (batch, 3, 3); identity if unposed."""
+        """Return the poses of a batch, shape (batch, 3, 3); identity for a model without."""
         pose = self.infer(x).pose
         if pose is not None:
             return pose
         return torch.eye(3, dtype=x.dtype, device=x.device).expand(len(x), 3, 3)
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
-        """Encode and decode a batch in its observed frame, same kind of tensor as `x`."""
-        latent = self.encode_with_pose(x)
-        return self.decode(latent.z, latent.pose)
+        """Encode and decode a batch in its observed frame."""
+        return self.decode(*self.encode_with_pose(x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Reconstruct a batch."""
         return self.reconstruct(x)
 
     def export(self) -> Autoencoder:
-        """Return the model in the form that is fastest for inference; the model itself, unless overridden."""
+        """Return the model in its fastest form for inference; itself, unless overridden."""
         return self
 
-    def fit_batch(self, batch: Batch, generator: torch.Generator) -> Fit:
-        """Reconstruct a batch from codes drawn around its own, as the prior has it."""
-        latent = self.infer(batch.x)
-        z, divergence = self.prior.sample(latent.z, generator)
-        return Fit(self.decode(z, latent.pose), batch.x, divergence)
+    def loss_terms(self, batch: Batch, generator: torch.Generator) -> LossTerms:
+        """Reconstruct a batch from embeddings sampled by the prior."""
+        z, pose = self.infer(batch.x)
+        z, divergence = self.prior.sample(z, generator)
+        return LossTerms(self.decode(z, pose), batch.x, divergence)

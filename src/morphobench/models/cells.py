@@ -1,4 +1,4 @@
-"""From shard arrays to batches: memory-mapped reading, one seeded order for every epoch."""
+"""Stored cells of a manifest, memory-mapped, and the loader of their batches."""
 
 from __future__ import annotations
 
@@ -16,44 +16,41 @@ from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import read_array, read_table
 from morphobench.log import logger
-from morphobench.models.inputs import INTENSITY, Batch, arrays_of, drawn, to_batch, turned
+from morphobench.models.inputs import INTENSITY, Batch, required_arrays, rotate_arrays, subsample, to_batch
 
-# What to open for the clouds alone, whatever a model reads.
-CLOUDS: Mapping[str, Any] = {"representation": "points"}
+# In place of a model's configuration: reads the point clouds alone.
+POINT_CLOUDS: Mapping[str, Any] = {"representation": "points"}
 
 
 class Cells(Dataset):
-    """The successfully sampled cells of a manifest, read from the shards in batches.
+    """The successfully sampled cells of a manifest, with the arrays that a model reads.
 
     Parameters
     ----------
     manifest
-        Rows with columns CellId, split, shard, index, success.
+        Columns CellId, split, shard, index (row in the shard) and success.
     shards
         Folder of each shard number.
-    settings
-        Content of a model's yaml, or `CLOUDS`.
+    model_config
+        Content of the model's yaml, or `POINT_CLOUDS`.
 
     Raises
     ------
     InputError
-        When a cell's structure has no range for the intensities that the settings ask for.
+        When a structure has no range for intensities normalised by structure.
     """
 
     def __init__(
-        self, manifest: pd.DataFrame, shards: Mapping[int, Path], settings: Mapping[str, Any]
+        self, manifest: pd.DataFrame, shards: Mapping[int, Path], model_config: Mapping[str, Any]
     ) -> None:
         self.table = manifest[manifest["success"]].reset_index(drop=True)
         self._shard = self.table["shard"].to_numpy()
         self._index = self.table["index"].to_numpy()
-        self._ranges = _intensity_ranges(self.table, settings)
+        self._ranges = _intensity_ranges(self.table, model_config)
+        used = {number: folder for number, folder in shards.items() if number in set(self._shard)}
         self._arrays = {
-            name: {
-                number: read_array(folder, name)
-                for number, folder in shards.items()
-                if number in set(self._shard)
-            }
-            for name in arrays_of(settings)
+            name: {number: read_array(folder, name) for number, folder in used.items()}
+            for name in required_arrays(model_config)
         }
 
     def __len__(self) -> int:
@@ -61,28 +58,28 @@ class Cells(Dataset):
 
     def raw(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
         """Return the stored arrays of these rows by name, stacked; see `inputs.to_batch`."""
-        found = {
+        raw = {
             name: np.stack([arrays[self._shard[row]][self._index[row]] for row in rows])
             for name, arrays in self._arrays.items()
         }
         if self._ranges is not None:
             low, high = self._ranges[np.asarray(rows)].T
-            found[INTENSITY] = (found[INTENSITY] - low[:, None]) / (high - low)[:, None]
-        return found
+            raw[INTENSITY] = (raw[INTENSITY] - low[:, None]) / (high - low)[:, None]
+        return raw
 
     def __getitems__(self, rows: list[int]) -> dict[str, np.ndarray]:
         return self.raw(rows)
 
 
-def _intensity_ranges(table: pd.DataFrame, settings: Mapping[str, Any]) -> np.ndarray | None:
-    """Return the range of each cell's structure, camera counts, shape (n, 2); None if counts stay counts."""
-    norms = (settings.get(INTENSITY) or {}).get("structure_norms")
+def _intensity_ranges(table: pd.DataFrame, model_config: Mapping[str, Any]) -> np.ndarray | None:
+    """Return the range of each cell's structure, camera counts, shape (n, 2); None to keep the counts."""
+    norms = (model_config.get(INTENSITY) or {}).get("structure_norms")
     if not norms:
         return None
-    strangers = sorted(set(table["structure_name"]) - set(norms))
-    if strangers:
+    unknown = sorted(set(table["structure_name"]) - set(norms))
+    if unknown:
         raise InputError(
-            f"structure {strangers[0]} has no range of intensities. Add it to structure_norms in the data "
+            f"structure {unknown[0]} has no range of intensities. Add it to structure_norms in the data "
             "set's yaml, or set intensity.structure_norm to false in the model's."
         )
     return np.array([norms[name] for name in table["structure_name"]], dtype=np.float32)
@@ -91,37 +88,37 @@ def _intensity_ranges(table: pd.DataFrame, settings: Mapping[str, Any]) -> np.nd
 def open_cells(
     manifest: str | Path,
     shards: Sequence[str | Path],
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     split: str | None = None,
-    needed: bool = True,
+    required: bool = True,
 ) -> Cells:
-    """Open the cells of a manifest file, all or those of one split; shard number = place in `shards`.
+    """Open the cells of a manifest file, of one split or all; shard numbers count `shards` from 0.
 
     Raises
     ------
     InputError
-        When no cell is left, though one is `needed`.
+        When no cell is left, unless not `required`.
     """
     table = read_table(manifest)
     if split is not None:
         table = table[table["split"] == split]
-    cells = Cells(table, {number: Path(folder) for number, folder in enumerate(shards)}, settings)
+    cells = Cells(table, {number: Path(folder) for number, folder in enumerate(shards)}, model_config)
     if not len(cells):
         problem = f"{manifest}: no sampled cell in split {split or 'any'}; see the column `error` in it."
-        if needed:
+        if required:
             raise InputError(problem)
         logger.warning("%s", problem)
     return cells
 
 
 class EpochOrder(Sampler[int]):
-    """A permutation that depends on seed and epoch alone, so that a resumed training sees the same."""
+    """A permutation that depends on seed and epoch alone, so that a resumed training repeats it."""
 
     def __init__(self, n: int, seed: int) -> None:
         self.n, self.seed, self.epoch = n, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (Lightning calls this before each)."""
+        """Set the epoch (called by Lightning)."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -132,48 +129,37 @@ class EpochOrder(Sampler[int]):
         return self.n
 
 
-def loader(
-    cells: Cells, settings: Mapping[str, Any], *, batch_size: int, order_seed: int | None = None
+def data_loader(
+    cells: Cells, model_config: Mapping[str, Any], *, batch_size: int, order_seed: int | None = None
 ) -> DataLoader:
-    """Make a loader of batches in model units; with `order_seed` each epoch has its own seeded order."""
+    """Return a loader of batches in model units, in manifest order or, with a seed, in `EpochOrder`."""
     sampler = None if order_seed is None else EpochOrder(len(cells), order_seed)
     # In the loader, where it overlaps with the training step.
-    collate = partial(to_batch, settings=settings)
+    collate = partial(to_batch, model_config=model_config)
     return DataLoader(cells, batch_size=batch_size, sampler=sampler, shuffle=False, collate_fn=collate)
 
 
 def cell_batch(
     cells: Cells,
     rows: Sequence[int] | np.ndarray,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     *,
-    turn: np.ndarray | None = None,
-    draw_seed: int = 0,
+    rotation: np.ndarray | None = None,
+    seed: int = 0,
     raw: Mapping[str, np.ndarray] | None = None,
 ) -> Batch:
-    """Return cells as a model is to be judged on them, in model units.
+    """Return the batch of these rows for evaluation, in model units.
 
-    Parameters
-    ----------
-    cells, rows
-        Which cells.
-    settings
-        Content of the model's yaml.
-    turn
-        Rotation, shape (3, 3), of all of them; None for none.
-    draw_seed
-        With the CellId, seed of what is drawn from a stored cloud: the same for every rotation and batch.
-    raw
-        Their stored arrays, where the caller has read them already.
+    Cells are rotated by `rotation`, shape (3, 3). Points are subsampled by `seed` and CellId, so alike for
+    every rotation and batch. `raw` holds the stored arrays where the caller has read them already.
     """
     raw = cells.raw(rows) if raw is None else raw
-    batch = to_batch(raw if turn is None else turned(raw, turn, settings), settings)
-    if not settings.get("draw"):
+    batch = to_batch(raw if rotation is None else rotate_arrays(raw, rotation, model_config), model_config)
+    if not model_config.get("draw"):
         return batch
-    own = [seeds.integer(draw_seed, cells.table["CellId"][row]) for row in rows]
-    ones = zip(*(part.split(1) for part in batch if part is not None), strict=True)
-    drawings = [
-        drawn(Batch(*one), settings, torch.Generator().manual_seed(seed))
-        for one, seed in zip(ones, own, strict=True)
+    parts = zip(*(part.split(1) for part in batch if part is not None), strict=True)
+    subsampled = [
+        subsample(Batch(*part), model_config, torch.Generator().manual_seed(seeds.integer(seed, cell)))
+        for part, cell in zip(parts, cells.table["CellId"].iloc[list(rows)], strict=True)
     ]
-    return Batch(*(None if parts[0] is None else torch.cat(parts) for parts in zip(*drawings, strict=True)))
+    return Batch(*(None if part[0] is None else torch.cat(part) for part in zip(*subsampled, strict=True)))

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from morphobench.errors import InputError
-from morphobench.models.base import Latent
+from morphobench.models.base import Embedding
 from morphobench.models.image.base import ImageAutoencoder
 from morphobench.models.image.steerable_basis import Group
 
@@ -20,7 +20,7 @@ class ClassicalImage(ImageAutoencoder):
 
     group: ClassVar[Group] = "trivial"
 
-    def infer(self, x: torch.Tensor) -> Latent:
+    def infer(self, x: torch.Tensor) -> Embedding:
         """Encode cubes of shape (batch, 1, size, size, size), zyx; the pose is None.
 
         Raises
@@ -28,7 +28,7 @@ class ClassicalImage(ImageAutoencoder):
         InputError
             When the shape is another, the batch is empty or a value is not finite.
         """
-        return Latent(self.encoded(x)[0], None)
+        return Embedding(self.encoded(x)[0], None)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         """Decode codes of shape (batch, latent_dim) to cubes of shape (batch, 1, size, size, size), zyx.

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from morphobench.models.base import Latent
+from morphobench.models.base import Embedding
 from morphobench.models.cloud.base import PointcloudAutoencoder
 from morphobench.models.cloud.folding import FoldingNet, make_grid
 from morphobench.models.cloud.graph import gather_neighbours, nearest_features, nearest_points
@@ -87,7 +87,7 @@ class ScalarEncoder(nn.Module):
         )
         self.embedding_head = nn.Linear(total, latent_dim)
 
-    def forward(self, points: torch.Tensor) -> Latent:
+    def forward(self, points: torch.Tensor) -> Embedding:
         """Encode points of shape (batch, n_points, 3); there is no pose."""
         features, layers = points, []
         for conv in self.convs:
@@ -95,7 +95,7 @@ class ScalarEncoder(nn.Module):
             features = conv(features, nearest(features, self.k))
             layers.append(features)
         pooled = self.final_conv(torch.cat(layers, dim=-1).transpose(1, 2)).amax(dim=-1)
-        return Latent(self.embedding_head(pooled), None)
+        return Embedding(self.embedding_head(pooled), None)
 
 
 class ClassicalPointcloud(PointcloudAutoencoder):

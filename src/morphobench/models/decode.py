@@ -15,7 +15,7 @@ from morphobench.geometry import rotation
 from morphobench.geometry.overlap import Mesh
 from morphobench.models.base import Autoencoder
 from morphobench.models.decode_clouds import to_points_um
-from morphobench.models.decode_device import accelerated, home_of
+from morphobench.models.device import autocast, model_device
 from morphobench.models.decode_surfaces import volume_meshes
 
 # Representations whose decoded volumes have a surface.
@@ -99,7 +99,7 @@ def decode_shapes(
     pose
         Rotations to the observed frame, shape (n, 3, 3); None decodes canonical shapes.
     precision
-        See `accelerated`.
+        See `autocast`.
     **place
         Arguments of `to_shapes_um`: sizes_um (shape (n,)) for volumes with a surface; side_um, n_points and
         generator for the others.
@@ -127,14 +127,14 @@ def decode_batches(
     model: Autoencoder, z: np.ndarray, pose: np.ndarray | None, batch_size: int, precision: str
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Yield the rows of each batch and what the model decodes of them, single precision."""
-    device = home_of(model)
+    device = model_device(model)
     for start in range(0, len(z), batch_size):
         rows = slice(start, start + batch_size)
         inputs = [
             None if part is None else torch.tensor(part[rows], dtype=torch.float32, device=device)
             for part in (z, pose)
         ]
-        with accelerated(precision, device):
+        with autocast(precision, device):
             decoded = model.decode(*inputs)
         yield rows, decoded.float()
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from morphobench.models.base import Autoencoder
-from morphobench.models.decode_device import home_of
+from morphobench.models.device import model_device
 
 # Of the published sampler: three times its scale of the skewness, its largest weight and its jitter.
 _PUBLISHED_SKEW, _PUBLISHED_TOP, _PUBLISHED_JITTER_VOXEL = 300.0, 1e21, 0.001
@@ -136,7 +136,7 @@ def decode_points_um(
     torch.Tensor
         Shape (n, n_points, 3), xyz, micrometres.
     """
-    device = home_of(model)
+    device = model_device(model)
     batches = torch.from_numpy(np.ascontiguousarray(z, dtype=np.float32)).split(batch_size)
     return torch.cat(
         [to_points_um(model.decode(batch.to(device)), settings, **sampling) for batch in batches]

@@ -1,22 +1,35 @@
-"""How a process computes: its threads, and how exact products are on a GPU."""
+"""Thread count and TF32 settings of PyTorch, the device of a model and its precision."""
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager
 
 import torch
 
 
-def compute_with(threads: int, *, tf32: bool = False) -> None:
-    """Set the threads of torch, and what a GPU makes of single precision; for the whole process.
+def configure_torch(threads: int, *, tf32: bool = False) -> None:
+    """Set the CPU threads and the GPU's float32 arithmetic of this process.
 
-    Parameters
-    ----------
-    threads
-        Of the CPU.
-    tf32
-        Whether a GPU may round the factors of matrix products and convolutions to ten bits (TF32), as torch
-        lets it in convolutions unless told otherwise. A code then follows a rotation to three digits only,
-        so this is for training alone. CPUs compute in full in any case.
+    With `tf32`, factors of matrix products and convolutions are rounded to ten bits, as PyTorch does in
+    convolutions by default. An embedding then follows a rotation to three digits only: for training alone.
     """
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
+
+
+def select_device(accelerator: str) -> torch.device:
+    """Return the device for `cpu`, `gpu`, or `auto`: a GPU when there is one."""
+    use_gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if use_gpu else "cpu")
+
+
+def model_device(model: torch.nn.Module) -> torch.device:
+    """Return the device of a model's weights, the CPU for a model without."""
+    weight = next(model.parameters(), None)
+    return torch.device("cpu") if weight is None else weight.device
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager:
+    """Return the context of a forward pass in "32-true", or "bf16-mixed": weights stay in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")

@@ -1,4 +1,4 @@
-"""What models read: stored arrays of cells, brought into model units, and draws from them."""
+"""Batches in model units from the stored arrays of cells: rotation, padding, z-score, subsampling."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
-from morphobench.geometry import rotation
+from morphobench.geometry import rotation as rotations
 
 # Arrays of stage `sample` behind each representation; models with intensity read the array of that name too.
 ARRAYS = {
@@ -21,24 +21,18 @@ ARRAYS = {
     "surface": ("surface", "queries", "distances"),
 }
 INTENSITY = "intensity"
-# What a stored volume continues with beyond its border: nothing, or far outside.
-_BEYOND = {"cube": 0.0, "seg": 0.0, "sdf": 2.0}
-_FARTHEST_VOXEL = 2.0
-_IN_PLACE = ("surface", "queries", "points_um")
+# Value of a volume beyond its border: nothing, or far outside.
+_BACKGROUND = {"cube": 0.0, "seg": 0.0, "sdf": 2.0}
+_CLIP_VOXEL = 2.0
+_POINTS = ("surface", "queries", "points_um")
 
 
 class Batch(NamedTuple):
-    """What a model sees of a batch of cells, in model units.
+    """A batch of cells in model units.
 
-    Attributes
-    ----------
-    x
-        Clouds (batch, n_points, 3), xyz, with intensity as a fourth column for models that read it; or
-        volumes (batch, 1, s, s, s), zyx.
-    queries
-        For implicit models, points (batch, n_queries, 3), xyz, at which distances are known.
-    distances
-        The signed distances there, (batch, n_queries).
+    `x`: clouds (batch, n_points, 3), xyz, with intensity as a fourth column for models that read it; or
+    volumes (batch, 1, s, s, s), zyx. For implicit models, `queries` (batch, n_queries, 3), xyz, and the
+    signed `distances` there, (batch, n_queries).
     """
 
     x: torch.Tensor
@@ -46,103 +40,90 @@ class Batch(NamedTuple):
     distances: torch.Tensor | None = None
 
 
-def arrays_of(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the arrays that a model needs, by its settings; the first is the one it encodes."""
-    needed = settings.get(INTENSITY) or _draws_by_intensity(settings)
-    return ARRAYS[settings["representation"]] + ((INTENSITY,) if needed else ())
+def required_arrays(model_config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the arrays that a model reads; it encodes the first."""
+    intensity = model_config.get(INTENSITY) or _by_intensity(model_config)
+    return ARRAYS[model_config["representation"]] + ((INTENSITY,) if intensity else ())
 
 
-def _draws_by_intensity(settings: Mapping[str, Any]) -> bool:
-    return (settings.get("draw") or {}).get("weight") == INTENSITY
+def _by_intensity(model_config: Mapping[str, Any]) -> bool:
+    return (model_config.get("draw") or {}).get("weight") == INTENSITY
 
 
-def turned(
-    raw: Mapping[str, np.ndarray], turn: np.ndarray, settings: Mapping[str, Any]
+def rotate_arrays(
+    raw: Mapping[str, np.ndarray], rotation: np.ndarray, model_config: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    """Rotate stored arrays about their origin: exactly, except volumes by other than quarter turns.
+    """Rotate stored arrays (n_cells, ...) by a matrix (3, 3) about the origin.
 
-    Volumes come back as large as the model's: the origin of a smaller grid is the middle of that.
-
-    Parameters
-    ----------
-    raw
-        Arrays by name, the first axis for cells.
-    turn
-        Rotation, shape (3, 3).
-    settings
-        Of the model.
+    Exact, except for volumes by other than quarter turns. Volumes are padded to the size of the model, whose
+    middle is the origin of a smaller grid.
     """
-    return {name: _turned(name, array, turn, settings) for name, array in raw.items()}
+    return {name: _rotate_array(name, array, rotation, model_config) for name, array in raw.items()}
 
 
-def _turned(name: str, array: np.ndarray, turn: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
-    if name in _IN_PLACE:
-        return rotation.rotate_points(array, turn.astype(array.dtype))
-    if name not in _BEYOND:
+def _rotate_array(
+    name: str, array: np.ndarray, rotation: np.ndarray, model_config: Mapping[str, Any]
+) -> np.ndarray:
+    if name in _POINTS:
+        return rotations.rotate_points(array, rotation.astype(array.dtype))
+    if name not in _BACKGROUND:
         return array
-    volumes = _padded(array, settings["architecture"]["size"], _BEYOND[name])
-    on_grid = np.allclose(np.rint(turn), turn, atol=1e-6)
-    return rotation.rotate_cube_lattice(volumes, turn) if on_grid else resampled(volumes, turn, _BEYOND[name])
+    volumes = _padded(array, model_config["architecture"]["size"], _BACKGROUND[name])
+    if np.allclose(np.rint(rotation), rotation, atol=1e-6):
+        return rotations.rotate_cube_lattice(volumes, rotation)
+    return rotate_trilinear(volumes, rotation, _BACKGROUND[name])
 
 
-def resampled(volumes_zyx: np.ndarray, turn: np.ndarray, beyond: float = 0.0) -> np.ndarray:
-    """Rotate cubic volumes by any rotation with trilinear interpolation.
+def rotate_trilinear(volumes_zyx: np.ndarray, rotation: np.ndarray, background: float = 0.0) -> np.ndarray:
+    """Rotate volumes (batch, s, s, s) by one matrix (3, 3), see `rotate_volumes`; float32."""
+    volumes = torch.from_numpy(np.ascontiguousarray(volumes_zyx, dtype=np.float32)).unsqueeze(1)
+    matrices = torch.from_numpy(rotation.astype(np.float32)).expand(len(volumes), 3, 3)
+    return rotate_volumes(volumes, matrices, background)[:, 0].numpy()
 
-    Parameters
-    ----------
-    volumes_zyx
-        Shape (batch, s, s, s), axes z, y, x.
-    turn
-        Rotation, shape (3, 3).
-    beyond
-        Value of what comes from outside.
 
-    Returns
-    -------
-    numpy.ndarray
-        float32, same shape.
+def rotate_volumes(volumes_zyx: torch.Tensor, rotation: torch.Tensor, background: float) -> torch.Tensor:
+    """Rotate volumes (batch, channels, s, s, s) about their centres with trilinear interpolation.
+
+    Rotations have shape (batch, 3, 3) and act on columns (x, y, z); outside is `background`.
     """
-    volume = torch.from_numpy(np.ascontiguousarray(volumes_zyx, dtype=np.float32)).unsqueeze(1) - beyond
-    # Each output position p looks up the input at R^-1 p = R^T p; grid_sample's coordinates are x, y, z.
-    theta = torch.eye(3, 4).repeat(len(volume), 1, 1)
-    theta[:, :, :3] = torch.from_numpy(turn.T.astype(np.float32))
-    grid = affine_grid(theta, list(volume.shape), align_corners=False)
-    found = grid_sample(volume, grid, padding_mode="zeros", align_corners=False) + beyond
-    return found[:, 0].numpy()
+    # The value at p of the rotated volume is the value at R^-1 p of the given one; the grid is in x, y, z.
+    theta = F.pad(rotation.transpose(1, 2), [0, 1])
+    grid = F.affine_grid(theta, list(volumes_zyx.shape), align_corners=False)
+    return F.grid_sample(volumes_zyx - background, grid, align_corners=False) + background
 
 
-def to_batch(raw: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> Batch:
-    """Bring stored arrays into model units.
+def rotate_clouds(points: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """Rotate clouds (batch, n_points, 3 or more) by (batch, 3, 3); columns after x, y, z stay."""
+    rotated = points[..., :3] @ rotation.to(points).transpose(1, 2)
+    return rotated if points.shape[-1] == 3 else torch.cat((rotated, points[..., 3:]), dim=-1)
 
-    Parameters
-    ----------
-    raw
-        The arrays that `arrays_of` names, the first axis for cells: points_um (micrometres), intensity
-        (camera counts, or structure units), cube (counts), sdf (voxels), seg (0 or 1), surface, queries and
-        distances (the cell's own unit cube).
-    settings
-        Content of the model's yaml.
+
+def to_batch(raw: Mapping[str, np.ndarray], model_config: Mapping[str, Any]) -> Batch:
+    """Convert the `required_arrays` of cells, first axis for cells, to model units.
+
+    Stored units: points_um, micrometres; intensity, camera counts, or ranges of the structure; cube, counts;
+    sdf, voxels; seg, 0 or 1; surface, queries and distances, the cell's unit cube.
 
     Raises
     ------
     InputError
         When a volume is larger than the model's.
     """
-    representation, scale = settings["representation"], settings["input_scale"]
+    representation, scale = model_config["representation"], model_config["input_scale"]
     if representation == "points":
         x = _float32(raw["points_um"]) * scale
         if INTENSITY in raw:
-            unit = (settings.get(INTENSITY) or {}).get("scale", 1.0)
-            x = torch.cat((x, _float32(raw[INTENSITY]).unsqueeze(-1) * unit), dim=-1)
+            intensity_scale = (model_config.get(INTENSITY) or {}).get("scale", 1.0)
+            x = torch.cat((x, _float32(raw[INTENSITY]).unsqueeze(-1) * intensity_scale), dim=-1)
         return Batch(x)
     if representation == "surface":
         return Batch(*(scale * _float32(raw[name]) for name in ARRAYS["surface"]))
-    size, beyond = settings["architecture"]["size"], _BEYOND[representation]
-    volumes = _float32(_padded(raw[representation], size, beyond))
-    if representation == "cube" and settings.get("z_score", True):
+    size = model_config["architecture"]["size"]
+    volumes = _float32(_padded(raw[representation], size, _BACKGROUND[representation]))
+    if representation == "cube" and model_config.get("z_score", True):
         volumes = _z_scored(volumes)
     if representation == "sdf":
-        volumes = volumes.clamp(-_FARTHEST_VOXEL, _FARTHEST_VOXEL)
+        volumes = volumes.clamp(-_CLIP_VOXEL, _CLIP_VOXEL)
     return Batch(scale * volumes.unsqueeze(1))
 
 
@@ -157,7 +138,7 @@ def _z_scored(volumes: torch.Tensor) -> torch.Tensor:
 
 
 def _padded(volumes: np.ndarray, size: int, value: float) -> np.ndarray:
-    """Grow cubes (batch, s, s, s) to the model's edge; the odd voxel goes after, as published."""
+    """Pad cubes (batch, s, s, s) to the edge of the model; the odd voxel goes after, as published."""
     missing = size - volumes.shape[-1]
     if missing < 0:
         raise InputError(
@@ -168,47 +149,41 @@ def _padded(volumes: np.ndarray, size: int, value: float) -> np.ndarray:
     return np.pad(volumes, [(0, 0), *[(before, missing - before)] * 3], constant_values=value)
 
 
-def drawn(batch: Batch, settings: Mapping[str, Any], generator: torch.Generator) -> Batch:
-    """Draw the points (and query points) that a model sees at one access.
+def subsample(batch: Batch, model_config: Mapping[str, Any], generator: torch.Generator) -> Batch:
+    """Subsample the points (and query points) of stored clouds with a CPU generator.
 
-    Parameters
-    ----------
-    batch
-        Whole stored clouds.
-    settings
-        Of the model. Key `draw`, none for all points, holds n_points, n_queries (implicit models) and
-        weight: "uniform" draws without replacement; "intensity", as published, with replacement and a
-        probability proportional to the fourth column, which only models with intensity keep.
-    generator
-        CPU generator.
+    Key `draw` of the model's configuration, none for all points, holds n_points, n_queries (implicit models)
+    and weight: "uniform", without replacement; "intensity", as published, with replacement and a probability
+    proportional to the fourth column, which only models with intensity keep.
 
     Raises
     ------
     InputError
         When a cloud has too few points, or no positive intensity.
     """
-    draw = settings.get("draw")
-    if not draw:
+    sizes = model_config.get("draw")
+    if not sizes:
         return batch
-    weights = batch.x[..., 3].clamp_min(0).cpu() if _draws_by_intensity(settings) else None
-    points = _chosen(batch.x.shape[:2], draw["n_points"], weights, generator)
-    n_columns = batch.x.shape[-1] if settings.get(INTENSITY) else 3
-    x = _taken(batch.x, points)[..., :n_columns]
+    weights = batch.x[..., 3].clamp_min(0).cpu() if _by_intensity(model_config) else None
+    points = _sample_rows(batch.x.shape[:2], sizes["n_points"], weights, generator)
+    n_columns = batch.x.shape[-1] if model_config.get(INTENSITY) else 3
+    x = _take_rows(batch.x, points)[..., :n_columns]
     if batch.queries is None:
         return Batch(x)
-    rows = _chosen(batch.queries.shape[:2], draw["n_queries"], None, generator)
-    return Batch(x, _taken(batch.queries, rows), _taken(batch.distances.unsqueeze(-1), rows).squeeze(-1))
+    queries = _sample_rows(batch.queries.shape[:2], sizes["n_queries"], None, generator)
+    distances = _take_rows(batch.distances.unsqueeze(-1), queries).squeeze(-1)
+    return Batch(x, _take_rows(batch.queries, queries), distances)
 
 
-def _taken(points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Take rows (batch, n) of points (batch, n_stored, columns)."""
+def _take_rows(points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return rows (batch, n) of points (batch, n_stored, columns)."""
     return points.gather(1, rows.to(points.device)[..., None].expand(-1, -1, points.shape[-1]))
 
 
-def _chosen(
+def _sample_rows(
     shape: tuple[int, ...], n: int, weights: torch.Tensor | None, generator: torch.Generator
 ) -> torch.Tensor:
-    """Return indices of shape (batch, n) into (batch, n_stored)."""
+    """Return random indices (batch, n) into rows of `shape` (batch, n_stored)."""
     if weights is not None:
         if not (weights.sum(dim=1) > 0).all():
             raise InputError("a cloud has no positive intensity to draw points by. Set draw.weight: uniform.")
@@ -217,5 +192,5 @@ def _chosen(
         raise InputError(
             f"draw asks for {n} points of clouds that have {shape[1]}. Sample more, or draw fewer."
         )
-    # Ranks of random numbers: a draw without replacement for all cells at once.
+    # Ranks of random numbers: samples without replacement for all cells at once.
     return torch.rand(shape, generator=generator).topk(n, dim=1).indices

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from morphobench.models.base import Latent
+from morphobench.models.base import Embedding
 from morphobench.models.image.base import CHANNELS, STRIDES, ImageAutoencoder
 from morphobench.models.image.steerable_basis import Group
 from morphobench.models.priors import Prior
@@ -126,7 +126,7 @@ class RotationInvariantImage(ImageAutoencoder):
         self.background = float(background)
         self.register_buffer("mask", ball_mask(size) if mask_output else None, persistent=False)
 
-    def infer(self, x: torch.Tensor) -> Latent:
+    def infer(self, x: torch.Tensor) -> Embedding:
         """Encode cubes of shape (batch, 1, size, size, size), zyx.
 
         Raises
@@ -135,7 +135,7 @@ class RotationInvariantImage(ImageAutoencoder):
             When the shape is another, the batch is empty or a value is not finite.
         """
         scalars, vectors = self.encoded(x)
-        return Latent(scalars, pose_from_vectors(vectors))
+        return Embedding(scalars, pose_from_vectors(vectors))
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         """Decode codes of shape (batch, latent_dim) to cubes of shape (batch, 1, size, size, size), zyx.

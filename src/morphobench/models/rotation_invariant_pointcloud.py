@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from morphobench.errors import InputError
-from morphobench.models.base import Latent
+from morphobench.models.base import Embedding
 from morphobench.models.cloud.base import PointcloudAutoencoder
 from morphobench.models.cloud.folding import FoldingNet, make_grid
 from morphobench.models.cloud.vector_encoder import Variant, VectorBackbone, check_variant
@@ -49,11 +49,11 @@ class VectorEncoder(VectorBackbone):
         self.rotation = VectorFrame(latent_dim, slope=0.2)
         self.embedding_head = VectorLinear(latent_dim, latent_dim)
 
-    def forward(self, points: torch.Tensor) -> Latent:
+    def forward(self, points: torch.Tensor) -> Embedding:
         """Encode points of shape (batch, n_points, 3), or 4 columns with intensity."""
         return self.read_out(self.vectors(self.edges(points)))
 
-    def read_out(self, vectors: torch.Tensor) -> Latent:
+    def read_out(self, vectors: torch.Tensor) -> Embedding:
         """Reduce vectors of shape (batch, 3, latent_dim) to code and pose.
 
         The published code is measured in the frame of the pose, which changes no length. The pose's columns
@@ -61,7 +61,7 @@ class VectorEncoder(VectorBackbone):
         x = R x_canonical. (The published model hands around the transpose, for points as rows.)
         """
         z = torch.linalg.vector_norm(self.embedding_head(vectors), dim=1)
-        return Latent(z, self.rotation(vectors))
+        return Embedding(z, self.rotation(vectors))
 
 
 class RotationInvariantPointcloud(PointcloudAutoencoder):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from morphobench.errors import InputError
-from morphobench.models.base import Autoencoder, Fit, Latent
+from morphobench.models.base import Autoencoder, Embedding, LossTerms
 from morphobench.models.cloud.graph import check_points
 from morphobench.models.cloud.inner_product_decoder import InnerProductDecoder
 from morphobench.models.cloud.vector_encoder import VectorBackbone
@@ -97,11 +97,11 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         check_points(x, encoder.k)
         return encoder.vectors(encoder.edges(x)).transpose(1, 2)
 
-    def decodable(self, x: torch.Tensor) -> torch.Tensor:
+    def decoder_input(self, x: torch.Tensor) -> torch.Tensor:
         """Return the vectors of a batch, whose lengths z do not hold the shape."""
         return self.vectors(x)
 
-    def infer(self, x: torch.Tensor) -> Latent:
+    def infer(self, x: torch.Tensor) -> Embedding:
         """Return the lengths of the vectors and the frame of their two halves' means.
 
         The published model has no pose; this frame, which has no parameters, turns with the cloud and so
@@ -110,7 +110,7 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         vectors = self.vectors(x)
         halves = vectors.tensor_split(2, dim=1)
         pose = frame(torch.stack([half.mean(dim=1) for half in halves], dim=-1))
-        return Latent(torch.linalg.vector_norm(vectors, dim=-1), pose)
+        return Embedding(torch.linalg.vector_norm(vectors, dim=-1), pose)
 
     def decode_at(self, vectors: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         """Return the distances that a code describes at query points.
@@ -190,7 +190,7 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         """Reconstruct clouds, see `reconstruct`."""
         return self.reconstruct(x, queries)
 
-    def fit_batch(self, batch: Batch, generator: torch.Generator) -> Fit:
+    def loss_terms(self, batch: Batch, generator: torch.Generator) -> LossTerms:
         """Decode the distances at the batch's query points; there is no prior on vectors.
 
         Raises
@@ -204,4 +204,4 @@ class RotationInvariantPointcloudSDF(Autoencoder):
                 "in the model's yaml, and sample them (dataset of kind polymorphic)."
             )
         found = self.decode_at(self.vectors(batch.x), batch.queries)
-        return Fit(found, batch.distances, batch.x.new_zeros(len(batch.x)))
+        return LossTerms(found, batch.distances, batch.x.new_zeros(len(batch.x)))

@@ -19,9 +19,8 @@ from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch, open_cells
 from morphobench.models.decode import VOLUMES, model_sizes_um, to_shapes_um
-from morphobench.models.decode_device import device_of
+from morphobench.models.device import configure_torch, select_device
 from morphobench.models.decode_surfaces import masked_mesh
-from morphobench.models.device import compute_with
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
 # A larger batch must save at least this share of the time of a cell to be tried further.
@@ -211,21 +210,21 @@ def run(
     country
         Whose mix of electricity emissions are computed with, ISO 3166 code of three letters.
     accelerator
-        See `device_of`.
+        See `select_device`.
     threads
         Of torch.
     """
-    compute_with(threads)
+    configure_torch(threads)
     record = json.loads(Path(record_path).read_text())
     model, settings = models.load(model_path)
-    device = device_of(accelerator)
+    device = select_device(accelerator)
     model = model.export().to(device)
     # A cell takes what another takes: any will do.
     cells = open_cells(manifest, shards, settings)
 
     def timed(size: int, repeats: int) -> tuple[list[float], list[float]]:
         x = _cells_of(cells, size, settings).to(device)
-        z = model.decodable(x)
+        z = model.decoder_input(x)
         return tuple(
             seconds_of(call, repeats, device) for call in (lambda: model.encode(x), lambda: model.decode(z))
         )

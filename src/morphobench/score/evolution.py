@@ -13,10 +13,9 @@ import torch
 from morphobench import models, seeds
 from morphobench.files import read_table, write_table
 from morphobench.log import logger
-from morphobench.models.cells import CLOUDS, open_cells
+from morphobench.models.cells import POINT_CLOUDS, open_cells
 from morphobench.models.decode import invalid_reason
-from morphobench.models.decode_device import device_of
-from morphobench.models.device import compute_with
+from morphobench.models.device import configure_torch, select_device
 from morphobench.score.evolution_distances import (
     Distances,
     cloud_distances,
@@ -150,13 +149,13 @@ def run(
     side_um
         Side of the dataset's cubes, micrometres.
     accelerator
-        See `device_of`.
+        See `select_device`.
     threads
         Of torch.
     """
-    compute_with(threads)
+    configure_torch(threads)
     model, settings = models.load(model_path)
-    model = model.export().to(device_of(accelerator))
+    model = model.export().to(select_device(accelerator))
     # Read as text: a CellId such as 007 is no number.
     table = pd.read_csv(pairs, dtype={"start": str, "end": str})
     if table.empty:
@@ -164,7 +163,7 @@ def run(
         write_table(table.assign(**dict.fromkeys(("fraction", *ENERGIES), np.nan), reason=""), out)
         return
     fractions = np.arange(1, n_fractions + 1) / (n_fractions + 1)
-    cells, clouds = (open_cells(manifest, shards, of) for of in (settings, CLOUDS))
+    cells, clouds = (open_cells(manifest, shards, of) for of in (settings, POINT_CLOUDS))
     row_of = {cell: row for row, cell in enumerate(cells.table["CellId"])}
     rows = [[row_of[cell] for cell in table[side]] for side in _SIDES]
     drawn_by = seeds.integer(seed, dataset, "score", "evolution")
@@ -179,7 +178,7 @@ def run(
         rows,
         meshes,
         {**place, "generator": torch.Generator().manual_seed(drawn_by + 1)},
-        draw_seed=seeds.integer(seed, dataset, "embed"),
+        subsample_seed=seeds.integer(seed, dataset, "embed"),
     )
     place["generator"] = torch.Generator().manual_seed(drawn_by)
     found = []

@@ -82,7 +82,7 @@ def given_ends(
     rows: list[list[int]],
     meshes: Sequence[str | Path],
     place: Mapping[str, Any],
-    draw_seed: int,
+    subsample_seed: int,
 ) -> Given:
     """Collect what is known of the end points; `tables` and `rows` are those of both sides."""
     codes, poses = zip(*map(decoder_inputs, tables), strict=True)
@@ -92,7 +92,7 @@ def given_ends(
         if representation == "cube":
             shapes = [
                 to_shapes_um(
-                    cell_batch(cells, side, settings, draw_seed=draw_seed).x, settings, model, **place
+                    cell_batch(cells, side, settings, seed=subsample_seed).x, settings, model, **place
                 )
                 for side in rows
             ]

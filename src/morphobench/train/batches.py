@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler
 
 from morphobench.errors import InputError
-from morphobench.models.cells import loader, open_cells
+from morphobench.models.cells import data_loader, open_cells
 
 
 class Share(Sampler[int]):
@@ -113,7 +113,7 @@ class Batches(pl.LightningDataModule):
 
     def _loader(self, split: str, order_seed: int | None) -> DataLoader:
         settings, n_processes = self.model_settings, self.trainer.world_size
-        made = loader(
+        made = data_loader(
             open_cells(self.manifest, self.shards, settings, split),
             settings,
             batch_size=share_of_batch(settings["training"]["batch_size"], n_processes),

@@ -18,8 +18,8 @@ import torch
 from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder
-from morphobench.models.device import compute_with
-from morphobench.models.inputs import Batch, drawn
+from morphobench.models.device import configure_torch
+from morphobench.models.inputs import Batch, subsample
 from morphobench.models.losses import LOSSES
 from morphobench.train.augment import augmented
 
@@ -38,7 +38,7 @@ class Plan(NamedTuple):
     compiled
         Whether to compile the training step.
     tf32
-        See `compute_with`.
+        See `configure_torch`.
     """
 
     settings: Mapping[str, Any]
@@ -65,20 +65,20 @@ class Fitting(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Prepare the process that trains: neither threads nor compiled code pass from one to another."""
         quiet()
-        compute_with(self.plan.threads, tf32=self.plan.tf32)
+        configure_torch(self.plan.threads, tf32=self.plan.tf32)
         training = self.plan.settings["training"]
         self._compare = partial(LOSSES[training["loss"]], **(training.get("loss_options") or {}))
-        step = self.model.fit_batch
-        self._fit = torch.compile(step) if self.plan.compiled else step
+        step = self.model.loss_terms
+        self._loss_terms = torch.compile(step) if self.plan.compiled else step
 
     def _generator(self, *parts: str | int) -> torch.Generator:
         parts += (self.global_rank,) if self.global_rank else ()
         return torch.Generator().manual_seed(seeds.integer(self.plan.seed, *parts))
 
     def _loss(self, batch: Batch, generator: torch.Generator, phase: str) -> torch.Tensor:
-        fit = self._fit(batch, generator)
+        terms = self._loss_terms(batch, generator)
         beta = self.plan.settings["training"].get("beta", 1.0)
-        loss = (self._compare(fit.found, fit.given) + beta * fit.divergence).mean()
+        loss = (self._compare(terms.output, terms.target) + beta * terms.divergence).mean()
         if not torch.isfinite(loss):
             raise InputError(
                 f"the {phase} loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. "
@@ -91,13 +91,13 @@ class Fitting(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the mean loss of a batch, drawn and augmented anew; stop when it is not finite."""
         generator = self._generator("noise", self.current_epoch, batch_idx)
-        batch = drawn(batch, self.plan.settings, generator)
+        batch = subsample(batch, self.plan.settings, generator)
         return self._loss(augmented(batch, self.plan.settings["training"], generator), generator, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the mean loss over validation cells, drawn alike in every epoch; stop when it is not finite."""
         generator = self._generator("validation", batch_idx)
-        self._loss(drawn(batch, self.plan.settings, generator), generator, "val")
+        self._loss(subsample(batch, self.plan.settings, generator), generator, "val")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, as in the paper."""

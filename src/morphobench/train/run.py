@@ -23,8 +23,8 @@ from morphobench.errors import InputError
 from morphobench.files import write_json, write_table
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
-from morphobench.models.device import compute_with
-from morphobench.models.inputs import arrays_of
+from morphobench.models.device import configure_torch
+from morphobench.models.inputs import required_arrays
 from morphobench.train.batches import Batches, share_of_batch
 from morphobench.train.checkpoints import BEST, EndedEarly, History, Told, resumable, rows_of
 from morphobench.train.module import Fitting, Plan, quiet, weights_of
@@ -233,14 +233,14 @@ def run(
         For an empty split, a loss that is not finite, or settings that do not fit data or machine.
     """
     quiet()
-    compute_with(threads, tf32=trainer["tf32"])
+    configure_torch(threads, tf32=trainer["tf32"])
     name = fingerprint(
         dataset,
         {key: settings.get(key) for key in TRAINED_BY},
         {key: trainer[key] for key in TRAINED_WITH},
         seed,
         code,
-        data_digest(manifest, shards, arrays_of(settings)),
+        data_digest(manifest, shards, required_arrays(settings)),
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)

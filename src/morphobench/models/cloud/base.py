@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from morphobench.models.base import Autoencoder, Latent
+from morphobench.models.base import Autoencoder, Embedding
 from morphobench.models.cloud.folding import FoldingNet
 from morphobench.models.cloud.graph import check_points
 from morphobench.models.priors import Prior, make_prior
@@ -27,8 +27,8 @@ class PointcloudAutoencoder(Autoencoder):
     Parameters
     ----------
     encoder
-        Maps points of shape (batch, n_points, columns) to a `Latent`; its attribute `k` is the least number
-        of points it can read.
+        Maps points of shape (batch, n_points, columns) to an `Embedding`; its attribute `k` is the least
+        number of points it can read.
     decoder
         Maps codes to clouds with as many columns.
     prior
@@ -44,7 +44,7 @@ class PointcloudAutoencoder(Autoencoder):
         self.decoder = nn.ModuleDict({"pcloud": decoder})
         self.prior = make_prior(prior, decoder.latent_dim)
 
-    def infer(self, x: torch.Tensor) -> Latent:
+    def infer(self, x: torch.Tensor) -> Embedding:
         """Encode points of shape (batch, n_points, columns): xyz and, if the model reads it, intensity.
 
         Raises
