@@ -23,8 +23,8 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch
 from morphobench.models.decode import decode_batches, invalid_reason, model_sizes_um, to_shapes_um
 from morphobench.models.decode_clouds import subsample, to_points_um
-from morphobench.models.device import model_device
 from morphobench.models.decode_surfaces import masked_mesh
+from morphobench.models.device import model_device
 from morphobench.models.losses import chamfer, sinkhorn
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 

@@ -15,8 +15,8 @@ from morphobench.geometry import rotation
 from morphobench.geometry.overlap import Mesh
 from morphobench.models.base import Autoencoder
 from morphobench.models.decode_clouds import to_points_um
-from morphobench.models.device import autocast, model_device
 from morphobench.models.decode_surfaces import volume_meshes
+from morphobench.models.device import autocast, model_device
 
 # Representations whose decoded volumes have a surface.
 VOLUMES = ("sdf", "seg", "surface")

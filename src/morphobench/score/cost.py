@@ -19,8 +19,8 @@ from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch, open_cells
 from morphobench.models.decode import VOLUMES, model_sizes_um, to_shapes_um
-from morphobench.models.device import configure_torch, select_device
 from morphobench.models.decode_surfaces import masked_mesh
+from morphobench.models.device import configure_torch, select_device
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
 # A larger batch must save at least this share of the time of a cell to be tried further.
