@@ -9,11 +9,10 @@ from fabricate.packings import dataset, ellipsoid, write_shapes
 
 from morphobench import files
 from morphobench.align import packing as align
-from morphobench.download import pack
 from morphobench.download import packing as download
 from morphobench.errors import InputError
-from morphobench.files import shards
-from morphobench.geometry import meshes
+from morphobench.files import layout, shards
+from morphobench.geometry import meshes, rotation
 
 
 @pytest.fixture
@@ -62,9 +61,9 @@ def test_the_translation_leads_back_to_the_packing(downloaded, tmp_path):
     row = cells.to_dict("records")[0]
     translation_um = np.array([row[f"translation_{axis}_um"] for axis in "xyz"])
     np.testing.assert_allclose(translation_um, [-0.2, -0.3, -0.1], atol=1e-5)
-    name = download.positions_name(row["rule"], "a", "0")
+    name = layout.positions_name(row["rule"], "a", "0")
     positions = align.read_positions(folder / "packings" / name)
-    back = pack.um_to_packing(shards.cloud(points_um, row) - translation_um, config["voxel_um"])
+    back = rotation.um_to_packing(shards.cloud(points_um, row) - translation_um, config["voxel_um"])
     np.testing.assert_allclose(back, positions, atol=1e-4)
 
 
@@ -91,7 +90,7 @@ def test_failed_cells_are_carried_forward_unchanged(downloaded, tmp_path):
     ],
 )
 def test_a_malformed_packing_fails_its_cell(text, reason, downloaded, tmp_path):
-    path = downloaded[0] / "packings" / download.positions_name("random", "a", "0")
+    path = downloaded[0] / "packings" / layout.positions_name("random", "a", "0")
     path.unlink()
     if text is not None:
         path.write_text(text)
@@ -105,9 +104,11 @@ def test_a_malformed_packing_fails_its_cell(text, reason, downloaded, tmp_path):
     assert len(points_um) == 11 * 32
     intact = cells.set_index("CellId").loc["a_5"]
     expected = align.read_positions(
-        downloaded[0] / "packings" / download.positions_name(intact["rule"], "a", "0")
+        downloaded[0] / "packings" / layout.positions_name(intact["rule"], "a", "0")
     )
-    np.testing.assert_allclose(shards.cloud(points_um, intact), pack.packing_to_um(expected, 0.1), atol=1e-4)
+    np.testing.assert_allclose(
+        shards.cloud(points_um, intact), rotation.packing_to_um(expected, 0.1), atol=1e-4
+    )
 
 
 def test_too_many_failures_stop_the_stage_and_leave_nothing(downloaded, tmp_path):

@@ -6,7 +6,6 @@ import pytest
 from fabricate.cells import SEG_NAMES, VOXEL_UM, ellipsoid_mask, spots, write_cells, write_ome
 from paths import SHARED
 
-import morphobench.align
 from morphobench import files
 from morphobench.align import inplane
 from morphobench.align import punctate as align
@@ -83,7 +82,7 @@ def run(config, folder, max_failed_fraction=0.0):
 @pytest.mark.parametrize("angle", ANGLES)
 def test_the_long_axis_of_a_turned_ellipsoid_is_found_and_laid_along_x(angle):
     mask = ellipsoid(angle)
-    found = morphobench.align.inplane_angle(mask)
+    found = inplane.inplane_angle(mask)
     assert -90 < found <= 90
     assert difference(found, angle, 180) < 0.5
     center = inplane.center_zyx(mask)

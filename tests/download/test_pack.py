@@ -241,12 +241,12 @@ def test_an_unknown_mode_is_refused(grid):
 
 
 def test_frames_are_one_proper_rotation_and_a_unit():
-    matrix = pack.packing_to_um(np.eye(3), 1.0).T
+    matrix = rotation.packing_to_um(np.eye(3), 1.0).T
     assert np.linalg.det(matrix) == pytest.approx(1)
     assert any(np.array_equal(matrix, r) for r in rotation.cube_rotations())
-    np.testing.assert_allclose(pack.packing_to_um(np.array([1.0, 2, 3]), 0.5), [1, 1.5, 0.5])
+    np.testing.assert_allclose(rotation.packing_to_um(np.array([1.0, 2, 3]), 0.5), [1, 1.5, 0.5])
     points = np.random.default_rng(0).normal(size=(5, 3))
-    np.testing.assert_allclose(pack.um_to_packing(pack.packing_to_um(points, 0.108), 0.108), points)
+    np.testing.assert_allclose(rotation.um_to_packing(rotation.packing_to_um(points, 0.108), 0.108), points)
 
 
 def test_committed_nuclei_are_closed_and_have_their_volumes():

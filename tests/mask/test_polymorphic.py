@@ -12,7 +12,7 @@ from morphobench import files
 from morphobench.align import polymorphic as align
 from morphobench.download import polymorphic as download
 from morphobench.errors import InputError
-from morphobench.files import images, volumes
+from morphobench.files import images, layout, volumes
 from morphobench.files import shards as stage
 from morphobench.geometry import meshes, segmentation
 from morphobench.mask import pieces, scale
@@ -65,7 +65,7 @@ def test_a_structure_is_cropped_with_all_its_pieces_and_its_columns(tmp_path):
 def test_the_mesh_is_closed_outward_and_lies_in_the_frame_of_the_aligned_crop(tmp_path):
     structure, _ = two_balls()
     row, _ = one(tmp_path, structure)
-    vertices_um, faces = mask.stored_mesh(tmp_path / "out", row)
+    vertices_um, faces = layout.stored_mesh(tmp_path / "out", row)
     assert (vertices_um.dtype, faces.dtype) == (np.float32, np.int32)
     mesh = trimesh.Trimesh(vertices_um, faces, process=False)
     assert mesh.is_watertight
@@ -166,7 +166,7 @@ def test_a_structure_at_the_border_is_kept_whole_and_said(tmp_path, axis, side):
     row, stored = one(tmp_path, structure, np.ones(SHAPE, np.uint8))
     assert row["touches_border"]
     assert stored.sum() == structure.sum()
-    vertices_um, faces = mask.stored_mesh(tmp_path / "out", row)
+    vertices_um, faces = layout.stored_mesh(tmp_path / "out", row)
     assert trimesh.Trimesh(vertices_um, faces, process=False).is_watertight
     reach = vertices_um[:, 2 - axis]
     border = 0 if side == 0 else SHAPE[axis] * VOXEL_UM
@@ -223,10 +223,10 @@ def test_each_bad_cell_is_kept_with_its_reason(tmp_path, name, words):
     assert cells.loc["old", "error"] == "no file"
     assert cells.loc["bad", ["n_voxels", "n_faces", "n_pieces", "n_pieces_label"]].tolist() == [0, 0, 0, ""]
     assert np.isnan(cells.loc["bad", "volume_um3"])
-    first, last = (mask.stored_mesh(tmp_path / "out", cells.loc[name]) for name in "az")
+    first, last = (layout.stored_mesh(tmp_path / "out", cells.loc[name]) for name in "az")
     for ours, theirs in zip(first, last, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert [len(array) for array in mask.stored_mesh(tmp_path / "out", cells.loc["bad"])] == [0, 0]
+    assert [len(array) for array in layout.stored_mesh(tmp_path / "out", cells.loc["bad"])] == [0, 0]
 
 
 def test_too_many_failures_stop_the_stage_and_leave_nothing(tmp_path):
@@ -257,8 +257,8 @@ def test_the_cells_do_not_depend_on_the_number_of_shards(tmp_path):
             alone.loc[[name]].drop(columns=places), together.loc[[name]].drop(columns=places)
         )
         for ours, theirs in zip(
-            mask.stored_mesh(tmp_path / name / "out", alone.loc[name]),
-            mask.stored_mesh(tmp_path / "out", together.loc[name]),
+            layout.stored_mesh(tmp_path / name / "out", alone.loc[name]),
+            layout.stored_mesh(tmp_path / "out", together.loc[name]),
             strict=True,
         ):
             np.testing.assert_array_equal(ours, theirs)

@@ -228,17 +228,17 @@ def test_a_box_needs_cells_and_a_known_policy(tmp_path):
 
 def test_fitting_pads_the_smaller_half_first_and_crops_as_published():
     line = np.arange(1, 6).reshape(1, 1, 5)
-    assert box.fit_to_box(line, (1, 1, 8), -1).ravel().tolist() == [-1, 1, 2, 3, 4, 5, -1, -1]
-    assert box.fit_to_box(line, (1, 1, 4), -1).ravel().tolist() == [1, 2, 3, 4]
-    assert box.fit_to_box(line, (1, 1, 2), -1).ravel().tolist() == [2, 3]
-    mixed = box.fit_to_box(line, (2, 1, 3), 0)
+    assert region.fit_to_box(line, (1, 1, 8), -1).ravel().tolist() == [-1, 1, 2, 3, 4, 5, -1, -1]
+    assert region.fit_to_box(line, (1, 1, 4), -1).ravel().tolist() == [1, 2, 3, 4]
+    assert region.fit_to_box(line, (1, 1, 2), -1).ravel().tolist() == [2, 3]
+    mixed = region.fit_to_box(line, (2, 1, 3), 0)
     assert mixed[:, 0].tolist() == [[2, 3, 4], [0, 0, 0]]
-    assert box.fits((1, 1, 5), (2, 1, 3)) == {"fits_z": True, "fits_y": True, "fits_x": False}
+    assert region.fits((1, 1, 5), (2, 1, 3)) == {"fits_z": True, "fits_y": True, "fits_x": False}
 
 
 @given(*[st.tuples(*[st.integers(1, 9)] * 3) for _ in range(2)])
 def test_fitting_gives_the_box_and_keeps_the_overlap(shape, size):
-    fitted = box.fit_to_box(np.ones(shape), size, 0)
+    fitted = region.fit_to_box(np.ones(shape), size, 0)
     assert fitted.shape == size
     assert fitted.sum() == np.minimum(shape, size).prod()
 

@@ -9,7 +9,8 @@ from scipy import stats
 
 from morphobench.errors import InputError
 from morphobench.mask import punctate as mask
-from morphobench.sample import points, sample_points
+from morphobench.sample import points
+from morphobench.sample.points import sample_points
 from morphobench.sample.reference import VARIANTS, reference_encoding
 
 

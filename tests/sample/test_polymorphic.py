@@ -11,8 +11,9 @@ from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.geometry import meshes
 from morphobench.mask.polymorphic import shape_of
-from morphobench.sample import manifest, signed_distance_grid
+from morphobench.sample import manifest
 from morphobench.sample import polymorphic as sample
+from morphobench.sample.distances import signed_distance_grid
 
 SIZES = {"resolution": 16, "n_surface": 200, "n_queries": 100, "n_points": 50}
 UNIT = ("surface", "normals", "queries", "distances")

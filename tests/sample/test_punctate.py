@@ -13,9 +13,10 @@ from morphobench.files import volumes
 from morphobench.geometry import region
 from morphobench.mask import box
 from morphobench.mask import punctate as mask
-from morphobench.sample import manifest, sample_points
+from morphobench.sample import manifest
 from morphobench.sample import punctate as sample
 from morphobench.sample.cube import to_cube
+from morphobench.sample.points import sample_points
 
 POINTS = {"n_points": 64, "jitter_voxel": 0.001}
 CUBE = {"size": 16, "side_um": 3.0}

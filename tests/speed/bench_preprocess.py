@@ -38,9 +38,10 @@ from morphobench.download import punctate as download
 from morphobench.geometry import region
 from morphobench.mask import box
 from morphobench.mask import punctate as mask
-from morphobench.sample import points, sample_points
+from morphobench.sample import points
 from morphobench.sample import punctate as sample
 from morphobench.sample.cube import to_cube
+from morphobench.sample.points import sample_points
 from morphobench.sample.reference import VARIANTS, reference_encoding, reference_image
 
 REPEATS = 5

@@ -1,5 +1,1 @@
-"""Stage `align`: bring raw cells into this project's frame, one module for each kind of dataset."""
-
-from morphobench.align.inplane import inplane_angle
-
-__all__ = ["inplane_angle"]
+"""Stage `align`: bring raw cells into one frame in micrometres, one module for each kind of dataset."""

@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 
 from morphobench import files
-from morphobench.download.pack import packing_to_um
-from morphobench.download.packing import PACKINGS, POSITION_KEYS, SHAPES, positions_name
 from morphobench.errors import InputError
 from morphobench.files import shards
+from morphobench.files.layout import NUCLEI, PACKINGS, POSITION_KEYS, SHAPES, positions_name
 from morphobench.geometry import meshes
-
-NUCLEI = "nuclei"
+from morphobench.geometry.rotation import packing_to_um
 
 
 def run(

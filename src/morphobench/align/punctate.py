@@ -11,10 +11,9 @@ import numpy as np
 
 from morphobench import files
 from morphobench.align import inplane
-from morphobench.download.fields import CROPS
-from morphobench.download.punctate import crop_folder
 from morphobench.errors import InputError
 from morphobench.files import images, shards, volumes
+from morphobench.files.layout import CROPS, crop_folder
 from morphobench.geometry import segmentation
 
 ORDERS = {"nearest": 0, "linear": 1}

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
+from morphobench.files.layout import stored_mesh
 from morphobench.files.manifests import example_cells
 from morphobench.log import logger
-from morphobench.mask.polymorphic import stored_mesh
 
 # What a cell is shown as -> the columns that tell such cells apart.
 ROLES = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from morphobench.download import fields
 from morphobench.errors import InputError
 from morphobench.files import manifests
+from morphobench.files.layout import CROPS
 
 # How many rows of the source's table had this CellId; in no result.
 N_ROWS = "_n_rows"
@@ -49,11 +49,11 @@ def select(
         When the table is missing or wrong, or lacks one of the structures, or what `keep` names.
     """
     theirs, metadata = source.get("columns") or {}, source.get("metadata") or []
-    needed = [theirs.get(kind, kind) for kind in fields.CROPS if both_crops or kind in theirs]
+    needed = [theirs.get(kind, kind) for kind in CROPS if both_crops or kind in theirs]
     cell_id = theirs.get("CellId", "CellId")
     text = sorted({cell_id, source.get("group") or cell_id})
     if optional is not None or metadata:
-        optional = [*fields.CROPS, *_KNOWN, *(optional or [])]
+        optional = [*CROPS, *_KNOWN, *(optional or [])]
     wanted = [cell_id, *needed, *theirs.values(), *(source.get("keep") or {}), *metadata]
     table = manifests.read(path, wanted, text=text, optional=optional)
     table = table.assign(**{name: table[column] for name, column in theirs.items()})
@@ -90,8 +90,8 @@ def located(
 
 def crops_of(row: Mapping[str, Any], both_crops: bool) -> list[str]:
     """Return the crops that a cell needs: both, or those that it has."""
-    named = [kind for kind in fields.CROPS if row[kind]]
-    return list(fields.CROPS) if both_crops or not named else named
+    named = [kind for kind in CROPS if row[kind]]
+    return list(CROPS) if both_crops or not named else named
 
 
 def _located(
@@ -135,10 +135,10 @@ def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: 
 
 def _with_crops(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Return the table with both crop columns as text, empty where it names no file."""
-    if not set(fields.CROPS) & set(table):
+    if not set(CROPS) & set(table):
         raise InputError(
-            f"{path}: has neither column {' nor '.join(fields.CROPS)}; add that of the segmentation "
+            f"{path}: has neither column {' nor '.join(CROPS)}; add that of the segmentation "
             f"(found {', '.join(map(str, table))[:500]})."
         )
-    crops = {kind: table.get(kind, "") for kind in fields.CROPS}
-    return table.assign(**crops).fillna(dict.fromkeys(fields.CROPS, ""))
+    crops = {kind: table.get(kind, "") for kind in CROPS}
+    return table.assign(**crops).fillna(dict.fromkeys(CROPS, ""))

@@ -13,10 +13,9 @@ import pandas as pd
 from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import images, manifests
+from morphobench.files.layout import CROPS
 from morphobench.geometry import labels as crops
 from morphobench.log import logger
-
-CROPS = ("crop_raw", "crop_seg")
 
 
 def cut(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) -> pd.DataFrame:

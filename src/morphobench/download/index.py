@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.download import crops, fields, packing_files
+from morphobench.download import crops, packing_files
 from morphobench.download.remote import Store, open_store
 from morphobench.download.remote.connections import FileError
 from morphobench.errors import InputError
 from morphobench.files import manifests
+from morphobench.files.layout import CROPS
 from morphobench.log import logger
 
 # Where a size would stand, of a file that is not there.
@@ -79,7 +80,7 @@ def index_cells(store: Store, dataset: Mapping[str, Any]) -> tuple[pd.DataFrame,
     except InputError as error:
         raise InputError(f"{name}: {store.location}: {error}") from error
     logger.info("download: %s: %d cells chosen; listing their files", name, len(table))
-    names = {kind: [_name(store.location, value) for value in table[kind]] for kind in fields.CROPS}
+    names = {kind: [_name(store.location, value) for value in table[kind]] for kind in CROPS}
     found = store.describe({file for column in names.values() for file in column if file}, dataset=name)
     listed = found.set_index("name")
     for kind, column in names.items():
@@ -145,7 +146,7 @@ def fetch(
             raise path
         return path
 
-    extra = [f"{kind}_{what}" for kind in fields.CROPS for what in ("size", "checksum")]
+    extra = [f"{kind}_{what}" for kind in CROPS for what in ("size", "checksum")]
     return crops.located(table.drop(columns=extra), source["cells"], both, find)
 
 

@@ -57,26 +57,6 @@ class NucleusGrid:
     surface_distance_max: float
 
 
-def packing_to_um(positions: np.ndarray, voxel_um: float) -> np.ndarray:
-    """Turn packing coordinates, depth first, into micrometres, xyz with z along the depth.
-
-    The axes are permuted cyclically, (x, y, z) = (second, third, first): a rotation that mirrors nothing.
-
-    Parameters
-    ----------
-    positions
-        Shape (..., 3), packing units.
-    voxel_um
-        Length of a packing unit in micrometres.
-    """
-    return positions[..., [1, 2, 0]] * voxel_um
-
-
-def um_to_packing(points_um: np.ndarray, voxel_um: float) -> np.ndarray:
-    """Invert `packing_to_um`, shape (..., 3)."""
-    return points_um[..., [2, 0, 1]] / voxel_um
-
-
 def nucleus_grid(
     vertices: np.ndarray, faces: np.ndarray, *, box: Sequence[Sequence[float]], spacing: float
 ) -> NucleusGrid:

@@ -21,16 +21,12 @@ import trimesh
 
 from morphobench import files, seeds
 from morphobench.download import pack, packing_files
-from morphobench.download.packing_files import Found, positions_name
+from morphobench.download.packing_files import Found
 from morphobench.errors import InputError
 from morphobench.files import shards
-from morphobench.geometry import meshes
+from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
+from morphobench.geometry import meshes, rotation
 from morphobench.log import logger
-
-SHAPES = "reference_nuclear_shapes"
-PACKINGS = "packings"
-# Keys of the published JSON files: the first packing, the spheres inside the nucleus.
-POSITION_KEYS = ("0", "nucleus_interior_pcna")
 
 _COLUMNS = {
     "CellId": "object",
@@ -112,7 +108,7 @@ def to_packing_frame(
     """
     vertices = np.asarray(mesh.vertices) - (mesh.center_mass if centred else 0.0)
     if axes == "depth_last":
-        vertices = pack.um_to_packing(vertices * unit_um, voxel_um)
+        vertices = rotation.um_to_packing(vertices * unit_um, voxel_um)
     else:
         vertices = vertices * (unit_um / voxel_um)
     return trimesh.Trimesh(vertices, mesh.faces, process=False)

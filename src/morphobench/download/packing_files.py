@@ -15,14 +15,10 @@ from morphobench.download.remote.connections import FileError
 from morphobench.download.remote.store import Store
 from morphobench.errors import InputError
 from morphobench.files import manifests
+from morphobench.files.layout import positions_name
 
 TABLE = "manifest.csv"
 MESH_SUFFIXES = (".obj", ".ply", ".stl")
-
-
-def positions_name(rule: str, shape: str, angle: str) -> str:
-    """Return the published file name of one packing."""
-    return f"positions_pcna_analyze_{rule}_{shape}_{angle}.json"
 
 
 @dataclass(frozen=True)

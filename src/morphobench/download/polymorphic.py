@@ -4,6 +4,6 @@ Cells that are already there (`source.cells`) may come without crop_raw, or with
 crop_raw holds the segmentation and the masks.
 """
 
-from morphobench.download.punctate import crop_folder, run
+from morphobench.download.punctate import run
 
-__all__ = ["crop_folder", "run"]
+__all__ = ["run"]

@@ -80,11 +80,6 @@ def run(
         shards.finish(part, _grouped(cells, source), max_failed_fraction, "download")
 
 
-def crop_folder(shard: str | Path, source: Mapping[str, Any]) -> Path:
-    """Return the folder that crop_raw and crop_seg of a shard's cell table start from."""
-    return Path(shard) if source.get("fovs") or source.get("stack") else Path()
-
-
 def list_cells(dataset: Mapping[str, Any], mine: Mine) -> pd.DataFrame:
     """List the cells of a shard whose crops are already in a folder.
 

@@ -1,11 +1,12 @@
-"""Masks as regions: bounding box, centre of mass, and dilation by a ball or by the published box."""
+"""Masks as regions: bounding box, centre of mass, dilation, and fitting a volume into a box."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+AXES = "zyx"
 # Labels of a stored mask: beside it, the rim that dilation added, the mask itself.
 OUTSIDE, RIM, MASK = 0, 1, 2
 
@@ -100,3 +101,47 @@ def _spread(cost_zyx: np.ndarray, axis: int, costs: Mapping[int, int]) -> np.nda
         come = slice(max(-offset, 0), length + min(-offset, 0))
         np.minimum(target[to], source[come] + cost_zyx.dtype.type(cost), out=target[to])
     return spread
+
+
+def fits(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> dict[str, bool]:
+    """Return for each axis whether a volume is no larger than the box, as columns fits_z, fits_y, fits_x."""
+    pairs = zip(AXES, shape_zyx, box_zyx, strict=True)
+    return {f"fits_{axis}": bool(n <= size) for axis, n, size in pairs}
+
+
+def offset_in_box(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> np.ndarray:
+    """Return where the first voxel of a centred volume falls, negative where the volume is the larger.
+
+    Half the difference rounded down, before the volume or cut off it (published stage `register`).
+    """
+    difference = np.asarray(box_zyx) - np.asarray(shape_zyx)
+    return np.where(difference >= 0, difference // 2, -(-difference // 2))
+
+
+def crop_to_box(volume_zyx: np.ndarray, box_zyx: Sequence[int]) -> np.ndarray:
+    """Return the central part of a volume that lies in the box (a view); smaller axes stay as they are."""
+    starts = np.maximum(-offset_in_box(volume_zyx.shape, box_zyx), 0)
+    return volume_zyx[tuple(slice(start, start + n) for start, n in zip(starts, box_zyx, strict=True))]
+
+
+def fit_to_box(volume_zyx: np.ndarray, box_zyx: Sequence[int], background: float) -> np.ndarray:
+    """Centre a volume in the box: pad where it is smaller, crop where it is larger.
+
+    Parameters
+    ----------
+    volume_zyx
+        Shape (z, y, x).
+    box_zyx
+        Size of the box, voxels.
+    background
+        Value of the padding.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape `box_zyx`, of the volume's type.
+    """
+    inside = crop_to_box(volume_zyx, box_zyx)
+    before = offset_in_box(inside.shape, box_zyx)
+    after = np.asarray(box_zyx) - inside.shape - before
+    return np.pad(inside, np.stack([before, after], axis=1), constant_values=background)

@@ -97,3 +97,23 @@ def rotate_cube_lattice(volume_zyx: np.ndarray, rotation: np.ndarray) -> np.ndar
     lead = volume_zyx.ndim - 3
     turned = np.transpose(volume_zyx, [*range(lead), *(axis + lead + 3 for axis in order)])
     return np.flip(turned, reversed_axes)
+
+
+def packing_to_um(positions: np.ndarray, voxel_um: float) -> np.ndarray:
+    """Convert packing coordinates, depth first, to micrometres, x, y, z with z along the depth.
+
+    The cyclic permutation (x, y, z) = (second, third, first) is a rotation and mirrors nothing.
+
+    Parameters
+    ----------
+    positions
+        Shape (..., 3), packing units.
+    voxel_um
+        Length of a packing unit, micrometres.
+    """
+    return positions[..., [1, 2, 0]] * voxel_um
+
+
+def um_to_packing(points_um: np.ndarray, voxel_um: float) -> np.ndarray:
+    """Invert `packing_to_um`, shape (..., 3)."""
+    return points_um[..., [2, 0, 1]] / voxel_um

@@ -1,8 +1,8 @@
-"""The box that all cells of a dataset share, and how a volume is brought into it."""
+"""Stage `mask`: the box that all cells of a dataset share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,8 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.geometry.region import AXES
 
-AXES = "zyx"
 POLICIES = ("crop", "drop")
 
 
@@ -68,47 +68,3 @@ def common_box(extents_zyx: np.ndarray, quantile: float) -> np.ndarray:
         Shape (3,), int64, voxels.
     """
     return np.ceil(np.quantile(extents_zyx, quantile, axis=0)).astype(np.int64)
-
-
-def fits(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> dict[str, bool]:
-    """Return for each axis whether a volume is no larger than the box, as columns fits_z, fits_y, fits_x."""
-    pairs = zip(AXES, shape_zyx, box_zyx, strict=True)
-    return {f"fits_{axis}": bool(n <= size) for axis, n, size in pairs}
-
-
-def offset_in_box(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> np.ndarray:
-    """Return where the first voxel of a centred volume falls, negative where the volume is the larger.
-
-    Half the difference rounded down, before the volume or cut off it (published stage `register`).
-    """
-    difference = np.asarray(box_zyx) - np.asarray(shape_zyx)
-    return np.where(difference >= 0, difference // 2, -(-difference // 2))
-
-
-def crop_to_box(volume_zyx: np.ndarray, box_zyx: Sequence[int]) -> np.ndarray:
-    """Return the central part of a volume that lies in the box (a view); smaller axes stay as they are."""
-    starts = np.maximum(-offset_in_box(volume_zyx.shape, box_zyx), 0)
-    return volume_zyx[tuple(slice(start, start + n) for start, n in zip(starts, box_zyx, strict=True))]
-
-
-def fit_to_box(volume_zyx: np.ndarray, box_zyx: Sequence[int], background: float) -> np.ndarray:
-    """Centre a volume in the box: pad where it is smaller, crop where it is larger.
-
-    Parameters
-    ----------
-    volume_zyx
-        Shape (z, y, x).
-    box_zyx
-        Size of the box, voxels.
-    background
-        Value of the padding.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape `box_zyx`, of the volume's type.
-    """
-    inside = crop_to_box(volume_zyx, box_zyx)
-    before = offset_in_box(inside.shape, box_zyx)
-    after = np.asarray(box_zyx) - inside.shape - before
-    return np.pad(inside, np.stack([before, after], axis=1), constant_values=background)

@@ -11,9 +11,9 @@ import numpy as np
 import trimesh
 
 from morphobench import files
-from morphobench.align.packing import NUCLEI
 from morphobench.errors import InputError
 from morphobench.files import shards
+from morphobench.files.layout import NUCLEI
 from morphobench.geometry import meshes
 
 

@@ -12,11 +12,10 @@ import numpy as np
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import shards, volumes
+from morphobench.files.layout import FACES, VERTICES, stored_cell
 from morphobench.geometry import isosurface, region, segmentation
 from morphobench.mask import pieces
-from morphobench.mask.punctate import stored_cell
 
-VERTICES, FACES = ("first_vertex", "n_vertices"), ("first_face", "n_faces")
 _START = tuple(f"start_{axis}_voxel" for axis in "zyx")
 _EXTENT = tuple(f"extent_{axis}_um" for axis in "xyz")
 _COUNTS = ("first_voxel", *volumes.SIZE_COLUMNS, *_START, "n_voxels", *VERTICES, *FACES, "n_pieces")
@@ -45,7 +44,7 @@ def run(
     own vertices), all cells end to end.
 
     Sets first_voxel and size_{z,y,x}. Adds start_{z,y,x}_voxel, where the stored volume begins in the aligned
-    crop; n_voxels, filled; first_vertex, n_vertices, first_face and n_faces (see `stored_mesh`);
+    crop; n_voxels, filled; first_vertex, n_vertices, first_face and n_faces (see `files.layout.stored_mesh`);
     extent_{x,y,z}_um, volume_um3 and area_um2 of the surface; touches_border, whether the structure reaches
     the border of the aligned crop, beyond which part of it may be missing; the columns of
     `pieces.piece_features`; and `seconds`.
@@ -91,27 +90,6 @@ def run(
 
         cells = shards.each_cell(files.read_cells(shard_in), work, _DEFAULTS, "mask")
         shards.finish(part, cells, max_failed_fraction, "mask")
-
-
-def stored_mesh(shard: str | Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the closed surface of one cell out of a shard of this stage.
-
-    Parameters
-    ----------
-    shard
-        The shard folder.
-    row
-        The cell's row of its table.
-
-    Returns
-    -------
-    vertices_um
-        float32, shape (n_vertices, 3), x, y, z from the corner of the aligned crop.
-    faces
-        int32, shape (n_faces, 3), outward.
-    """
-    vertices_um, faces = (files.read_array(shard, name) for name in ("vertices_um", "faces"))
-    return np.array(volumes.rows(vertices_um, row, *VERTICES)), np.array(volumes.rows(faces, row, *FACES))
 
 
 def shape_of(

@@ -12,6 +12,7 @@ import numpy as np
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import shards, volumes
+from morphobench.files.layout import stored_cell
 from morphobench.geometry import region
 
 CLIPS = ("none", "quantile", "structure")
@@ -99,13 +100,6 @@ def run(
         defaults |= _range(np.nan, np.nan)
         cells = shards.each_cell(files.read_cells(shard_in), work, defaults, "mask")
         shards.finish(part, cells, max_failed_fraction, "mask")
-
-
-def stored_cell(shard: Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a cell's intensities and mask, each of shape (z, y, x), out of a shard of align or mask."""
-    # Opened for each cell: what a mapped file has read stays in memory for as long as it is mapped.
-    flat = (files.read_array(shard, name) for name in ("structure", "mask"))
-    return tuple(volumes.volume(one, row) for one in flat)
 
 
 def _places(shape_zyx: Sequence[int], centre_zyx: Sequence[float]) -> dict[str, float]:

@@ -10,8 +10,8 @@ import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.measure import marching_cubes
 
+from morphobench.files.layout import stored_mesh
 from morphobench.geometry.overlap import Mesh
-from morphobench.mask.polymorphic import stored_mesh
 
 EMPTY_MESH: Mesh = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int32))
 

@@ -13,13 +13,14 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.align import packing as align
-from morphobench.download.packing import PACKINGS, SHAPES, to_packing_frame
-from morphobench.download.packing_files import list_shapes, positions_name
+from morphobench.download.packing import to_packing_frame
+from morphobench.download.packing_files import list_shapes
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import shards
 from morphobench.files.arrays import write_rows
-from morphobench.geometry import meshes
+from morphobench.files.layout import PACKINGS, SHAPES, positions_name
+from morphobench.geometry import meshes, rotation
 from morphobench.mask import packing as mask
 from morphobench.published import manifest as tables
 from morphobench.published.shard import explained, fetch, rows_of
@@ -215,7 +216,7 @@ def example_um(row: Mapping[str, Any], store: Store, dataset: Mapping[str, Any],
     cells = _angled(pd.DataFrame([dict(row)]), store, dataset, root)
     name = str(root / PACKINGS / positions_name(row["rule"], row["group"], cells["angle"].iloc[0]))
     positions = align.read_positions(store.fetch([name], dataset=dataset["name"])[name])
-    cloud_um = align.packing_to_um(positions, dataset["voxel_um"])
+    cloud_um = rotation.packing_to_um(positions, dataset["voxel_um"])
     cloud_um -= cloud_um.mean(axis=0)
     return sample.upsample(
         cloud_um,

@@ -13,10 +13,8 @@ import pandas as pd
 import tifffile
 
 from morphobench import files
-from morphobench.align.packing import NUCLEI
-from morphobench.download.packing import PACKINGS, SHAPES
-from morphobench.download.packing_files import positions_name
 from morphobench.files import shards as stage
+from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name
 from morphobench.geometry import meshes
 from morphobench.log import logger
 from morphobench.published.packing import FIGURES, image_name

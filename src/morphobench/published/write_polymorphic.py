@@ -11,8 +11,8 @@ import pandas as pd
 import trimesh
 
 from morphobench import files
+from morphobench.files.layout import stored_mesh
 from morphobench.log import logger
-from morphobench.mask.polymorphic import stored_mesh
 from morphobench.published.polymorphic import CATEGORY, DISTANCES, POINTS_UM, QUERIES, SURFACE
 
 _ARRAYS = ("sdf", "seg", "surface", "normals", "queries", "distances", "points_um")

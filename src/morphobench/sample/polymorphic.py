@@ -12,9 +12,9 @@ from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.files import shards
 from morphobench.files.arrays import write_rows
+from morphobench.files.layout import stored_mesh
 from morphobench.geometry import surface_points
 from morphobench.geometry.isosurface import enclosed_volume
-from morphobench.mask.polymorphic import stored_mesh
 from morphobench.sample import distances
 
 MODES = ("corrected", "reference")

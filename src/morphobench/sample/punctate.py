@@ -13,8 +13,8 @@ import numpy as np
 from morphobench import files, seeds
 from morphobench.files import shards, volumes
 from morphobench.files.arrays import write_rows
-from morphobench.mask.box import AXES, crop_to_box, fits, offset_in_box
-from morphobench.mask.punctate import stored_cell
+from morphobench.files.layout import stored_cell
+from morphobench.geometry.region import AXES, crop_to_box, fits, offset_in_box
 from morphobench.sample.cube import to_cube
 from morphobench.sample.points import sample_points
 from morphobench.sample.reference import reference_encoding

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from morphobench.errors import InputError
-from morphobench.mask.box import fit_to_box
+from morphobench.geometry.region import fit_to_box
 
 # Outside the mask the published uint16 images held -1 wrapped around; the samplers take that for absent.
 OUTSIDE_COUNTS = 65535

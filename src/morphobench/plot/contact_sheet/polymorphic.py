@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from morphobench import files
 from morphobench.files import volumes
-from morphobench.mask.polymorphic import stored_mesh
+from morphobench.files.layout import stored_mesh
 from morphobench.plot import layout
 from morphobench.plot.render import Mesh, render
 

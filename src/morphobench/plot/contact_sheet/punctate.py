@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from morphobench import files
 from morphobench.align.punctate import read_cell
-from morphobench.download.punctate import crop_folder
 from morphobench.files import volumes
+from morphobench.files.layout import crop_folder
 from morphobench.plot import layout
 
 _TITLES = ("crop", "aligned", "masked", "points, brighter in lighter colour", "cube")
