@@ -20,7 +20,6 @@ _HISTOGRAMS = ("radial_histogram", "pairwise_histogram")
 _HARMONICS = ("harmonic_coefficients", "harmonic_power")
 FEATURES = (*_HISTOGRAMS, *_HARMONICS, COLUMNS)
 _PROGRESS_EVERY = 1000
-_FRAME = [f"r_{row}{column}" for row in range(3) for column in range(3)]
 
 
 def run(
@@ -81,7 +80,7 @@ def _embedding(cells: pd.DataFrame, turns: np.ndarray, values: np.ndarray) -> pd
     number = np.repeat(np.arange(n_turns), n_cells)
     known = cells[["CellId", "group", "split"]].iloc[np.tile(np.arange(n_cells), n_turns)]
     known = known.reset_index(drop=True).assign(rotation=number)
-    frame = pd.DataFrame(turns[number].reshape(-1, 9), columns=_FRAME)
+    frame = pd.DataFrame(turns[number].reshape(-1, 9), columns=rotation.MATRIX_COLUMNS)
     codes = values.reshape(-1, width).astype(np.float32)
     mu = pd.DataFrame(codes, columns=[f"mu_{i}" for i in range(width)])
     return pd.concat([known, frame, mu], axis=1)

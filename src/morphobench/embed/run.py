@@ -20,8 +20,6 @@ from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
 from morphobench.models.decode import POSE_COLUMNS, VECTORS, VOLUMES, decoder_inputs
 from morphobench.models.device import autocast, configure_torch, select_device
 
-MATRIX = [f"r_{row}{column}" for row in range(3) for column in range(3)]
-
 
 class Codes(NamedTuple):
     """What a model makes of cells under each of some rotations.
@@ -126,7 +124,7 @@ def _table(cells: Cells, turns: np.ndarray, codes: Codes) -> pd.DataFrame:
     known = cells.table[["CellId", "group", "split"]]
     tables = []
     for index, turn in enumerate(turns):
-        matrix = pd.DataFrame([turn.ravel()] * len(known), columns=MATRIX)
+        matrix = pd.DataFrame([turn.ravel()] * len(known), columns=rotation.MATRIX_COLUMNS)
         mu = pd.DataFrame(codes.z[index], columns=[f"mu_{i}" for i in range(codes.z.shape[2])])
         tables.append(pd.concat([known.assign(rotation=index), matrix, mu], axis=1))
     table = pd.concat(tables, ignore_index=True)

@@ -9,6 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from morphobench import seeds
 
+# Columns of a table that hold a rotation matrix, row by row.
+MATRIX_COLUMNS = [f"r_{row}{column}" for row in range(3) for column in range(3)]
+
 
 def about_z(degrees: float) -> np.ndarray:
     """Return the rotation about z by an angle in degrees, shape (3, 3), float64.

@@ -13,6 +13,7 @@ from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.tables import SPLITS, mu_columns
+from morphobench.geometry.rotation import MATRIX_COLUMNS
 from morphobench.log import logger
 from morphobench.published import identifiers
 from morphobench.published.manifest import store_of
@@ -146,7 +147,7 @@ def matched(codes: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.
     there = codes["CellId"].isin(known.index)
     inside = codes["CellId"].isin(known.index[known["used"]])
     table = codes[inside].sort_values("CellId", ignore_index=True)
-    turn = {f"r_{row}{column}": float(row == column) for row in range(3) for column in range(3)}
+    turn = dict(zip(MATRIX_COLUMNS, np.eye(3).ravel().tolist(), strict=True))
     group = known.loc[table["CellId"], "group"].to_numpy()
     extra = [column for column in table if column not in ("CellId", "split")]
     table = table.assign(group=group, rotation=0, **turn)

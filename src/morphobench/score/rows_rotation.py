@@ -11,12 +11,11 @@ import pandas as pd
 from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files.tables import embedding_matrix, read_batches
-from morphobench.geometry.rotation import about_z
+from morphobench.geometry.rotation import MATRIX_COLUMNS, about_z
 from morphobench.score.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
 from morphobench.score.rows import Codes, Sheet
 from morphobench.score.rows_labels import add_turned_classification
 
-_MATRIX = [f"r_{row}{column}" for row in range(3) for column in range(3)]
 _LEGACY_DEGREES = (90, 180, 270)
 _PUBLISHED_CELLS = 4001
 _NO_POSE = "no embeddings of turned cells"
@@ -99,12 +98,15 @@ def _read(
     """
     row_of, groups, place = pd.Index(codes.ids), codes.groups, pd.Series(np.arange(len(cells)), index=cells)
     kept, parts = np.full((n_slots, len(cells), codes.z.shape[1]), np.nan), []
-    for batch in read_batches(path, ("CellId", "rotation", *_MATRIX)):
+    for batch in read_batches(path, ("CellId", "rotation", *MATRIX_COLUMNS)):
         rows = row_of.get_indexer(batch["CellId"])
         if (rows < 0).any():
             stranger = batch["CellId"].iloc[int((rows < 0).argmax())]
             raise InputError(f"{path}: cell {stranger} is not in pose identity. Embed again.")
-        z_turned, matrices = embedding_matrix(batch), batch[_MATRIX].to_numpy(np.float64).reshape(-1, 3, 3)
+        z_turned, matrices = (
+            embedding_matrix(batch),
+            batch[MATRIX_COLUMNS].to_numpy(np.float64).reshape(-1, 3, 3),
+        )
         real = ~_is(matrices, np.eye(3))
         parts.append(
             pd.DataFrame(
