@@ -15,7 +15,7 @@ from morphobench.analyse.strata import stratum_by_archetype
 from morphobench.analyse.volume_bins import bin_edges, bin_means, bin_of
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
-from morphobench.files.manifests import ALL, example_cells, strata_of
+from morphobench.files.manifests import ALL
 from morphobench.files.tables import embedding_matrix
 
 # ---------------------------------------------------------------- hull and archetypes
@@ -366,17 +366,3 @@ def test_pieces_compare_every_model_with_the_shape_features(written, tmp_path):
     assert table.groupby("features").size().nunique() == 1
     tables.pieces(written["manifest"], models, out, settings=own | {"label": "nothing"}, bins=bins)
     assert read_table(out)["value"].isna().all()
-
-
-def test_examples_are_one_cell_per_stratum_or_one_cell_without_strata():
-    manifest = pd.DataFrame({"CellId": list("abcd"), "group": list("abcd"), "kind": ["x", "x", "y", None]})
-    manifest = manifest.assign(split="test", success=True)
-    assert example_cells(manifest, "kind")["CellId"].tolist() == ["a", "c"]
-    assert example_cells(manifest, "colour")[["CellId", "colour"]].values.tolist() == [["a", ALL]]
-    with pytest.raises(InputError, match="no cell was sampled"):
-        example_cells(manifest.assign(success=False), "kind")
-
-
-def test_strata_are_text_and_none_where_unknown():
-    known = pd.DataFrame({"a": [1.0, np.nan]})
-    assert strata_of(known, "a").tolist() == ["1.0", None]
