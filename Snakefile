@@ -46,6 +46,10 @@ include: "workflow/rules/publish.smk"
 include: "workflow/rules/targets.smk"
 
 
+for each in workflow.rules:
+    add_source_digest(each)
+
+
 onstart:
     check_partitions()
     remember_scale()

@@ -1,8 +1,19 @@
-"""The code digest: meaning counts, words do not."""
+"""The source digest: meaning counts, words do not."""
+
+import ast
+from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-from morphobench.jobs import digest as code
+from morphobench.jobs import digest as digests
+
+SCRIPTS = ROOT / "workflow/scripts"
+SCRIPT = 'from morphobench import log\n\nif __name__ == "__main__":\n    pass\n'
+
+
+def reachable(script, *chosen):
+    return digests.reachable(SCRIPTS / f"{script}.py", frozenset(chosen))
 
 
 @pytest.fixture
@@ -12,17 +23,20 @@ def package(tmp_path, monkeypatch):
     )
     (tmp_path / "b.py").write_text("def g(x):\n    return 2 * x\n")
     (tmp_path / "c.py").write_text("def h(x):\n    return x\n")
+    (tmp_path / "log.py").write_text("import sys\n")
     (tmp_path / "__init__.py").write_text("")
-    monkeypatch.setattr(code, "PACKAGE", tmp_path)
+    monkeypatch.setattr(digests, "PACKAGE", tmp_path)
 
-    def digest(module: str) -> str:
-        code._parse.cache_clear()
-        code.digest.cache_clear()
-        return code.digest(f"morphobench.{module}")
+    def digest(module: str, *chosen: str) -> str:
+        digests._parse.cache_clear()
+        digests.digest.cache_clear()
+        script = tmp_path / f"script_{module}.py"
+        script.write_text(f"from morphobench import {module}\n{SCRIPT}")
+        return digests.digest(script, frozenset(chosen))
 
     yield tmp_path, digest
-    code._parse.cache_clear()
-    code.digest.cache_clear()
+    digests._parse.cache_clear()
+    digests.digest.cache_clear()
 
 
 def test_comments_layout_and_docstrings_do_not_count(package):
@@ -42,8 +56,54 @@ def test_meaning_counts_also_in_what_is_imported(package):
     assert digest("c") == before_c
 
 
+def test_the_log_does_not_count(package):
+    folder, digest = package
+    before = digest("a")
+    (folder / "log.py").write_text("import os\n")
+    assert digest("a") == before
+
+
+def test_of_modules_picked_by_name_the_chosen_count(package):
+    folder, digest = package
+    (folder / "a.py").write_text(
+        "import importlib\n\ndef f(x):\n    importlib.import_module(f'morphobench.{x}')\n"
+    )
+    before = digest("a", "c"), digest("a", "b"), digest("a")
+    (folder / "b.py").write_text("def g(x):\n    return 3 * x\n")
+    after = digest("a", "c"), digest("a", "b"), digest("a")
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
+@pytest.mark.parametrize("stage", ["download", "align", "mask", "sample"])
+@pytest.mark.parametrize("kind", ["packing", "punctate", "polymorphic"])
+def test_a_shard_depends_on_the_module_of_its_kind(stage, kind):
+    assert f"morphobench.{stage}.{kind}" in reachable(stage, kind)
+
+
+def test_what_a_job_picks_by_name_is_in_its_digest():
+    assert "morphobench.plot.contact_sheet.punctate" in reachable("plot_cells", "punctate")
+    assert "morphobench.plot.panels.walks" in reachable("plot_figure", "walks", "scores")
+    assert "morphobench.plot.panels.walks" not in reachable("plot_figure", "scores")
+    assert "morphobench.models.classical_image" in reachable("train", "classical_image")
+    assert "morphobench.models.classical_image" not in reachable("train", "rotation_invariant_image")
+
+
+def test_the_look_of_the_training_curves_trains_no_model_again():
+    assert not any(name.startswith("morphobench.plot") for name in reachable("train"))
+
+
 def test_stages_do_not_depend_on_each_other_by_accident():
-    assert "morphobench.train.run" not in code.reachable("morphobench.embed.run")
-    assert not any("torch" in name for name in code.reachable("morphobench.score.stage"))
-    for module in ("figure", "pages.shapes", "panels.scores", "panels.walks"):
-        assert "morphobench.models" not in code.reachable(f"morphobench.plot.{module}")
+    assert "morphobench.train.run" not in reachable("embed")
+    assert not any("torch" in name for name in reachable("score_model"))
+    kinds = [path.stem for path in (ROOT / "src/morphobench/plot/panels").glob("[a-z]*.py")]
+    for script in ("plot_figure", "plot_shapes"):
+        assert "morphobench.models" not in reachable(script, *kinds)
+
+
+def test_every_import_by_name_is_understood():
+    """A module that is imported by a name which the digest cannot follow would go unnoticed."""
+    for path in sorted(Path(digests.PACKAGE).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+                name = digests._name(node.args[0], "morphobench.x")
+                assert name.startswith("morphobench.") or path.name == "shards.py", path

@@ -17,7 +17,6 @@ rule align:
         kind=kind_of,
         dataset=align_settings,
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code_of_kind("align"),
     message:
         "Bring the cells of {wildcards.dataset}, shard {wildcards.shard}, into one frame in micrometres"
     script:

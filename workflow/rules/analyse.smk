@@ -17,7 +17,6 @@ rule analyse_examples:
         **LIGHT,
     params:
         stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        code=code.digest("morphobench.analyse.examples"),
     message:
         "Choose one test cell of each kind in {wildcards.dataset}"
     script:
@@ -44,7 +43,6 @@ rule analyse_walk_codes:
         n_components=analysis("walk_components"),
         sigmas=CONFIG["analyse"]["sigmas"],
         keep=analysis("keep"),
-        code=code.digest("morphobench.analyse.tables"),
     message:
         "Walk through the latent space of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -75,7 +73,6 @@ rule analyse_archetype_codes:
         n_starts=CONFIG["analyse"]["n_starts"],
         keep=analysis("keep"),
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.tables"),
     message:
         "Find the archetypes of {wildcards.dataset} as {wildcards.model} sees it"
     script:
@@ -100,7 +97,6 @@ rule analyse_strata:
         stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
         n_permutations=CONFIG["analyse"]["n_permutations"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.tables"),
     message:
         "Ask whether each stratum of {wildcards.dataset} has an archetype of its own in {wildcards.model}"
     script:
@@ -125,7 +121,6 @@ rule analyse_pca:
     params:
         stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
         keep=analysis("keep"),
-        code=code.digest("morphobench.analyse.tables"),
     message:
         "Find the principal components of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -154,7 +149,6 @@ rule analyse_map:
         stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
         keep=analysis("keep"),
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.tables"),
     message:
         "Draw up the map of {wildcards.dataset} as {wildcards.model} sees it"
     script:
@@ -183,7 +177,6 @@ rule analyse_volumes:
     params:
         bins=analysis("volume_bins"),
         keep=analysis("keep"),
-        code=code.digest("morphobench.analyse.tables"),
     message:
         "Average the codes of {wildcards.model} over volume bins of {wildcards.dataset}"
     script:
@@ -209,7 +202,6 @@ rule analyse_walks:
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.decoded"),
     message:
         "Decode the walk through {wildcards.dataset} with {wildcards.model}"
     script:
@@ -231,7 +223,6 @@ use rule analyse_walks as analyse_archetypes with:
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.decoded"),
     message:
         "Decode the archetypes of {wildcards.dataset} with {wildcards.model}"
 
@@ -253,7 +244,6 @@ use rule analyse_walks as analyse_volume_shapes with:
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.decoded"),
     message:
         "Decode the mean cells of volume bins of {wildcards.dataset} with {wildcards.model}"
 
@@ -279,7 +269,6 @@ rule analyse_rotations:
         embed=CONFIG["embed"],
         side_um=side_um,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.decoded"),
     message:
         "Turn test cells of {wildcards.dataset} and reconstruct them with {wildcards.model}"
     script:
@@ -310,7 +299,6 @@ rule analyse_retrieval:
         n_null=CONFIG["analyse"]["n_null"],
         n_exchanges=CONFIG["analyse"]["n_exchanges"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.drugs"),
     message:
         "Retrieve the conditions of {wildcards.dataset} from every model"
     script:
@@ -339,7 +327,6 @@ rule analyse_lda:
         drugs=analysis("drugs"),
         n_permutations=CONFIG["analyse"]["n_permutations"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.analyse.drugs"),
     message:
         "Separate the conditions of {wildcards.dataset} from the controls with {wildcards.model}"
     script:
@@ -366,7 +353,6 @@ rule analyse_pieces:
         sets=feature_sets,
         settings=analysis("pieces"),
         bins=analysis("volume_bins"),
-        code=code.digest("morphobench.analyse.tables"),
     message:
         "Tell the number of pieces of {wildcards.dataset} from codes and from shape features"
     script:
@@ -392,7 +378,6 @@ rule analyse_shown:
     params:
         stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
         n_faces=CONFIG["analyse"]["n_faces"],
-        code=code.digest("morphobench.analyse.surfaces"),
     message:
         "Collect the surfaces of the cells of {wildcards.dataset} that figures show"
     script:

@@ -41,11 +41,6 @@ def kind_of(wildcards):
     return CONFIG["datasets"][wildcards.dataset]["kind"]
 
 
-def code_of_kind(stage):
-    """Params function: digest of the code of a stage for the dataset's kind."""
-    return lambda wildcards: code.digest(f"morphobench.{stage}.{kind_of(wildcards)}")
-
-
 def of_model(wildcards):
     return configuration.model_for(CONFIG, wildcards.dataset, wildcards.model)
 
@@ -278,15 +273,6 @@ def check_partitions():
         or_stop(partitions.check, named - {None})
 
 
-def train_code(model_of):
-    """Params function: digest of the code that trains the model which `model_of` tells of."""
-
-    def digest(wildcards):
-        return code.digest("morphobench.train.run", f"morphobench.models.{model_of(wildcards)['family']}")
-
-    return digest
-
-
 def of_sweep(wildcards):
     return or_stop(sweeps.read, wildcards.sweep, CONFIG)
 
@@ -329,6 +315,28 @@ def of_first_seed(pattern):
 def identity_meshes(wildcards):
     """Input function: meshes to measure reconstructions by, in the one pose that has errors."""
     return masked_meshes(wildcards) if wildcards.pose == "identity" else []
+
+
+def chosen_modules(rule_name, wildcards):
+    """The modules that a job picks by name: of the dataset's kind, the model's family, the figure's panels."""
+    figure = CONFIG["figures"].get(rule_name.removeprefix("plot_"), {"rows": []})
+    names = {panel["kind"] for row in figure["rows"] for panel in row["panels"]}
+    if "sweep" in wildcards.keys() and "point" in wildcards.keys():
+        names.add(of_point(wildcards)["family"])
+    if wildcards.get("model") in CONFIG["models"]:
+        names.add(CONFIG["models"][wildcards.model]["family"])
+    if "dataset" in wildcards.keys():
+        names.add(kind_of(wildcards))
+    return frozenset(names)
+
+
+def add_source_digest(added):
+    """Let a rule run again when the meaning of what its script imports from the package changes."""
+    if added.script:
+        script = Path(workflow.basedir, "workflow/scripts", Path(added.script).name)
+        added.set_params(
+            source_digest=lambda wildcards: digest.digest(script, chosen_modules(added.name, wildcards))
+        )
 
 
 def targets():

@@ -13,7 +13,6 @@ rule download_manifest:
     params:
         dataset=of_dataset("name", "kind", "source", "rules", "stratum", "labels"),
         place=cache_of,
-        code=code.digest("morphobench.download.index"),
     message:
         "List what {wildcards.dataset} fetches"
     script:
@@ -42,7 +41,6 @@ rule download:
         place=cache_of,
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code_of_kind("download"),
     message:
         "Pack or fetch the cells of {wildcards.dataset}, shard {wildcards.shard}"
     script:
@@ -63,7 +61,6 @@ rule download_bucket:
     params:
         bucket=of_bucket,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.fabricate.bucket"),
     message:
         "Fabricate cells in the layout of {wildcards.bucket}"
     script:
@@ -89,7 +86,6 @@ rule download_published:
         dataset=of_dataset("name", "kind", "source", "published"),
         max_cells=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["source"].get("max_cells"),
         cache=CONFIG["download"]["cache"],
-        code=code.digest("morphobench.published.manifest"),
     message:
         "Fetch and check the published manifest of {wildcards.dataset}"
     script:
@@ -118,7 +114,6 @@ rule download_preprocessed:
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code_of_kind("published"),
     message:
         "Index the published cells of {wildcards.dataset}, shard {wildcards.shard}"
     script:
@@ -145,7 +140,6 @@ rule download_checkpoint:
         model=of_model,
         dataset=of_dataset("name", "published"),
         cache=CONFIG["download"]["cache"],
-        code=code.digest("morphobench.published.checkpoint"),
     message:
         "Convert the published weights of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -173,7 +167,6 @@ rule download_embedding:
     params:
         dataset=of_dataset("name", "kind", "published"),
         cache=CONFIG["download"]["cache"],
-        code=code.digest("morphobench.published.embedding"),
     message:
         "Fetch the published embeddings of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -196,8 +189,6 @@ rule download_labels:
         "../../envs/image.yaml"
     resources:
         **LIGHT,
-    params:
-        code=code.digest("morphobench.published.labels"),
     message:
         "List the published cells of {wildcards.dataset} with labels and splits"
     script:
@@ -223,9 +214,6 @@ rule download_examples:
         dataset=of_dataset("name", "kind", "source", "published", "voxel_um", "rules", "sample", "stratum"),
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
-        code=lambda wildcards: code.digest(
-            "morphobench.published.labels", f"morphobench.published.{kind_of(wildcards)}"
-        ),
     message:
         "Fetch the few cells of {wildcards.dataset} that figures show"
     script:

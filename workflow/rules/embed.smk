@@ -25,7 +25,6 @@ rule embed_baseline:
         },
         n_uniform=CONFIG["embed"]["n_uniform"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.embed.baselines"),
     message:
         "Describe {wildcards.dataset} by {wildcards.model}, without training"
     script:
@@ -55,7 +54,6 @@ rule embed:
         side_um=side_um,
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
-        code=code.digest("morphobench.embed.run"),
     message:
         "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, poses: {wildcards.pose}"
     script:
@@ -78,7 +76,6 @@ rule embed_anndata:
         **LIGHT,
     params:
         provenance=of_dataset("title", "licence", "citation"),
-        code=code.digest("morphobench.embed.anndata"),
     message:
         "Export the codes of {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, as AnnData"
     script:

@@ -133,9 +133,6 @@ def figure_params(figure):
         gaps=figure_gaps(figure),
         labels=dataset["labels"],
         width_mm=CONFIG["plot"]["width_mm"],
-        code=code.digest(
-            "morphobench.plot.figure", *(f"morphobench.plot.panels.{kind}" for kind in sorted(kinds))
-        ),
     )
 
 

@@ -17,7 +17,6 @@ rule mask:
         kind=kind_of,
         mask=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["mask"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code_of_kind("mask"),
     message:
         "Keep what lies inside the mask of each cell of {wildcards.dataset}, shard {wildcards.shard}"
     script:
@@ -40,7 +39,6 @@ rule mask_box:
         **LIGHT,
     params:
         box=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["box"],
-        code=code.digest("morphobench.mask.box"),
     message:
         "Find the box that the cells of {wildcards.dataset} share"
     script:
@@ -63,7 +61,6 @@ rule mask_scale:
         **LIGHT,
     params:
         scale=scale_settings,
-        code=code.digest("morphobench.mask.scale"),
     message:
         "Find how large the shapes of {wildcards.dataset} are on their grids"
     script:

@@ -58,9 +58,6 @@ rule plot_cells:
         dataset=of_cells,
         title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
         n_cells=CONFIG["plot"]["n_cells"],
-        code=lambda wildcards: code.digest(
-            "morphobench.plot.contact_sheet", f"morphobench.plot.contact_sheet.{kind_of(wildcards)}"
-        ),
     message:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
     script:
@@ -88,7 +85,6 @@ rule plot_shapes:
     params:
         title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
         strata=lambda wildcards: strata_names(wildcards.dataset),
-        code=code.digest("morphobench.plot.pages.shapes"),
     message:
         "Make the page on which shapes of {wildcards.dataset} are turned"
     script:

@@ -19,9 +19,6 @@ rule publish:
     params:
         dataset=lambda wildcards: CONFIG["datasets"][wildcards.dataset],
         seed=CONFIG["train"]["seeds"][0],
-        code=lambda wildcards: code.digest(
-            "morphobench.published.folder", f"morphobench.published.write_{kind_of(wildcards)}"
-        ),
     message:
         "Write the results on {wildcards.dataset} in the published layout"
     script:

@@ -18,7 +18,6 @@ rule sample:
         sample=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"],
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
-        code=code_of_kind("sample"),
     message:
         "Sample point clouds and cubes of {wildcards.dataset}, shard {wildcards.shard}"
     script:
@@ -45,7 +44,6 @@ rule sample_manifest:
         split=CONFIG["sample"]["split"],
         column=split_column,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.sample.manifest"),
     message:
         "Account for every cell of {wildcards.dataset} and split them into train, val and test"
     script:

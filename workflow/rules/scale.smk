@@ -10,7 +10,7 @@ if SOURCE not in sys.path:
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 from morphobench import config as configuration
-from morphobench.jobs import digest as code
+from morphobench.jobs import digest
 from morphobench.errors import InputError
 
 SCALE_MARKER = Path("results/.scale")

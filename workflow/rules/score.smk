@@ -15,7 +15,6 @@ rule score_pairs:
     params:
         n_pairs=CONFIG["score"]["n_pairs"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.score.pairs"),
     message:
         "Draw the pairs of test cells of {wildcards.dataset} between which every model interpolates"
     script:
@@ -46,7 +45,6 @@ rule score_evolution:
         side_um=side_um,
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
-        code=code.digest("morphobench.score.evolution"),
     message:
         "Interpolate between pairs of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
     script:
@@ -78,7 +76,6 @@ rule score_cost:
         largest_batch=CONFIG["embed"]["batch_size"],
         country=CONFIG["score"]["country"],
         accelerator=CONFIG["train"]["accelerator"],
-        code=code.digest("morphobench.score.cost"),
     message:
         "Time {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}, with nothing beside it"
     script:
@@ -106,7 +103,6 @@ rule score_model:
         described=of_dataset("kind", "labels", "targets", "outlier"),
         settings=score_settings,
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.score.stage"),
     message:
         "Score {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -136,7 +132,6 @@ rule score_table:
         n_resamples=CONFIG["score"]["n_bootstrap"],
         n_permutations=CONFIG["score"]["n_permutations"],
         seed=CONFIG["seed"],
-        code=code.digest("morphobench.score.collect"),
     message:
         "Collect the scores of every model on {wildcards.dataset}, and compare them"
     script:
@@ -166,7 +161,6 @@ rule score_combined:
             dataset: CONFIG["datasets"][dataset]["benchmark"]
             for dataset in CONFIG["score"]["combined"][wildcards.name]
         },
-        code=code.digest("morphobench.score.collect"),
     message:
         "Join the scores of {wildcards.name}"
     script:

@@ -35,7 +35,6 @@ rule train:
         model_name="{model}",
         seed=lambda wildcards: int(wildcards.seed),
         settings=TRAINER,
-        code=train_code(of_model),
     message:
         "Train {params.model_name} on {params.dataset}, seed {params.seed}"
     script:
@@ -62,7 +61,6 @@ use rule train as train_sweep_point with:
         model_name=lambda wildcards: of_sweep(wildcards)["model"],
         seed=CONFIG["train"]["seeds"][0],
         settings=TRAINER,
-        code=train_code(of_point),
     message:
         "Train point {wildcards.point} of sweep {wildcards.sweep}"
 
@@ -86,7 +84,6 @@ rule train_sweep:
         **LIGHT,
     params:
         points=lambda wildcards: of_sweep(wildcards)["points"],
-        code=code.digest("morphobench.train.sweep"),
     message:
         "Compare the points of sweep {wildcards.sweep}"
     script:

@@ -10,6 +10,6 @@ if __name__ == "__main__":
             model=snakemake.wildcards.model,
             settings=snakemake.params.model,
             seed=int(snakemake.wildcards.seed),
-            code=snakemake.params.code,
+            code=snakemake.params.source_digest,
             download=config.typed(snakemake.config["download"]),
         )

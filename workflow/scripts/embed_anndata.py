@@ -10,6 +10,6 @@ if __name__ == "__main__":
             provenance={
                 **snakemake.params.provenance,
                 **{key: snakemake.wildcards[key] for key in ("dataset", "model", "seed")},
-                "code": snakemake.params.code,
+                "code": snakemake.params.source_digest,
             },
         )

@@ -18,7 +18,7 @@ if __name__ == "__main__":
             settings=snakemake.params.model,
             trainer=snakemake.params.settings,
             seed=snakemake.params.seed,
-            code=snakemake.params.code,
+            code=snakemake.params.source_digest,
             threads=snakemake.threads,
         )
         # Here, not in the training itself: the look of a picture must not train a model again.

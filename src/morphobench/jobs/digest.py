@@ -1,4 +1,4 @@
-"""A digest of the science code behind a rule, so that an edit reruns exactly the rules which use it."""
+"""Digest of the source behind a rule: an edit reruns exactly the rules whose scripts use what was edited."""
 
 from __future__ import annotations
 
@@ -8,68 +8,92 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
+# Configuration reaches a job as parameters; logging and the choice of GPUs leave no trace in its outputs.
+_WITHOUT_EFFECT = ("config", "jobs", "log")
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _file_of(module: str) -> Path | None:
-    base = PACKAGE.joinpath(*module.split(".")[1:])
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    return next((path for path in candidates if path.is_file()), None)
+    package, *parts = module.split(".")
+    if package != "morphobench" or parts[:1] and parts[0] in _WITHOUT_EFFECT:
+        return None
+    base = PACKAGE.joinpath(*parts)
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def _template_of(module: str) -> str:
-    """Return the text of the page template beside a module of the same name, if there is one."""
-    base = PACKAGE.joinpath(*module.split(".")[1:])
-    return base.with_suffix(".html").read_text() if base.with_suffix(".html").is_file() else ""
+def _name(node: ast.expr, module: str) -> str:
+    """Return the text of an expression, with {} for what is known at run time only."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_name(part, module) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _name(node.value, module)
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    return module if ast.unparse(node) == "__name__" else "{}"
 
 
-def _strip_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:] or [ast.Pass()]
-    return tree
+def _called(node: ast.Call, module: str) -> set[str]:
+    """Return the module that `import_module(...)` or `of_kind(stage, ...)` imports."""
+    function = ast.unparse(node.func).rpartition(".")[2]
+    names = [_name(argument, module) for argument in node.args]
+    if function == "of_kind":
+        return {f"morphobench.{'.'.join(names)}"}
+    return set(names) if function == "import_module" else set()
 
 
-def _imports(tree: ast.Module) -> set[str]:
+def _imports(tree: ast.Module, module: str) -> frozenset[str]:
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.split(".")[0] == "morphobench" and _file_of(name)}
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call):
+            names |= _called(node, module)
+    return frozenset(names)
+
+
+def _meaning(tree: ast.Module, path: Path) -> str:
+    """Return the syntax without docstrings, with the page template beside the module if there is one."""
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    template = path.with_suffix(".html")
+    return ast.dump(tree) + (template.read_text() if template.is_file() else "")
 
 
 @cache
-def _parse(module: str) -> tuple[str, frozenset[str]]:
-    path = _file_of(module)
-    if path is None:
-        raise ModuleNotFoundError(module)
+def _parse(path: Path, module: str = "") -> tuple[frozenset[str], str]:
     tree = ast.parse(path.read_text())
-    imports = frozenset(_imports(tree))
-    return ast.dump(_strip_docstrings(tree)) + _template_of(module), imports
+    return _imports(tree, module), _meaning(tree, path)
 
 
-def reachable(module: str) -> set[str]:
-    """Return `module` and every module of this package that it imports, directly or not."""
-    seen: set[str] = set()
-    waiting = [module]
+def _resolve(names: frozenset[str], chosen: frozenset[str]) -> set[str]:
+    resolved = {name.format(choice) for name in names for choice in chosen} | names
+    return {name for name in resolved if _file_of(name)}
+
+
+def reachable(script: Path, chosen: frozenset[str] = frozenset()) -> set[str]:
+    """Return the modules of this package that a script imports, directly or not.
+
+    Of modules picked by name at run time, those in `chosen` count: a kind, a family, kinds of panels.
+    A picture beside the results of another stage does not count.
+    """
+    waiting, seen = _resolve(_parse(script)[0], chosen), set()
+    if not script.name.startswith("plot_"):
+        waiting = {name for name in waiting if not f"{name}.".startswith("morphobench.plot.")}
     while waiting:
         name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
-            waiting.extend(_parse(name)[1])
+        seen.add(name)
+        waiting |= _resolve(_parse(_file_of(name), name)[0], chosen) - seen
     return seen
 
 
 @cache
-def digest(*modules: str) -> str:
-    """Return 16 hex digits that change with the meaning of `modules` and of all they import from here.
+def digest(script: Path, chosen: frozenset[str] = frozenset()) -> str:
+    """Return 16 hex digits that change with the meaning of what a script imports from this package.
 
     Comments, formatting and docstrings do not count; the template of a page beside its module does.
     """
-    names = sorted(set().union(*(reachable(module) for module in modules)))
-    text = "\n".join(_parse(name)[0] for name in names)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    meanings = [_parse(_file_of(name), name)[1] for name in sorted(reachable(script, chosen))]
+    return hashlib.sha256("\n".join(meanings).encode()).hexdigest()[:16]
