@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +10,7 @@ from morphobench.align import packing as align
 from morphobench.download import packing as download
 from morphobench.errors import InputError
 from morphobench.files import layout, shards
+from morphobench.files.packings import read_positions
 from morphobench.geometry import meshes, rotation
 
 
@@ -62,7 +61,7 @@ def test_the_translation_leads_back_to_the_packing(downloaded, tmp_path):
     translation_um = np.array([row[f"translation_{axis}_um"] for axis in "xyz"])
     np.testing.assert_allclose(translation_um, [-0.2, -0.3, -0.1], atol=1e-5)
     name = layout.positions_name(row["rule"], "a", "0")
-    positions = align.read_positions(folder / "packings" / name)
+    positions = read_positions(folder / "packings" / name)
     back = rotation.um_to_packing(shards.cloud(points_um, row) - translation_um, config["voxel_um"])
     np.testing.assert_allclose(back, positions, atol=1e-4)
 
@@ -99,13 +98,11 @@ def test_a_malformed_packing_fails_its_cell(text, reason, downloaded, tmp_path):
     assert not bad["success"]
     assert str(path) in bad["error"]
     with pytest.raises(InputError, match=reason):
-        align.read_positions(path)
+        read_positions(path)
     assert cells["success"].sum() == 11
     assert len(points_um) == 11 * 32
     intact = cells.set_index("CellId").loc["a_5"]
-    expected = align.read_positions(
-        downloaded[0] / "packings" / layout.positions_name(intact["rule"], "a", "0")
-    )
+    expected = read_positions(downloaded[0] / "packings" / layout.positions_name(intact["rule"], "a", "0"))
     np.testing.assert_allclose(
         shards.cloud(points_um, intact), rotation.packing_to_um(expected, 0.1), atol=1e-4
     )
@@ -123,10 +120,3 @@ def test_an_empty_shard_passes(downloaded, tmp_path):
     cells, points_um = run(downloaded, tmp_path / "out")
     assert points_um.shape == (0, 3)
     assert cells["n_points"].dtype == cells["first"].dtype == np.int64
-
-
-def test_positions_survive_a_round_trip(tmp_path):
-    positions = np.random.default_rng(0).normal(size=(5, 3))
-    path = tmp_path / "p.json"
-    path.write_text(json.dumps({"0": {"nucleus_interior_pcna": positions.tolist()}}))
-    np.testing.assert_array_equal(align.read_positions(path), positions)

@@ -13,7 +13,7 @@ import torch
 
 from morphobench import models
 from morphobench.files import CELL_TABLE, write_json, write_table
-from morphobench.sample.packing import rasterise
+from morphobench.geometry.packing import rasterise
 from morphobench.score import cost
 from morphobench.train import run as train
 

@@ -8,7 +8,7 @@ from fabricate.packings import ellipsoid
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import shards
-from morphobench.geometry import meshes, rotation
+from morphobench.geometry import meshes
 from morphobench.mask import packing as mask
 
 
@@ -53,24 +53,6 @@ def test_points_beyond_the_surface_go_and_the_order_stays(tmp_path):
     assert cells.loc["n_0", ["n_points", "n_outside"]].tolist() == [3, 2]
     assert cells.loc["n_0", "radius_um"] == pytest.approx(4.9)
     np.testing.assert_allclose(shards.cloud(points_um, cells.loc["n_1"]), ball(9, 1), rtol=1e-6)
-
-
-def test_the_tolerance_is_a_distance_in_micrometres():
-    mesh = ellipsoid([5, 5, 5], subdivisions=4)
-    # The faceted sphere lies up to 0.01 um below the round one.
-    cloud = np.concatenate([ball(50, 5.08), ball(60, 5.12), ball(70, 4.9)])
-    kept = [len(mask.keep_inside(cloud, mesh.vertices, mesh.faces, t)) for t in (0.0, 0.1, 0.2)]
-    assert kept == [70, 120, 180]
-
-
-def test_masking_commutes_with_rotation():
-    mesh = ellipsoid([5, 4, 3])
-    cloud = np.random.default_rng(0).uniform(-5, 5, (500, 3))
-    turn = rotation.uniform(1, np.random.default_rng(1))[0]
-    turned = mask.keep_inside(cloud @ turn.T, mesh.vertices @ turn.T, mesh.faces, 0.0)
-    kept = mask.keep_inside(cloud, mesh.vertices, mesh.faces, 0.0)
-    assert 0 < len(kept) < len(cloud)
-    np.testing.assert_allclose(turned, kept @ turn.T)
 
 
 def test_too_few_points_fail_the_cell(tmp_path):

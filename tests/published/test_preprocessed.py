@@ -27,11 +27,11 @@ from morphobench import files
 from morphobench.download.remote import open_store
 from morphobench.errors import InputError
 from morphobench.files import file_rows
+from morphobench.geometry.packing import rasterise
 from morphobench.models.cells import Cells
 from morphobench.models.inputs import to_batch
 from morphobench.published import labels, packing, polymorphic, punctate, shard
 from morphobench.published.write_packing import inside_grid, to_image
-from morphobench.sample.packing import rasterise
 from morphobench.train import record
 
 

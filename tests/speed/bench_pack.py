@@ -30,8 +30,8 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from morphobench import config
 from morphobench.download import pack
-from morphobench.download import packing as download
 from morphobench.geometry import meshes
+from morphobench.geometry.packing import to_packing_frame
 
 REPEATS = 5
 DATASET = "cellpack"
@@ -61,7 +61,7 @@ def median_nucleus(dataset: dict) -> trimesh.Trimesh:
     volumes = pd.read_csv(folder / "manifest.csv").sort_values("volume_of_nucleus_um3")
     middle = volumes.iloc[len(volumes) // 2]
     mesh = meshes.read_closed_mesh(folder / f"{middle['CellId']:g}_{middle['angle']:g}.ply")
-    return download.to_packing_frame(
+    return to_packing_frame(
         mesh,
         unit_um=source["shape_unit_um"],
         voxel_um=dataset["voxel_um"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from morphobench import files
-from morphobench.errors import InputError
 from morphobench.files import shards
-from morphobench.files.layout import NUCLEI, PACKINGS, POSITION_KEYS, SHAPES, positions_name
+from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name
+from morphobench.files.packings import read_positions
 from morphobench.geometry import meshes
+from morphobench.geometry.packing import centre_nucleus
 from morphobench.geometry.rotation import packing_to_um
 
 
@@ -51,9 +51,8 @@ def run(
         @lru_cache(maxsize=1)
         def translation_of(group: str, angle: str) -> np.ndarray:
             mesh = meshes.read_closed_mesh(shard_in / SHAPES / f"{group}_{angle}.obj")
-            vertices_um = packing_to_um(np.asarray(mesh.vertices), dataset["voxel_um"])
-            translation_um = -packing_to_um(mesh.center_mass, dataset["voxel_um"])
-            meshes.write_ply(part / NUCLEI / f"{group}.ply", vertices_um + translation_um, mesh.faces)
+            vertices_um, translation_um = centre_nucleus(mesh, dataset["voxel_um"])
+            meshes.write_ply(part / NUCLEI / f"{group}.ply", vertices_um, mesh.faces)
             return translation_um
 
         def work(row: dict[str, Any]) -> dict[str, Any]:
@@ -70,39 +69,3 @@ def run(
 
 def _translation(translation_um: np.ndarray) -> dict[str, float]:
     return {f"translation_{axis}_um": float(value) for axis, value in zip("xyz", translation_um, strict=True)}
-
-
-def read_positions(path: str | Path) -> np.ndarray:
-    """Read the sphere centres of a packing file.
-
-    Parameters
-    ----------
-    path
-        JSON of the published layout, {"0": {"nucleus_interior_pcna": [[x, y, z], ...]}}.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n, 3), packing units, depth first.
-
-    Raises
-    ------
-    InputError
-        When the file is missing, is no JSON, or holds no list of points.
-    """
-    remedy = "Download or pack it again."
-    try:
-        data = json.loads(Path(path).read_text())
-        for key in POSITION_KEYS:
-            data = data[key]
-        positions = np.array(data, dtype=np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: not readable as a packing ({type(error).__name__}: {error}); expected JSON with "
-            f"{' / '.join(POSITION_KEYS)}. {remedy}"
-        ) from error
-    if positions.ndim != 2 or positions.shape[1] != 3 or len(positions) == 0:
-        raise InputError(f"{path}: expected points of shape (n, 3), found {positions.shape}. {remedy}")
-    if not np.isfinite(positions).all():
-        raise InputError(f"{path}: some coordinates are not finite. {remedy}")
-    return positions

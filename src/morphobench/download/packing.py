@@ -25,7 +25,7 @@ from morphobench.download.packing_files import Found
 from morphobench.errors import InputError
 from morphobench.files import shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
-from morphobench.geometry import meshes, rotation
+from morphobench.geometry import meshes, packing
 from morphobench.log import logger
 
 _COLUMNS = {
@@ -88,32 +88,6 @@ def run(
         shards.finish(part, cells, max_failed_fraction, "download")
 
 
-def to_packing_frame(
-    mesh: trimesh.Trimesh, *, unit_um: float, voxel_um: float, axes: str, centred: bool
-) -> trimesh.Trimesh:
-    """Return a copy of a shape in packing units with the depth as its first axis.
-
-    Parameters
-    ----------
-    mesh
-        Closed mesh in its own unit.
-    unit_um
-        That unit in micrometres.
-    voxel_um
-        A packing unit in micrometres.
-    axes
-        "depth_last" (x, y, z with z optical) or "depth_first" (already as in the packings).
-    centred
-        Whether to move the centroid of the volume to the origin. Shapes of published packings must stay.
-    """
-    vertices = np.asarray(mesh.vertices) - (mesh.center_mass if centred else 0.0)
-    if axes == "depth_last":
-        vertices = rotation.um_to_packing(vertices * unit_um, voxel_um)
-    else:
-        vertices = vertices * (unit_um / voxel_um)
-    return trimesh.Trimesh(vertices, mesh.faces, process=False)
-
-
 def _fetch_shape(
     part: Path, dataset: Mapping[str, Any], found: Found, shape: str, angle: str, seed: int
 ) -> list[dict[str, Any]]:
@@ -127,7 +101,7 @@ def _fetch_shape(
     start = time.perf_counter()
     try:
         mesh_path = found.mesh(f"{shape}_{angle}")
-        mesh = to_packing_frame(
+        mesh = packing.to_packing_frame(
             meshes.read_closed_mesh(mesh_path),
             unit_um=source["shape_unit_um"],
             voxel_um=dataset["voxel_um"],

@@ -16,8 +16,8 @@ from morphobench.download.remote.store import Store
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.layout import positions_name
+from morphobench.files.packings import SHAPE_MANIFEST, read_shapes
 
-TABLE = "manifest.csv"
 MESH_SUFFIXES = (".obj", ".ply", ".stl")
 
 
@@ -52,7 +52,8 @@ class Found:
         path = self.packings / name
         if not path.is_file():
             raise InputError(
-                f"{path}: no such packing. Download it, or remove the shape from the source's {TABLE}."
+                f"{path}: no such packing. Download it, or remove the shape from the source's "
+                f"{SHAPE_MANIFEST}."
             )
         return path
 
@@ -80,7 +81,7 @@ def here(
                 f"{packings}: no such folder (source.packings). Download the published packings there, or "
                 "set source.packings to null to make packings."
             )
-        shapes = list_shapes(root / source["shapes"] / TABLE)
+        shapes = read_shapes(root / source["shapes"] / SHAPE_MANIFEST)
         return Found(_mine(shapes, dataset, shard, n_shards), root / source["shapes"], packings)
     table = pd.read_parquet(manifest)
     store = open_store(source["location"], settings)
@@ -104,45 +105,9 @@ def index(store: Store, dataset: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.Da
     return found, found
 
 
-def list_shapes(path: Path) -> pd.DataFrame:
-    """Read the ids and angles of the reference shapes, both as text, sorted by id.
-
-    Parameters
-    ----------
-    path
-        A manifest.csv with columns CellId and angle.
-
-    Raises
-    ------
-    InputError
-        When the manifest or one of the columns is missing, or an id is missing or repeated.
-    """
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file. Point source.shapes at a folder with {TABLE} and one mesh per shape."
-        )
-    try:
-        shapes = pd.read_csv(path, dtype={"CellId": str, "angle": str})
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not readable as CSV ({error}). Restore or export it again.") from error
-    missing = [column for column in ("CellId", "angle") if column not in shapes]
-    if missing:
-        raise InputError(
-            f"{path}: column {', '.join(missing)} is missing; add it (found {', '.join(shapes)})."
-        )
-    if shapes[["CellId", "angle"]].isna().any(axis=None):
-        raise InputError(f"{path}: some rows have no CellId or no angle. Complete or remove them.")
-    repeated = shapes.loc[shapes["CellId"].duplicated(), "CellId"].unique()
-    if len(repeated):
-        raise InputError(
-            f"{path}: CellId {', '.join(repeated[:5])} occurs more than once. Keep one row for each shape."
-        )
-    return shapes[["CellId", "angle"]].sort_values("CellId", ignore_index=True)
-
-
 def _shapes(store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
-    name = manifests.name_inside(store.location, f"{dataset['source']['shapes']}/{TABLE}")
-    return list_shapes(store.fetch([name], dataset=dataset["name"])[name])
+    name = manifests.name_inside(store.location, f"{dataset['source']['shapes']}/{SHAPE_MANIFEST}")
+    return read_shapes(store.fetch([name], dataset=dataset["name"])[name])
 
 
 def _candidates(dataset: Mapping[str, Any], shapes: pd.DataFrame) -> set[str]:
@@ -170,7 +135,7 @@ def _mine(shapes: pd.DataFrame, dataset: Mapping[str, Any], shard: int, n_shards
 
 def _or_raise(path: Path | FileError | None, name: str) -> Path:
     if path is None:
-        raise FileError(f"{name}: the source has no such file. Remove the shape from its {TABLE}.")
+        raise FileError(f"{name}: the source has no such file. Remove the shape from its {SHAPE_MANIFEST}.")
     if isinstance(path, FileError):
         raise path
     return path

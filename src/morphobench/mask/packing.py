@@ -11,10 +11,10 @@ import numpy as np
 import trimesh
 
 from morphobench import files
-from morphobench.errors import InputError
 from morphobench.files import shards
 from morphobench.files.layout import NUCLEI
 from morphobench.geometry import meshes
+from morphobench.geometry.packing import keep_inside
 
 
 def run(
@@ -59,13 +59,9 @@ def run(
     def work(row: dict[str, Any]) -> dict[str, Any]:
         cloud_um = shards.cloud(points_um, row)
         mesh = nucleus(row["group"])
-        kept_um = keep_inside(cloud_um, mesh.vertices, mesh.faces, tolerance_um)
-        if len(kept_um) < min_points:
-            raise InputError(
-                f"{len(kept_um)} of {len(cloud_um)} points lie inside the nucleus, fewer than "
-                f"mask.min_points = {min_points}. Lower it, raise mask.tolerance_um, or check that the "
-                "source's points and shape share one frame (source.shape_unit_um, source.shape_axes)."
-            )
+        kept_um = keep_inside(
+            cloud_um, mesh.vertices, mesh.faces, tolerance_um=tolerance_um, min_points=min_points
+        )
         kept_clouds.append(kept_um)
         return {
             "n_points": len(kept_um),
@@ -79,28 +75,3 @@ def run(
         if (shard_in / NUCLEI).exists():
             shutil.copytree(shard_in / NUCLEI, part / NUCLEI)
         shards.finish(part, shards.write_clouds(part, cells, kept_clouds), max_failed_fraction, "mask")
-
-
-def keep_inside(
-    points_um: np.ndarray, vertices_um: np.ndarray, faces: np.ndarray, tolerance_um: float
-) -> np.ndarray:
-    """Return the points that lie inside a closed mesh, or outside by at most a tolerance.
-
-    Parameters
-    ----------
-    points_um
-        Shape (n, 3), micrometres.
-    vertices_um
-        Shape (n_vertices, 3), micrometres.
-    faces
-        Shape (n_faces, 3), outward.
-    tolerance_um
-        Micrometres.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_kept, 3), in the order given.
-    """
-    distance_um, _ = meshes.signed_distance(points_um, vertices_um, faces)
-    return points_um[distance_um <= tolerance_um]

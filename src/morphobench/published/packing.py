@@ -13,14 +13,14 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.align import packing as align
-from morphobench.download.packing import to_packing_frame
-from morphobench.download.packing_files import list_shapes
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import shards
 from morphobench.files.arrays import write_rows
 from morphobench.files.layout import PACKINGS, SHAPES, positions_name
+from morphobench.files.packings import read_positions, read_shapes
 from morphobench.geometry import meshes, rotation
+from morphobench.geometry.packing import to_packing_frame, upsample
 from morphobench.mask import packing as mask
 from morphobench.published import manifest as tables
 from morphobench.published.shard import explained, fetch, rows_of
@@ -94,7 +94,7 @@ def _angled(
         raise InputError(f"{dataset['published']['preprocessed']}: column rule is missing; add it.")
     name = str(root / SHAPES / "manifest.csv")
     path = store.fetch([name], dataset=dataset["name"])[name]
-    angles = list_shapes(path).set_index("CellId")["angle"]
+    angles = read_shapes(path).set_index("CellId")["angle"]
     angle = cells["group"].map(angles)
     errors = cells["error"].copy()
     errors[angle.isna()] = f"{path}: this shape has no row. Add it, or leave its cells out."
@@ -154,10 +154,10 @@ def _as_published(
 
     def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         positions, image = located[row["CellId"]]
-        cloud_um = align.read_positions(positions) * dataset["voxel_um"]
+        cloud_um = read_positions(positions) * dataset["voxel_um"]
         rng = seeds.generator(settings["seed"], settings["dataset_name"], "sample", row["CellId"])
         return {}, {
-            "points_um": sample.upsample(cloud_um, **points, rng=rng),
+            "points_um": upsample(cloud_um, **points, rng=rng),
             "cube": read_image(image, cube["size"]),
         }
 
@@ -215,10 +215,10 @@ def example_um(row: Mapping[str, Any], store: Store, dataset: Mapping[str, Any],
     root = PurePosixPath(dataset["published"]["preprocessed"]).parent
     cells = _angled(pd.DataFrame([dict(row)]), store, dataset, root)
     name = str(root / PACKINGS / positions_name(row["rule"], row["group"], cells["angle"].iloc[0]))
-    positions = align.read_positions(store.fetch([name], dataset=dataset["name"])[name])
+    positions = read_positions(store.fetch([name], dataset=dataset["name"])[name])
     cloud_um = rotation.packing_to_um(positions, dataset["voxel_um"])
     cloud_um -= cloud_um.mean(axis=0)
-    return sample.upsample(
+    return upsample(
         cloud_um,
         **dataset["sample"]["points"],
         rng=seeds.generator(seed, dataset["name"], "sample", row["CellId"]),

@@ -16,9 +16,9 @@ from morphobench import files
 from morphobench.files import shards as stage
 from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name
 from morphobench.geometry import meshes
+from morphobench.geometry.packing import rasterise
 from morphobench.log import logger
 from morphobench.published.packing import FIGURES, image_name
-from morphobench.sample.packing import rasterise
 
 
 def write(
