@@ -74,10 +74,10 @@ def test_names_in_a_listing_are_read_as_amazon_writes_them():
     <Contents><Key>set/a+b%2Bc%C3%BC</Key><Size>3</Size><ETag>&quot;0f-2&quot;</ETag></Contents>
     <Contents><Key>set/folder/</Key><Size>0</Size></Contents>
     <NextContinuationToken>more</NextContinuationToken></ListBucketResult>"""
-    assert s3._parsed(page.encode()) == ([("set/a b+cü", 3, "etag:0f-2")], "more")
+    assert s3.parse_page(page.encode()) == ([("set/a b+cü", 3, "etag:0f-2")], "more")
     for torn in (page[:200], page.replace("Size", "Sise")):
         with pytest.raises(Transient, match="torn"):
-            s3._parsed(torn.encode())
+            s3.parse_page(torn.encode())
 
 
 def test_files_come_once_and_are_found_again_without_a_request(bucket, store, tmp_path):
@@ -349,10 +349,10 @@ def test_a_file_cut_short_in_the_cache_is_fetched_again(bucket, store):
 
 def test_a_part_of_an_older_run_that_is_too_long_or_wrong_does_no_harm(bucket, store, tmp_path):
     known = listed(store)
-    path = cache.path_of(tmp_path / "cache", LOCATION, VICTIM, known["expected"][VICTIM])
+    path = cache.cached_path(tmp_path / "cache", LOCATION, VICTIM, known["expected"][VICTIM])
     path.parent.mkdir(parents=True)
     for left in (b"x" * 60_000, b"x" * 1000):
-        cache.part_of(path).write_bytes(left)
+        cache.part_path(path).write_bytes(left)
         assert fetch(store, [VICTIM], **known)[VICTIM].read_bytes() == BODIES[VICTIM]
         path.unlink()
 

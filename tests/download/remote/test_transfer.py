@@ -7,10 +7,9 @@ import threading
 
 import pytest
 
-from morphobench.download.remote import progress
+from morphobench.download.remote import transfer as module
 from morphobench.download.remote.connections import Transient
-from morphobench.download.remote.progress import Progress
-from morphobench.download.remote.transfer import Stopped, Transfer
+from morphobench.download.remote.transfer import Progress, Stopped, Transfer
 from morphobench.errors import InputError
 
 SETTINGS = {"connections": 3, "retries": 4, "timeout_s": 1, "backoff_s": 1.0}
@@ -38,24 +37,24 @@ def failing(n, **more):
 
 def test_each_wait_is_twice_as_long_and_none_is_like_another(patient):
     transfer, waits = patient
-    assert transfer.patiently("url", failing(4)) == "done"
+    assert transfer.retry("url", failing(4)) == "done"
     for number, wait in enumerate(waits):
         assert 2**number / 2 <= wait <= 2**number
-    assert transfer.patiently("url", failing(4)) == "done"
+    assert transfer.retry("url", failing(4)) == "done"
     assert len(set(waits)) == 8
 
 
 def test_after_too_many_failures_the_reason_is_told(patient):
     transfer, waits = patient
     with pytest.raises(InputError, match="toy: url: no answer, 5 times in a row"):
-        transfer.patiently("url", failing(5))
+        transfer.retry("url", failing(5))
     assert len(waits) == 4
 
 
 def test_a_server_may_ask_for_a_longer_wait_but_not_for_an_endless_one(patient):
     transfer, waits = patient
-    transfer.patiently("url", failing(1, retry_after_s=7.0))
-    transfer.patiently("url", failing(1, retry_after_s=1e6))
+    transfer.retry("url", failing(1, retry_after_s=7.0))
+    transfer.retry("url", failing(1, retry_after_s=1e6))
     assert waits == [7.0, 60.0]
 
 
@@ -94,7 +93,7 @@ def test_the_first_failure_ends_all_and_the_rest_is_not_begun():
 
 def test_progress_tells_files_bytes_rate_and_time_left(caplog, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     with caplog.at_level(logging.INFO, "morphobench"):
         told = Progress("toy", 4, 4_000_000_000)
         for _ in range(4):

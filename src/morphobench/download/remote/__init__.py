@@ -1,4 +1,4 @@
-"""Where a dataset's files are: a folder here, a prefix of a bucket, a quilt package, or a web server."""
+"""Locations of a dataset's files: a folder, a prefix of a bucket, a quilt package, or a web server."""
 
 from __future__ import annotations
 
@@ -7,59 +7,42 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from morphobench.download.remote.fetched import Fetched
 from morphobench.download.remote.folder import Folder
-from morphobench.download.remote.quilt import Package
-from morphobench.download.remote.s3 import Prefix
+from morphobench.download.remote.quilt import QuiltPackage
+from morphobench.download.remote.s3 import S3Prefix, WebServer
 from morphobench.download.remote.store import Store
-from morphobench.download.remote.web import Web
 from morphobench.errors import InputError
 
-__all__ = ["Store", "is_remote", "local_folder", "open_store"]
-
 DEFAULT_CACHE = Path("results/cache")
+_STORES = {"s3": S3Prefix, "quilt+s3": QuiltPackage, "http": WebServer, "https": WebServer}
 
 
-def open_store(location: str, settings: Mapping[str, Any]) -> Store:
-    """Open what holds a dataset's files; nothing is asked of any server yet.
-
-    Parameters
-    ----------
-    location
-        ``s3://bucket/prefix``, ``quilt+s3://bucket#package=owner/name[@hash]``, ``https://host/path``,
-        ``file:///folder`` or a plain folder.
-    settings
-        Section `download` of the configuration: cache (null: results/cache), connections, retries,
-        timeout_s, backoff_s.
+def open_store(location: str, download_config: Mapping[str, Any]) -> Store:
+    """Open a location, with section `download` of the configuration; no server is asked yet.
 
     Raises
     ------
     InputError
-        When the location has another form.
+        When the location has a form that is not known.
     """
-    scheme = location.partition("://")[0] if "://" in location else ""
-    folder = Path(settings["cache"] or DEFAULT_CACHE)
-    if scheme == "s3":
-        return Fetched(Prefix(location, settings), folder, settings)
-    if scheme == "quilt+s3":
-        return Fetched(Package(location, folder), folder, settings)
-    if scheme in ("http", "https"):
-        return Fetched(Web(location), folder, settings)
-    if scheme in ("", "file"):
+    scheme = location.partition("://")[0] if "://" in location else "file"
+    if scheme == "file":
         return Folder(local_folder(location))
-    raise InputError(
-        f"{location}: files are fetched from s3://, quilt+s3://, https://, http://, file:// or a folder. "
-        "Mend source.location."
-    )
+    if scheme not in _STORES:
+        raise InputError(
+            f"{location}: files are fetched from s3://, quilt+s3://, https://, http://, file:// or a folder. "
+            "Mend source.location."
+        )
+    return _STORES[scheme](location, Path(download_config["cache"] or DEFAULT_CACHE), download_config)
 
 
 def is_remote(location: str | None) -> bool:
-    """Return whether what is at a location must be fetched before it can be read."""
+    """Return whether files at a location must be fetched before they can be read."""
     return bool(location) and "://" in location and not location.startswith("file://")
 
 
 def local_folder(location: str | None) -> Path:
-    """Return the folder that a location stands for; the working directory for none.
+    """Return the folder of a local location; the working directory for none.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The folder that holds what was fetched, for one run or shared by many; what is in it is whole and verified.
+"""Cache of fetched files, of one run or shared by many: complete and verified under their final names.
 
-A file's place follows from location, name and checksum: two versions of an object never meet, a half-fetched
-one continues only with its own version, and a file under its final name need not be looked at again.
+A file's path follows from location, name and checksum, so two versions of an object never meet, and a partial
+file continues only with its own version.
 """
 
 from __future__ import annotations
@@ -22,62 +22,60 @@ from morphobench.log import logger
 _GB = 1e9
 
 
-def path_of(cache: Path, location: str, name: str, checksum: str) -> Path:
-    """Return the place of a version of a file: ``<location>/<folder of the name>/<version>-<file name>``."""
+def cached_path(cache: Path, location: str, name: str, checksum: str) -> Path:
+    """Return the path of one version of a file: ``<location>/<folder of the name>/<version>-<file name>``."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", location).strip("-")[-48:]
     folder, _, file = name.rpartition("/")
     return cache / f"{readable}-{_digest(location)}" / folder / f"{_digest(checksum)}-{file}"
 
 
 def other_versions(path: Path) -> list[Path]:
-    """Return the other versions of a file that the cache holds."""
+    """List the other complete versions of a file in the cache."""
     file = path.name.partition("-")[2]
-    there = path.parent.iterdir() if path.parent.is_dir() else ()
-    return sorted(other for other in there if other != path and other.name.partition("-")[2] == file)
+    entries = path.parent.iterdir() if path.parent.is_dir() else ()
+    return sorted(other for other in entries if other != path and other.name.partition("-")[2] == file)
 
 
-def part_of(path: Path) -> Path:
-    """Return where a file grows before it takes its final name."""
+def part_path(path: Path) -> Path:
+    """Return the path of the partial file."""
     return path.with_name(f"{path.name}.part")
 
 
 @contextlib.contextmanager
-def growing(path: Path) -> Iterator[BinaryIO | None]:
-    """Yield the file's part, opened for this process and thread alone; None when the file is there already.
+def locked_part(path: Path) -> Iterator[BinaryIO | None]:
+    """Open the partial file for one thread of one process; yield None once the complete file is there.
 
-    Another that fetches the same file is waited for. A process that dies, even by kill -9, lets go.
+    Others wait. A process that dies, even by kill -9, releases the lock.
     """
-    part = part_of(path)
+    # Not filelock: it leaves a lock file beside every file, and stops on file systems without locks.
+    part = part_path(path)
     part.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with part.open("a+b") as file:
             # Some network file systems know no locks; then the checksum alone keeps two writers apart.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
+            is_current = _is_same(part, file)
             if path.exists():
-                _remove_if_same(part, file)
+                if is_current:
+                    part.unlink()
                 yield None
                 return
-            if _is_same(part, file):
+            if is_current:
                 yield file
                 return
 
 
 def _is_same(part: Path, file: BinaryIO) -> bool:
-    """Say whether a name still stands for an open file, or another gave it its final name meanwhile."""
+    """Return whether a path still names an open file, which another process may have renamed meanwhile."""
     try:
         return os.path.samestat(part.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
 
 
-def _remove_if_same(part: Path, file: BinaryIO) -> None:
-    if _is_same(part, file):
-        part.unlink()
-
-
 def free_bytes(folder: Path) -> int:
-    """Return how many bytes the disk of the cache can still take."""
+    """Return the free bytes on the disk of the cache."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(folder).free
@@ -89,13 +87,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def check_space(folder: Path, n_bytes: int, dataset: str) -> None:
-    """Stop before the first byte when the disk cannot hold what is to come.
-
-    Raises
-    ------
-    InputError
-        Naming the GB needed and free.
-    """
+    """Raise an InputError with the GB needed and free when the disk cannot hold that many bytes more."""
     free = free_bytes(folder)
     needed_gb, free_gb = n_bytes / _GB, free / _GB
     if n_bytes > free:

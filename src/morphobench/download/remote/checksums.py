@@ -1,4 +1,4 @@
-"""Checksums of files, written as text: what a source says of an object, and whether a file agrees.
+"""Checksums of files as text, from what a source says of an object, and their verification.
 
 ===========================  ============================================================================
 ``sha256:<hex>``             of the whole file (quilt, older packages)
@@ -26,34 +26,27 @@ _PIECES = tuple(_MIB * size for size in (8, 5, 16, 15, 10, 32, 64, 100, 128, 256
 _QUILT_CHUNK, _QUILT_MAX_CHUNKS = 8 * _MIB, 10_000
 
 
-def of_s3(etag: str) -> str:
-    """Return the checksum that an ETag of S3 stands for; empty when there is none."""
+def from_etag(etag: str) -> str:
+    """Return the checksum in an ETag of S3; empty when there is none."""
     etag = etag.strip('"')
     return f"etag:{etag}" if etag else ""
 
 
-def of_quilt(entry: Mapping[str, str] | None) -> str:
-    """Return the checksum of a quilt entry's hash, {type, value}."""
+def from_quilt(entry: Mapping[str, str] | None) -> str:
+    """Return the checksum in a quilt entry's hash, {type, value}; empty when there is none."""
     return f"{entry['type'].lower()}:{entry['value']}" if entry else ""
 
 
-def of_web(headers: Mapping[str, str]) -> str:
-    """Return what names the version of a web resource, empty when the server says nothing."""
-    named = headers.get("ETag") or headers.get("Last-Modified")
-    return f"version:{named}" if named else ""
+def from_web(headers: Mapping[str, str]) -> str:
+    """Return the version in the headers of a web server; empty when there is none."""
+    version = headers.get("ETag") or headers.get("Last-Modified")
+    return f"version:{version}" if version else ""
 
 
-def agrees(path: Path, checksum: str, *, is_md5: bool = True) -> bool | None:
-    """Return whether a file has a checksum; None when the checksum does not tell.
+def matches(path: Path, checksum: str, *, is_md5: bool = True) -> bool | None:
+    """Return whether a file has a checksum of one of these forms; None when that cannot be decided.
 
-    Parameters
-    ----------
-    path
-        File to read.
-    checksum
-        In one of the forms above.
-    is_md5
-        Whether ETags of S3 are made of MD5 sums; those of objects under KMS keys are not.
+    `is_md5` says whether ETags of S3 are made of MD5 sums; those of objects under KMS keys are not.
     """
     kind, _, value = checksum.partition(":")
     if kind == "sha256":
@@ -63,17 +56,17 @@ def agrees(path: Path, checksum: str, *, is_md5: bool = True) -> bool | None:
     if kind == "crc64nvme":
         return _text(_crc64nvme(path)) == value
     if kind == "etag" and is_md5:
-        return _agrees_with_etag(path, value)
+        return _matches_etag(path, value)
     return None
 
 
-def _agrees_with_etag(path: Path, etag: str) -> bool | None:
+def _matches_etag(path: Path, etag: str) -> bool | None:
     if re.fullmatch(r"[0-9a-f]{32}", etag):
         return _whole(path, "md5").hex() == etag
     pieces = re.fullmatch(r"[0-9a-f]{32}-(\d+)", etag)
     if pieces is None:
         return None
-    # The size of the pieces is not told: a usual one that gives the sum proves the file, none proves nothing.
+    # The size of the pieces is unknown: a usual one that gives the sum proves the file, none proves nothing.
     size, count = path.stat().st_size, int(pieces[1])
     usual = (piece for piece in _PIECES if math.ceil(size / piece) == count)
     return True if any(_in_pieces(path, piece, "md5").hex() == etag[:32] for piece in usual) else None

@@ -1,9 +1,10 @@
-"""Requests over HTTP: a bounded number of connections, and what a user can make of each failure."""
+"""HTTP requests: a bounded number of connections, and a reason and remedy for each failure."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -14,8 +15,8 @@ from morphobench.errors import InputError
 
 _CHUNK_BYTES = 2**20
 _TRY_LATER = {408, 425, 429, 500, 502, 503, 504}
-# Only redirections are followed here: whoever asks tries again, from where it had come.
-_REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+# Redirections alone are followed here; `Transfer.retry` tries again, from the last byte that came.
+_RETRY = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
 _REASONS = {
     exceptions.ConnectTimeoutError: "no answer in time",
     exceptions.ReadTimeoutError: "no bytes in time",
@@ -27,16 +28,16 @@ _REASONS = {
 
 
 def list_again(dataset: str) -> str:
-    """Return the remedy where what was listed is no longer what is there."""
+    """Return the remedy for a listing that no longer holds."""
     return f"List the files again (delete results/download/{dataset}/manifest.parquet)."
 
 
 class FileError(InputError):
-    """One file cannot be had, whatever is tried; the others can."""
+    """One file cannot be fetched; the others can."""
 
 
 class Transient(Exception):
-    """Something that may be gone at the next try."""
+    """A failure that may be gone at the next try."""
 
     def __init__(self, reason: object, retry_after_s: float = 0.0) -> None:
         super().__init__(str(reason))
@@ -44,66 +45,63 @@ class Transient(Exception):
 
 
 class Connections:
-    """Connections to any number of servers, each with the proxy that the environment names for it.
-
-    Parameters
-    ----------
-    dataset
-        Name for messages.
-    n_most
-        Most connections to one server.
-    timeout_s
-        Longest wait for a connection, and for the next bytes.
-    """
+    """At most `n_most` connections to each server, through the proxy that the environment names for it."""
 
     def __init__(self, dataset: str, n_most: int, timeout_s: float) -> None:
         self._dataset = dataset
         timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s)
-        self._options = {"maxsize": n_most, "block": True, "timeout": timeout, "retries": _REDIRECTS}
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._options = {"maxsize": n_most, "block": True, "timeout": timeout, "retries": _RETRY}
+        self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
-    def request(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Response:
-        """Return a response, to be used as a context.
+    @contextmanager
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Yield a response; read its body with `chunks`.
 
         Raises
         ------
         Transient
-            When another try may succeed: no connection, too many requests, a server in trouble.
+            When another try may succeed: no connection, too many requests, a broken body.
         FileError
             When there is no such object.
         InputError
             When access is denied or the location is wrong.
         """
-        asked = {"Accept-Encoding": "identity", **(headers or {})}
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
         try:
-            raw = self._pool(url).request(method, url, headers=asked, preload_content=False)
-            if raw.status < 300:
-                return Response(raw)
-            body = raw.read(2000, decode_content=False).decode(errors="replace")
-            raw.close()
+            response = self._pool(url).request(method, url, headers=headers, preload_content=False)
+            try:
+                if response.status >= 300:
+                    raise self._error(url, response)
+                yield response
+            except BaseException:
+                # A connection whose body was not read to its end cannot be used again.
+                response.close()
+                raise
+            finally:
+                response.release_conn()
         except exceptions.HTTPError as error:
-            raise Transient(_plain(error)) from error
-        if raw.status in _TRY_LATER:
-            after = raw.headers.get("Retry-After", "")
-            raise Transient(f"the server answers {raw.status}", float(after) if after.isdigit() else 0.0)
-        raise self._refused(url, raw.status, body)
+            raise Transient(_reason(error)) from error
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
+        proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
         with self._lock:
-            if parts.netloc not in self._pools:
-                direct = proxy_bypass(parts.hostname or "")
-                proxy = None if direct else getproxies().get(parts.scheme)
-                self._pools[parts.netloc] = (
+            if proxy not in self._pools:
+                self._pools[proxy] = (
                     urllib3.ProxyManager(proxy, **self._options)
                     if proxy
                     else urllib3.PoolManager(**self._options)
                 )
-            return self._pools[parts.netloc]
+            return self._pools[proxy]
 
-    def _refused(self, url: str, status: int, body: str) -> InputError:
-        where = f"{self._dataset}: {url}"
+    def _error(self, url: str, response: urllib3.BaseHTTPResponse) -> Exception:
+        status, where = response.status, f"{self._dataset}: {url}"
+        if status in _TRY_LATER:
+            return Transient(f"the server answers {status}", _RETRY.get_retry_after(response) or 0.0)
+        body = response.read(2000, decode_content=False).decode(errors="replace")
         if status == 416:
             return InputError(
                 f"{where}: changed, it is shorter than when it was listed ({status}). "
@@ -121,38 +119,12 @@ class Connections:
         return InputError(f"{where}: the server answers {status} {body[:200]}. Check source.location.")
 
 
-class Response:
-    """A response under way."""
-
-    def __init__(self, raw: urllib3.BaseHTTPResponse) -> None:
-        self._raw = raw
-        self.headers: Mapping[str, str] = raw.headers
-
-    def __enter__(self) -> Response:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A connection whose body was not read to its end cannot be used again.
-        if kind is not None:
-            self._raw.close()
-        self._raw.release_conn()
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the body as it comes, whatever becomes of its rest.
-
-        Raises
-        ------
-        Transient
-            When it ends early or stalls, after the last bytes that came.
-        """
-        try:
-            while chunk := self._raw.read1(_CHUNK_BYTES, decode_content=False):
-                yield chunk
-        except exceptions.HTTPError as error:
-            raise Transient(_plain(error)) from error
+def chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield the body as it comes: bytes before a failure are yielded before it is raised."""
+    return iter(lambda: response.read1(_CHUNK_BYTES, decode_content=False), b"")
 
 
-def _plain(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return the reason of a network error without addresses of objects in memory."""
     error = getattr(error, "reason", None) or error
     return next((text for kind, text in _REASONS.items() if isinstance(error, kind)), str(error))

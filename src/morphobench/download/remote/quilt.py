@@ -1,4 +1,4 @@
-"""Packages of a quilt registry: which files they hold, and where the bytes are."""
+"""Packages of a quilt registry: their files, with checksums and the URLs of their bytes."""
 
 from __future__ import annotations
 
@@ -15,47 +15,30 @@ import pandas as pd
 from morphobench import files
 from morphobench.download.remote import checksums, s3
 from morphobench.download.remote.connections import FileError
+from morphobench.download.remote.store import Store
 from morphobench.download.remote.transfer import Remote
 from morphobench.errors import InputError
 
 _FORM = re.compile(r"quilt\+(s3://[^/#]+)/?#package=([\w-]+/[\w-]+)(?:@([0-9a-f]{6,64}))?")
 
 
-class Package:
-    """The files of one version of a package: the one that is asked for by its hash, else the latest.
+class QuiltPackage(Store):
+    """Files of one version of ``quilt+s3://bucket#package=owner/name``: of ``@hash``, else the latest."""
 
-    Parameters
-    ----------
-    location
-        ``quilt+s3://bucket#package=owner/name``, with ``@hash`` to keep to a version.
-    cache
-        Folder in which the list of files of each version is kept.
-    """
-
-    is_listed = True
-
-    def __init__(self, location: str, cache: Path) -> None:
+    def __init__(self, location: str, cache: Path, download_config: Mapping[str, Any]) -> None:
+        super().__init__(location, cache, download_config)
         parts = _FORM.fullmatch(location)
         if parts is None:
             raise InputError(
                 f"{location}: not a quilt package. Write quilt+s3://bucket#package=owner/name, with @hash at "
                 "the end to keep to a version."
             )
-        self.location, self._cache = location, cache / "quilt"
         self._registry, self._name, self._hash = parts.groups()
         self._rows: pd.DataFrame | None = None
         self._lock = threading.Lock()
 
     def remote(self, name: str) -> Remote:
-        """Return a file of the package.
-
-        Raises
-        ------
-        FileError
-            When the package has none of this name.
-        InputError
-            When the package cannot be read.
-        """
+        """Return a file of the package; a FileError when it has none of this name."""
         entries = self._entries()
         if name not in entries.index:
             near = [other for other in entries.index if "/" not in other][:10]
@@ -66,23 +49,19 @@ class Package:
         row = entries.loc[name]
         return Remote(name, row["url"], int(row["size"]), row["checksum"])
 
-    def checksum_of(self, headers: Mapping[str, str]) -> str:
-        """Return nothing: the package knows the checksums."""
-        return ""
-
     def pages(self, under: str, dataset: str) -> Iterator[pd.DataFrame]:
-        """Yield name, size and checksum of the files whose names begin with `under`."""
+        """Yield name, size and checksum of the files whose names begin with `under`, as one page."""
         entries = self._entries()
         yield entries[entries.index.str.startswith(under)].reset_index()[["name", "size", "checksum"]]
 
     def _entries(self) -> pd.DataFrame:
-        """Return size, checksum and url by name; browsed once for each version of the package."""
+        """Return size, checksum and url by name; the table of a version is cached."""
         with self._lock:
             if self._rows is None:
-                kept = self._cache / f"{self._hash}.parquet"
-                if not (self._hash and len(self._hash) == 64 and kept.is_file()):
-                    kept = self._browse()
-                self._rows = pd.read_parquet(kept).set_index("name")
+                cached = self._cache / "quilt" / f"{self._hash}.parquet"
+                if not (self._hash and len(self._hash) == 64 and cached.is_file()):
+                    cached = self._browse()
+                self._rows = pd.read_parquet(cached).set_index("name")
         return self._rows
 
     def _browse(self) -> Path:
@@ -99,14 +78,14 @@ class Package:
                 f"{self.location}: the package cannot be read ({type(error).__name__}: {reason}). Check "
                 "bucket, name and hash, that it is public, and the network; then run the same command again."
             ) from error
-        kept = self._cache / f"{package.top_hash}.parquet"
-        if not kept.is_file():
-            files.write_table(pd.DataFrame(rows, columns=["name", "size", "checksum", "url"]), kept)
-        return kept
+        cached = self._cache / "quilt" / f"{package.top_hash}.parquet"
+        if not cached.is_file():
+            files.write_table(pd.DataFrame(rows, columns=["name", "size", "checksum", "url"]), cached)
+        return cached
 
 
 def _quilt3() -> Any:
-    # Read at import: no copy of manifests outside the cache, no report on its use, no bars.
+    # Settings read at import: no copy of manifests outside the cache, no usage report, no bars.
     for name in ("QUILT_DISABLE_CACHE", "QUILT_DISABLE_USAGE_METRICS", "QUILT_MINIMIZE_STDOUT"):
         os.environ.setdefault(name, "true")
     import quilt3
@@ -116,7 +95,7 @@ def _quilt3() -> Any:
 
 def _row(name: str, entry: Any) -> tuple[str, int, str, str]:
     url = _url(str(entry.physical_key))
-    return name, int(entry.size), checksums.of_quilt(entry.hash), url
+    return name, int(entry.size), checksums.from_quilt(entry.hash), url
 
 
 def _url(physical_key: str) -> str:
@@ -124,4 +103,4 @@ def _url(physical_key: str) -> str:
     if parts.scheme != "s3":
         raise InputError(f"{physical_key}: the package points elsewhere than to S3; that is not fetched.")
     version: Mapping[str, list[str]] = parse_qs(parts.query)
-    return s3.url_of(parts.netloc, unquote(parts.path.lstrip("/")), version.get("versionId", [None])[0])
+    return s3.object_url(parts.netloc, unquote(parts.path.lstrip("/")), version.get("versionId", [None])[0])

@@ -1,37 +1,84 @@
-"""What all places of files have in common, local or remote."""
+"""Files at one location, by their names below it: listed, and fetched into the cache."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from morphobench.download.remote.connections import FileError
+from morphobench.download.remote import cache
+from morphobench.download.remote.connections import FileError, list_again
+from morphobench.download.remote.transfer import Progress, Remote, Transfer
+from morphobench.errors import InputError
+from morphobench.files import manifests
+from morphobench.log import logger
 
 COLUMNS = {"name": "object", "size": "int64", "checksum": "object"}
 UNKNOWN_SIZE = -1
+# With more folders than these, what they share is listed instead of each.
+_MOST_FOLDERS = 8
 
 
-class Store(ABC):
-    """Files at one location, by their names below it."""
+class Store:
+    """Files of a server, with the cache they are fetched into; kinds of servers define the first methods."""
 
-    location: str
+    is_listed = True
 
-    @abstractmethod
+    def __init__(self, location: str, cache: Path, download_config: Mapping[str, Any]) -> None:
+        self.location, self._cache, self._config = location, cache, download_config
+
+    def remote(self, name: str) -> Remote:
+        """Return a file by its name, with what is known of it without asking the server."""
+        raise NotImplementedError
+
+    def pages(self, under: str, dataset: str) -> Iterator[pd.DataFrame]:
+        """Yield name, size and checksum of the files whose names begin with `under`, page by page."""
+        raise NotImplementedError
+
+    def checksum_of(self, headers: Mapping[str, str]) -> str:
+        """Return the checksum in the headers of a response."""
+        return ""
+
     def listing(self, under: str = "") -> pd.DataFrame:
-        """Return the files whose names begin with `under`: name, size (bytes), checksum ("" unknown)."""
+        """List the files whose names begin with `under`: name, size (bytes), checksum ("" when unknown).
 
-    @abstractmethod
+        Raises
+        ------
+        InputError
+            When the location cannot be listed, or has no such file.
+        """
+        pages = list(self.pages(under, self.location))
+        if not sum(map(len, pages)):
+            raise InputError(f"{self.location}: holds nothing below {under!r}. Mend source.location.")
+        return pd.concat(pages, ignore_index=True).astype(COLUMNS)
+
     def describe(self, names: Iterable[str], *, dataset: str) -> pd.DataFrame:
-        """Return name, size (-1 unknown) and checksum of those of the names that are there."""
+        """Return name, size (-1 when unknown) and checksum of those of the names that exist."""
+        wanted = {manifests.name_inside(self.location, name) for name in names}
+        if not self.is_listed:
+            unknown = {"name": sorted(wanted), "size": UNKNOWN_SIZE, "checksum": ""}
+            return pd.DataFrame(unknown).astype(COLUMNS)
+        parts = [pd.DataFrame(columns=list(COLUMNS))]
+        for under in _folders(wanted):
+            for page in self.pages(under, dataset):
+                # Not isin: pandas would make a table of all names for every page.
+                parts.append(page[[name in wanted for name in page["name"]]])
+        found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+        return found.drop_duplicates("name").astype(COLUMNS)
 
-    @abstractmethod
     def check_space(self, described: pd.DataFrame, *, dataset: str) -> None:
-        """Stop when the disk cannot hold the files of such a table that are not here yet."""
+        """Raise an InputError when the disk cannot hold those of the described files not yet in the cache."""
+        n_bytes = int(described["size"].clip(lower=0).sum())
+        # The cache is searched only where it matters.
+        if n_bytes > cache.free_bytes(self._cache):
+            rows = described[described["size"] > 0].itertuples(index=False)
+            n_bytes -= sum(row.size for row in rows if self._path(row.name, row.checksum).exists())
+        cache.check_space(self._cache, n_bytes, dataset)
 
-    @abstractmethod
     def fetch_each(
         self,
         names: Sequence[str],
@@ -40,37 +87,96 @@ class Store(ABC):
         expected: Mapping[str, str] | None = None,
         sizes: Mapping[str, int] | None = None,
     ) -> dict[str, Path | FileError]:
-        """Bring files here; of each, return where it is, or why it alone cannot be had.
+        """Fetch files; return each one's path, or why it alone cannot be fetched.
 
-        Parameters
-        ----------
-        names
-            Below the location; names that climb out of it are refused.
-        dataset
-            Name for messages.
-        expected, sizes
-            Checksums and bytes as they were listed. An object that is another by now stops everything;
-            files that are here already are taken without asking. Without them each object is asked for its
-            version first.
+        Without `expected` and `sizes`, checksums and bytes as they were listed, each file's version is
+        asked for first; with them, files in the cache need no request.
 
         Raises
         ------
         InputError
-            When the server cannot be reached or denies, an object changed, or the disk is full.
+            When a name leaves the location, a file is not as it was listed, the server cannot be reached or
+            denies, or the disk is full.
         """
+        transfer = Transfer(self._config, dataset)
+        expected, sizes = expected or {}, sizes or {}
+        inside = {name: manifests.name_inside(self.location, name) for name in names}
+        remotes: dict[str, Remote] = {}
+
+        def resolve(name: str) -> None:
+            remotes[name] = self._resolve(inside[name], expected.get(name, ""), sizes.get(name), transfer)
+
+        errors = transfer.each(resolve, inside)
+        paths = {name: self._path(remote.name, remote.checksum) for name, remote in remotes.items()}
+        missing = [name for name, path in paths.items() if not _is_complete(path, remotes[name])]
+        if missing:
+            n_bytes = sum(_bytes_left(paths[name], remotes[name]) for name in missing)
+            cache.check_space(self._cache, n_bytes, dataset)
+            progress = Progress(dataset, len(missing), n_bytes)
+            errors |= transfer.each(
+                lambda name: transfer.fetch(remotes[name], paths[name], progress), missing
+            )
+        return {name: errors.get(name) or paths[name] for name in inside}
 
     def fetch(
         self, names: Sequence[str], *, dataset: str, expected: Mapping[str, str] | None = None
     ) -> dict[str, Path]:
-        """Bring files here, all of them; see `fetch_each`.
-
-        Raises
-        ------
-        InputError
-            When one cannot be had, naming dataset, file and remedy; what came is kept.
-        """
-        found = self.fetch_each(names, dataset=dataset, expected=expected)
-        for path in found.values():
+        """Fetch all files, as `fetch_each`; an InputError names the first that cannot be fetched."""
+        paths = self.fetch_each(names, dataset=dataset, expected=expected)
+        for path in paths.values():
             if isinstance(path, FileError):
                 raise path
-        return found
+        return paths
+
+    def _resolve(self, name: str, expected: str, size: int | None, transfer: Transfer) -> Remote:
+        """Return a file with its version: the expected one, else the present one."""
+        remote, dataset = self.remote(name), transfer.dataset
+        if remote.checksum and expected and remote.checksum != expected:
+            raise InputError(
+                f"{dataset}: {name} changed in {self.location}: {expected} when it was listed, "
+                f"{remote.checksum} now. {list_again(dataset)}"
+            )
+        if expected or remote.checksum:
+            size = remote.size if size in (None, UNKNOWN_SIZE) else size
+            return replace(remote, size=size, checksum=expected or remote.checksum)
+        headers = transfer.headers(remote.url)
+        length, checksum = headers.get("Content-Length"), self.checksum_of(headers)
+        path = self._path(name, checksum)
+        others = cache.other_versions(path)
+        if others and not path.exists():
+            logger.warning(
+                "download: %s: %s changed since it was fetched before; the new version is kept beside the "
+                "old one (%s), and is the one used from now on",
+                dataset,
+                remote.url,
+                others[-1],
+            )
+        return replace(remote, size=int(length) if length else None, checksum=checksum)
+
+    def _path(self, name: str, checksum: str) -> Path:
+        return cache.cached_path(self._cache, self.location, name, checksum)
+
+
+def _folders(names: Iterable[str]) -> list[str]:
+    """Return the beginnings of names to list: their folders, or what many folders share."""
+    folders = sorted({name.rpartition("/")[0] for name in names})
+    if "" in folders:
+        return [""]
+    if len(folders) > _MOST_FOLDERS:
+        folders = [common] if (common := os.path.commonpath(folders)) else []
+    return [f"{folder}/" for folder in folders] or [""]
+
+
+def _is_complete(path: Path, remote: Remote) -> bool:
+    """Return whether the cache has a file; one cut short, as by a power cut, is removed."""
+    if not path.is_file():
+        return False
+    if remote.size is None or path.stat().st_size == remote.size:
+        return True
+    path.unlink()
+    return False
+
+
+def _bytes_left(path: Path, remote: Remote) -> int:
+    part = cache.part_path(path)
+    return max((remote.size or 0) - (part.stat().st_size if part.is_file() else 0), 0)

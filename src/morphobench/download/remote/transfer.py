@@ -1,10 +1,7 @@
 """Bytes over HTTP into the cache: in parallel, resumed where they stopped, tried again, verified.
 
-Objects of public buckets are plain HTTPS resources, and one code fetches them, quilt's physical objects and
-files of web servers. s3fs 0.6, the newest that aicsimageio 4.14 allows, does not start with aiobotocore 3,
-and could neither continue a half-fetched object nor verify one; botocore needs half a minute of computing to
-read a list of 430,000 objects, and for a small object more time than the network does. So urllib3, which is
-below both, asks for lists (`morphobench.download.remote.s3`) and bytes.
+By urllib3, not by s3fs or botocore above it: objects of public buckets are plain HTTPS resources, the s3fs
+that aicsimageio allows can neither resume nor verify one, and botocore needs half a minute for 430,000 names.
 """
 
 from __future__ import annotations
@@ -12,22 +9,25 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+import urllib3
+
 from morphobench.download.remote import cache, checksums
-from morphobench.download.remote.connections import Connections, FileError, Response, Transient, list_again
-from morphobench.download.remote.progress import Progress
+from morphobench.download.remote.connections import Connections, FileError, Transient, chunks, list_again
 from morphobench.errors import InputError
-from morphobench.log import logger
+from morphobench.log import bar, logger
 
 Item = TypeVar("Item")
 
 _LONGEST_WAIT_S = 60.0
-_NO_MORE: Any = object()
+_LOG_EVERY_S = 5.0
+_GB = 1e9
 _NETWORK = (
     "Check the network (proxy, firewall) and the location, then run the same command again: it continues."
 )
@@ -39,19 +39,7 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """An object and what is known of it.
-
-    Attributes
-    ----------
-    name
-        Below its location.
-    url
-        Where it is.
-    size
-        Bytes; None when unknown.
-    checksum
-        See `morphobench.download.remote.checksums`; empty when unknown.
-    """
+    """A file by its name below a location: url, bytes (None when unknown), checksum ("" when unknown)."""
 
     name: str
     url: str
@@ -59,161 +47,167 @@ class Remote:
     checksum: str = ""
 
 
-class Transfer:
-    """Connections to servers, a bounded number, and the patience with which they are used.
+class Progress:
+    """Counts of fetched files and bytes from many threads, logged with the rate and the time left.
 
-    Parameters
-    ----------
-    settings
-        Section `download` of the configuration: connections, retries, timeout_s and backoff_s.
-    dataset
-        Name for messages.
+    Not bars of tqdm: several jobs share the log, which need not be a terminal, and files count beside bytes.
     """
 
-    def __init__(self, settings: Mapping[str, Any], dataset: str) -> None:
-        self._dataset = dataset
-        self._http = Connections(dataset, int(settings["connections"]), float(settings["timeout_s"]))
-        self._n_threads = int(settings["connections"])
-        self._retries, self._backoff_s = int(settings["retries"]), float(settings["backoff_s"])
+    def __init__(self, dataset: str, n_files: int, n_bytes: int) -> None:
+        self._dataset, self._n_files, self._n_bytes = dataset, n_files, n_bytes
+        self._files = self._bytes = 0
+        self._lock = threading.Lock()
+        self._start = self._logged = time.monotonic()
+
+    def add(self, n_bytes: int = 0, *, files: int = 0) -> None:
+        """Count bytes and files; every few seconds, and after the last file, log a line."""
+        with self._lock:
+            self._bytes += n_bytes
+            self._files += files
+            now = time.monotonic()
+            if now - self._logged < _LOG_EVERY_S and not (files and self._files == self._n_files):
+                return
+            self._logged = now
+            logger.info("download: %s %s", self._dataset, self._line(now - self._start))
+
+    def _line(self, seconds: float) -> str:
+        rate = self._bytes / max(seconds, 1e-9)
+        files = f"{self._files} of {self._n_files} files, {self._bytes / _GB:.3f}"
+        if not self._n_bytes:
+            return f"{bar(self._files, self._n_files)} {files} GB, {rate / 1e6:.1f} MB/s"
+        left_s = max(self._n_bytes - self._bytes, 0) / max(rate, 1.0)
+        done = bar(min(self._bytes, self._n_bytes), self._n_bytes)
+        return f"{done} {files} of {self._n_bytes / _GB:.3f} GB, {rate / 1e6:.1f} MB/s, {left_s:.0f} s left"
+
+
+class Transfer:
+    """Requests in parallel, each tried again, as section `download` of the configuration says."""
+
+    def __init__(self, download_config: Mapping[str, Any], dataset: str) -> None:
+        self.dataset = dataset
+        self._n_threads = int(download_config["connections"])
+        self._http = Connections(dataset, self._n_threads, float(download_config["timeout_s"]))
+        self._retries, self._backoff_s = int(download_config["retries"]), float(download_config["backoff_s"])
         self._stop = threading.Event()
-        # Waiting times alone are drawn from it: jobs that were turned away together must not return together.
+        # Of waits alone, no result: jobs that a server refused together must not return together.
         self._jitter = random.Random(os.urandom(8))
 
-    def each(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Call `work` on every item in as many threads as there are connections; the first error ends all."""
-        waiting, lock = iter(items), threading.Lock()
+    def each(self, work: Callable[[Item], None], items: Iterable[Item]) -> dict[Item, FileError]:
+        """Call `work` on every item, in as many threads as connections; return the items' file errors.
 
-        def run() -> None:
+        Any other error stops all threads and is raised.
+        """
+        errors: dict[Item, FileError] = {}
+
+        def run(item: Item) -> None:
+            if self._stop.is_set():
+                return
             try:
-                while not self._stop.is_set():
-                    with lock:
-                        item = next(waiting, _NO_MORE)
-                    if item is _NO_MORE:
-                        return
-                    work(item)
+                work(item)
             except Stopped:
                 return
+            except FileError as error:
+                errors[item] = error
             except BaseException:
                 self._stop.set()
                 raise
 
         with ThreadPoolExecutor(self._n_threads) as threads:
-            futures = [threads.submit(run) for _ in range(self._n_threads)]
             try:
-                for future in futures:
-                    future.result()
+                list(threads.map(run, items))
             except BaseException:
                 self._stop.set()
                 raise
+        return errors
 
     def headers(self, url: str) -> Mapping[str, str]:
-        """Return the headers of a resource.
+        """Return the headers of a resource; a FileError when there is none, else see `retry`."""
 
-        Raises
-        ------
-        FileError
-            When there is no such resource.
-        InputError
-            When the server cannot be reached or refuses.
-        """
-        return self.patiently(url, lambda: self._head(url))
+        def head() -> Mapping[str, str]:
+            with self._http.request("HEAD", url) as response:
+                return response.headers
+
+        return self.retry(url, head)
 
     def read(self, url: str, parse: Callable[[bytes], Item]) -> Item:
-        """Return what `parse` makes of a resource; it raises `Transient` for a torn one.
+        """Return a parsed resource; `parse` raises `Transient` for an incomplete one. Errors as `retry`."""
 
-        Raises
-        ------
-        InputError
-            When there is none, or the server cannot be reached or refuses.
-        """
-
-        def attempt() -> Item:
+        def get() -> Item:
             with self._http.request("GET", url) as response:
-                return parse(b"".join(response.chunks()))
+                return parse(b"".join(chunks(response)))
 
-        return self.patiently(url, attempt)
+        return self.retry(url, get)
 
     def fetch(self, remote: Remote, path: Path, progress: Progress) -> None:
-        """Bring an object to its place in the cache, continuing a half-fetched one.
+        """Fetch a file to its path in the cache, from the end of its partial file on.
 
         Raises
         ------
         FileError
-            When the object is not there, or its bytes are wrong every time.
+            When there is no such object, or its bytes are wrong every time.
         InputError
             When it changed since it was listed, cannot be reached, or the disk is full.
         """
         try:
-            with cache.growing(path) as file:
+            with cache.locked_part(path) as file:
                 if file is not None:
                     self._fetch_verified(remote, path, file, progress)
         except OSError as error:
             raise InputError(
-                f"{self._dataset}: {path} could not be written ({error.strerror or error}). Check free "
+                f"{self.dataset}: {path} could not be written ({error.strerror or error}). Check free "
                 "disk space (df -h) and that the folder is writable, then run the same command again: it "
                 "continues."
             ) from error
         progress.add(files=1)
 
-    def patiently(self, what: str, work: Callable[[], Any], gained: Callable[[], int] = lambda: 0) -> Any:
-        """Call `work` until it succeeds, waiting longer after each failure in a row that gained nothing.
+    def retry(self, url: str, work: Callable[[], Item], position: Callable[[], int] = lambda: 0) -> Item:
+        """Call `work` until it raises no `Transient`, waiting twice as long after each failure in a row.
 
-        Parameters
-        ----------
-        what
-            The resource, for messages.
-        work
-            Raises `Transient` for what may be gone at the next try.
-        gained
-            Returns a number that changes when a failed try brought something all the same.
-
-        Raises
-        ------
-        InputError
-            After too many failures in a row.
+        Failures count anew whenever `position` has moved. Raises an InputError after too many in a row.
         """
-        failures, before = 0, gained()
+        # Not urllib3.Retry: it sleeps through an interrupt, not after a first failure, and never counts anew.
+        failures, before = 0, position()
         while True:
             try:
                 return work()
             except Transient as error:
-                failures = failures + 1 if gained() == before else 1
-                before = gained()
+                failures = failures + 1 if position() == before else 1
+                before = position()
                 if failures > self._retries:
                     raise InputError(
-                        f"{self._dataset}: {what}: {error}, {failures} times in a row. {_NETWORK}"
+                        f"{self.dataset}: {url}: {error}, {failures} times in a row. {_NETWORK}"
                     ) from error
-                self._wait(what, failures, error)
+                self._wait(url, failures, error)
 
-    def _wait(self, what: str, failures: int, error: Transient) -> None:
+    def _wait(self, url: str, failures: int, error: Transient) -> None:
         longest = self._backoff_s * 2 ** (failures - 1)
         seconds = min(max(longest * self._jitter.uniform(0.5, 1.0), error.retry_after_s), _LONGEST_WAIT_S)
-        logger.info("download: %s: %s; next try in %.1f s", what, error, seconds)
+        logger.info("download: %s: %s; next try in %.1f s", url, error, seconds)
         if self._stop.wait(seconds):
             raise Stopped
 
     def _fetch_verified(self, remote: Remote, path: Path, file: BinaryIO, progress: Progress) -> None:
         for _ in range(self._retries + 1):
-            is_md5 = self.patiently(
-                remote.url, lambda: self._continue(remote, file, progress), gained=lambda: _end(file)
+            is_md5 = self.retry(
+                remote.url, lambda: self._append(remote, file, progress), position=lambda: _end(file)
             )
             file.flush()
-            verdict = checksums.agrees(cache.part_of(path), remote.checksum, is_md5=is_md5)
+            verdict = checksums.matches(cache.part_path(path), remote.checksum, is_md5=is_md5)
             if verdict is not False:
                 if verdict is None:
                     logger.info("download: %s: size checked, no checksum of its bytes is known", remote.url)
-                os.replace(cache.part_of(path), path)
+                os.replace(cache.part_path(path), path)
                 return
             logger.warning("download: %s: wrong bytes (%s); fetching it anew", remote.url, remote.checksum)
             file.truncate(0)
         raise FileError(
-            f"{self._dataset}: {remote.url}: its bytes do not have the checksum {remote.checksum}, "
+            f"{self.dataset}: {remote.url}: its bytes do not have the checksum {remote.checksum}, "
             f"{self._retries + 1} times. It was damaged or changed at the source. "
-            f"{list_again(self._dataset)} Or tell the owner."
+            f"{list_again(self.dataset)} Or tell the owner."
         )
 
-    def _continue(self, remote: Remote, file: BinaryIO, progress: Progress) -> bool:
-        """Append what is missing; return whether an ETag would be made of MD5 sums."""
+    def _append(self, remote: Remote, file: BinaryIO, progress: Progress) -> bool:
+        """Append the missing bytes; return whether an ETag would be made of MD5 sums."""
         start = _end(file)
         # Of an unknown length, what is there may be all.
         if remote.size is None or start > remote.size:
@@ -224,34 +218,30 @@ class Transfer:
         with self._http.request("GET", remote.url, headers) as response:
             if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                 start = file.truncate(0)
-            self._check_same(remote, response, start)
-            for chunk in response.chunks():
-                # What came is kept before anything else ends the work.
+            self._check_unchanged(remote, response, start)
+            for chunk in chunks(response):
+                # Written first: what came is kept, whatever ends the work.
                 file.write(chunk)
                 progress.add(len(chunk))
                 if self._stop.is_set():
                     raise Stopped
             return "kms" not in response.headers.get("x-amz-server-side-encryption", "")
 
-    def _check_same(self, remote: Remote, response: Response, start: int) -> None:
-        """Stop when an object is not the one that was listed."""
-        now = checksums.of_s3(response.headers.get("ETag", ""))
+    def _check_unchanged(self, remote: Remote, response: urllib3.BaseHTTPResponse, start: int) -> None:
+        """Raise an InputError when an object is not the one that was listed."""
+        now = checksums.from_etag(response.headers.get("ETag", ""))
         is_other = remote.checksum.startswith("etag:") and now and now != remote.checksum
         if remote.checksum.startswith("version:"):
-            now = checksums.of_web(response.headers)
+            now = checksums.from_web(response.headers)
             is_other = now != remote.checksum
         length = response.headers.get("Content-Length")
         size = start + int(length) if length else remote.size
         if is_other or (remote.size is not None and size != remote.size):
             raise InputError(
-                f"{self._dataset}: {remote.url} changed: {remote.size} bytes, {remote.checksum} when it was "
+                f"{self.dataset}: {remote.url} changed: {remote.size} bytes, {remote.checksum} when it was "
                 f"listed, {size} bytes, {now or 'no checksum'} now. Nothing of the new version was taken. "
-                f"{list_again(self._dataset)}"
+                f"{list_again(self.dataset)}"
             )
-
-    def _head(self, url: str) -> Mapping[str, str]:
-        with self._http.request("HEAD", url) as response:
-            return response.headers
 
 
 def _end(file: BinaryIO) -> int:
