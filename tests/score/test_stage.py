@@ -360,7 +360,7 @@ def test_duplicated_codes_count_once_in_the_dimension(stage):
     ].to_numpy()
     identity.to_parquet(stage["embeddings"]["identity"], index=False)
     scores, _ = run(stage)
-    assert "1 of 24 codes" in scores.loc[("compactness", "corrected"), "reason"]
+    assert "1 of 24 embeddings" in scores.loc[("compactness", "corrected"), "reason"]
     assert scores.loc[("compactness", "corrected"), "value"] == pytest.approx(
         before.loc[("compactness", "corrected"), "value"], rel=0.3
     )
@@ -377,7 +377,10 @@ def test_codes_of_rows_that_are_not_finite_touch_only_their_cells(stage):
     scores, _ = run(stage)
     for metric in ("classification_rule_top_1", "regression_volume_um3_mae", "outlier_auroc"):
         assert scores.loc[(metric, "corrected"), "n"] == 23
-        assert "1 of 120 cells have a code that is not finite" in scores.loc[(metric, "corrected"), "reason"]
+        assert (
+            "1 of 120 cells have an embedding that is not finite"
+            in scores.loc[(metric, "corrected"), "reason"]
+        )
     assert scores.loc[("rotation_invariance_error_uniform", "corrected"), "n"] == 5 * 23
     assert scores.loc[("reconstruction", "corrected"), "n"] == 24
 

@@ -18,7 +18,7 @@ import pandas as pd
 sys.path[:0] = [str(Path(__file__).parents[2] / "src")]
 
 from morphobench.score.metrics.retrieval import retrieval_map, standardise
-from morphobench.score.metrics.retrieval_null import rank_null, tail
+from morphobench.score.metrics.retrieval_null import rank_null, tail_p
 
 # As in the drug screen: 1025 cells, 17 drugs, the rest controls.
 N_CONTROLS, SIZES, DIMENSION = 260, range(29, 63, 2), 512
@@ -88,7 +88,7 @@ def rows(quick: bool = False) -> list[str]:
     def by(null_of: Callable[[int, int], np.ndarray], which: np.ndarray) -> np.ndarray:
         nulls = {(p, q): null_of(p, q) for p, q in which}
         return np.array(
-            [tail(nulls[p, q], ap) for (p, q), ap in zip(wanted.tolist(), precision, strict=True)]
+            [tail_p(nulls[p, q], ap) for (p, q), ap in zip(wanted.tolist(), precision, strict=True)]
         )
 
     rng = np.random.default_rng(0)

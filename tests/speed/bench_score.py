@@ -31,12 +31,12 @@ sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE)]
 import reference_scores as plain
 
 from morphobench.score.metrics.classification import classification_scores, classification_scores_legacy
-from morphobench.score.metrics.dimension import (
+from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
+from morphobench.score.metrics.intrinsic_dimension import (
     intrinsic_dimension,
     intrinsic_dimension_legacy,
     participation_ratio,
 )
-from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
 from morphobench.score.metrics.invariance import rotation_invariance_error
 from morphobench.score.metrics.regression import regression_scores, regression_scores_legacy
 

@@ -10,12 +10,12 @@ import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files.tables import read_checked
-from morphobench.score.metrics.dimension import (
+from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
+from morphobench.score.metrics.intrinsic_dimension import (
     intrinsic_dimension,
     intrinsic_dimension_legacy,
     participation_ratio,
 )
-from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
 from morphobench.score.rows import Codes, Sheet
 
 # Metric, variant, unit, column of the embedding table: of clouds and cubes, and of shapes.

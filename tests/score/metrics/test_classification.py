@@ -87,7 +87,10 @@ def test_more_noise_means_worse_classification():
     [
         (lambda z, labels, split: (z, labels, np.where(split == "test", "val", split)), "no test cell"),
         (lambda z, labels, split: (z, np.full(len(z), "one"), split), "1 label"),
-        (lambda z, labels, split: (np.full_like(z, np.nan), labels, split), "150 of 150 cells have a code"),
+        (
+            lambda z, labels, split: (np.full_like(z, np.nan), labels, split),
+            "150 of 150 cells have an emb",
+        ),
         (lambda z, labels, split: (z, np.full(len(z), None), split), "150 of 150 cells have no label"),
         (lambda z, labels, split: (z[:0], labels[:0], split[:0]), "0 label"),
     ],
@@ -108,7 +111,7 @@ def test_cells_without_code_or_label_are_left_out_and_unseen_labels_are_wrong():
     z[train[0]], labels[train[1]] = np.nan, None
     labels[test[0]] = "never seen"
     found = classification_scores(z, labels, split)
-    assert "1 of 150 cells have a code that is not finite; 1 of 150 cells have no label" in found.reason
+    assert "1 of 150 cells have an embedding that is not finite; 1 of 150 cells have no label" in found.reason
     assert found.scores["top_1"] == pytest.approx(clean.scores["top_1"] - 1 / len(test))
     assert found.per_cell["top_2"][0] == 0
 

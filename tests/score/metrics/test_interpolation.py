@@ -53,7 +53,7 @@ def test_interpolation_distance_in_blocks_and_without_answer(monkeypatch):
     z = rng.normal(size=(9, 3))
     exclude, fractions = np.array([[0, 1], [2, 3], [4, 5]]), np.array([0.5])
     whole = interpolation_distance(z[exclude[:, 0]], z[exclude[:, 1]], fractions, z, exclude)
-    monkeypatch.setattr("morphobench.score.metrics.moments._BLOCK_ELEMENTS", 10)
+    monkeypatch.setattr("morphobench.score.metrics.covariance._BLOCK_ELEMENTS", 10)
     again = interpolation_distance(z[exclude[:, 0]], z[exclude[:, 1]], fractions, z, exclude)
     np.testing.assert_allclose(again, whole, rtol=1e-12)
     only_ends = interpolation_distance(z[:1], z[1:2], fractions, z[:2], exclude[:1])

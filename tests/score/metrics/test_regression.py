@@ -75,7 +75,7 @@ def test_each_target_has_its_own_missing_cells():
     found = regression_scores(z, targets, split)
     assert len(found["volume_um3"].rows) == 74
     assert len(found["chance"].rows) == 71
-    assert found["volume_um3"].reason == "1 of 300 cells have a code that is not finite"
+    assert found["volume_um3"].reason == "1 of 300 cells have an embedding that is not finite"
     assert found["chance"].reason.endswith("10 of 300 cells have no value")
 
 
@@ -85,7 +85,7 @@ def test_each_target_has_its_own_missing_cells():
         (lambda z, t, s: (z, t, np.full(len(z), "train")), "no test cell"),
         (lambda z, t, s: (z, t, np.full(len(z), "test")), "0 training cells"),
         (lambda z, t, s: (z, t * np.nan, s), "300 of 300 cells have no value"),
-        (lambda z, t, s: (z * np.nan, t, s), "300 of 300 cells have a code"),
+        (lambda z, t, s: (z * np.nan, t, s), "300 of 300 cells have an embedding"),
         (lambda z, t, s: (z, t * 0 + 4, s), "does not vary"),
     ],
 )

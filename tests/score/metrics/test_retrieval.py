@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from paths import SHARED
-from scipy.stats import binom, kstest
+from scipy.stats import binom
 
-from morphobench.score.metrics.fdr import benjamini_hochberg
 from morphobench.score.metrics.retrieval import average_precisions, retrieval_map, standardise
-from morphobench.score.metrics.retrieval_null import exchange_p, label_p, rank_null, tail
 
 PLATE = SHARED / "data/perturbation_profiles"
 FAST = {"n_null": 2000, "n_exchanges": 300}
@@ -89,37 +87,6 @@ def test_p_of_cells_agrees_with_copairs_within_their_draws(tmp_path):
     np.testing.assert_allclose(cells["p"].to_numpy(float), known, atol=5 * np.sqrt(0.25 / 20000))
 
 
-# ---------------------------------------------------------------- nulls
-
-
-def test_random_ranks_are_those_of_shuffled_labels():
-    rng = np.random.default_rng(0)
-    drawn = rank_null(4, 9, 20000, rng)
-    labels = rng.permuted(np.tile(np.arange(13) < 4, (20000, 1)), axis=1)
-    precision = labels.cumsum(axis=1) / np.arange(1, 14)
-    plain = (precision * labels).sum(axis=1) / 4
-    assert kstest(drawn, plain).pvalue > 1e-3
-    assert (np.diff(drawn) >= 0).all()
-
-
-def test_random_ranks_of_two_places_are_exact():
-    # One positive among one negative is first or second, and alone always first.
-    drawn = rank_null(1, 1, 4000, np.random.default_rng(0))
-    assert set(drawn) == {0.5, 1.0}
-    assert abs((drawn == 1).mean() - 0.5) < 5 * np.sqrt(0.25 / 4000)
-    assert (rank_null(3, 0, 10, np.random.default_rng(0)) == 1).all()
-
-
-def test_tail_counts_ties_and_itself():
-    assert tail(np.array([0.1, 0.2, 0.2, 0.4]), np.array([0.2, 0.5])).tolist() == [4 / 5, 1 / 5]
-
-
-def test_q_values_of_a_textbook_example():
-    p = np.array([0.001, 0.008, 0.039, 0.041, 0.042, 0.06, np.nan])
-    expected = [0.006, 0.024, 0.0504, 0.0504, 0.0504, 0.06, np.nan]
-    np.testing.assert_allclose(benjamini_hochberg(p), expected)
-
-
 @pytest.mark.parametrize("dimension", [8, 128])
 def test_without_effect_the_false_discovery_rate_is_at_most_nominal(dimension):
     """Every discovery is false here, so the rate is the share of tables with a discovery."""
@@ -166,19 +133,6 @@ def test_cells_of_one_well_are_no_evidence_when_wells_differ():
     # What wells alone are worth.
     assert control["mean_average_precision"] > 0.5
     assert control["p"] < 0.01
-
-
-def test_exchange_test_is_sequential_and_its_p_is_never_zero():
-    rng = np.random.default_rng(0)
-    units = np.arange(60)
-    far, control = rng.normal(size=(15, 4)) + 20, rng.normal(size=(45, 4))
-    assert exchange_p(far, control, units[:15], units[15:], n_draws=99, rng=rng) == 1 / 100
-    same = exchange_p(control[:15], control[15:], units[:15], units[15:45], n_draws=100000, rng=rng)
-    assert 0.001 < same <= 1
-
-
-def test_labels_without_pairs_have_no_p():
-    assert np.isnan(label_p(np.eye(4), np.arange(4), n_draws=9, rng=np.random.default_rng(0))).all()
 
 
 # ---------------------------------------------------------------- properties and bad input

@@ -6,17 +6,9 @@ import numpy as np
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Return the q value of each p value: the rate of false discoveries if it and all smaller ones count.
+    """Return the q value of each p value of shape (m,); NaN, a test that was not possible, stays NaN.
 
-    Formula: ``q_(i) = min over j >= i of m p_(j) / j``, at most 1.
-
-    Parameters
-    ----------
-    p
-        Shape (m,); NaN for tests that could not be done, which do not count and stay NaN.
-
-    Notes
-    -----
+    Formula: ``q_(i) = min over j >= i of m p_(j) / j``, at most 1, over the m tests with a p value.
     Source: Benjamini and Hochberg 1995.
 
     Examples
@@ -24,10 +16,10 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     >>> benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03])).round(3).tolist()
     [0.03, 0.04, nan, 0.04]
     """
+    from scipy.stats import false_discovery_control
+
     p = np.asarray(p, float)
-    q = np.full(p.shape, np.nan)
-    rows = np.flatnonzero(np.isfinite(p))
-    order = rows[np.argsort(p[rows], kind="stable")]
-    scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
-    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    q, tested = np.full(p.shape, np.nan), np.isfinite(p)
+    if tested.any():
+        q[tested] = false_discovery_control(p[tested])
     return q

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression on frozen codes: the published model, fitted in better coordinates."""
+"""Multinomial logistic regression on embeddings: the published model, fitted in better coordinates."""
 
 from __future__ import annotations
 
@@ -6,78 +6,66 @@ from typing import NamedTuple
 
 import numpy as np
 
-from morphobench.score.metrics.moments import blocks, mean_and_scatter, scale_of
+from morphobench.score.metrics.covariance import blocks, mean_and_scatter, standard_scale
 
 MAX_ITERATIONS = 3000
 _STOP = {"gtol": 1e-6, "ftol": 64 * np.finfo(np.float64).eps, "maxcor": 20}
 
 
 class Logistic(NamedTuple):
-    """A fitted classifier.
-
-    Attributes
-    ----------
-    coefficients
-        Shape (D, labels), in the units of the codes.
-    intercept
-        Shape (labels,).
-    converged
-        Whether the solver met its tolerance.
-    """
+    """A fitted classifier: `coefficients`, shape (D, labels), per unit of z; `intercept`, shape (labels,)."""
 
     coefficients: np.ndarray
     intercept: np.ndarray
     converged: bool
 
     def probabilities(self, z: np.ndarray) -> np.ndarray:
-        """Return the probability of every label for codes of shape (n, D), shape (n, labels)."""
+        """Return the probability of every label for embeddings of shape (n, D), shape (n, labels)."""
         return _softmax(z @ self.coefficients + self.intercept)
 
 
 def fit_logistic(
     z: np.ndarray, which: np.ndarray, weights: np.ndarray, *, start: Logistic | None = None
 ) -> Logistic:
-    """Standardise codes and fit a multinomial logistic regression with an L2 penalty, C = 1.
+    """Standardise embeddings and fit a multinomial logistic regression with an L2 penalty, C = 1.
 
     Minimises ``|W|^2 / 2 + sum_i weights[which_i] * cross_entropy_i`` over the coefficients W of standardised
-    codes (intercepts are free); with two labels the penalty is that of a single logistic function, twice as
-    large. The minimum is unique but for constants added to all labels.
+    embeddings (intercepts are free); with two labels the penalty is that of a single logistic function, twice
+    as large. The minimum is unique but for constants added to all labels. `z` is finite, shape (n, D);
+    `which` numbers the label of each row; `weights` has shape (labels,). `start`, the solution of a similar
+    problem such as another fold, saves steps and leads to the same minimum.
 
-    Parameters
-    ----------
-    z
-        Codes of the training cells, shape (n, D), finite.
-    which
-        Number of each cell's label, shape (n,), 0 to labels - 1.
-    weights
-        Weight of each label, shape (labels,).
-    start
-        Solution of a similar problem to start from, such as another fold: fewer steps, the same minimum.
-
-    Notes
-    -----
-    Source: the classifier of Vasan et al. 2025 (scikit-learn's LogisticRegression after StandardScaler). The
-    codes are turned into principal axes, which leaves the penalty as it is, and stretched so that the loss is
-    about equally curved along every direction: L-BFGS then needs a fraction of the steps, and stops much
+    Source: the classifier of Vasan et al. 2025 (scikit-learn's LogisticRegression after StandardScaler).
+    Embeddings are rotated into principal axes, which leaves the penalty as it is, and scaled so that the loss
+    is about equally curved along every direction: L-BFGS then needs a fraction of the steps, and stops much
     nearer to the minimum than scikit-learn's default tolerance does.
     """
+    from scipy.optimize import minimize
+
     problem = _Problem(z, which, weights)
     coefficients, intercept = np.zeros((z.shape[1], len(weights))), np.zeros(len(weights))
     if start is not None:
         coefficients, intercept = start.coefficients, start.intercept
-    return problem.descend(coefficients, intercept)
+    result = minimize(
+        problem.loss_and_gradient,
+        problem.parameters(coefficients, intercept),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, **_STOP},
+    )
+    return Logistic(*problem.solution(result.x), bool(result.success))
 
 
 class _Problem:
-    """The loss in principal axes; a vector of unknowns holds (D + 1, labels), the intercepts last."""
+    """The loss in scaled principal axes; a vector of parameters holds (D + 1, labels), intercepts last."""
 
     def __init__(self, z: np.ndarray, which: np.ndarray, weights: np.ndarray) -> None:
         self.z, self.which, self.n_labels = z, which, len(weights)
         self.weights = weights[which] / weights[which].sum()
         self.mean, scatter = mean_and_scatter(z)
-        scale = scale_of(self.mean, scatter, len(z))
+        scale = standard_scale(self.mean, scatter, len(z))
         variances, axes = np.linalg.eigh(scatter / len(z) / np.outer(scale, scale))
-        # Standardised codes in principal axes are (z - mean) @ to_axes; from_axes is its inverse.
+        # Standardised embeddings in principal axes are (z - mean) @ to_axes; from_axes is its inverse.
         self.to_axes, self.from_axes = axes / scale[:, None], axes.T * scale
         self.penalty = (2.0 if self.n_labels == 2 else 1.0) / weights[which].sum()
         # The curvature where all labels are equally probable; the same for all labels keeps their symmetry.
@@ -85,28 +73,19 @@ class _Problem:
         curvature = np.append(variances.clip(min=0) * spread + self.penalty, spread)
         self.stretch = np.sqrt(curvature)[:, None]
 
-    def descend(self, coefficients: np.ndarray, intercept: np.ndarray) -> Logistic:
-        """Go down to the minimum."""
-        from scipy.optimize import minimize
+    def parameters(self, coefficients: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+        """Return the vector of parameters of coefficients and intercept in units of the embeddings."""
+        in_axes = np.vstack([self.from_axes @ coefficients, intercept + self.mean @ coefficients])
+        return (in_axes * self.stretch).ravel()
 
-        unknown = np.vstack([self.from_axes @ coefficients, intercept + self.mean @ coefficients])
-        found = minimize(
-            self.loss_and_gradient,
-            (unknown * self.stretch).ravel(),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, **_STOP},
-        )
-        return Logistic(*self.solution(found.x), bool(found.success))
+    def solution(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return coefficients and intercept in units of the embeddings."""
+        in_axes = parameters.reshape(-1, self.n_labels) / self.stretch
+        coefficients = self.to_axes @ in_axes[:-1]
+        return coefficients, in_axes[-1] - self.mean @ coefficients
 
-    def solution(self, unknown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return coefficients and intercept in the units of the codes."""
-        unknown = unknown.reshape(-1, self.n_labels) / self.stretch
-        coefficients = self.to_axes @ unknown[:-1]
-        return coefficients, unknown[-1] - self.mean @ coefficients
-
-    def loss_and_gradient(self, unknown: np.ndarray) -> tuple[float, np.ndarray]:
-        coefficients, intercept = self.solution(unknown)
+    def loss_and_gradient(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        coefficients, intercept = self.solution(parameters)
         loss, slope, total = 0.0, np.zeros_like(coefficients), np.zeros(self.n_labels)
         for part in blocks(len(self.z), self.z.shape[1]):
             probability = _softmax(self.z[part] @ coefficients + intercept)
@@ -116,9 +95,9 @@ class _Problem:
             residual = probability * self.weights[part, None]
             slope += self.z[part].T @ residual
             total += residual.sum(axis=0)
-        plain = unknown.reshape(-1, self.n_labels)[:-1] / self.stretch[:-1]
-        gradient = self.to_axes.T @ (slope - np.outer(self.mean, total)) + self.penalty * plain
-        penalty = self.penalty / 2 * (plain**2).sum()
+        in_axes = parameters.reshape(-1, self.n_labels)[:-1] / self.stretch[:-1]
+        gradient = self.to_axes.T @ (slope - np.outer(self.mean, total)) + self.penalty * in_axes
+        penalty = self.penalty / 2 * (in_axes**2).sum()
         return loss + penalty, (np.vstack([gradient, total]) / self.stretch).ravel()
 
 

@@ -1,4 +1,4 @@
-"""How well codes tell outlying cells from the others."""
+"""Linear detection of outlying cells from embeddings."""
 
 from __future__ import annotations
 
@@ -28,19 +28,9 @@ class OutlierFolds(NamedTuple):
 
 
 def outlier_detection(z: np.ndarray, labels: Sequence[object], split: Sequence[str]) -> Classification:
-    """Train a linear classifier to find outliers on train and val, score it on test.
+    """`classification_scores` with the labels "outlier", "inlier" or None of `outlier_labels`.
 
-    `classification_scores` with two labels. Read `balanced_accuracy` and `auroc`: outliers are rare, so that
-    accuracy says little.
-
-    Parameters
-    ----------
-    z
-        Codes, shape (n, D).
-    labels
-        "outlier", "inlier" or None for each row, shape (n,), see `outlier_labels`.
-    split
-        "train", "val" or "test" for each row, shape (n,).
+    Read `balanced_accuracy` and `auroc`: outliers are rare, so that accuracy says little.
     """
     return classification_scores(z, labels, split)
 
@@ -48,19 +38,8 @@ def outlier_detection(z: np.ndarray, labels: Sequence[object], split: Sequence[s
 def outlier_detection_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> OutlierFolds:
     """Cross-validate as published: all cells, class weights of each fold, scores rounded to 2 decimals.
 
-    Parameters
-    ----------
-    z
-        Codes, shape (n, D). Rows that are not finite, and cells without a label, are left out.
-    labels
-        As in `outlier_detection`.
-    folds
-        Number of folds.
-
-    Notes
-    -----
     Source: Vasan et al. 2025, fold seed included. What they call an outlier among structures of many pieces
-    is inverted (few pieces); here the data set's configuration says it.
+    is inverted (few pieces); here the dataset's configuration says it.
     """
     names, usable, reason = usable_rows(z, labels)
     rows = np.flatnonzero(usable)
@@ -68,31 +47,21 @@ def outlier_detection_legacy(z: np.ndarray, labels: Sequence[object], *, folds: 
     problem = fold_problem(label, count, folds)
     if problem:
         return OutlierFolds(np.full(folds, np.nan), join(problem, reason))
-    values, near = [], None
+    values, model = [], None
     for train, test in stratified_folds(which, folds):
         weight = len(train) / (len(label) * np.bincount(which[train]))
-        near = fit_logistic(z[rows[train]], which[train], weight, start=near)
-        hits = near.probabilities(z[rows[test]]).argmax(axis=1) == which[test]
-        found = balanced_accuracy(hits.astype(float), which[test], np.ones((1, len(test))))
-        values.append(round(float(found[0]), 2))
+        model = fit_logistic(z[rows[train]], which[train], weight, start=model)
+        hits = model.probabilities(z[rows[test]]).argmax(axis=1) == which[test]
+        accuracy = balanced_accuracy(hits.astype(float), which[test], np.ones((1, len(test))))
+        values.append(round(float(accuracy[0]), 2))
     return OutlierFolds(np.array(values), reason)
 
 
 def outlier_labels(values: pd.Series, rule: Mapping[str, Any]) -> np.ndarray:
-    """Say which cells are outliers.
+    """Label cells "outlier", "inlier", or None where the column `values` of the manifest has no value.
 
-    Parameters
-    ----------
-    values
-        Column of the manifest, shape (n,).
-    rule
-        Either `inlier` or `outlier`: the values, compared as text, of cells that are one; all others are the
-        other.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (n,): "outlier", "inlier", or None where the column has no value.
+    `rule` has either `inlier` or `outlier`: the values, compared as text, of cells that are one; all others
+    are the other.
     """
     kind, other = ("outlier", "inlier") if "outlier" in rule else ("inlier", "outlier")
     member = values.astype(str).isin([str(value) for value in rule[kind]])

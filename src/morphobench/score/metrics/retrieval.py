@@ -1,4 +1,4 @@
-"""Retrieval of conditions: whether treated cells find their like before they find controls."""
+"""Mean average precision of retrieving the cells of each condition among controls."""
 
 from __future__ import annotations
 
@@ -9,13 +9,28 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
+from morphobench.score.metrics.covariance import blocks
 from morphobench.score.metrics.fdr import benjamini_hochberg
-from morphobench.score.metrics.retrieval_null import MAX_CONTROLS, exchange_p, label_p, rank_null, tail
+from morphobench.score.metrics.retrieval_null import MAX_CONTROLS, exchange_p, label_p, rank_null, tail_p
 
 Q_THRESHOLD = 0.05
-# Similarities held at once, and features standardised at once.
-_AT_ONCE = 1 << 22
-_COLUMNS = 32
+# Features standardised at once.
+_BLOCK_COLUMNS = 32
+_GROUP_COLUMNS = [
+    "group",
+    "kind",
+    "n_cells",
+    "n_scored",
+    "mean_average_precision",
+    "p",
+    "q",
+    "p_ranks",
+    "q_ranks",
+]
+_GROUP_COLUMNS += ["mean_average_precision_legacy", "p_legacy", "q_legacy", "retrieved", "reason"]
+_CELL_COLUMNS = ["row", "group", "average_precision", "n_positives", "n_negatives", "p"]
+_CELL_COLUMNS += ["average_precision_legacy", "p_legacy"]
+_NO_CELLS = pd.DataFrame(columns=[*_CELL_COLUMNS, "n_positives_legacy"])
 
 
 class Retrieval(NamedTuple):
@@ -32,7 +47,7 @@ class Retrieval(NamedTuple):
         One row per cell of a condition: row (number in the input), group, average_precision, n_positives,
         n_negatives, p, average_precision_legacy, p_legacy.
     note
-        What became of features that could not be used as they are; empty when all could.
+        How values were replaced that could not be used as they are; empty for none.
     """
 
     groups: pd.DataFrame
@@ -50,7 +65,7 @@ def retrieval_map(
     n_exchanges: int = 10_000,
     seed: int = 0,
 ) -> Retrieval:
-    """Retrieve every condition among the controls by mean average precision, and test it.
+    """Mean average precision of retrieving each condition among the controls, and its p values.
 
     Features are standardised on the controls (mean and standard deviation divided by n). For each treated
     cell the others of its condition (positives) and all controls (negatives) are ranked by cosine
@@ -58,7 +73,7 @@ def retrieval_map(
     precision is ``AP = 1/P sum_j j / r_j``. Three p values of each condition's mean AP:
 
     - `p`, `q`: units exchanged between condition and controls (`exchange_p`), Benjamini-Hochberg over
-      conditions; the headline. It knows that the AP of a condition depend on each other.
+      conditions; the headline. It allows for the dependence between the AP of a condition.
     - `p_ranks`: means of as many independent AP of random ranks. Far too small where AP depend on each
       other (in the tests' simulation without effect, most conditions pass 0.05 in 256 dimensions).
     - `p_legacy`: geometric mean of the p values of single cells, as published; no p value at all.
@@ -67,53 +82,46 @@ def retrieval_map(
     ----------
     profiles
         Features, shape (n, D). Values that are not finite count as the controls' mean.
-    groups
-        Condition of each cell, shape (n,).
-    is_control
-        Whether a cell is a control, shape (n,).
+    groups, is_control
+        Condition of each cell, and whether it is a control, shape (n,).
     apart
         Well or field of each cell, shape (n,): positives must then come from another one, and whole wells
         are exchanged. A cell whose place is missing has no positives. None as published.
-    n_null
-        Random rankings per number of positives and negatives.
-    n_exchanges
-        Exchanges per condition at most.
+    n_null, n_exchanges
+        Random rankings per number of positives and negatives; exchanges per condition at most.
     seed
-        Seed; values do not depend on the order of cells or conditions.
-
-    Returns
-    -------
-    Retrieval
-        NaN and a reason for a condition without a positive pair, or when there are fewer than two controls.
+        Values do not depend on the order of cells or conditions.
 
     Notes
     -----
-    Source: the retrieval of Vasan et al. 2025 after Chandrasekaran et al. 2024 and the package copairs.
+    NaN and a reason for a condition without a positive pair, or when there are fewer than two controls.
     Memory: two copies of the profiles and 32 MB; similarities are made in blocks.
+
+    Source: the retrieval of Vasan et al. 2025 after Chandrasekaran et al. 2024 and the package copairs, which
+    takes 8 to 21 times as long (tests/speed/bench_retrieval.py).
     """
     names = np.asarray(groups).astype(str)
     control = np.asarray(is_control, dtype=bool)
     place = np.arange(len(names)) if apart is None else _places(apart)
     x, note = standardise(profiles, control)
     cells = pd.concat(
-        [_of_group(x, name, names, control, place) for name in np.unique(names[~control])] or [_NO_CELLS],
+        [_group_precisions(x, name, names, control, place) for name in np.unique(names[~control])]
+        or [_NO_CELLS],
         ignore_index=True,
     )
-    cells["p"], means = _against_ranks(cells, "average_precision", "n_positives", n_null, seed)
-    cells["p_legacy"], _ = _against_ranks(
-        cells, "average_precision_legacy", "n_positives_legacy", n_null, seed
-    )
+    cells["p"], means = _rank_p(cells, "average_precision", "n_positives", n_null, seed)
+    cells["p_legacy"], _ = _rank_p(cells, "average_precision_legacy", "n_positives_legacy", n_null, seed)
     rows = []
     for name, part in cells.groupby("group", sort=True):
         own = part["row"].to_numpy()
-        p = _exchanged(x, own, control, place, n_exchanges, seeds.integer(seed, "exchange", name))
-        rows.append(_condition(str(name), part) | {"p": p, "p_ranks": means.get(name, np.nan)})
+        p = _exchange_p(x, own, control, place, n_exchanges, seeds.integer(seed, "exchange", name))
+        rows.append(_condition_row(str(name), part) | {"p": p, "p_ranks": means.get(name, np.nan)})
     table = pd.DataFrame(rows, columns=_GROUP_COLUMNS)
     for kind in ("p", "p_ranks", "p_legacy"):
         table[kind.replace("p", "q", 1)] = benjamini_hochberg(table[kind].to_numpy(float))
     table["retrieved"] = table["q"] < Q_THRESHOLD
     if apart is not None and control.any():
-        own = _controls(x[control], names[control][0], place[control], n_exchanges, seed)
+        own = _control_row(x[control], names[control][0], place[control], n_exchanges, seed)
         table = pd.concat([table, pd.DataFrame([own], columns=_GROUP_COLUMNS)], ignore_index=True)
     return Retrieval(table[_GROUP_COLUMNS], cells[_CELL_COLUMNS], note)
 
@@ -126,8 +134,8 @@ def standardise(profiles: np.ndarray, is_control: np.ndarray) -> tuple[np.ndarra
     """
     x = np.array(profiles, dtype=np.float64)
     n_filled = n_unscaled = 0
-    for first in range(0, x.shape[1], _COLUMNS):
-        block = x[:, first : first + _COLUMNS]
+    for first in range(0, x.shape[1], _BLOCK_COLUMNS):
+        block = x[:, first : first + _BLOCK_COLUMNS]
         known = np.isfinite(block)
         n_filled += int((~known).sum())
         block[~known] = 0.0
@@ -139,63 +147,29 @@ def standardise(profiles: np.ndarray, is_control: np.ndarray) -> tuple[np.ndarra
         n_unscaled += int(constant.sum())
         block -= mean
         block /= np.where(constant, 1.0, sd)
-        block[~np.isfinite(profiles[:, first : first + _COLUMNS])] = 0.0
-    said = [
+        block[~np.isfinite(profiles[:, first : first + _BLOCK_COLUMNS])] = 0.0
+    notes = [
         f"{n_filled} of {x.size} values are not finite and count as the controls' mean" if n_filled else "",
         f"{n_unscaled} of {x.shape[1]} features do not vary among controls" if n_unscaled else "",
     ]
-    return x, "; ".join(filter(None, said))
+    return x, "; ".join(filter(None, notes))
 
 
 def average_precisions(similarity: np.ndarray, positive: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Return the average precision of each cell, shape (n,); NaN without positives.
+    """Average precision of each cell, shape (n,); NaN without positives.
 
-    Parameters
-    ----------
-    similarity
-        To the cells of its own group, shape (n, m).
-    positive
-        Which of them count, shape (n, m).
-    negatives
-        Similarity to the controls, shape (n, Q). One as similar as a positive stands before it.
+    `similarity`, shape (n, m), is to the cells of its own group, of which those in `positive`, shape (n, m),
+    count; `negatives`, shape (n, Q), the similarity to the controls, of which one as similar as a positive
+    stands before it.
     """
     negatives = np.sort(negatives, axis=1)
-    found = np.full(len(similarity), np.nan)
+    precision = np.full(len(similarity), np.nan)
     for row in np.flatnonzero(positive.any(axis=1)):
-        wanted = np.sort(similarity[row][positive[row]])[::-1]
-        before = negatives.shape[1] - np.searchsorted(negatives[row], wanted)
-        ranks = np.arange(1, len(wanted) + 1)
-        found[row] = (ranks / (ranks + before)).mean()
-    return found
-
-
-_GROUP_COLUMNS = [
-    "group",
-    "kind",
-    "n_cells",
-    "n_scored",
-    "mean_average_precision",
-    "p",
-    "q",
-    "p_ranks",
-    "q_ranks",
-    "mean_average_precision_legacy",
-    "p_legacy",
-    "q_legacy",
-    "retrieved",
-    "reason",
-]
-_CELL_COLUMNS = [
-    "row",
-    "group",
-    "average_precision",
-    "n_positives",
-    "n_negatives",
-    "p",
-    "average_precision_legacy",
-    "p_legacy",
-]
-_NO_CELLS = pd.DataFrame(columns=[*_CELL_COLUMNS, "n_positives_legacy"])
+        descending = np.sort(similarity[row][positive[row]])[::-1]
+        before = negatives.shape[1] - np.searchsorted(negatives[row], descending)
+        ranks = np.arange(1, len(descending) + 1)
+        precision[row] = (ranks / (ranks + before)).mean()
+    return precision
 
 
 def _places(apart: Sequence[object]) -> np.ndarray:
@@ -208,16 +182,14 @@ def _unit_rows(x: np.ndarray) -> np.ndarray:
     return x / np.where(norm > 0, norm, 1.0)
 
 
-def _of_group(
+def _group_precisions(
     x: np.ndarray, name: str, names: np.ndarray, control: np.ndarray, place: np.ndarray
 ) -> pd.DataFrame:
-    """Find the average precision of every cell of a group, with and without regard to places."""
+    """Return the average precision of every cell of a group, with and without regard to places."""
     rows = np.flatnonzero((names == name) & ~control)
     own, reference = _unit_rows(x[rows]), _unit_rows(x[control])
-    block = max(1, _AT_ONCE // max(len(own), len(reference), 1))
     parts = []
-    for first in range(0, len(own), block):
-        here = slice(first, first + block)
+    for here in blocks(len(own), max(len(own), len(reference))):
         others = np.arange(len(own))[here, None] != np.arange(len(own))
         at, all_at = place[rows][here, None], place[rows]
         positive = others & (at != all_at) & (at >= 0) & (all_at >= 0)
@@ -225,13 +197,13 @@ def _of_group(
         enough = len(reference) > 1
         legacy = average_precisions(inner, others & enough, outer)
         same = (positive == others).all()
-        found = legacy if same else average_precisions(inner, positive & enough, outer)
+        precision = legacy if same else average_precisions(inner, positive & enough, outer)
         parts.append(
             pd.DataFrame(
                 {
                     "row": rows[here],
                     "group": name,
-                    "average_precision": found,
+                    "average_precision": precision,
                     "n_positives": positive.sum(axis=1),
                     "n_negatives": len(reference),
                     "average_precision_legacy": legacy,
@@ -242,7 +214,7 @@ def _of_group(
     return pd.concat(parts, ignore_index=True)
 
 
-def _against_ranks(
+def _rank_p(
     cells: pd.DataFrame, value: str, n_positives: str, n_null: int, seed: int
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Return the p value of every cell, and of the mean of every group, against random ranks."""
@@ -251,7 +223,7 @@ def _against_ranks(
     for (positives, negatives), part in scored.groupby([n_positives, "n_negatives"]):
         rng = np.random.default_rng(seeds.integer(seed, "ranks", int(positives), int(negatives)))
         null = rank_null(int(positives), int(negatives), n_null, rng)
-        p[part.index] = tail(null, part[value].to_numpy(float))
+        p[part.index] = tail_p(null, part[value].to_numpy(float))
         for name, count in part["group"].value_counts().sort_index().items():
             total = sums.setdefault(name, np.zeros(n_null))
             for _ in range(count):
@@ -259,11 +231,11 @@ def _against_ranks(
     means = {}
     for name, part in scored.groupby("group"):
         null = np.sort(sums[name] / len(part))
-        means[str(name)] = float(tail(null, part[value].mean()))
+        means[str(name)] = float(tail_p(null, part[value].mean()))
     return p, means
 
 
-def _condition(name: str, part: pd.DataFrame) -> dict[str, object]:
+def _condition_row(name: str, part: pd.DataFrame) -> dict[str, object]:
     """Summarise the cells of one condition."""
     scored = int(part["average_precision"].notna().sum())
     reason = ""
@@ -284,7 +256,7 @@ def _condition(name: str, part: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _exchanged(
+def _exchange_p(
     x: np.ndarray, rows: np.ndarray, control: np.ndarray, place: np.ndarray, n_exchanges: int, seed: int
 ) -> float:
     known = rows[place[rows] >= 0]
@@ -295,21 +267,21 @@ def _exchanged(
     return exchange_p(x[known], x[reference], place[known], place[reference], n_draws=n_exchanges, rng=rng)
 
 
-def _controls(x: np.ndarray, name: str, place: np.ndarray, n_draws: int, seed: int) -> dict[str, object]:
-    """Let the controls of each place find each other among all controls: what places alone are worth."""
+def _control_row(x: np.ndarray, name: str, place: np.ndarray, n_draws: int, seed: int) -> dict[str, object]:
+    """Retrieve the controls of each place among all controls: the effect of places alone."""
     rng = np.random.default_rng(seeds.integer(seed, "controls"))
     known = np.flatnonzero(place >= 0)
     if len(known) > MAX_CONTROLS:
         known = np.sort(rng.choice(known, MAX_CONTROLS, replace=False))
     unit = _unit_rows(x[known])
-    found, p = label_p(unit @ unit.T, place[known], n_draws=n_draws, rng=rng)
+    precision, p = label_p(unit @ unit.T, place[known], n_draws=n_draws, rng=rng)
     return {
         "group": name,
         "kind": "control",
         "n_cells": len(x),
         "n_scored": len(known),
-        "mean_average_precision": found,
+        "mean_average_precision": precision,
         "p": p,
         "retrieved": False,
-        "reason": "" if np.isfinite(found) else "no place holds two controls",
+        "reason": "" if np.isfinite(precision) else "no place holds two controls",
     }

@@ -1,4 +1,4 @@
-"""Means and scatter of many codes, block by block, so that no second copy of the codes is ever made."""
+"""Mean, scatter and scale of embeddings, in blocks of rows: memory beside the embeddings stays bounded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ def blocks(n: int, width: int) -> Iterator[slice]:
 def mean_and_scatter(z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean, shape (D,), and the scatter ``sum (z - mean)^T (z - mean)``, shape (D, D).
 
-    Parameters
-    ----------
-    z
-        Codes, shape (n, D), finite in the rows that are used.
-    rows
-        Rows to use, shape (m,), m > 0; all of them without.
+    `z` has shape (n, D) and is finite in `rows`, of which there is at least one (None for all).
     """
     rows = np.arange(len(z)) if rows is None else rows
     mean = np.zeros(z.shape[1])
@@ -37,10 +32,18 @@ def mean_and_scatter(z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.
     return mean, scatter
 
 
-def scale_of(mean: np.ndarray, scatter: np.ndarray, n: int) -> np.ndarray:
+def standard_scale(mean: np.ndarray, scatter: np.ndarray, n: int) -> np.ndarray:
     """Return the standard deviation of every component, shape (D,), 1 for constant ones (StandardScaler)."""
     variance = np.diag(scatter) / n
     eps = np.finfo(np.float64).eps
     # A constant component keeps a trace of variance from the rounding of its mean.
     constant = variance <= n * eps * variance + (n * mean * eps) ** 2
     return np.where(constant, 1.0, np.sqrt(np.where(constant, 1.0, variance)))
+
+
+def principal_axes(scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the eigenvalues of a scatter matrix that are not rounding, shape (rank,), and axes (D, rank)."""
+    values, axes = np.linalg.eigh(scatter)
+    # Squares of singular values: below this they are rounding.
+    kept = values > values.max(initial=0) * len(values) * np.finfo(np.float64).eps * 8
+    return values[kept], axes[:, kept]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from morphobench.score.metrics.dimension import (
+from morphobench.score.metrics.intrinsic_dimension import (
     intrinsic_dimension,
     intrinsic_dimension_legacy,
     participation_ratio,
@@ -33,7 +33,7 @@ def test_dimension_is_blind_to_order_basis_shift_scale_and_duplicates(seed):
     assert intrinsic_dimension(moved, [5, 10]).value == pytest.approx(found.value, rel=1e-6)
     doubled = intrinsic_dimension(np.concatenate([z, z[:7]]), [5, 10])
     assert doubled.value == pytest.approx(found.value)
-    assert "7 of 67 codes" in doubled.reason
+    assert "7 of 67 embeddings" in doubled.reason
     assert participation_ratio(moved) == pytest.approx(participation_ratio(z))
 
 
@@ -60,7 +60,7 @@ def test_dimension_without_an_answer_says_why():
     found = intrinsic_dimension(z, [2, 5, 12])
     assert np.isnan(found.per_k).tolist() == [True, False, True]
     assert found.value == pytest.approx(found.per_k[1])
-    assert "k = 2, 12 with 12 codes" in found.reason
+    assert "k = 2, 12 with 12 embeddings" in found.reason
     for hopeless in (np.ones((30, 3)), np.full((30, 3), np.nan), z[:0]):
         for found in (intrinsic_dimension(hopeless, [5]), intrinsic_dimension_legacy(hopeless)):
             assert np.isnan(found.value)
@@ -87,7 +87,7 @@ def test_legacy_dimension_drops_duplicates_altogether_and_needs_375_codes():
     few_codes = intrinsic_dimension_legacy(np.concatenate([z, z[:2]]))
     assert len(few_codes.rows) == 374
     assert np.isnan(few_codes.value)
-    assert "k = 2 with 374 codes" in few_codes.reason
+    assert "k = 2 with 374 embeddings" in few_codes.reason
 
 
 def test_participation_ratio_has_its_known_values():

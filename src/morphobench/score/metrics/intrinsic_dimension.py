@@ -1,0 +1,156 @@
+"""Intrinsic dimension and participation ratio of a cloud of embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from morphobench.score.metrics.covariance import blocks, mean_and_scatter
+
+# Below this share of the squared norm, a squared distance from a matrix product has lost eight digits.
+_CANCELLED = 1e-8
+
+
+class Dimension(NamedTuple):
+    """Intrinsic dimension `value`, and `per_k` for each number of neighbours `k`; NaN with a `reason`.
+
+    `rows` are the rows of the input that took part, shape (n,); `inverse` is each one's own inverse
+    dimension, averaged over the usable k, whose mean is 1 / value: resample it for an interval.
+    """
+
+    value: float
+    k: np.ndarray
+    per_k: np.ndarray
+    rows: np.ndarray
+    inverse: np.ndarray
+    reason: str
+
+
+def intrinsic_dimension(z: np.ndarray, k: Sequence[int]) -> Dimension:
+    """Maximum-likelihood intrinsic dimension from distances to nearest neighbours.
+
+    Formula: ``1 / mean_x mean_k (1 / (k - 1)) sum_{j<k} ln(T_k(x) / T_j(x))`` with T_j the distance of x to
+    its j-th neighbour. Fixed k, each at least 3 and below the number of distinct embeddings (others are
+    skipped), make datasets of different size comparable. Rows of `z`, shape (n, D), that are not finite are
+    left out; equal ones count once, because a distance of zero has no logarithm.
+
+    Source: Levina and Bickel 2004, averaged over points and k as inverses (MacKay and Ghahramani 2005), the
+    maximum likelihood of all points together; in an arithmetic mean, a few points with nearly equal
+    neighbour distances outweigh the rest.
+    """
+    groups, k = _equal_rows(z), np.asarray(k)
+    rows = np.array(sorted(group[0] for group in groups), dtype=int)
+    inverse = _inverse_dimensions(_select(z, rows), k)
+    usable = np.isfinite(inverse).any(axis=1)
+    per_k = _invert(inverse.mean(axis=1)) if len(rows) else np.full(len(inverse), np.nan)
+    per_row = inverse[usable].mean(axis=0) if usable.any() else np.full(len(rows), np.nan)
+    value = float(_invert(per_row.mean())) if usable.any() else np.nan
+    return Dimension(value, k, per_k, rows, per_row, _reason(len(z), rows, k[~usable]))
+
+
+def intrinsic_dimension_legacy(z: np.ndarray, n_components: int | None = None) -> Dimension:
+    """Intrinsic dimension as published: arithmetic mean over points, k grows with n.
+
+    Formula: mean over x of ``[(1 / (k - 2)) sum_{j<k} ln(T_k / T_j)]^-1`` for the five
+    ``k = int(n linspace(0.008, 0.016, 5))``, then their mean; of the first `n_components` of `z` (the width
+    of the narrowest model compared; None for all). Every embedding that occurs more than once is left out
+    altogether. Fewer than 375 embeddings give a k below 3, hence NaN with a reason.
+
+    Source: Vasan et al. 2025, "Compactness". They also leave out what is a duplicate for another model.
+    """
+    z = z[:, :n_components]
+    rows = np.array(sorted(group[0] for group in _equal_rows(z) if len(group) == 1), dtype=int)
+    k = (len(rows) * np.linspace(0.008, 0.016, 5)).astype(int)
+    inverse = _inverse_dimensions(_select(z, rows), k)
+    unbiased = _invert(inverse * ((k - 1) / np.maximum(k - 2, 1))[:, None])
+    per_k = unbiased.mean(axis=1) if len(rows) else np.full(len(k), np.nan)
+    reason = _reason(len(z), rows, k[~np.isfinite(per_k)])
+    return Dimension(float(per_k.mean()), k, per_k, rows, inverse.mean(axis=0), reason)
+
+
+def participation_ratio(z: np.ndarray) -> float:
+    """Participation ratio of the principal variances of embeddings, shape (n, D).
+
+    Formula: ``(sum_i l_i)^2 / sum_i l_i^2`` with l_i the eigenvalues of the covariance: D for a round cloud
+    in D dimensions, 1 for a line. NaN for fewer than two finite rows or no variance.
+
+    Source: Gao et al. 2017 (bioRxiv 214262). Both sums are traces, so no eigenvalue is computed.
+    """
+    rows = np.flatnonzero(np.isfinite(z).all(axis=1))
+    if len(rows) < 2:
+        return np.nan
+    mean, scatter = mean_and_scatter(z, rows)
+    trace = np.trace(scatter)
+    # Rounding of the mean leaves a trace of variance in a constant cloud.
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(mean).max()
+    if trace <= len(rows) * z.shape[1] * rounding**2:
+        return np.nan
+    return float(1 / ((scatter / trace) ** 2).sum())
+
+
+def _equal_rows(z: np.ndarray) -> list[list[int]]:
+    """Group finite rows that are equal, by digest: a sort of all embeddings would copy them."""
+    groups: dict[bytes, list[int]] = {}
+    for row in np.flatnonzero(np.isfinite(z).all(axis=1)):
+        # Adding zero turns the negative zero into the positive one.
+        digest = hashlib.blake2b((z[row] + 0.0).tobytes(), digest_size=16).digest()
+        groups.setdefault(digest, []).append(int(row))
+    return list(groups.values())
+
+
+def _select(z: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the rows of z, a copy only where some are left out."""
+    return z if len(rows) == len(z) else z[rows]
+
+
+def _invert(inverse: np.ndarray) -> np.ndarray:
+    """Return 1 / inverse, NaN where all neighbours are equally far and the estimate is infinite."""
+    return np.divide(1.0, inverse, out=np.full(np.shape(inverse), np.nan), where=np.asarray(inverse) > 0)
+
+
+def _reason(n: int, rows: np.ndarray, failed_k: np.ndarray) -> str:
+    """Say which rows were left out and which k have no estimate."""
+    parts = []
+    if len(rows) < n:
+        parts.append(f"{n - len(rows)} of {n} embeddings are not finite or duplicated and left out")
+    if len(failed_k):
+        parts.append(
+            f"no estimate for k = {', '.join(map(str, failed_k))} with {len(rows)} embeddings "
+            "(needs 3 <= k < embeddings, distances unequal)"
+        )
+    return "; ".join(parts)
+
+
+def _inverse_dimensions(z: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Return (1 / (k - 1)) sum_{j<k} ln(T_k / T_j), shape (len(k), n), NaN for an unsuitable k."""
+    result = np.full((len(k), len(z)), np.nan)
+    usable = np.flatnonzero((k >= 3) & (k < len(z)))
+    if not len(usable):
+        return result
+    most, mean = int(k[usable].max()), z.mean(axis=0)
+    squares = np.concatenate([((z[part] - mean) ** 2).sum(axis=1) for part in blocks(len(z), z.shape[1])])
+    for part in blocks(len(z), len(z)):
+        log_distance = np.log(_nearest_squared(z, mean, squares, part, most)) / 2
+        for row in usable:
+            last = log_distance[:, k[row] - 1]
+            result[row, part] = last - log_distance[:, : k[row] - 1].mean(axis=1)
+    return result
+
+
+def _nearest_squared(z: np.ndarray, mean: np.ndarray, squares: np.ndarray, part: slice, k: int) -> np.ndarray:
+    """Return the squared distances of rows `part` to their k nearest others, shape (rows, k), ascending."""
+    centred = z[part] - mean
+    squared = centred @ z.T
+    squared -= (centred @ mean)[:, None]
+    squared *= -2
+    squared += squares
+    squared[np.arange(len(centred)), np.arange(part.start, part.stop)] = np.inf
+    nearest = np.partition(squared, k - 1, axis=1)[:, :k] + squares[part, None]
+    # Only close pairs suffer from cancellation: the rows that have one are measured again, directly.
+    for row in np.flatnonzero(nearest.min(axis=1) < _CANCELLED * squares[part]):
+        near = np.argpartition(squared[row], k - 1)[:k]
+        nearest[row] = ((z[near] - z[part.start + row]) ** 2).sum(axis=1)
+    return np.sort(nearest, axis=1)

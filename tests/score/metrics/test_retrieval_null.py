@@ -1,0 +1,41 @@
+"""Null distributions of average precision."""
+
+import numpy as np
+from scipy.stats import kstest
+
+from morphobench.score.metrics.retrieval_null import exchange_p, label_p, rank_null, tail_p
+
+
+def test_random_ranks_are_those_of_shuffled_labels():
+    rng = np.random.default_rng(0)
+    drawn = rank_null(4, 9, 20000, rng)
+    labels = rng.permuted(np.tile(np.arange(13) < 4, (20000, 1)), axis=1)
+    precision = labels.cumsum(axis=1) / np.arange(1, 14)
+    plain = (precision * labels).sum(axis=1) / 4
+    assert kstest(drawn, plain).pvalue > 1e-3
+    assert (np.diff(drawn) >= 0).all()
+
+
+def test_random_ranks_of_two_places_are_exact():
+    # One positive among one negative is first or second, and alone always first.
+    drawn = rank_null(1, 1, 4000, np.random.default_rng(0))
+    assert set(drawn) == {0.5, 1.0}
+    assert abs((drawn == 1).mean() - 0.5) < 5 * np.sqrt(0.25 / 4000)
+    assert (rank_null(3, 0, 10, np.random.default_rng(0)) == 1).all()
+
+
+def test_tail_counts_ties_and_itself():
+    assert tail_p(np.array([0.1, 0.2, 0.2, 0.4]), np.array([0.2, 0.5])).tolist() == [4 / 5, 1 / 5]
+
+
+def test_exchange_test_is_sequential_and_its_p_is_never_zero():
+    rng = np.random.default_rng(0)
+    units = np.arange(60)
+    far, control = rng.normal(size=(15, 4)) + 20, rng.normal(size=(45, 4))
+    assert exchange_p(far, control, units[:15], units[15:], n_draws=99, rng=rng) == 1 / 100
+    same = exchange_p(control[:15], control[15:], units[:15], units[15:45], n_draws=100000, rng=rng)
+    assert 0.001 < same <= 1
+
+
+def test_labels_without_pairs_have_no_p():
+    assert np.isnan(label_p(np.eye(4), np.arange(4), n_draws=9, rng=np.random.default_rng(0))).all()
