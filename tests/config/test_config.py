@@ -60,7 +60,7 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"hipsc_nuclei": {"mask": {"role": "cell_mask"}}}}, ["mask.role", "channels"]),
         ({"datasets": {"pcna": {"mask": {"clip": "structure"}}}}, ["structure_clips is empty"]),
         ({"datasets": {"pcna": {"mask": {"tolerance_um": 1}}}}, ["unknown key 'tolerance_um' at mask"]),
-        ({"datasets": {"pcna": {"draw": {"n_points": 30000}}}}, ["draw.n_points = 30000"]),
+        ({"datasets": {"pcna": {"subsample": {"n_points": 30000}}}}, ["subsample.n_points = 30000"]),
         ({"datasets": {"pcna": {"sample": {"variant": "nucleus"}}}}, ["pcna.yaml", "sample.variant"]),
         (
             {"datasets": {"pcna": {"models": NORMED, "benchmark": NORMED, "analysis_model": NORMED[0]}}},
@@ -72,11 +72,11 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"npm1_64_res": {"sample": {"mode": "reference"}}}}, ["mask must be as in npm1"]),
         ({"datasets": {"npm1_64_res": {"voxel_um": 0.2}}}, ["voxel_um must be as in npm1"]),
         ({"datasets": {"npm1": {"scale_factor": {"mode": "file"}}}}, ["scale_factor.file names none"]),
-        ({"datasets": {"npm1": {"draw": {"n_queries": 99999}}}}, ["draw.n_queries = 99999"]),
+        ({"datasets": {"npm1": {"subsample": {"n_queries": 99999}}}}, ["subsample.n_queries = 99999"]),
         ({"models": {"classical_image": {"training": {"rotation": "so3"}}}}, ["classical_image", "lattice"]),
         ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
         ({"models": {"classical_pointcloud": {"training": {"loss": "l1"}}}}, ["loss l1"]),
-        ({"models": {"classical_pointcloud": {"intensity": {"scale": 1}}}}, ["architecture.intensity"]),
+        ({"models": {"classical_pointcloud": {"intensity": {"input_scale": 1}}}}, ["architecture.intensity"]),
         ({"score": {"combined": {"both": ["npm1", "npm2"]}}}, ["combined.both", "unknown dataset 'npm2'"]),
         ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
         ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
@@ -94,6 +94,11 @@ def test_a_mistake_is_named_with_its_place(paper, change, words):
     ("change", "words"),
     [
         ({"targets": {"figures": None}}, ["config/config.yaml: `targets` is now `outputs`; rename it."]),
+        (
+            {"models": {"classical_pointcloud": {"intensity": {"scale": 1}}}},
+            ["is now `intensity.input_scale`"],
+        ),
+        ({"datasets": {"pcna": {"draw": {}}}}, ["pcna.yaml: `draw` is now `subsample`"]),
         ({"datasets": {"npm1": {"scale": {}}}}, ["npm1.yaml: `scale` is now `scale_factor`; rename it."]),
         (
             {"datasets": {"pcna": {"source": {"stages": {}}, "published": {"stages": {}, "settings": {}}}}},
@@ -150,7 +155,10 @@ def test_published_files_change_settings_where_they_are_used_alone(paper):
     assert raw["pcna"]["sample"]["cube"]["size"] == 129
     cells, weights = (entered(paper, {"start_from": entry}) for entry in ("preprocessed", "checkpoints"))
     assert cells["pcna"]["sample"]["cube"].items() >= cube.items()
-    assert (cells["pcna"]["draw"]["weight"], weights["pcna"]["draw"]["weight"]) == ("uniform", "intensity")
+    assert (cells["pcna"]["subsample"]["weight"], weights["pcna"]["subsample"]["weight"]) == (
+        "uniform",
+        "intensity",
+    )
     assert (cells["npm1"]["sample"]["mode"], weights["npm1"]["sample"]["mode"]) == ("corrected", "reference")
     assert cells["cellpack"]["source"]["shape_axes"] == "depth_first"
 
@@ -260,13 +268,13 @@ def test_models_of_grids_are_never_smaller_than_the_grids(paper):
 def test_models_get_draws_and_ranges_of_the_dataset(paper):
     resolved = config.resolve(paper, ROOT)
     found = config.model_for(resolved, "other_punctate", "rotation_invariant_pointcloud_structurenorm")
-    assert found["draw"] == {"n_points": 2048, "weight": "uniform"}
+    assert found["subsample"] == {"n_points": 2048, "weight": "uniform"}
     assert found["intensity"] == {
-        "scale": 10.0,
+        "input_scale": 10.0,
         "structure_norms": resolved["datasets"]["other_punctate"]["structure_norms"],
     }
-    assert "draw" not in config.model_for(resolved, "cellpack", "classical_pointcloud")
-    assert "draw" not in config.model_for(resolved, "pcna", "classical_image")
+    assert "subsample" not in config.model_for(resolved, "cellpack", "classical_pointcloud")
+    assert "subsample" not in config.model_for(resolved, "pcna", "classical_image")
 
 
 def test_a_slice_is_taken_of_every_dataset_but_where_one_names_its_own(demo):

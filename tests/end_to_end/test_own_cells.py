@@ -104,7 +104,7 @@ def write_field(folder):
 
 def run(folder, name, model):
     short = f"models={{{model}: {{training: {{max_epochs: 1}}}}}}"
-    few = f"datasets={{{name}: {{n_shards: 1, draw: {{n_points: 128}}}}}}"
+    few = f"datasets={{{name}: {{n_shards: 1, subsample: {{n_points: 128}}}}}}"
     options = ("--cores", "2", "--config", "scale=demo", "max_failed_fraction=0.4", short, few)
     targets = (f"results/plot/cells/{name}.png", f"results/embed/{name}/{model}/seed-42/identity.parquet")
     snakemake(folder, *options, "--", *targets)

@@ -162,7 +162,7 @@ def test_mitochondria_of_whole_cells_run_from_the_field_of_view(clone):
         "labels": [],
     }
     described["sample"] |= {"n_surface": 4096, "n_queries": 2048}
-    described["draw"] = {"n_points": 1024, "n_queries": 1024, "weight": "uniform"}
+    described["subsample"] = {"n_points": 1024, "n_queries": 1024, "weight": "uniform"}
     (clone / "config/datasets/tomm20.yaml").write_text(yaml.safe_dump(described))
     sheet = "results/plot/cells/tomm20.png"
     snakemake(clone, *OPTIONS, "--", sheet)

@@ -84,7 +84,7 @@ def settings(family: str, **training) -> dict:
         training = {"loss": "mse", "jitter": 0.0} | training
     if family == _IMPLICIT:
         draw = {"n_points": 32, "n_queries": 40}
-        own = {"representation": "surface", "architecture": _SURFACE, "draw": draw}
+        own = {"representation": "surface", "architecture": _SURFACE, "subsample": draw}
         training = {"loss": "l1"} | training
     look = {"label": family, "color": "#000000"}
     return copy.deepcopy(
@@ -96,7 +96,7 @@ def with_intensity(**training) -> dict:
     """Settings of the invariant model that reads intensities, of clouds drawn anew at each access."""
     chosen = settings("rotation_invariant_pointcloud", **training)
     chosen["architecture"]["intensity"] = True
-    return chosen | {"intensity": {"scale": 0.01}, "draw": {"n_points": 40, "weight": "uniform"}}
+    return chosen | {"intensity": {"input_scale": 0.01}, "subsample": {"n_points": 40, "weight": "uniform"}}
 
 
 def clouds_um(n: int = len(SPLITS)) -> np.ndarray:

@@ -118,7 +118,7 @@ def norms_of(case, tmp_path):
 
 def test_intensities_are_normalised_by_structure_when_they_are_read(case, tmp_path):
     norms = {"SON": [100, 300], "RAB5A": [0, 50]}
-    chosen = with_intensity() | {"intensity": {"scale": 10, "structure_norms": norms}}
+    chosen = with_intensity() | {"intensity": {"input_scale": 10, "structure_norms": norms}}
     cells = open_cells(norms_of(case, tmp_path), case.shards, chosen)
     low, high = np.array([norms[name] for name in cells.table["structure_name"]]).T[..., None]
     expected = (intensities()[numbers(cells)] - low) / (high - low)
@@ -126,7 +126,7 @@ def test_intensities_are_normalised_by_structure_when_they_are_read(case, tmp_pa
 
 
 def test_a_structure_without_a_range_is_named(case, tmp_path):
-    chosen = with_intensity() | {"intensity": {"scale": 10, "structure_norms": {"SON": [0, 1]}}}
+    chosen = with_intensity() | {"intensity": {"input_scale": 10, "structure_norms": {"SON": [0, 1]}}}
     with pytest.raises(InputError, match="structure RAB5A has no range"):
         open_cells(norms_of(case, tmp_path), case.shards, chosen)
 
@@ -137,7 +137,7 @@ def test_a_cell_is_judged_on_the_same_draw_in_any_batch(case, chosen):
     together = cell_batch(cells, [0, 1, 2], chosen, seed=3)
     alone = cell_batch(cells, [1], chosen, seed=3)
     other = cell_batch(cells, [1], chosen, seed=4)
-    assert together.x.shape[1] == chosen["draw"]["n_points"]
+    assert together.x.shape[1] == chosen["subsample"]["n_points"]
     for whole, one in zip(together, alone, strict=True):
         assert (whole is None) == (one is None)
         assert whole is None or torch.equal(whole[1:2], one)

@@ -26,7 +26,7 @@ def test_points_become_model_units():
 
 
 def test_intensity_is_a_fourth_column_with_a_scale_of_its_own():
-    chosen = described("points", 0.25, intensity={"scale": 0.01})
+    chosen = described("points", 0.25, intensity={"input_scale": 0.01})
     assert required_arrays(chosen) == ("points_um", "intensity")
     raw = {"points_um": np.full((1, 2, 3), 2.0), "intensity": np.array([[100.0, 350.0]])}
     x = to_batch(raw, chosen).x
@@ -82,7 +82,7 @@ def cloud(n=2, n_points=50, columns=4, seed=0):
 
 def draw(batch, seed=1, **settings):
     return subsample(
-        batch, {"draw": settings, "intensity": {"scale": 1.0}}, torch.Generator().manual_seed(seed)
+        batch, {"subsample": settings, "intensity": {"input_scale": 1.0}}, torch.Generator().manual_seed(seed)
     )
 
 
@@ -113,7 +113,7 @@ def test_a_draw_by_intensity_follows_the_intensity():
 
 
 def test_a_draw_by_intensity_serves_models_that_do_not_read_it():
-    chosen = described("points", draw={"n_points": 9, "weight": "intensity"})
+    chosen = described("points", subsample={"n_points": 9, "weight": "intensity"})
     assert required_arrays(chosen) == ("points_um", "intensity")
     raw = {"points_um": np.ones((1, 20, 3)), "intensity": np.ones((1, 20))}
     found = subsample(to_batch(raw, chosen), chosen, torch.Generator().manual_seed(0)).x
@@ -128,7 +128,7 @@ def test_queries_keep_their_distances():
 
 
 def test_draws_that_cannot_be_made_are_refused():
-    with pytest.raises(InputError, match="draw asks for 51 points of clouds that have 50"):
+    with pytest.raises(InputError, match="subsample asks for 51 points of clouds that have 50"):
         draw(Batch(cloud()), n_points=51)
     with pytest.raises(InputError, match="no positive intensity"):
         draw(Batch(-cloud()), n_points=5, weight="intensity")

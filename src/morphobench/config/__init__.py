@@ -231,8 +231,8 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
         )
     if settings.get("intensity", {}).pop("structure_norm", False):
         settings["intensity"]["structure_norms"] = described["structure_norms"]
-    if settings["representation"] in CLOUDS and "draw" in described:
-        settings["draw"] = copy.deepcopy(described["draw"])
+    if settings["representation"] in CLOUDS and "subsample" in described:
+        settings["subsample"] = copy.deepcopy(described["subsample"])
     return settings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from morphobench.config.entry import check_entry
 from morphobench.errors import InputError
 
-# Representations made of points, of which a model may see a draw at each access.
+# Representations made of points, of which a model may see a subsample at each access.
 CLOUDS = ("points", "surface")
 # What a dataset must have in common with those whose masked cells it uses.
 _BEFORE_SAMPLING = ("voxel_um", "align", "mask")
@@ -18,9 +18,11 @@ RENAMED = {
     "dataset": {
         "source.stages": "source.keep",
         "scale": "scale_factor",
+        "draw": "subsample",
         "published.stages": "published.keep",
         "published.settings": "published.overrides",
     },
+    "model": {"intensity.scale": "intensity.input_scale"},
 }
 
 
@@ -105,18 +107,18 @@ def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
         )
     if dataset["mask"]["clip"] == "structure" and not dataset["mask"].get("structure_clips"):
         raise InputError(f"{source}: mask.clip is structure, but mask.structure_clips is empty.")
-    asked = dataset.get("draw", {}).get("n_points", 0)
+    asked = dataset.get("subsample", {}).get("n_points", 0)
     if asked > dataset["sample"]["points"]["n_points"]:
-        raise InputError(f"{source}: draw.n_points = {asked} is more than sample.points.n_points.")
+        raise InputError(f"{source}: subsample.n_points = {asked} is more than sample.points.n_points.")
 
 
 def _check_polymorphic(source: str, dataset: Mapping[str, Any]) -> None:
     if dataset["scale_factor"]["mode"] == "file" and "file" not in dataset["scale_factor"]:
         raise InputError(f"{source}: scale_factor.mode is file, but scale_factor.file names none.")
     for stored, drawn in (("n_surface", "n_points"), ("n_queries", "n_queries")):
-        asked = dataset.get("draw", {}).get(drawn, 0)
+        asked = dataset.get("subsample", {}).get(drawn, 0)
         if asked > dataset["sample"][stored]:
-            raise InputError(f"{source}: draw.{drawn} = {asked} is more than sample.{stored}.")
+            raise InputError(f"{source}: subsample.{drawn} = {asked} is more than sample.{stored}.")
 
 
 def check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
@@ -164,6 +166,8 @@ def check_model(name: str, model: Mapping[str, Any]) -> None:
     if clouds and turn == "lattice":
         raise InputError(f"{source}: training.rotation lattice is for volumes; clouds take none, z or so3.")
     if bool(model.get("intensity")) != bool(model["architecture"].get("intensity")):
-        raise InputError(f"{source}: give both intensity.scale and architecture.intensity: true, or neither.")
+        raise InputError(
+            f"{source}: give both intensity.input_scale and architecture.intensity: true, or neither."
+        )
     if (training["loss"] == "l1") != (model["representation"] == "surface"):
         raise InputError(f"{source}: representation surface is trained with loss l1, and nothing else is.")

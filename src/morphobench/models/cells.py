@@ -155,7 +155,7 @@ def cell_batch(
     """
     raw = cells.raw(rows) if raw is None else raw
     batch = to_batch(raw if rotation is None else rotate_arrays(raw, rotation, model_config), model_config)
-    if not model_config.get("draw"):
+    if not model_config.get("subsample"):
         return batch
     parts = zip(*(part.split(1) for part in batch if part is not None), strict=True)
     subsampled = [

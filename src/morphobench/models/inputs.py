@@ -47,7 +47,7 @@ def required_arrays(model_config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _by_intensity(model_config: Mapping[str, Any]) -> bool:
-    return (model_config.get("draw") or {}).get("weight") == INTENSITY
+    return (model_config.get("subsample") or {}).get("weight") == INTENSITY
 
 
 def rotate_arrays(
@@ -113,7 +113,7 @@ def to_batch(raw: Mapping[str, np.ndarray], model_config: Mapping[str, Any]) -> 
     if representation == "points":
         x = _float32(raw["points_um"]) * scale
         if INTENSITY in raw:
-            intensity_scale = (model_config.get(INTENSITY) or {}).get("scale", 1.0)
+            intensity_scale = (model_config.get(INTENSITY) or {}).get("input_scale", 1.0)
             x = torch.cat((x, _float32(raw[INTENSITY]).unsqueeze(-1) * intensity_scale), dim=-1)
         return Batch(x)
     if representation == "surface":
@@ -152,8 +152,8 @@ def _padded(volumes: np.ndarray, size: int, value: float) -> np.ndarray:
 def subsample(batch: Batch, model_config: Mapping[str, Any], generator: torch.Generator) -> Batch:
     """Subsample the points (and query points) of stored clouds with a CPU generator.
 
-    Key `draw` of the model's configuration, none for all points, holds n_points, n_queries (implicit models)
-    and weight: "uniform", without replacement; "intensity", as published, with replacement and a probability
+    Key `subsample` of `model_config`, none for all points, holds n_points, n_queries (implicit models) and
+    weight: "uniform", without replacement; "intensity", as published, with replacement and a probability
     proportional to the fourth column, which only models with intensity keep.
 
     Raises
@@ -161,7 +161,7 @@ def subsample(batch: Batch, model_config: Mapping[str, Any], generator: torch.Ge
     InputError
         When a cloud has too few points, or no positive intensity.
     """
-    sizes = model_config.get("draw")
+    sizes = model_config.get("subsample")
     if not sizes:
         return batch
     weights = batch.x[..., 3].clamp_min(0).cpu() if _by_intensity(model_config) else None
@@ -186,11 +186,13 @@ def _sample_rows(
     """Return random indices (batch, n) into rows of `shape` (batch, n_stored)."""
     if weights is not None:
         if not (weights.sum(dim=1) > 0).all():
-            raise InputError("a cloud has no positive intensity to draw points by. Set draw.weight: uniform.")
+            raise InputError(
+                "a cloud has no positive intensity to subsample points by. Set subsample.weight: uniform."
+            )
         return torch.multinomial(weights, n, replacement=True, generator=generator)
     if n > shape[1]:
         raise InputError(
-            f"draw asks for {n} points of clouds that have {shape[1]}. Sample more, or draw fewer."
+            f"subsample asks for {n} points of clouds that have {shape[1]}. Sample more, or subsample fewer."
         )
     # Ranks of random numbers: samples without replacement for all cells at once.
     return torch.rand(shape, generator=generator).topk(n, dim=1).indices

@@ -37,7 +37,7 @@ TRAINED_BY = (
     "input_scale",
     "z_score",
     "intensity",
-    "draw",
+    "subsample",
     "architecture",
     "training",
 )
