@@ -33,6 +33,7 @@ if SCALE == "demo":
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/fabricate.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/align.smk"
 include: "workflow/rules/mask.smk"
@@ -42,7 +43,7 @@ include: "workflow/rules/embed.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
-include: "workflow/rules/publish.smk"
+include: "workflow/rules/published.smk"
 include: "workflow/rules/targets.smk"
 
 

@@ -105,7 +105,7 @@ def test_preprocessed_cells_are_the_same_and_models_train_on_them(demo, bucket, 
         np.testing.assert_allclose(after[cell][0], points_um, atol=1e-4)
         np.testing.assert_array_equal(after[cell][1], cube)
     assert again["split"].to_dict() == cells["split"].to_dict()
-    assert {"download_preprocessed", "train"} <= rules_that_ran(clone)
+    assert {"published_cells", "train"} <= rules_that_ran(clone)
     assert not {"download", "align", "mask", "sample"} & rules_that_ran(clone)
     assert "archetype 1" in figure_text(clone)
     shutil.rmtree(clone)
@@ -117,7 +117,7 @@ def test_checkpoints_give_the_codes_of_the_run_and_nothing_is_trained(demo, buck
         before, after = codes(demo, model), codes(clone, model)
         assert before["CellId"].tolist() == after["CellId"].tolist()
         np.testing.assert_allclose(embedding_matrix(after), embedding_matrix(before), atol=1e-5)
-    assert "download_checkpoint" in rules_that_ran(clone)
+    assert "published_checkpoint" in rules_that_ran(clone)
     assert not {"download", "align", "mask", "sample", "train"} & rules_that_ran(clone)
     assert "archetype 1" in figure_text(clone)
     shutil.rmtree(clone)
@@ -138,8 +138,8 @@ def test_embeddings_are_the_same_and_need_no_torch(demo, bucket, tmp_path):
         unmatched = clone / f"results/embed/cellpack/{model}/seed-42/identity_unmatched.csv"
         assert len(pd.read_csv(unmatched)) == 0
     ran = rules_that_ran(clone)
-    assert {"download_embedding", "download_labels", "download_examples"} <= ran
-    assert not {"download", "sample", "train", "embed", "download_preprocessed"} & ran
+    assert {"published_embedding", "published_labels", "published_examples"} <= ran
+    assert not {"download", "sample", "train", "embed", "published_cells"} & ran
     assert not list((clone / "results/sample/cellpack").glob("shard-*"))
     text = figure_text(clone)
     assert "started from published embeddings" in text

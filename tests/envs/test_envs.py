@@ -24,7 +24,7 @@ TARGETS = {
     "results/download/hipsc_nuclei/shard-0": "download",
     "results/plot/cells/hipsc_nuclei.png": "plot_cells",
     f"results/train/cellpack/{MODEL}/seed-42/model.pt": "train",
-    "results/publish/cellpack": "publish",
+    "results/publish/cellpack": "published_folder",
     "results/score/cellpack/pairs.csv": "score_pairs",
 }
 pytestmark = [

@@ -3,7 +3,6 @@
 from morphobench.config import outputs
 from morphobench.jobs import slurm as partitions
 from morphobench.train import sweep as sweeps
-from morphobench.fabricate import description
 from morphobench.download.remote import is_remote, local_folder
 
 CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
@@ -55,19 +54,6 @@ def n_parts(wildcards):
     return len(parts_of(wildcards.dataset))
 
 
-def published_files(*keys):
-    """Input function: published files under these keys, where they lie in a local folder and are there."""
-
-    def files(wildcards):
-        published = CONFIG["datasets"][wildcards.dataset]["published"]
-        names = [published.get(key) for key in keys]
-        named = [name.get(wildcards.model) if isinstance(name, dict) else name for name in names]
-        paths = [Path(published["location"].removeprefix("file://")) / name for name in named if name]
-        return [str(path) for path in paths if path.is_file()]
-
-    return files
-
-
 def parts_of(dataset):
     """The shards of cells that a dataset is sampled from: its own, then those of the datasets it shares."""
     names = [dataset, *CONFIG["datasets"][dataset].get("cells_from", [])]
@@ -93,11 +79,6 @@ def bucket_of(source):
     """Return the fabricated bucket that a source lies in, as a list: empty for any other source."""
     parts = Path(source.get("location") or "").parts
     return ["/".join(parts[:3])] if parts[:2] == BUCKETS else []
-
-
-def of_bucket(wildcards):
-    """Params function: what is fabricated."""
-    return or_stop(description.read, wildcards.bucket)
 
 
 def masked_meshes(wildcards):
@@ -287,29 +268,6 @@ def sampled(wildcards):
     return expand(
         f"results/sample/{dataset}/shard-{{number}}", number=range(CONFIG["datasets"][dataset]["n_shards"])
     )
-
-
-# The shards that published cells of a kind are written from.
-PUBLISHED_FROM = {
-    "packing": ("download", "mask"),
-    "punctate": ("sample",),
-    "polymorphic": ("sample", "mask"),
-}
-
-
-def published_shards(wildcards):
-    """Input function: those shard folders, by stage."""
-    return {stage: shards(stage)(wildcards) for stage in PUBLISHED_FROM[kind_of(wildcards)]}
-
-
-def of_first_seed(pattern):
-    """Input function: `pattern` for every model of the dataset and the first training seed."""
-
-    def paths(wildcards):
-        models = CONFIG["datasets"][wildcards.dataset]["models"]
-        return expand(pattern, dataset=wildcards.dataset, model=models, seed=CONFIG["train"]["seeds"][0])
-
-    return paths
 
 
 def identity_meshes(wildcards):

@@ -164,7 +164,7 @@ def _as_published(
     arrays = {"points_um": (np.float32, (points["n_points"], 3)), "cube": (np.float32, (cube["size"],) * 3)}
     with files.atomic_folder(shard_out) as part:
         cells = write_rows(part, cells, arrays, work)
-        shards.finish(part, cells, max_failed_fraction, "download_preprocessed")
+        shards.finish(part, cells, max_failed_fraction, "published_cells")
 
 
 def read_image(path: Path, size: int) -> np.ndarray:

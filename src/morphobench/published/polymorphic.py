@@ -81,7 +81,7 @@ def run(
         cells = write_rows(part, cells, arrays, work, _DEFAULTS)
         for name, volumes in lists.items():
             file_rows.write_listing(part, name, volumes, edge=grid[0])
-        shards.finish(part, cells, max_failed_fraction, "download_preprocessed")
+        shards.finish(part, cells, max_failed_fraction, "published_cells")
 
 
 def _of_cell(row: Mapping[str, Any], name: str) -> str:

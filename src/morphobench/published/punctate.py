@@ -81,7 +81,7 @@ def run(
     with files.atomic_folder(shard_out) as part:
         cells = write_rows(part, cells, arrays, work)
         file_rows.write_listing(part, "cube", cubes)
-        shards.finish(part, cells, max_failed_fraction, "download_preprocessed")
+        shards.finish(part, cells, max_failed_fraction, "published_cells")
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:
