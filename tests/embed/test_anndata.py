@@ -34,7 +34,10 @@ def write_tables(folder, cells=("c", "a", "b")):
     table = pd.DataFrame({"CellId": list(cells)}).assign(group="g", split="train", rotation=0)
     codes = pd.DataFrame(rng.normal(size=(len(cells), 11)).astype(np.float32))
     table = pd.concat([table, codes.add_prefix("mu_")[[f"mu_{i}" for i in (10, *range(10))]]], axis=1)
-    table["maximum"], table["reconstruction_iou"] = 1.0, 0.25
+    table["maximum"] = 1.0
+    errors = pd.DataFrame({"CellId": ["a", "c"], "split": "test", "success": [True, False]})
+    errors = errors.assign(reason=["", "decodes to no surface"], reconstruction_iou=[0.25, 1.0])
+    write_table(errors, folder / "reconstruction.parquet")
     write_table(manifest, folder / "manifest.parquet")
     write_table(table, folder / "identity.parquet")
     return table
@@ -42,7 +45,11 @@ def write_tables(folder, cells=("c", "a", "b")):
 
 def export(folder, name="identity.h5ad"):
     annotated.run(
-        folder / "manifest.parquet", folder / "identity.parquet", folder / name, provenance=PROVENANCE
+        folder / "manifest.parquet",
+        folder / "identity.parquet",
+        folder / name,
+        reconstruction=folder / "reconstruction.parquet",
+        provenance=PROVENANCE,
     )
     return folder / name
 
@@ -58,7 +65,8 @@ def test_codes_and_what_is_known_of_the_cells(tmp_path):
     assert found.obs["volume_um3"].tolist()[:2] == [3.0, 1.0]
     assert np.isnan(found.obs["volume_um3"].iloc[2])
     assert found.obs["touches_border"].tolist() == [True, True, False]
-    assert (found.obs["reconstruction_iou"] == 0.25).all()
+    np.testing.assert_array_equal(found.obs["reconstruction_iou"], [1.0, 0.25, np.nan])
+    assert found.obs["reconstruction_reason"].tolist() == ["decodes to no surface", "", ""]
     assert not set(found.obs) & {"success", "error", "index", "shard", "first_voxel", "maximum"}
     kept = found.uns["morphobench"]
     assert {key: kept[key] for key in PROVENANCE} == {**PROVENANCE, "seed": "42"}

@@ -16,8 +16,8 @@ from morphobench.files.tables import embedding_matrix
 from morphobench.geometry import rotation
 
 OPTIONS = {
-    "radial_histogram": {"n_bins": 8, "reach_um": 12.0},
-    "pairwise_histogram": {"n_bins": 8, "reach_um": 12.0},
+    "radial_histogram": {"n_bins": 8, "largest_um": 12.0},
+    "pairwise_histogram": {"n_bins": 8, "largest_um": 12.0},
     "harmonic_power": {"degree": 5},
     "harmonic_coefficients": {"degree": 5},
 }
@@ -47,14 +47,14 @@ def test_all_but_the_control_ignore_rotation_shift_and_the_order_of_points(seed)
 
 def test_histograms_have_their_known_values():
     square = np.array([[[1.0, 1, 0], [1, -1, 0], [-1, 1, 0], [-1, -1, 0]]]) + 7
-    radial = descriptors.radial_histogram(square, n_bins=4, reach_um=2.0)
+    radial = descriptors.radial_histogram(square, n_bins=4, largest_um=2.0)
     assert radial.tolist() == [[0, 0, 1, 0]]
-    pairs = descriptors.pairwise_histogram(square, n_bins=4, reach_um=2.0)
+    pairs = descriptors.pairwise_histogram(square, n_bins=4, largest_um=2.0)
     np.testing.assert_allclose(pairs, [[0, 0, 1, 0]])
-    assert descriptors.radial_histogram(square, n_bins=4, reach_um=0.1).tolist() == [[0, 0, 0, 1]]
+    assert descriptors.radial_histogram(square, n_bins=4, largest_um=0.1).tolist() == [[0, 0, 0, 1]]
     points = cloud(np.random.default_rng(0))
     counts, _ = np.histogram(pdist(points[0]), bins=8, range=(0, 60))
-    found = descriptors.pairwise_histogram(points, n_bins=8, reach_um=30.0)
+    found = descriptors.pairwise_histogram(points, n_bins=8, largest_um=30.0)
     np.testing.assert_allclose(found[0], counts / counts.sum())
 
 
@@ -120,7 +120,7 @@ def embed(sampled, name, options, **more):
         sampled / "manifest.parquet",
         [sampled / "shard-0", sampled / "shard-1"],
         outs,
-        settings={"features": name, "options": options},
+        baseline={"features": name, "options": options},
         n_uniform=3,
         dataset="made_up",
         seed=1,

@@ -8,20 +8,23 @@ import pytest
 import torch
 from fabricate.shapes import DATASET, SPLITS, SURFACE, Balls, Echo, volume_settings, write_shapes
 from fabricate.trained import DATASET as TINY
-from fabricate.trained import EMBED, SIDE_UM, cube_of, settings, write_case
+from fabricate.trained import DECODING, EMBED, SIDE_UM, cube_of, settings, write_case, write_untrained
+from fabricate.trained import SPLITS as TINY_SPLITS
 
+from morphobench import models
+from morphobench.embed import reconstruction
 from morphobench.embed import run as embed
 from morphobench.embed.reconstruction import (
     CLOUD_COLUMNS,
     SHAPE_COLUMNS,
-    agreement,
     cloud_errors,
-    masked_mesh,
+    mesh_errors,
 )
 from morphobench.files import read_table
 from morphobench.geometry import rotation
 from morphobench.models.base import Autoencoder, Embedding
 from morphobench.models.cells import POINT_CLOUDS, open_cells
+from morphobench.models.decode_surfaces import masked_mesh
 
 TEST = [f"{n:02d}" for n, split in enumerate(SPLITS) if split == "test"]
 FLOORS = ["noise_floor_iou", "noise_floor_surface_um"]
@@ -33,42 +36,40 @@ def shapes(tmp_path_factory):
     return write_shapes(tmp_path_factory.mktemp("shapes"))
 
 
-def table_of(monkeypatch, shapes, folder, model, chosen, *, meshes=None, pose="identity", **changes):
-    monkeypatch.setattr(embed.models, "load", lambda path: (model, chosen))
-    embed.run(
-        shapes.manifest,
-        shapes.shards,
-        "model.pt",
-        folder / "table.parquet",
-        meshes=shapes.meshes if meshes is None else meshes,
-        pose=pose,
-        dataset=DATASET,
-        settings={**EMBED, "error_points": 256, "error_voxels": 32, **changes},
-        side_um=None,
-        seed=1,
-        accelerator="cpu",
-        threads=1,
-    )
-    return read_table(folder / "table.parquet")
+def tables_of(case, folder, model_path, *, dataset, meshes=(), side_um=None, **changes):
+    """Embed as it is and reconstruct; return both tables."""
+    common = {"dataset": dataset, "seed": 1, "accelerator": "cpu", "threads": 1}
+    common["embed_config"] = {**EMBED, **changes}
+    stages = (case.manifest, case.shards, model_path)
+    embed.run(*stages, folder / "identity.parquet", rotations="identity", **common)
+    out = folder / "reconstruction.parquet"
+    more = {"meshes": meshes, "side_um": side_um}
+    reconstruction.run(*stages, folder / "identity.parquet", out, **more, **common)
+    return read_table(folder / "identity.parquet"), read_table(out)
+
+
+def errors_of(monkeypatch, shapes, folder, model, chosen, *, meshes=None, **changes):
+    monkeypatch.setattr(models, "load", lambda path: (model, chosen))
+    changes = {"error_points": 256, "error_voxels": 32, **changes}
+    meshes = shapes.meshes if meshes is None else meshes
+    return tables_of(shapes, folder, "model.pt", dataset=DATASET, meshes=meshes, **changes)[1]
 
 
 @pytest.mark.parametrize("representation", ["sdf", "seg"])
 def test_a_perfect_autoencoder_of_shapes_is_at_the_floor(representation, shapes, monkeypatch, tmp_path):
-    table = table_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings(representation))
-    of_test = table["CellId"].isin(TEST)
-    found = table[of_test]
+    found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings(representation))
+    assert found["CellId"].tolist() == TEST
+    assert (found["split"] == "test").all()
     np.testing.assert_allclose(found[ERRORS], found[FLOORS], atol=1e-6)
     assert (found["reconstruction_iou"] < 0.25).all()
     assert (found["reconstruction_surface_um"] < 0.2).all()
-    assert (found["reconstruction_reason"] == "").all()
-    assert table.loc[~of_test, [*SHAPE_COLUMNS, *FLOORS]].isna().all(axis=None)
+    assert (found["reason"] == "").all()
+    assert found["success"].all()
 
 
 def test_a_shape_of_another_size_is_penalised_but_not_by_the_published_error(shapes, monkeypatch, tmp_path):
     by_voxels = [
-        table_of(monkeypatch, shapes, tmp_path, Echo(enlarge), volume_settings("sdf")).query(
-            "split == 'test'"
-        )
+        errors_of(monkeypatch, shapes, tmp_path, Echo(enlarge), volume_settings("sdf"))
         for enlarge in (0.0, 1.0, 2.0)
     ]
     for column in ERRORS:
@@ -80,53 +81,53 @@ def test_a_shape_of_another_size_is_penalised_but_not_by_the_published_error(sha
 
 
 def test_shapes_that_decode_to_nothing_have_the_largest_error_and_a_reason(shapes, monkeypatch, tmp_path):
-    found = table_of(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
-    found = found[found["CellId"].isin(TEST)]
+    found = errors_of(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
     assert (found["reconstruction_iou"] == 1).all()
     assert found[["reconstruction_surface_um", "reconstruction_iou_legacy"]].isna().all(axis=None)
-    assert (found["reconstruction_reason"] == "decodes to no surface").all()
+    assert (found["reason"] == "decodes to no surface").all()
+    assert not found["success"].any()
 
 
 def test_without_masked_meshes_errors_stay_empty_with_a_reason(shapes, monkeypatch, tmp_path):
-    found = table_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), meshes=())
-    found = found[found["CellId"].isin(TEST)]
+    found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), meshes=())
     assert found[list(SHAPE_COLUMNS)].isna().all(axis=None)
-    assert (found["reconstruction_reason"] == "no masked surface to compare with").all()
+    assert (found["reason"] == "no masked surface to compare with").all()
 
 
 @pytest.mark.parametrize("representation", ["sdf", "surface"])
 def test_errors_do_not_depend_on_batches(representation, shapes, monkeypatch, tmp_path):
     model, chosen = (Balls(), SURFACE) if representation == "surface" else (Echo(), volume_settings("sdf"))
-    one, other = (table_of(monkeypatch, shapes, tmp_path, model, chosen, batch_size=size) for size in (2, 7))
-    names = [name for name in one if name != "vectors"]
-    pd.testing.assert_frame_equal(one[names], other[names], rtol=1e-5, atol=1e-6)
+    one, other = (errors_of(monkeypatch, shapes, tmp_path, model, chosen, batch_size=size) for size in (2, 7))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_the_implicit_model_stores_vectors_in_the_canonical_frame(shapes, monkeypatch, tmp_path):
-    model = Balls()
-    table = table_of(monkeypatch, shapes, tmp_path, model, SURFACE)
-    assert np.isfinite(table.loc[table["CellId"].isin(TEST), ERRORS]).all(axis=None)
+    monkeypatch.setattr(models, "load", lambda path: (Balls(), SURFACE))
+    options = {"dataset": DATASET, "error_points": 256, "error_voxels": 32}
+    table, errors = tables_of(shapes, tmp_path, "model.pt", meshes=shapes.meshes, **options)
+    assert np.isfinite(errors[ERRORS]).all(axis=None)
     vectors = np.stack(table["vectors"].to_list()).reshape(-1, 2, 3)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), table[["mu_0", "mu_1"]], rtol=1e-5)
     # Both vectors span the first two canonical axes, the first one along the first.
     np.testing.assert_allclose(vectors[:, :, 2], 0, atol=1e-6)
     np.testing.assert_allclose(vectors[:, 0, 1], 0, atol=1e-6)
-    turned = table_of(monkeypatch, shapes, tmp_path, model, SURFACE, pose="uniform")
-    assert "vectors" not in turned
-    by_cell = turned.groupby("CellId")[["mu_0", "mu_1"]]
+    place = shapes.manifest, shapes.shards, "model.pt", tmp_path / "uniform.parquet"
+    how = {"embed_config": EMBED, "seed": 1, "accelerator": "cpu", "threads": 1}
+    embed.run(*place, rotations="uniform", dataset=DATASET, **how)
+    rotated = read_table(tmp_path / "uniform.parquet")
+    assert "vectors" not in rotated
+    by_cell = rotated.groupby("CellId")[["mu_0", "mu_1"]]
     assert (by_cell.max() - by_cell.min()).to_numpy().max() < 1e-5
 
 
-def test_true_meshes_lie_where_the_sampled_points_are(shapes):
+def test_masked_meshes_lie_where_the_sampled_points_are(shapes):
     cells = open_cells(shapes.manifest, shapes.shards, POINT_CLOUDS)
     points_um = cells.raw(range(len(cells)))["points_um"]
     for row, cloud in zip(cells.table.to_dict("records"), points_um, strict=True):
         vertices_um, faces = masked_mesh(row, shapes.meshes)
         np.testing.assert_allclose(vertices_um.max(axis=0), -vertices_um.min(axis=0), atol=1e-4)
-        assert (
-            agreement((vertices_um, faces), (vertices_um, faces), {"error_voxels": 16, "error_points": 9})[0]
-            == 0
-        )
+        mesh = vertices_um, faces
+        assert mesh_errors(mesh, mesh, {"error_voxels": 16, "error_points": 9})[0] == 0
         nearest = np.linalg.norm(cloud[:, None] - vertices_um[None], axis=-1).min(axis=1)
         assert nearest.max() < 0.6
 
@@ -157,29 +158,57 @@ def clouds(tmp_path_factory):
     return write_case(tmp_path_factory.mktemp("clouds"))
 
 
-def cloud_table(monkeypatch, clouds, folder, representation, **changes):
+@pytest.fixture(scope="module")
+def untrained(clouds, tmp_path_factory):
+    """Errors of every family that decodes into points."""
+    found = {}
+    for family in DECODING:
+        folder = tmp_path_factory.mktemp(family)
+        path = write_untrained(folder / "model.pt", family)
+        found[family] = tables_of(clouds, folder, path, dataset=TINY, side_um=SIDE_UM)[1]
+    return found
+
+
+@pytest.mark.parametrize("family", DECODING)
+def test_every_test_cell_has_errors_and_no_other_cell(untrained, family):
+    table = untrained[family]
+    assert table["CellId"].tolist() == [f"{n:02d}" for n, split in enumerate(TINY_SPLITS) if split == "test"]
+    assert (table[list(CLOUD_COLUMNS)] > 0).all(axis=None)
+
+
+@pytest.mark.parametrize("family", DECODING)
+def test_no_untrained_model_is_better_than_perfect(untrained, family):
+    table = untrained[family]
+    for kind in ("sinkhorn", "chamfer"):
+        assert table[f"noise_floor_{kind}_um"].mean() < table[f"reconstruction_{kind}_um"].mean()
+
+
+@pytest.mark.parametrize("family", DECODING)
+def test_errors_of_clouds_do_not_depend_on_batches_or_shards(untrained, family, tmp_path):
+    case = write_case(tmp_path / "data", n_shards=1)
+    path = write_untrained(tmp_path / "model.pt", family)
+    found = tables_of(case, tmp_path, path, dataset=TINY, side_um=SIDE_UM, batch_size=2)[1]
+    pd.testing.assert_frame_equal(found, untrained[family], rtol=1e-3, atol=1e-4)
+
+
+def test_without_test_cells_the_table_is_empty(tmp_path):
+    case = write_case(tmp_path / "data", splits=["train"] * 6)
+    path = write_untrained(tmp_path / "model.pt", "classical_pointcloud")
+    found = tables_of(case, tmp_path, path, dataset=TINY, side_um=SIDE_UM)[1]
+    assert found.empty
+    assert list(found) == ["CellId", "split", "success", "reason"]
+
+
+def cloud_errors_of(monkeypatch, clouds, folder, representation, **changes):
     turn = rotation.about_z(40)
     chosen = settings("classical_pointcloud" if representation == "points" else "classical_image")
     model = Same((64, 3) if representation == "points" else (1, 9, 9, 9), turn)
-    monkeypatch.setattr(embed.models, "load", lambda path: (model, chosen))
-    embed.run(
-        clouds.manifest,
-        clouds.shards,
-        "model.pt",
-        folder / "table.parquet",
-        pose="identity",
-        dataset=TINY,
-        settings={**EMBED, **changes},
-        side_um=SIDE_UM,
-        seed=1,
-        accelerator="cpu",
-        threads=1,
-    )
-    return read_table(folder / "table.parquet").dropna(subset=["reconstruction_sinkhorn_um"])
+    monkeypatch.setattr(models, "load", lambda path: (model, chosen))
+    return tables_of(clouds, folder, "model.pt", dataset=TINY, side_um=SIDE_UM, **changes)[1]
 
 
 def test_a_perfect_autoencoder_of_whole_clouds_has_no_error(clouds, monkeypatch, tmp_path):
-    found = cloud_table(monkeypatch, clouds, tmp_path, "points", error_points=64)
+    found = cloud_errors_of(monkeypatch, clouds, tmp_path, "points", error_points=64)
     assert found.filter(like="reconstruction").shape[1] == 3
     assert (found.filter(like="reconstruction").abs() < 1e-3).all(axis=None)
     assert (found.filter(like="noise_floor") > 0.01).all(axis=None)
@@ -187,7 +216,7 @@ def test_a_perfect_autoencoder_of_whole_clouds_has_no_error(clouds, monkeypatch,
 
 @pytest.mark.parametrize("representation", ["points", "cube"])
 def test_a_perfect_autoencoder_of_choices_is_at_the_floor(representation, clouds, monkeypatch, tmp_path):
-    found = cloud_table(monkeypatch, clouds, tmp_path, representation, error_points=32)
+    found = cloud_errors_of(monkeypatch, clouds, tmp_path, representation, error_points=32)
     for kind in ("sinkhorn", "chamfer"):
         error, floor = (found[f"{what}_{kind}_um"].mean() for what in ("reconstruction", "noise_floor"))
         assert error == pytest.approx(floor, rel=0.25) if representation == "cube" else error < floor
@@ -198,9 +227,9 @@ def test_cloud_errors_have_their_columns_in_order(clouds):
     chosen = settings("classical_pointcloud")
     codes = cells.raw(range(len(cells)))["points_um"].reshape(len(cells), -1) * chosen["input_scale"]
     found = cloud_errors(
-        Same((64, 3), np.eye(3)), cells, cells, codes, None, chosen, EMBED, dataset=TINY, side_um=None, seed=1
+        Same((64, 3), np.eye(3)), cells, codes, None, chosen, EMBED, cells, dataset=TINY, side_um=None, seed=1
     )
-    assert tuple(found.columns) == CLOUD_COLUMNS
+    assert tuple(found.columns) == (*CLOUD_COLUMNS, "reason")
 
 
 def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
@@ -211,21 +240,8 @@ def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
             return super().decode(z, pose) + 1.0
 
     chosen = settings("classical_pointcloud")
-    monkeypatch.setattr(embed.models, "load", lambda path: (Moved((64, 3), np.eye(3)), chosen))
-    embed.run(
-        clouds.manifest,
-        clouds.shards,
-        "model.pt",
-        tmp_path / "table.parquet",
-        pose="identity",
-        dataset=TINY,
-        settings={**EMBED, "error_points": 64},
-        side_um=None,
-        seed=1,
-        accelerator="cpu",
-        threads=1,
-    )
-    found = read_table(tmp_path / "table.parquet").dropna(subset=["reconstruction_sinkhorn_um"])
+    monkeypatch.setattr(models, "load", lambda path: (Moved((64, 3), np.eye(3)), chosen))
+    _, found = tables_of(clouds, tmp_path, "model.pt", dataset=TINY, error_points=64)
     expected = 3**0.5
     assert found["reconstruction_sinkhorn_legacy"].mean() == pytest.approx(expected, rel=0.02)
     assert found["reconstruction_sinkhorn_um"].mean() == pytest.approx(expected / 0.5, rel=0.05)

@@ -107,7 +107,8 @@ def planned(demo):
 def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
     edited("config/models/classical_image.yaml", "patience: 50", "patience: 49")
     downstream = {"score_evolution": 1, "score_cost": 1, "score_model": 1, "score_table": 1, "plot_fig2": 1}
-    assert planned(demo) == {"train": 1, "embed": 3, **downstream, "total": 9}
+    embedded = {"embed": 3, "embed_reconstruction": 1}
+    assert planned(demo) == {"train": 1, **embedded, **downstream, "total": 10}
     plan = snakemake(demo, "-n", "figures/fig2.pdf").stdout
     assert "Train classical_image on cellpack" in plan
 

@@ -12,7 +12,7 @@ from morphobench.errors import InputError
 from morphobench.geometry import rotation
 from morphobench.geometry.isosurface import enclosed_volume
 from morphobench.models.decode import decode_shapes, decoder_inputs, invalid_reason, model_sizes_um
-from morphobench.models.decode_clouds import published_cloud
+from morphobench.models.decode_clouds import cube_to_points_legacy
 from morphobench.models.decode_surfaces import volume_mesh
 
 SIZE = 17
@@ -123,9 +123,9 @@ def test_published_sampler_weights_by_the_skewness():
     cube[0, 0, 0, 0, 0] = -1.0
     share = cube.flatten()
     kappa = 300 * (share.mean() - share.median()) / share.std()
-    points = published_cloud(cube, 20000, torch.Generator().manual_seed(0))[0]
+    points = cube_to_points_legacy(cube, 20000, torch.Generator().manual_seed(0))[0]
     bright = ((points - torch.tensor([2.0, 1.0, 3.0])).abs() < 0.0011).all(dim=1).double().mean().item()
     weight = torch.exp(kappa * torch.tensor([1.0, 0.5])).double()
     assert bright == pytest.approx((weight[0] / (weight[0] + 62 * weight[1])).item(), abs=0.02)
     assert (points.round().abs().sum(dim=1) > 0).all()
-    assert torch.isnan(published_cloud(-cube.abs(), 10, torch.Generator())).all()
+    assert torch.isnan(cube_to_points_legacy(-cube.abs(), 10, torch.Generator())).all()

@@ -140,22 +140,26 @@ def codes(case, tmp_path):
     def read(rows=CODES, drop=(), kind="punctate"):
         pd.DataFrame(rows).drop(columns=list(drop)).to_csv(tmp_path / "codes.csv")
         described = dataset(tmp_path, kind, embeddings={"model": "codes.csv"})
-        outs = tmp_path / "identity.parquet", tmp_path / "unmatched.csv"
+        outs = [tmp_path / name for name in ("identity.parquet", "reconstruction.parquet", "unmatched.csv")]
         embedding.run(
             tmp_path / "published.parquet", *outs, dataset=described, model="model", download=DOWNLOAD
         )
-        return pd.read_parquet(outs[0]), pd.read_csv(outs[1])
+        return pd.read_parquet(outs[0]), pd.read_csv(outs[2])
 
     return read
 
 
-def test_codes_become_the_standard_table(codes):
+def test_codes_become_the_standard_table(codes, tmp_path):
     table, unmatched = codes()
     assert table["CellId"].tolist() == ["a", "b"]
     assert table["mu_1"].tolist() == [2.0, np.float32(1 / 3)]
     assert table["split"].tolist() == ["val", "test"]
     assert table["group"].tolist() == ["a", "b"]
-    assert table["reconstruction_sinkhorn_legacy"].tolist() == [5.0, 4.0]
+    assert not [column for column in table if column.startswith("reconstruction")]
+    errors = pd.read_parquet(tmp_path / "reconstruction.parquet")
+    assert errors["CellId"].tolist() == ["a", "b"]
+    assert errors["split"].tolist() == ["val", "test"]
+    assert errors["reconstruction_sinkhorn_legacy"].tolist() == [5.0, 4.0]
     turns = table[[f"r_{row}{column}" for row in range(3) for column in range(3)]].to_numpy()
     np.testing.assert_array_equal(turns.reshape(-1, 3, 3), [np.eye(3)] * 2)
     assert (table["rotation"] == 0).all()
@@ -172,11 +176,14 @@ def test_cells_that_were_left_out_on_purpose_say_so(case, codes):
     assert dict(unmatched.to_numpy()) == {"stranger": "no row in the manifest", "a": embedding.LEFT_OUT}
 
 
-def test_losses_are_named_by_what_they_measure_and_left_out_when_not_computed(codes):
-    assert "reconstruction_iou_legacy" in codes(kind="polymorphic")[0]
-    none = codes({**CODES, "loss": 0.0})[0]
-    assert not [column for column in none if column.startswith("reconstruction")]
-    assert not [column for column in codes(drop=["loss"])[0] if column.startswith("reconstruction")]
+def test_losses_are_named_by_what_they_measure_and_left_out_when_not_computed(codes, tmp_path):
+    def columns(*arguments, **keywords):
+        codes(*arguments, **keywords)
+        return list(pd.read_parquet(tmp_path / "reconstruction.parquet"))
+
+    assert columns(kind="polymorphic") == ["CellId", "split", "reconstruction_iou_legacy"]
+    assert columns({**CODES, "loss": 0.0}) == ["CellId", "split"]
+    assert columns(drop=["loss"]) == ["CellId", "split"]
 
 
 def test_look_alikes_of_code_columns_are_left(codes):

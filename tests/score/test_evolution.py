@@ -157,10 +157,9 @@ def test_every_family_interpolates_alike_in_any_batches(family, tmp_path):
         case.shards,
         write_untrained(tmp_path / "model.pt", family),
         tmp_path / "identity.parquet",
-        pose="identity",
+        rotations="identity",
         dataset=DATASET,
-        settings=EMBED,
-        side_um=SIDE_UM,
+        embed_config=EMBED,
         seed=1,
         accelerator="cpu",
         threads=1,
@@ -214,9 +213,9 @@ def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, 
     settings = {**EMBED, "error_points": 64, "error_voxels": 24}
     for module in (embed, interpolate):
         monkeypatch.setattr(module.models, "load", lambda path: (model, chosen))
-    common = {"dataset": "blobs", "side_um": None, "seed": 1, "accelerator": "cpu", "threads": 1}
+    common = {"dataset": "blobs", "seed": 1, "accelerator": "cpu", "threads": 1}
     stages = (shapes.manifest, shapes.shards, "model.pt")
-    embed.run(*stages, folder / "identity.parquet", pose="identity", settings=settings, **common)
+    embed.run(*stages, folder / "identity.parquet", rotations="identity", embed_config=settings, **common)
     pairs = pd.DataFrame(ends)
     write_table(pairs.assign(pair=np.arange(len(pairs)))[["pair", "start", "end"]], folder / "pairs.csv")
     interpolate.run(
@@ -227,6 +226,7 @@ def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, 
         meshes=shapes.meshes if meshes is None else meshes,
         n_fractions=3,
         embed={**settings, **changes},
+        side_um=None,
         **common,
     )
     return read_table(folder / "evolution.parquet")

@@ -52,10 +52,8 @@ def stage(tmp_path):
     test = cells[cells["split"] == "test"]
     rows_rotation = {"lattice": cube_rotations(), "uniform": uniform(5, rng)}
     tables = {pose: embedding_table(test, turns, 0.5, rng, z) for pose, turns in rows_rotation.items()}
-    measured = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
-    tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z).merge(
-        measured, on="CellId", how="left"
-    )
+    tables["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
+    tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z)
     pairs = score_pairs.evolution_pairs(test["CellId"], 10, rng)
     tables["evolution"] = pairs.loc[pairs.index.repeat(9)].assign(
         fraction=np.tile(FRACTIONS, 10), energy=1.0 + rng.random(90), energy_input=2.0, energy_legacy=np.nan
@@ -71,6 +69,7 @@ def stage(tmp_path):
     return {
         "manifest": paths["manifest"],
         "embeddings": {pose: paths[pose] for pose in ("identity", "lattice", "uniform")},
+        "reconstruction": paths["reconstruction"],
         "pairs": tmp_path / "pairs.csv",
         "evolution": paths["evolution"],
         "cost": tmp_path / "cost.json",
@@ -201,8 +200,8 @@ def test_stage_survives_missing_numbers_and_says_so(stage):
     identity = pd.read_parquet(stage["embeddings"]["identity"])
     broken = identity["CellId"].isin(["19_0", "00_1"])
     identity.loc[broken, "mu_3"] = np.nan
-    identity["reconstruction_sinkhorn_um"] = np.nan
     identity.to_parquet(stage["embeddings"]["identity"], index=False)
+    rewrite(stage["reconstruction"], lambda t: t.assign(reconstruction_sinkhorn_um=np.nan))
     lattice = pd.read_parquet(stage["embeddings"]["lattice"])
     lattice[lattice["rotation"] < 2].to_parquet(stage["embeddings"]["lattice"], index=False)
     scores, _ = run(stage)
@@ -282,9 +281,9 @@ def test_numeric_cell_ids_are_read_as_text(tmp_path):
 
 def test_what_is_absent_is_null_with_a_reason_and_a_warning(stage, caplog):
     stage["embeddings"] = {"identity": stage["embeddings"]["identity"], "lattice": None}
-    rewrite(stage["embeddings"]["identity"], lambda t: t.drop(columns=list(ERRORS)))
+    missing = dict.fromkeys(("reconstruction", "evolution", "cost", "pairs"))
     with caplog.at_level(logging.WARNING, logger="morphobench"):
-        scores, _ = run({**stage, "evolution": None, "cost": None, "pairs": None})
+        scores, _ = run({**stage, **missing})
     absent = {
         "rotation_invariance_error_lattice": "no embeddings of turned cells",
         "rotation_invariance_error_uniform": "no embeddings of turned cells",
@@ -432,7 +431,7 @@ def test_shapes_are_scored_by_overlap_and_surface(stage):
         "reconstruction_surface_um": 0.4,
         "reconstruction_iou_legacy": 0.1,
     }
-    rewrite(stage["embeddings"]["identity"], lambda t: t.drop(columns=list(ERRORS)).assign(**shapes))
+    rewrite(stage["reconstruction"], lambda t: t[["CellId"]].assign(**shapes))
     scores, _ = run(stage)
     found = {key: scores.loc[key, "value"] for key in scores.index if key[0].startswith("reconstruction")}
     assert found == pytest.approx(
@@ -454,10 +453,10 @@ def test_shapes_that_decode_to_nothing_say_so(stage):
         lost = table["CellId"] == "18_0"
         return table.assign(
             reconstruction_iou=np.where(lost, np.nan, 0.3),
-            reconstruction_reason=np.where(lost, "no surface", ""),
+            reason=np.where(lost, "no surface", ""),
         )
 
-    rewrite(stage["embeddings"]["identity"], lambda t: empty(t.drop(columns=list(ERRORS))))
+    rewrite(stage["reconstruction"], lambda t: empty(t[["CellId"]]))
     scores, _ = run(stage)
     row = scores.loc[("reconstruction", "corrected")]
     assert row["n"] == 23
@@ -480,9 +479,8 @@ def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_p
     z = rng.normal(size=(len(cells), 4))
     test = cells[cells["split"] == "test"]
     identity = embedding_table(cells, [np.eye(3)], 0, rng, z)
-    identity.merge(pd.DataFrame({"CellId": test["CellId"], **ERRORS}), how="left").to_parquet(
-        stage["embeddings"]["identity"], index=False
-    )
+    identity.to_parquet(stage["embeddings"]["identity"], index=False)
+    pd.DataFrame({"CellId": test["CellId"], **ERRORS}).to_parquet(stage["reconstruction"], index=False)
     embedding_table(test, cube_rotations(), 0.5, rng, z).to_parquet(stage["embeddings"]["lattice"])
     embedding_table(test, uniform(2, rng), 0.5, rng, z).to_parquet(stage["embeddings"]["uniform"])
     cells.to_parquet(stage["manifest"])

@@ -142,7 +142,7 @@ def test_everything_at_published_sizes(clone):
     assert counts["mask_scale"] == kinds["polymorphic"]
     assert counts["train"] == trainings
     assert counts["embed"] == 3 * trainings
-    assert counts["score_evolution"] == counts["score_cost"] == trainings
+    assert counts["embed_reconstruction"] == counts["score_evolution"] == counts["score_cost"] == trainings
     assert counts["score_model"] == trainings + counts["embed_baseline"]
     assert counts["total"] < 5000
     assert not (clone / "results/download").exists()

@@ -222,6 +222,12 @@ def per_scored(pattern):
     return paths
 
 
+def reconstruction_errors(wildcards):
+    """Input function: the table of reconstruction errors; a baseline has none, for it has no decoder."""
+    table = "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet"
+    return {} if wildcards.model in CONFIG["baselines"] else {"reconstruction": table.format(**wildcards)}
+
+
 def score_inputs(wildcards):
     """Input function: what there is to score.
 
@@ -231,6 +237,7 @@ def score_inputs(wildcards):
     alone = CONFIG["datasets"][wildcards.dataset]["start_from"] == "embeddings"
     poses = ("identity",) if alone else ("identity", "lattice", "uniform")
     inputs = {pose: f"results/embed/{of_model}/{pose}.parquet" for pose in poses}
+    inputs |= reconstruction_errors(wildcards)
     if not alone and wildcards.model not in CONFIG["baselines"]:
         inputs["evolution"] = f"results/score/{of_model}/evolution.parquet"
         inputs["cost"] = f"results/score/{of_model}/cost.json"
@@ -268,11 +275,6 @@ def sampled(wildcards):
     return expand(
         f"results/sample/{dataset}/shard-{{number}}", number=range(CONFIG["datasets"][dataset]["n_shards"])
     )
-
-
-def identity_meshes(wildcards):
-    """Input function: meshes to measure reconstructions by, in the one pose that has errors."""
-    return masked_meshes(wildcards) if wildcards.pose == "identity" else []
 
 
 def chosen_modules(rule_name, wildcards):

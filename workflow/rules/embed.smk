@@ -20,7 +20,7 @@ rule embed_baseline:
     resources:
         **LIGHT,
     params:
-        settings=lambda wildcards: {
+        baseline=lambda wildcards: {
             key: CONFIG["baselines"][wildcards.model][key] for key in ("features", "options")
         },
         n_uniform=CONFIG["embed"]["n_uniform"],
@@ -35,7 +35,6 @@ rule embed:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
-        meshes=identity_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/{pose}.parquet",
@@ -50,8 +49,7 @@ rule embed:
     resources:
         **GPU,
     params:
-        settings=CONFIG["embed"],
-        side_um=side_um,
+        embed_config=CONFIG["embed"],
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
     message:
@@ -60,8 +58,39 @@ rule embed:
         "../scripts/embed.py"
 
 
+rule embed_reconstruction:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        shards=shards("sample"),
+        meshes=masked_meshes,
+        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    output:
+        "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet",
+    log:
+        "logs/embed_reconstruction/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "benchmarks/embed_reconstruction/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **GPU,
+    params:
+        embed_config=CONFIG["embed"],
+        side_um=side_um,
+        seed=CONFIG["seed"],
+        accelerator=CONFIG["train"]["accelerator"],
+    message:
+        "Reconstruct test cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
+    script:
+        "../scripts/embed_reconstruction.py"
+
+
 rule embed_anndata:
     input:
+        unpack(reconstruction_errors),
         manifest="results/sample/{dataset}/manifest.parquet",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
@@ -77,6 +106,6 @@ rule embed_anndata:
     params:
         provenance=of_dataset("title", "licence", "citation"),
     message:
-        "Export the codes of {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, as AnnData"
+        "Export the embeddings of {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, as AnnData"
     script:
         "../scripts/embed_anndata.py"

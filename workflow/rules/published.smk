@@ -121,15 +121,15 @@ rule published_embedding:
         cells="results/published/{dataset}/manifest.parquet",
         local=published_files("embeddings"),
     output:
-        table="results/embed/{dataset}/{model}/seed-{seed}/{pose}.parquet",
-        unmatched="results/embed/{dataset}/{model}/seed-{seed}/{pose}_unmatched.csv",
+        table="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+        reconstruction="results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet",
+        unmatched="results/embed/{dataset}/{model}/seed-{seed}/identity_unmatched.csv",
     log:
-        "logs/published_embedding/{dataset}/{model}/seed-{seed}/{pose}.log",
+        "logs/published_embedding/{dataset}/{model}/seed-{seed}.log",
     benchmark:
-        "benchmarks/published_embedding/{dataset}/{model}/seed-{seed}/{pose}.tsv"
+        "benchmarks/published_embedding/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
         dataset=starting_from("embeddings"),
-        pose="identity",
     conda:
         "../../envs/image.yaml"
     resources:
@@ -196,6 +196,7 @@ rule published_folder:
         manifest="results/sample/{dataset}/manifest.parquet",
         models=of_first_seed("results/train/{dataset}/{model}/seed-{seed}/model.pt"),
         embeddings=of_first_seed("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
+        reconstructions=of_first_seed("results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet"),
     output:
         directory("results/publish/{dataset}"),
     log:

@@ -7,6 +7,7 @@ if __name__ == "__main__":
             snakemake.input.manifest,
             snakemake.input.embedding,
             snakemake.output[0],
+            reconstruction=snakemake.input.get("reconstruction"),
             provenance={
                 **snakemake.params.provenance,
                 **{key: snakemake.wildcards[key] for key in ("dataset", "model", "seed")},

@@ -7,7 +7,7 @@ if __name__ == "__main__":
             snakemake.input.manifest,
             snakemake.input.shards,
             dict(snakemake.output.items()),
-            settings=snakemake.params.settings,
+            baseline=snakemake.params.baseline,
             n_uniform=snakemake.params.n_uniform,
             dataset=snakemake.wildcards.dataset,
             seed=snakemake.params.seed,

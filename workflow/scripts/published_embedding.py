@@ -6,6 +6,7 @@ if __name__ == "__main__":
         embedding.run(
             snakemake.input.cells,
             snakemake.output.table,
+            snakemake.output.reconstruction,
             snakemake.output.unmatched,
             dataset=snakemake.params.dataset,
             model=snakemake.wildcards.model,

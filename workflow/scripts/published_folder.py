@@ -10,6 +10,7 @@ if __name__ == "__main__":
             {stage: paths for stage, paths in shards.items() if paths},
             dict(zip(models, snakemake.input.models, strict=True)),
             dict(zip(models, snakemake.input.embeddings, strict=True)),
+            dict(zip(models, snakemake.input.reconstructions, strict=True)),
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             seed=snakemake.params.seed,

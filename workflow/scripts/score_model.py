@@ -6,6 +6,7 @@ if __name__ == "__main__":
         stage.run(
             manifest=snakemake.input.manifest,
             embeddings={pose: snakemake.input.get(pose) for pose in ("identity", "lattice", "uniform")},
+            reconstruction=snakemake.input.get("reconstruction"),
             pairs=snakemake.input.get("pairs"),
             evolution=snakemake.input.get("evolution"),
             cost=snakemake.input.get("cost"),

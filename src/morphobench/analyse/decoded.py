@@ -17,7 +17,8 @@ from morphobench.files.tables import embedding_matrix
 from morphobench.geometry import rotation
 from morphobench.log import logger
 from morphobench.models.cells import Cells, cell_batch
-from morphobench.models.decode_clouds import decode_points_um, to_points_um
+from morphobench.models.decode import decode_shapes
+from morphobench.models.decode_clouds import to_points_um
 
 # Representations whose models decode into points.
 _DECODED = ("points", "cube")
@@ -86,9 +87,8 @@ def decode(
         write_table(pd.concat([labels.iloc[:0], points], axis=1), out)
         return
     sampling = _sampling(embed, side_um, seed, analysis)
-    clouds = decode_points_um(
-        model, embedding_matrix(table), settings, batch_size=embed["batch_size"], **sampling
-    )
+    z = embedding_matrix(table)
+    clouds = decode_shapes(model, z, settings, batch_size=embed["batch_size"], **sampling)
     write_table(_cloud_table(clouds, labels), out)
 
 

@@ -1,4 +1,7 @@
-"""Shape descriptors that need no training: clouds in, numbers out."""
+"""Shape descriptors of point clouds, without training.
+
+Clouds have shape (m, n, 3), micrometres; results have one row per cloud.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,24 @@ _TINY = 1e-12
 
 
 def centred(points_um: np.ndarray) -> np.ndarray:
-    """Move every cloud, shape (..., n, 3), so that its mean lies at the origin; float64."""
+    """Move the mean of every cloud, shape (..., n, 3), to the origin; float64."""
     points_um = np.asarray(points_um, np.float64)
     return points_um - points_um.mean(axis=-2, keepdims=True)
 
 
-def radial_histogram(points_um: np.ndarray, *, n_bins: int, reach_um: float) -> np.ndarray:
-    """Count how far points lie from their mean, as shares of all points.
+def radial_histogram(points_um: np.ndarray, *, n_bins: int, largest_um: float) -> np.ndarray:
+    """Return the histogram of distances of points from their mean, shares of all points, shape (m, n_bins).
 
-    Invariant to rotation and shift. Distances beyond the last bin count there.
-
-    Parameters
-    ----------
-    points_um
-        Clouds, shape (m, n, 3), micrometres.
-    n_bins
-        Bins of equal width.
-    reach_um
-        Upper end of the last one, micrometres.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (m, n_bins), rows sum to 1.
+    Bins are equal from 0 to `largest_um`, and the last one takes what is beyond. Invariant to rotation and
+    shift.
     """
-    return _histogram(np.linalg.norm(centred(points_um), axis=-1), n_bins, reach_um)
+    return _histogram(np.linalg.norm(centred(points_um), axis=-1), n_bins, largest_um)
 
 
-def pairwise_histogram(points_um: np.ndarray, *, n_bins: int, reach_um: float) -> np.ndarray:
-    """Count how far points lie from each other, as shares of all pairs.
+def pairwise_histogram(points_um: np.ndarray, *, n_bins: int, largest_um: float) -> np.ndarray:
+    """Return the histogram of distances between points, shares of all pairs, shape (m, n_bins).
 
-    Invariant to rotation, shift and mirroring. Bins reach to twice `reach_um`, the largest distance between
-    points that are within `reach_um` of their mean; other parameters and result as in `radial_histogram`.
+    Bins are equal from 0 to twice `largest_um`. Invariant to rotation, shift and mirroring.
 
     Notes
     -----
@@ -49,12 +38,12 @@ def pairwise_histogram(points_um: np.ndarray, *, n_bins: int, reach_um: float) -
     from scipy.spatial.distance import pdist
 
     clouds = centred(points_um)
-    rows = [_histogram(pdist(cloud)[None], n_bins, 2 * reach_um) for cloud in clouds]
+    rows = [_histogram(pdist(cloud)[None], n_bins, 2 * largest_um) for cloud in clouds]
     return np.concatenate(rows) if rows else np.empty((0, n_bins))
 
 
 def _histogram(values: np.ndarray, n_bins: int, end: float) -> np.ndarray:
-    """Return shares of equal bins from 0 to `end`, rows by themselves: shape (m, k) to (m, n_bins)."""
+    """Return shares of equal bins from 0 to `end` for each row: shape (m, k) to (m, n_bins)."""
     place = np.clip(values * (n_bins / end), 0, n_bins - 1).astype(np.int64)
     flat = place + n_bins * np.arange(len(values))[:, None]
     counts = np.bincount(flat.ravel(), minlength=n_bins * len(values))
@@ -64,21 +53,9 @@ def _histogram(values: np.ndarray, n_bins: int, end: float) -> np.ndarray:
 def harmonic_coefficients(points_um: np.ndarray, *, degree: int) -> np.ndarray:
     """Expand the distance from the mean, as a function of direction, in real spherical harmonics.
 
-    The coefficients are those of the least-squares fit ``r_i ~ sum_lm c_lm Y_lm(direction_i)`` over the
-    points, with a small ridge for directions without points. They turn with the object: of a fit that treats
-    all harmonics of a degree alike, rotation only mixes the coefficients within each degree.
-
-    Parameters
-    ----------
-    points_um
-        Points of surfaces or clouds, shape (m, n, 3), micrometres.
-    degree
-        Largest degree.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (m, (degree + 1)^2), micrometres: for each degree l from 0, orders -l to l (sine, then cosine).
+    Returns micrometres, shape (m, (degree + 1)^2): for each degree l from 0, orders -l to l (sine, then
+    cosine). The coefficients are those of the least-squares fit ``r_i ~ sum_lm c_lm Y_lm(direction_i)`` over
+    the points, with a small ridge for directions without points. Rotation only mixes them within each degree.
 
     Notes
     -----
@@ -95,14 +72,9 @@ def harmonic_coefficients(points_um: np.ndarray, *, degree: int) -> np.ndarray:
 
 
 def harmonic_power(points_um: np.ndarray, *, degree: int) -> np.ndarray:
-    """Return the length of the coefficients of every degree: what rotation leaves of them.
+    """Return the norm of the coefficients of every degree, micrometres, shape (m, degree + 1).
 
-    Parameters as in `harmonic_coefficients`.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (m, degree + 1), micrometres; invariant to rotation and shift.
+    Invariant to rotation and shift.
 
     Notes
     -----
@@ -113,21 +85,10 @@ def harmonic_power(points_um: np.ndarray, *, degree: int) -> np.ndarray:
 
 
 def real_harmonics(points: np.ndarray, radius: np.ndarray, degree: int) -> np.ndarray:
-    """Evaluate orthonormal real spherical harmonics in the directions of points.
+    """Evaluate orthonormal real spherical harmonics in the directions of points, shape (..., n, 3).
 
-    Parameters
-    ----------
-    points
-        Shape (..., n, 3).
-    radius
-        Their distances from the origin, shape (..., n); a point there counts as in direction z.
-    degree
-        Largest degree.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (..., (degree + 1)^2, n), in the order of `harmonic_coefficients`.
+    Returns shape (..., (degree + 1)^2, n), in the order of `harmonic_coefficients`. `radius` (..., n) holds
+    the distances from the origin; a point there counts as in direction z.
 
     Notes
     -----
@@ -136,12 +97,12 @@ def real_harmonics(points: np.ndarray, radius: np.ndarray, degree: int) -> np.nd
     """
     unit = np.divide(points, radius[..., None], out=np.zeros_like(points), where=radius[..., None] > _TINY)
     z = np.where(radius > _TINY, unit[..., 2], 1.0)
-    turn = unit[..., 0] + 1j * unit[..., 1]
+    azimuth = unit[..., 0] + 1j * unit[..., 1]
     values = np.empty((*radius.shape[:-1], (degree + 1) ** 2, radius.shape[-1]))
     first = np.full(radius.shape, np.sqrt(1 / (4 * np.pi)), dtype=complex)
     for m in range(degree + 1):
         if m:
-            first = first * turn * np.sqrt((2 * m + 1) / (2 * m))
+            first = first * azimuth * np.sqrt((2 * m + 1) / (2 * m))
         before, now = np.zeros_like(first), first
         for order in range(m, degree + 1):
             if order > m:

@@ -1,8 +1,9 @@
-"""How far reconstructions are from the cells, in micrometres: clouds from clouds, surfaces from surfaces."""
+"""Reconstruction errors of test cells, in micrometres: clouds against clouds, surfaces against surfaces."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from morphobench import seeds
-from morphobench.geometry.overlap import (
-    Mesh,
-    common_grid,
-    iou_error,
-    mean_surface_distance_um,
-    voxelised,
-)
+from morphobench import models, seeds
+from morphobench.files import read_table, write_table
+from morphobench.geometry.overlap import Mesh, common_grid, iou_error, mean_surface_distance_um, voxelised
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
-from morphobench.models.cells import Cells, cell_batch
-from morphobench.models.decode import decode_batches, invalid_reason, model_sizes_um, to_shapes_um
+from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
+from morphobench.models.decode import (
+    VOLUMES,
+    decode_batches,
+    decoder_inputs,
+    invalid_reason,
+    model_sizes_um,
+    to_shapes_um,
+)
 from morphobench.models.decode_clouds import subsample, to_points_um
 from morphobench.models.decode_surfaces import masked_mesh
-from morphobench.models.device import model_device
+from morphobench.models.device import configure_torch, model_device, select_device
 from morphobench.models.losses import chamfer, sinkhorn
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
@@ -38,114 +41,149 @@ CLOUD_COLUMNS = (
 SHAPE_COLUMNS = ("reconstruction_iou", "reconstruction_surface_um", "reconstruction_iou_legacy")
 # Of models that read the volume they decode.
 SHAPE_FLOORS = ("noise_floor_iou", "noise_floor_surface_um")
-REASON = "reconstruction_reason"
+_NO_MESHES = "no masked surface to compare with"
 _Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+@torch.inference_mode()
+def run(
+    manifest: str | Path,
+    shards: Sequence[str | Path],
+    model_path: str | Path,
+    embedding: str | Path,
+    out: str | Path,
+    *,
+    meshes: Sequence[str | Path] = (),
+    dataset: str,
+    embed_config: Mapping[str, Any],
+    side_um: float | None,
+    seed: int,
+    accelerator: str,
+    threads: int,
+) -> None:
+    """Write CellId, split, success, reason and the errors (`cloud_errors`, `shape_errors`) of the test cells.
+
+    `embedding` is the table of rotations "identity"; `meshes` are the shard folders of stage `mask`, without
+    which surfaces have no error.
+    """
+    configure_torch(threads)
+    model, model_config = models.load(model_path)
+    model = model.export().to(select_device(accelerator))
+    cells = open_cells(manifest, shards, model_config, "test", required=False)
+    table = cells.table[["CellId", "split"]].assign(success=True, reason="")
+    if len(cells):
+        embedded = read_table(embedding).set_index("CellId").loc[cells.table["CellId"]]
+        decoded = (model, cells, *decoder_inputs(embedded), model_config, embed_config)
+        if model_config["representation"] not in VOLUMES:
+            clouds = open_cells(manifest, shards, POINT_CLOUDS, "test")
+            errors = cloud_errors(*decoded, clouds, dataset=dataset, side_um=side_um, seed=seed)
+        elif meshes:
+            errors = shape_errors(*decoded, meshes)
+        else:
+            logger.warning("%s: the reconstruction error stays empty", _NO_MESHES)
+            missing = dict.fromkeys(SHAPE_COLUMNS, np.nan) | {"reason": _NO_MESHES}
+            errors = pd.DataFrame(missing, index=table.index)
+        table = table.assign(success=errors["reason"] == "", **errors)
+    write_table(table, out)
 
 
 def cloud_errors(
     model: Autoencoder,
     cells: Cells,
-    clouds: Cells,
-    codes: np.ndarray,
+    z: np.ndarray,
     pose: np.ndarray | None,
-    settings: Mapping[str, Any],
-    embed: Mapping[str, Any],
+    model_config: Mapping[str, Any],
+    embed_config: Mapping[str, Any],
+    clouds: Cells,
     *,
     dataset: str,
     side_um: float | None,
     seed: int,
 ) -> pd.DataFrame:
-    """Compare decoded clouds, or clouds drawn from decoded cubes, with the cells' stored clouds.
+    """Compare clouds, decoded or drawn from decoded cubes, with the stored clouds, in the observed frame.
+
+    Returns `reason` and `CLOUD_COLUMNS`: Sinkhorn divergence (p = 1) and mean distance to the nearest point
+    (half of the symmetric Chamfer distance), micrometres; the same between two independent samplings of the
+    cell, which a perfect autoencoder would get: two disjoint halves of its stored cloud, or that cloud and
+    one drawn from the cell's own cube; and the published divergence, see `sinkhorn_legacy`.
 
     Parameters
     ----------
-    model
-        Trained model.
     cells, clouds
         The same cells in the model's representation and as stored clouds.
-    codes, pose
-        Of these cells, see `decode.decoder_inputs`; they are decoded in the observed frame.
-    settings
-        Content of the model's yaml.
-    embed
-        batch_size, error_points, sinkhorn_blur_um, sinkhorn_scaling and precision.
+    z, pose
+        `decoder_inputs` of these cells.
     dataset, seed
-        Name and seed of the run, parts of each cell's own seed.
+        Parts of each cell's own seed.
     side_um
-        Side of the dataset's cubes, micrometres.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `CLOUD_COLUMNS`. Sinkhorn divergence (p = 1) and mean distance to the nearest point (half of the
-        symmetric Chamfer distance), micrometres; the same between two independent samplings of the cell,
-        which a perfect autoencoder would get: two disjoint choices from its stored cloud, or that cloud and
-        one drawn from the cell's own cube; and the published divergence between reconstruction and what the
-        model read, in model units or, for cubes, voxels.
+        Side of the dataset's cubes.
     """
     device = model_device(model)
-    rows_found = []
-    for rows, decoded in decode_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
-        chosen = range(*rows.indices(len(cells)))
-        given = cell_batch(cells, chosen, settings, seed=seeds.integer(seed, dataset, "embed")).x
-        truth_um = torch.from_numpy(clouds.raw(chosen)["points_um"])
+    subsample_seed = seeds.integer(seed, dataset, "embed")
+    batches = []
+    for rows, decoded in decode_batches(
+        model, z, pose, embed_config["batch_size"], embed_config["precision"]
+    ):
+        numbers = range(*rows.indices(len(cells)))
+        inputs = cell_batch(cells, numbers, model_config, seed=subsample_seed).x
+        target_um = torch.from_numpy(clouds.raw(numbers)["points_um"])
         pairs = [
-            _pairs_of_cell(
+            _cloud_pairs(
                 decoded[[place]].cpu(),
-                given[[place]],
-                truth_um[[place]],
-                settings,
-                embed["error_points"],
-                side_um,
-                torch.Generator().manual_seed(
-                    seeds.integer(seed, dataset, "embed", cells.table["CellId"][row])
-                ),
+                inputs[[place]],
+                target_um[[place]],
+                model_config,
+                n_points=embed_config["error_points"],
+                side_um=side_um,
+                generator=torch.Generator().manual_seed(seeds.integer(seed, dataset, "embed", cell)),
             )
-            for place, row in enumerate(chosen)
+            for place, cell in enumerate(cells.table["CellId"].iloc[rows])
         ]
-        rows_found.append(_distances(_stacked(pairs, device), embed))
-        logger.info("reconstructed %d of %d test cells", chosen[-1] + 1, len(cells))
-    return pd.DataFrame(np.concatenate(rows_found), columns=list(CLOUD_COLUMNS))
+        # A list of cells with their pairs -> pairs of stacked clouds.
+        stacked = [
+            tuple(torch.cat(side).to(device) for side in zip(*cells_of_pair, strict=True))
+            for cells_of_pair in zip(*pairs, strict=True)
+        ]
+        batches.append(_cloud_distances(*stacked, embed_config))
+        logger.info("reconstructed %d of %d test cells", numbers[-1] + 1, len(cells))
+    errors = pd.DataFrame(np.concatenate(batches), columns=list(CLOUD_COLUMNS))
+    finite = np.isfinite(errors[CLOUD_COLUMNS[0]])
+    return errors.assign(reason=np.where(finite, "", "decodes to points that are not finite"))
 
 
-def _pairs_of_cell(
-    found: torch.Tensor,
-    given: torch.Tensor,
-    truth_um: torch.Tensor,
-    settings: Mapping[str, Any],
+def _cloud_pairs(
+    decoded: torch.Tensor,
+    inputs: torch.Tensor,
+    target_um: torch.Tensor,
+    model_config: Mapping[str, Any],
+    *,
     n_points: int,
     side_um: float | None,
     generator: torch.Generator,
 ) -> tuple[_Pair, _Pair, _Pair]:
-    """Return what to compare of one cell: for the error, for its floor, and as published."""
+    """Return the clouds to compare of one cell: for the error, its noise floor, and the published error."""
     sampling = {"side_um": side_um, "n_points": n_points, "generator": generator}
-    target = subsample(truth_um, n_points, generator)
-    found_um = to_points_um(found, settings, **sampling)
-    if settings["representation"] == "cube":
-        floor = to_points_um(given, settings, **sampling), target
+    target = subsample(target_um, n_points, generator)
+    decoded_um = to_points_um(decoded, model_config, **sampling)
+    if model_config["representation"] == "cube":
+        floor = to_points_um(inputs, model_config, **sampling), target
     else:
-        order = torch.randperm(truth_um.shape[1], generator=generator)
-        half = min(n_points, truth_um.shape[1] // 2)
-        floor = truth_um[:, order[:half]], truth_um[:, order[half : 2 * half]]
-    return (found_um, target), floor, legacy_clouds(found, given, settings, n_points, generator)
+        order = torch.randperm(target_um.shape[1], generator=generator)
+        half = min(n_points, target_um.shape[1] // 2)
+        floor = target_um[:, order[:half]], target_um[:, order[half : 2 * half]]
+    return (decoded_um, target), floor, legacy_clouds(decoded, inputs, model_config, n_points, generator)
 
 
-def _stacked(cells: list[tuple[_Pair, ...]], device: torch.device) -> list[_Pair]:
-    return [
-        tuple(torch.cat(side).to(device) for side in zip(*pairs, strict=True))
-        for pairs in zip(*cells, strict=True)
-    ]
-
-
-def _distances(pairs: list[_Pair], embed: Mapping[str, Any]) -> np.ndarray:
-    blur = {"blur": embed["sinkhorn_blur_um"], "scaling": embed["sinkhorn_scaling"]}
-    error, floor, published = pairs
+def _cloud_distances(
+    error: _Pair, floor: _Pair, legacy: _Pair, embed_config: Mapping[str, Any]
+) -> np.ndarray:
+    annealing = {"blur": embed_config["sinkhorn_blur_um"], "scaling": embed_config["sinkhorn_scaling"]}
     columns = [
-        sinkhorn(*error, **blur),
+        sinkhorn(*error, **annealing),
         chamfer(*error) / 2,
-        sinkhorn(*floor, **blur),
+        sinkhorn(*floor, **annealing),
         chamfer(*floor) / 2,
-        sinkhorn_legacy(*published),
+        sinkhorn_legacy(*legacy),
     ]
     return torch.stack(columns, dim=1).cpu().numpy()
 
@@ -153,52 +191,48 @@ def _distances(pairs: list[_Pair], embed: Mapping[str, Any]) -> np.ndarray:
 def shape_errors(
     model: Autoencoder,
     cells: Cells,
-    meshes: Sequence[str | Path],
-    codes: np.ndarray,
+    z: np.ndarray,
     pose: np.ndarray | None,
-    settings: Mapping[str, Any],
-    embed: Mapping[str, Any],
+    model_config: Mapping[str, Any],
+    embed_config: Mapping[str, Any],
+    meshes: Sequence[str | Path],
 ) -> pd.DataFrame:
     """Compare decoded surfaces with the masked meshes of the cells, in the observed frame.
 
-    Parameters
-    ----------
-    model, cells, codes, pose, settings
-        See `cloud_errors`.
-    meshes
-        Shard folders of stage `mask`, see `masked_mesh`.
-    embed
-        batch_size, error_voxels, error_points and precision.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `SHAPE_COLUMNS` and `REASON`, see `compared`; and for volumes `SHAPE_FLOORS`, the first two for the
-        volume that the model read, whose grid is coarser than the mesh: what a perfect autoencoder would get.
+    Returns `SHAPE_COLUMNS` (`mesh_errors`, `iou_legacy`), `reason`, and for volumes `SHAPE_FLOORS`: the
+    errors of the volume that the model read, a perfect autoencoder's, for its grid is coarser than the mesh.
     """
-    representation = settings["representation"]
+    representation = model_config["representation"]
     sizes = model_sizes_um(cells.table, representation)
-    found_rows, floors = [], []
-    for rows, decoded in decode_batches(model, codes, pose, embed["batch_size"], embed["precision"]):
-        place = {"settings": settings, "model": model, "sizes_um": sizes[rows]}
+    errors, floors = [], []
+    for rows, decoded in decode_batches(
+        model, z, pose, embed_config["batch_size"], embed_config["precision"]
+    ):
+        to_shapes = partial(to_shapes_um, model_config=model_config, model=model, sizes_um=sizes[rows])
         described = cells.table.iloc[rows].to_dict("records")
-        truths = [masked_mesh(row, meshes) for row in described]
-        found = to_shapes_um(decoded, **place)
+        targets = [masked_mesh(row, meshes) for row in described]
+        shapes = to_shapes(decoded)
         # Only occupancies are cut differently in the published score.
-        published = to_shapes_um(decoded, **place, legacy=True) if representation == "seg" else found
-        found_rows += [
-            compared(*shapes, row["spacing_um"], embed)
-            for *shapes, row in zip(found, published, truths, described, strict=True)
+        legacy = to_shapes(decoded, legacy=True) if representation == "seg" else shapes
+        errors += [
+            (
+                *mesh_errors(shape, target, embed_config),
+                iou_legacy(published, target, row["spacing_um"]),
+                invalid_reason(shape),
+            )
+            for shape, published, target, row in zip(shapes, legacy, targets, described, strict=True)
         ]
         if representation != "surface":
-            given = cell_batch(cells, range(*rows.indices(len(cells))), settings).x
-            perfect = to_shapes_um(given, **place)
-            floors += [agreement(one, truth, embed) for one, truth in zip(perfect, truths, strict=True)]
-        logger.info("reconstructed %d of %d test cells", len(found_rows), len(cells))
-    table = pd.DataFrame(found_rows, columns=[*SHAPE_COLUMNS, REASON])
+            inputs = cell_batch(cells, range(*rows.indices(len(cells))), model_config).x
+            floors += [
+                mesh_errors(shape, target, embed_config)
+                for shape, target in zip(to_shapes(inputs), targets, strict=True)
+            ]
+        logger.info("reconstructed %d of %d test cells", len(errors), len(cells))
+    table = pd.DataFrame(errors, columns=[*SHAPE_COLUMNS, "reason"])
     if floors:
         table[list(SHAPE_FLOORS)] = floors
-    n_empty = int((table[REASON] != "").sum())
+    n_empty = int((table["reason"] != "").sum())
     if n_empty:
         logger.warning(
             "%d of %d test cells decode to no surface: they share nothing with their cells (error 1) "
@@ -209,39 +243,14 @@ def shape_errors(
     return table
 
 
-def agreement(found: Mesh, truth: Mesh, embed: Mapping[str, Any]) -> tuple[float, float]:
+def mesh_errors(shape: Mesh, target: Mesh, embed_config: Mapping[str, Any]) -> tuple[float, float]:
     """Return 1 - Jaccard index in one common grid, and the mean symmetric surface distance in micrometres.
 
-    Without a surface `found` shares nothing with the cell, and has no distance: 1 and NaN. A model that
-    decodes nothing of its hardest cells must not gain by that. Parameters as in `compared`.
+    A shape without a surface has 1 and NaN: a model that decodes nothing of its hardest cells must not gain
+    by that. The grid has `error_voxels` along its longest side, each surface `error_points`.
     """
-    if invalid_reason(found):
+    if invalid_reason(shape):
         return 1.0, np.nan
-    grid = common_grid([found, truth], embed["error_voxels"])
-    error = iou_error(voxelised(found, grid), voxelised(truth, grid))
-    return error, mean_surface_distance_um(found, truth, n_points=embed["error_points"])
-
-
-def compared(
-    found: Mesh, published: Mesh, truth: Mesh, spacing_um: float, embed: Mapping[str, Any]
-) -> tuple[float, float, float, str]:
-    """Compare one decoded surface with the cell's own.
-
-    Parameters
-    ----------
-    found, published
-        Decoded surface, as it is and with the published threshold, micrometres.
-    truth
-        Surface of the cell, in the same frame.
-    spacing_um
-        Edge of the source's voxels, which set the published grid.
-    embed
-        error_voxels along the longest side of the common box, and error_points on each surface.
-
-    Returns
-    -------
-    tuple
-        1 - Jaccard index in one common grid; mean symmetric surface distance, micrometres; the published
-        1 - Jaccard index of own boxes; and why a value is NaN, if one is.
-    """
-    return *agreement(found, truth, embed), iou_legacy(published, truth, spacing_um), invalid_reason(found)
+    grid = common_grid([shape, target], embed_config["error_voxels"])
+    error = iou_error(voxelised(shape, grid), voxelised(target, grid))
+    return error, mean_surface_distance_um(shape, target, n_points=embed_config["error_points"])

@@ -11,6 +11,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.geometry.rotation import MATRIX_COLUMNS
 
 _MU = re.compile(r"mu_(\d+)")
 # Names of splits that tables use, and ours.
@@ -106,6 +107,20 @@ def embedding_matrix(table: pd.DataFrame) -> np.ndarray:
     if not names:
         raise InputError("An embedding table has no column mu_0, mu_1, ... Run the embed stage again.")
     return table[names].to_numpy(np.float64)
+
+
+def embedding_table(cells: pd.DataFrame, rotations: np.ndarray, z: np.ndarray) -> pd.DataFrame:
+    """Return the embedding table of cells under rotations (k, 3, 3), rotation by rotation.
+
+    Columns: CellId, group, split, rotation, r_00 ... r_22, mu_0 ... mu_{D-1}. `z` has shape (k, n, D).
+    """
+    n_rotations, n_cells, width = z.shape
+    number = np.repeat(np.arange(n_rotations), n_cells)
+    repeated = cells[["CellId", "group", "split"]].iloc[np.tile(np.arange(n_cells), n_rotations)]
+    matrices = pd.DataFrame(rotations[number].reshape(-1, 9), columns=MATRIX_COLUMNS)
+    values = z.reshape(-1, width).astype(np.float32)
+    mu = pd.DataFrame(values, columns=[f"mu_{i}" for i in range(width)])
+    return pd.concat([repeated.reset_index(drop=True).assign(rotation=number), matrices, mu], axis=1)
 
 
 def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: str | Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Decoding for every representation: clouds or meshes in micrometres, in the frame of the cell."""
+"""Decoding of embeddings into shapes in micrometres: point clouds, or meshes of volumes with a surface."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from morphobench.geometry import rotation
 from morphobench.geometry.overlap import Mesh
 from morphobench.models.base import Autoencoder
 from morphobench.models.decode_clouds import to_points_um
-from morphobench.models.decode_surfaces import volume_meshes
+from morphobench.models.decode_surfaces import inside_field, volume_mesh
 from morphobench.models.device import autocast, model_device
 
 # Representations whose decoded volumes have a surface.
@@ -25,20 +25,10 @@ POSE_COLUMNS = [f"pose_{row}{column}" for row in range(3) for column in range(3)
 
 
 def model_sizes_um(table: pd.DataFrame, representation: str) -> np.ndarray:
-    """Return how large each cell's shape is in its model, shape (n,): micrometres per unit.
+    """Return the micrometres per unit of each cell's shape in its model, shape (n,).
 
-    Parameters
-    ----------
-    table
-        Rows of the manifest of a polymorphic dataset.
-    representation
-        "sdf" or "seg": the unit is a voxel of the grid (column scale_factor). "surface": the longest side of
-        the cell (column scale_um).
-
-    Raises
-    ------
-    InputError
-        When the manifest does not tell.
+    The unit is a voxel of the grid (sdf, seg), from column scale_factor of the manifest, or the longest side
+    of the cell (surface), from scale_um.
     """
     column = "scale_um" if representation == "surface" else "scale_factor"
     if column not in table:
@@ -51,82 +41,59 @@ def model_sizes_um(table: pd.DataFrame, representation: str) -> np.ndarray:
 
 
 def decoder_inputs(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return what `decode` reads of an embedding table, and the poses in it.
+    """Return what `decode` reads of an embedding table with rotations "identity".
 
-    Parameters
-    ----------
-    table
-        Rows of an embedding table of pose "identity".
-
-    Returns
-    -------
-    codes
-        The embedding, shape (n, D); or, for a model whose embedding is the lengths of its vectors, those
-        vectors in the canonical frame, shape (n, D, 3), from the column `vectors`.
-    pose
-        Canonical to observed frame, shape (n, 3, 3); None for a model without a pose.
+    First the embedding, shape (n, D), or the vectors of the implicit model in the canonical frame, shape
+    (n, D, 3); then the poses, canonical to observed frame, shape (n, 3, 3), None for a model without.
     """
-    codes = embedding_matrix(table)
+    z = embedding_matrix(table)
     if VECTORS in table:
-        codes = np.stack(table[VECTORS].to_list()).astype(np.float64).reshape(len(table), -1, 3)
+        z = np.stack(table[VECTORS].to_list()).astype(np.float64).reshape(len(table), -1, 3)
     if POSE_COLUMNS[0] not in table:
-        return codes, None
-    return codes, table[POSE_COLUMNS].to_numpy(np.float64).reshape(-1, 3, 3)
+        return z, None
+    return z, table[POSE_COLUMNS].to_numpy(np.float64).reshape(-1, 3, 3)
 
 
 def decode_shapes(
     model: Autoencoder,
     z: np.ndarray,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     *,
     batch_size: int,
     pose: np.ndarray | None = None,
     precision: str = "32-true",
-    **place: Any,
+    sizes_um: np.ndarray | None = None,
+    **options: Any,
 ) -> list[np.ndarray] | list[Mesh]:
-    """Decode codes into shapes in micrometres, in batches; origin in the middle of the cell.
+    """Decode embeddings in batches, into clouds (n_points, 3) or closed meshes, micrometres.
 
     Parameters
     ----------
-    model
-        Trained model; it decodes where its weights are.
-    z
-        Codes, shape (n, D), or vectors (n, D, 3) of the implicit model: what `decoder_inputs` returns.
-    settings
+    model, z
+        Trained model, and `decoder_inputs` of it.
+    model_config
         Content of the model's yaml.
     batch_size
-        Codes decoded together; no result depends on it beyond rounding.
+        Embeddings decoded together; no result depends on it beyond rounding.
     pose
         Rotations to the observed frame, shape (n, 3, 3); None decodes canonical shapes.
     precision
         See `autocast`.
-    **place
-        Arguments of `to_shapes_um`: sizes_um (shape (n,)) for volumes with a surface; side_um, n_points and
-        generator for the others.
-
-    Returns
-    -------
-    list
-        For clouds and cubes, arrays of shape (n_points, 3), xyz, micrometres. For sdf, seg and surface,
-        closed meshes (vertices_um, faces), without faces where nothing was decoded.
+    sizes_um, **options
+        See `to_shapes_um`.
     """
     shapes: list[Any] = []
     for rows, decoded in decode_batches(model, z, pose, batch_size, precision):
-        shapes += to_shapes_um(decoded, settings, model, **of_rows(place, rows))
+        sizes = None if sizes_um is None else np.asarray(sizes_um)[rows]
+        shapes += to_shapes_um(decoded, model_config, model, sizes_um=sizes, **options)
     return shapes
-
-
-def of_rows(place: Mapping[str, Any], rows: slice | np.ndarray) -> dict[str, Any]:
-    """Return arguments of `to_shapes_um` for some of the cells."""
-    sizes = place.get("sizes_um")
-    return {**place, "sizes_um": None if sizes is None else np.asarray(sizes)[rows]}
 
 
 @torch.inference_mode()
 def decode_batches(
     model: Autoencoder, z: np.ndarray, pose: np.ndarray | None, batch_size: int, precision: str
 ) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Yield the rows of each batch and what the model decodes of them, single precision."""
+    """Yield the rows of each batch and the decoder's output, single precision."""
     device = model_device(model)
     for start in range(0, len(z), batch_size):
         rows = slice(start, start + batch_size)
@@ -141,7 +108,7 @@ def decode_batches(
 
 def to_shapes_um(
     decoded: torch.Tensor,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     model: Autoencoder,
     *,
     sizes_um: Sequence[float] | np.ndarray | None = None,
@@ -150,31 +117,14 @@ def to_shapes_um(
     generator: torch.Generator | None = None,
     legacy: bool = False,
 ) -> list[np.ndarray] | list[Mesh]:
-    """Turn what a model decoded, or reads, of a batch into shapes in micrometres.
+    """Convert a batch in model units, an output or input of a model, into shapes in micrometres.
 
-    Parameters
-    ----------
-    decoded
-        Clouds or volumes in model units.
-    settings
-        Content of the model's yaml.
-    model
-        The model, which knows its grid.
-    sizes_um
-        See `model_sizes_um`; for volumes with a surface.
-    side_um, n_points, generator
-        See `to_points_um`; for clouds and cubes.
-    legacy
-        Whether to cut occupancies at Otsu's threshold, as published, instead of one half.
-
-    Raises
-    ------
-    InputError
-        When the sizes of shapes are missing.
+    Volumes with a surface need `sizes_um` (`model_sizes_um`), cubes and clouds `side_um`, `n_points` and
+    `generator` (`to_points_um`). With `legacy`, occupancies are cut at Otsu's threshold, as published.
     """
-    representation, scale = settings["representation"], settings["input_scale"]
+    representation, scale = model_config["representation"], model_config["input_scale"]
     if representation not in VOLUMES:
-        clouds = to_points_um(decoded, settings, side_um=side_um, n_points=n_points, generator=generator)
+        clouds = to_points_um(decoded, model_config, side_um=side_um, n_points=n_points, generator=generator)
         return list(clouds.numpy())
     if sizes_um is None:
         raise InputError(f"{representation}: shapes have no size without `sizes_um`.")
@@ -182,30 +132,32 @@ def to_shapes_um(
     size = volumes.shape[-1]
     # Where `inputs` puts the origin of a stored grid, see conventions.md; grids of queries are centred.
     origin = (size - 1) / 2 if representation == "surface" else size // 2
-    edges_um = voxel_edges_um(settings, model, sizes_um)
-    return volume_meshes(volumes, representation, scale, edges_um, origin, legacy=legacy)
+    edges_um = voxel_edges_um(model_config, model, sizes_um)
+    return [
+        volume_mesh(
+            inside_field(volume, representation, scale, legacy), edge_um=float(edge_um), origin_voxel=origin
+        )
+        for volume, edge_um in zip(volumes, edges_um, strict=True)
+    ]
 
 
 def voxel_edges_um(
-    settings: Mapping[str, Any], model: Autoencoder, sizes_um: Sequence[float] | np.ndarray
+    model_config: Mapping[str, Any], model: Autoencoder, sizes_um: Sequence[float] | np.ndarray
 ) -> np.ndarray:
-    """Return the distance of neighbouring values in what a model decodes of each cell, micrometres.
-
-    Parameters as in `to_shapes_um`.
-    """
-    if settings["representation"] != "surface":
+    """Return the voxel edge of each cell's decoded volume, micrometres; see `to_shapes_um`."""
+    if model_config["representation"] != "surface":
         return np.asarray(sizes_um)
-    side = 2 * float(model.grid.max()) / settings["input_scale"]
+    side = 2 * float(model.grid.max()) / model_config["input_scale"]
     return np.asarray(sizes_um) * side / (model.grid_size - 1)
 
 
-def rotate_mesh(mesh: Mesh, turn: np.ndarray) -> Mesh:
-    """Rotate a mesh about the origin, exactly."""
-    return rotation.rotate_points(mesh[0], turn), mesh[1]
+def rotate_mesh(mesh: Mesh, matrix: np.ndarray) -> Mesh:
+    """Rotate a mesh about the origin."""
+    return rotation.rotate_points(mesh[0], matrix), mesh[1]
 
 
 def invalid_reason(shape: np.ndarray | Mesh) -> str:
-    """Return what keeps a decoded shape from being compared, in words; nothing for a sound one."""
+    """Return why a decoded shape cannot be compared, "" for a valid one."""
     if isinstance(shape, tuple):
         return "" if len(shape[1]) else "decodes to no surface"
     return "" if np.isfinite(shape).all() else "decodes to points that are not finite"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from morphobench.geometry.overlap import Mesh, iou_error_legacy
-from morphobench.models.decode_clouds import published_cloud, subsample
+from morphobench.models.decode_clouds import cube_to_points_legacy, subsample
 from morphobench.models.losses import sinkhorn
 
 _BLUR, _SCALING = 0.01, 0.5
@@ -18,13 +18,13 @@ _BLUR, _SCALING = 0.01, 0.5
 def legacy_clouds(
     output: torch.Tensor,
     target: torch.Tensor,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     n_points: int,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the clouds that the published loss compares, in model units, or in voxels for cubes."""
-    if settings["representation"] == "cube":
-        return tuple(published_cloud(cube, n_points, generator) for cube in (output, target))
+    if model_config["representation"] == "cube":
+        return tuple(cube_to_points_legacy(cube, n_points, generator) for cube in (output, target))
     return tuple(subsample(cloud[..., :3], n_points, generator) for cloud in (output, target))
 
 

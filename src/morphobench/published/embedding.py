@@ -31,6 +31,7 @@ _N_NAMED = 5
 def run(
     published: str | Path,
     out: str | Path,
+    reconstruction_out: str | Path,
     unmatched_out: str | Path,
     *,
     dataset: Mapping[str, Any],
@@ -39,9 +40,9 @@ def run(
 ) -> None:
     """Fetch the published embeddings of a model and write them as the stage `embed` does.
 
-    Columns: CellId, group, split, rotation (0), r_00 ... r_22 (identity), mu_0 ... mu_{D-1}, and the
-    published loss under the name in `LOSSES`, where it was computed. Cells that the manifest or the
-    embeddings lack are counted, and listed with the reason in a table of their own.
+    Columns: CellId, group, split, rotation (0), r_00 ... r_22 (identity), mu_0 ... mu_{D-1}. The published
+    loss, where it was computed, goes into a table of its own, under the name in `LOSSES`. Cells that the
+    manifest or the embeddings lack are counted, and listed with the reason in a third table.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ def run(
         Table that `morphobench.published.manifest.run` wrote.
     out
         Parquet file to write.
+    reconstruction_out
+        Parquet file to write: CellId, split and perhaps the loss.
     unmatched_out
         CSV file to write: CellId, reason.
     dataset
@@ -78,7 +81,9 @@ def run(
         )
     _tell(path, table, unmatched)
     files.write_table(unmatched, unmatched_out)
-    files.write_table(table, out)
+    loss = LOSSES[dataset["kind"]]
+    files.write_table(table[["CellId", "split", *table.columns.intersection([loss])]], reconstruction_out)
+    files.write_table(table.drop(columns=loss, errors="ignore"), out)
 
 
 def read(path: Path, loss_name: str) -> pd.DataFrame:

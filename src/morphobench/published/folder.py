@@ -25,6 +25,7 @@ def run(
     shards: Mapping[str, Sequence[str | Path]],
     models: Mapping[str, str | Path],
     embeddings: Mapping[str, str | Path],
+    reconstructions: Mapping[str, str | Path],
     out: str | Path,
     *,
     dataset: Mapping[str, Any],
@@ -38,8 +39,8 @@ def run(
         Table of all cells with their splits.
     shards
         Shard folders in order, by stage: sample, and what the kind of the dataset needs besides.
-    models, embeddings
-        Trained model, and embedding table in pose identity, of each model.
+    models, embeddings, reconstructions
+        Trained model, embedding table with rotations identity, and table of errors, of each model.
     out
         Folder to write, whole or not at all.
     dataset
@@ -64,7 +65,7 @@ def run(
         _write_csv(kept.assign(**columns), part / name)
         _write_csv(cells.loc[~cells["success"].astype(bool), ["CellId", "error"]], folder / "failed.csv")
         used = write_weights.write(part, models, dataset, seed)
-        used["embeddings"] = write_codes.write(part, embeddings, dataset)
+        used["embeddings"] = write_codes.write(part, embeddings, reconstructions, dataset)
         published = _snippet(str(out), name, used) | {"overrides": _settings(dataset, len(good))}
         (part / SNIPPET).write_text(yaml.safe_dump({"datasets": {dataset["name"]: {"published": published}}}))
     logger.info("%s: %d of %d cells, %d models", out, len(good), len(cells), len(models))

@@ -18,7 +18,7 @@ from morphobench.score.metrics.intrinsic_dimension import (
 )
 from morphobench.score.rows import Codes, Sheet
 
-# Metric, variant, unit, column of the embedding table: of clouds and cubes, and of shapes.
+# Metric, variant, unit, column of the table of errors: of clouds and cubes, and of shapes.
 _CLOUD_ERRORS = (
     ("reconstruction", "corrected", "um", "reconstruction_sinkhorn_um"),
     ("reconstruction", "legacy", "model units", "reconstruction_sinkhorn_legacy"),
@@ -38,8 +38,9 @@ _PUBLISHED_PAIRS = {"packing": None}
 _PUBLISHED_PAIRS_ELSEWHERE = 20
 
 
-def add_reconstruction(sheet: Sheet, codes: Codes, table: pd.DataFrame) -> None:
-    """Add the reconstruction errors of the test cells, from the columns of the embedding table."""
+def add_reconstruction(sheet: Sheet, codes: Codes, reconstruction: str | Path | None) -> None:
+    """Add the reconstruction errors of the test cells, from their table."""
+    table = pd.DataFrame() if reconstruction is None else read_checked(reconstruction, ("CellId",))
     kinds = [kind for kind in (_CLOUD_ERRORS, _SHAPE_ERRORS) if any(column in table for *_, column in kind)]
     if not kinds:
         reason = "no reconstruction error: the model has no decoder, or only its codes are known"
@@ -47,9 +48,9 @@ def add_reconstruction(sheet: Sheet, codes: Codes, table: pd.DataFrame) -> None:
             sheet.add_missing("reconstruction", variant, "", "low", reason)
     for metric, variant, unit, column in (row for kind in kinds for row in kind):
         if column in table:
-            tested = table.iloc[codes.test]
             items, groups = codes.ids[codes.test], codes.groups[codes.test]
-            reason = _why(tested, column, "reconstruction_reason")
+            tested = table.set_index("CellId").reindex(items)
+            reason = _why(tested, column)
             sheet.add_mean(metric, variant, unit, "low", tested[column], items, groups, reason)
         else:
             sheet.add_missing(metric, variant, unit, "low", f"the embedding has no column {column}")
@@ -87,11 +88,11 @@ def _items_of(rows: pd.DataFrame) -> pd.Series:
     return rows["pair"].astype(str) + "/" + rows["fraction"].map("{:g}".format)
 
 
-def _why(rows: pd.DataFrame, column: str, reason: str = "reason") -> str:
+def _why(rows: pd.DataFrame, column: str) -> str:
     """Return what the table's column `reason` gives for values that are missing."""
-    if reason not in rows:
+    if "reason" not in rows:
         return ""
-    given = rows.loc[~np.isfinite(rows[column].astype(float)), reason].dropna().astype(str)
+    given = rows.loc[~np.isfinite(rows[column].astype(float)), "reason"].dropna().astype(str)
     return ", ".join(sorted(set(given) - {""}))
 
 

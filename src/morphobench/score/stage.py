@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from morphobench.errors import InputError
 from morphobench.files import write_table
-from morphobench.files.tables import describe_cells, embedding_matrix, mu_columns, read_checked
+from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
 from morphobench.score.costs import add_cost
 from morphobench.score.rows import Codes, Sheet
 from morphobench.score.rows_codes import (
@@ -29,6 +27,7 @@ def run(
     *,
     manifest: str | Path,
     embeddings: Mapping[str, str | Path | None],
+    reconstruction: str | Path | None,
     pairs: str | Path | None,
     evolution: str | Path | None,
     cost: str | Path | None,
@@ -49,8 +48,10 @@ def run(
     manifest
         Table of all cells: CellId, group, split and the columns that `described` names.
     embeddings
-        Pose -> embedding table. "identity" holds every cell once, with the reconstruction errors of the test
-        cells; "lattice" and "uniform", which may be absent, hold the test cells once per rotation.
+        Rotations -> embedding table. "identity" holds every cell once; "lattice" and "uniform", which may be
+        absent, hold the test cells once per rotation.
+    reconstruction
+        Table of reconstruction errors; may be None.
     pairs
         CSV of pairs of test cells, pair, start and end, between which codes are interpolated; may be None.
     evolution
@@ -78,11 +79,11 @@ def run(
         When a table lacks a column that every row needs, or tables do not belong together.
     """
     sheet = Sheet(dataset, model, model_seed, settings["n_bootstrap"], seed)
-    embedded, codes = _read_codes(manifest, embeddings["identity"])
+    codes = _read_codes(manifest, embeddings["identity"])
     width, n_published = settings["legacy_width"], published_pairs(described["kind"])
     labels: Sequence[str] = described["labels"]
     add_poses(sheet, codes, embeddings, labels, width, seed)
-    add_reconstruction(sheet, codes, embedded)
+    add_reconstruction(sheet, codes, reconstruction)
     add_evolution(sheet, evolution, n_published)
     add_interpolation(sheet, codes, pairs, settings["n_fractions"], n_published, width)
     for label in labels:
@@ -97,13 +98,12 @@ def run(
     write_table(sheet.replicate_table(), replicates_out)
 
 
-def _read_codes(manifest: str | Path, identity: str | Path) -> tuple[pd.DataFrame, Codes]:
-    """Return what the embedding table has beside codes, and the codes; both sorted by CellId."""
+def _read_codes(manifest: str | Path, identity: str | Path) -> Codes:
+    """Return the embeddings of all cells, sorted by CellId."""
     cells = read_checked(manifest, ("CellId", "group", "split"))
     embedded = read_checked(identity, ("CellId",)).sort_values("CellId", ignore_index=True)
     if embedded["CellId"].duplicated().any():
         twice = embedded.loc[embedded["CellId"].duplicated(), "CellId"].iloc[0]
         raise InputError(f"{identity}: cell {twice} is there more than once. Embed again.")
     known = describe_cells(embedded["CellId"], cells, identity)
-    codes = Codes(embedding_matrix(embedded), known)
-    return embedded.drop(columns=mu_columns(embedded)), codes
+    return Codes(embedding_matrix(embedded), known)
