@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import trimesh
+from fabricate.meshes import NOTHING, ball, box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,20 +18,8 @@ from morphobench.geometry.overlap import (
     mean_surface_distance_um,
     voxelised,
 )
-from morphobench.score.evolution_distances import cloud_distances, own_box_distances, shape_distances
 
 GRID_XYZ = (44, 44, 44)
-NOTHING = (np.empty((0, 3)), np.empty((0, 3), int))
-
-
-def ball(radius_um=20.0, centre_um=(0, 0, 0), stretch=(1, 1, 1), subdivisions=4):
-    mesh = trimesh.creation.icosphere(subdivisions=subdivisions)
-    return np.array(mesh.vertices) * radius_um * np.array(stretch) + centre_um, np.array(mesh.faces)
-
-
-def box(sides_um, centre_um=(0, 0, 0)):
-    mesh = trimesh.creation.box(sides_um)
-    return np.array(mesh.vertices) + centre_um, np.array(mesh.faces)
 
 
 def error_of(a, b, n=64):
@@ -147,43 +135,3 @@ def test_shapes_in_two_grids_are_refused():
         common_grid([NOTHING], 8)
     with pytest.raises(InputError, match="one point"):
         common_grid([(np.zeros((3, 3)), np.array([[0, 1, 2]]))], 8)
-
-
-# Ways
-
-
-def test_a_way_between_moved_boxes_has_known_distances():
-    steps = (0.0, 1.0, 2.0)
-    start, middle, end = (box((4, 4, 4), (shift, 0, 0)) for shift in steps)
-    (found,) = shape_distances([middle], [[start, end]], 48)
-    assert found.to_start == pytest.approx([1 - 3 / 5], abs=1e-12)
-    assert found.to_end == pytest.approx([1 - 3 / 5], abs=1e-12)
-    assert found.ends == pytest.approx(1 - 2 / 6, abs=1e-12)
-    published = own_box_distances([middle], [start, end], 0.5)
-    assert (published.to_start, published.to_end, published.ends) == (0, 0, 0)
-
-
-def test_a_missing_interpolant_is_as_far_as_can_be_and_a_missing_end_has_no_distances():
-    (found,) = shape_distances([NOTHING, ball()], [[ball(), ball(10.0)]], 16)
-    np.testing.assert_array_equal(found.to_start, [1, 0])
-    assert found.to_end[0] == 1
-    (found,) = shape_distances([NOTHING, ball()], [[ball(), NOTHING]], 16)
-    assert np.isnan([*found.to_start, *found.to_end, found.ends]).all()
-    assert np.isnan(shape_distances([NOTHING], [[NOTHING, NOTHING]], 16)[0].ends)
-    assert np.isnan(own_box_distances([ball()], [NOTHING, ball()], 1.0).ends)
-    assert np.isnan(own_box_distances([NOTHING, ball()], [ball(), ball()], 1.0).to_end[0])
-
-
-def test_distances_of_clouds_are_the_symmetric_chamfer_distance():
-    import torch
-
-    from morphobench.models.losses import chamfer
-
-    rng = np.random.default_rng(0)
-    clouds = [rng.normal(size=(n, 3)).astype(np.float32) for n in (40, 50, 60)]
-    (found,) = cloud_distances(clouds[:1], [clouds[1:]])
-    for value, (a, b) in {found.to_start[0]: (0, 1), found.to_end[0]: (0, 2), found.ends: (1, 2)}.items():
-        expected = chamfer(*(torch.from_numpy(clouds[k])[None] for k in (a, b))).item()
-        assert value == pytest.approx(expected, rel=1e-5)
-    clouds[0][3] = np.nan
-    assert np.isnan(cloud_distances(clouds[:1], [clouds[1:]])[0].to_start).all()

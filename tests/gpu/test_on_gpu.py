@@ -150,7 +150,7 @@ def test_energy_is_read_from_the_gpus_counter():
             x @ x
         torch.cuda.synchronize()
 
-    energy_kwh, emissions_kg = cost.energy_of(busy, 10)
+    energy_kwh, emissions_kg = cost.energy_per_call(busy, 10)
     assert energy_kwh > 0
     assert emissions_kg > 0
 

@@ -21,7 +21,7 @@ def case(tmp_path_factory):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_cost_has_times_of_every_repeat_and_the_costs_of_training(family, case, tmp_path, monkeypatch):
-    monkeypatch.setattr(cost, "energy_of", lambda call, n_repeats, country: (None, None))
+    monkeypatch.setattr(cost, "energy_per_call", lambda call, n_repeats, country: (None, None))
     found = cost_of(case, tmp_path, family)
     assert found.keys() == RECORD.keys() | {
         "encode_s",
@@ -58,7 +58,7 @@ def test_cost_has_times_of_every_repeat_and_the_costs_of_training(family, case, 
 
 def test_warm_up_is_not_timed():
     calls = []
-    times = cost.seconds_of(lambda: calls.append(None), N_REPEATS, torch.device("cpu"))
+    times = cost.time_calls(lambda: calls.append(None), N_REPEATS, torch.device("cpu"))
     assert len(calls) == N_REPEATS + 1
     assert len(times) == N_REPEATS
 
@@ -106,7 +106,7 @@ def counter(monkeypatch, read_text):
 
 def test_energy_is_empty_without_a_counter(no_gpu, monkeypatch):
     monkeypatch.setattr(cost.Path, "exists", lambda path: False)
-    assert cost.energy_of(pytest.fail, N_REPEATS) == (None, None)
+    assert cost.energy_per_call(pytest.fail, N_REPEATS) == (None, None)
 
 
 def test_energy_is_empty_when_the_counter_may_not_be_read(no_gpu, monkeypatch):
@@ -114,7 +114,7 @@ def test_energy_is_empty_when_the_counter_may_not_be_read(no_gpu, monkeypatch):
         raise PermissionError(path)
 
     counter(monkeypatch, refuse)
-    assert cost.energy_of(pytest.fail, N_REPEATS) == (None, None)
+    assert cost.energy_per_call(pytest.fail, N_REPEATS) == (None, None)
 
 
 def tracker(monkeypatch, energy_kwh, emissions_kg):
@@ -137,7 +137,7 @@ def test_energy_is_per_call(no_gpu, monkeypatch):
     calls = []
     counter(monkeypatch, lambda path: "1")
     tracker(monkeypatch, 6.0, 3.0)
-    assert cost.energy_of(lambda: calls.append(None), N_REPEATS) == (2.0, 1.0)
+    assert cost.energy_per_call(lambda: calls.append(None), N_REPEATS) == (2.0, 1.0)
     assert len(calls) == N_REPEATS
 
 
@@ -145,7 +145,7 @@ def test_energy_is_per_call(no_gpu, monkeypatch):
 def test_what_is_too_short_to_count_is_empty_not_zero(no_gpu, monkeypatch, emissions_kg):
     counter(monkeypatch, lambda path: "1")
     tracker(monkeypatch, 0.0, emissions_kg)
-    assert cost.energy_of(lambda: None, N_REPEATS) == (None, None)
+    assert cost.energy_per_call(lambda: None, N_REPEATS) == (None, None)
 
 
 def test_needs_no_test_cell(tmp_path):
@@ -160,7 +160,7 @@ def test_the_published_time_of_shapes_includes_meshing_and_comparing(representat
     cells = open_cells(shapes.manifest, shapes.shards, chosen, "train")
     how = {"n_points": 16, "device": torch.device("cpu"), "n_cells": 9}
     with torch.inference_mode():
-        times = cost.published_seconds(model(), cells, chosen, meshes=shapes.meshes, **how)
-        assert cost.published_seconds(model(), cells, chosen, **how) is None
+        times = cost.inference_seconds_legacy(model(), cells, chosen, meshes=shapes.meshes, **how)
+        assert cost.inference_seconds_legacy(model(), cells, chosen, **how) is None
     assert len(times) == len(cells) == 2
     assert min(times) > 0

@@ -1,4 +1,4 @@
-"""Evolution energy: 1 on the straight way, more on a detour, and what the published frame adds to it."""
+"""Evolution energy: 1 on a shortest path, more beside it, and what the published frame adds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fabricate.meshes import NOTHING, ball, box
 from fabricate.shapes import SURFACE, Balls, Echo, volume_settings, write_shapes
 from fabricate.trained import DATASET, DECODING, EMBED, FAILED, N_POINTS, SIDE_UM, write_case, write_untrained
 from hypothesis import given, settings
@@ -15,8 +16,8 @@ from morphobench.embed import run as embed
 from morphobench.files import read_table, write_table
 from morphobench.geometry import rotation
 from morphobench.models.decode import POSE_COLUMNS
-from morphobench.score import evolution as interpolate
-from morphobench.score.ways import Way
+from morphobench.score import evolution
+from morphobench.score.evolution import ENERGIES, Interpolation
 
 # A lattice of 1 um with moves below half of it: every point's nearest is its own image, so the Chamfer
 # distance of two shapes is twice the length of the move.
@@ -65,12 +66,12 @@ def measure(monkeypatch, tmp_path, model, turn_degrees=0, n_fractions=4):
     write_table(table.drop(index=FAILED).sample(frac=1, random_state=0), tmp_path / "identity.parquet")
     write_table(PAIRS, tmp_path / "pairs.csv")
     settings = {"representation": "points", "input_scale": SCALE}
-    monkeypatch.setattr(interpolate.models, "load", lambda path: (model, settings))
-    return evolution(case, tmp_path, n_fractions)
+    monkeypatch.setattr(evolution.models, "load", lambda path: (model, settings))
+    return run(case, tmp_path, n_fractions)
 
 
-def evolution(case, folder, n_fractions=4, **changes):
-    interpolate.run(
+def run(case, folder, n_fractions=4, **changes):
+    evolution.run(
         case.manifest,
         case.shards,
         folder / "model.pt",
@@ -79,7 +80,7 @@ def evolution(case, folder, n_fractions=4, **changes):
         folder / "evolution.parquet",
         dataset=DATASET,
         n_fractions=n_fractions,
-        embed={**EMBED, "error_points": N_POINTS, **changes},
+        embed_config={**EMBED, "error_points": N_POINTS, **changes},
         side_um=SIDE_UM,
         seed=1,
         accelerator="cpu",
@@ -88,20 +89,20 @@ def evolution(case, folder, n_fractions=4, **changes):
     return read_table(folder / "evolution.parquet")
 
 
-def test_straight_way_has_energy_one(monkeypatch, tmp_path):
+def test_a_linear_path_has_energy_one(monkeypatch, tmp_path):
     found = measure(monkeypatch, tmp_path, Mover())
-    np.testing.assert_allclose(found[list(interpolate.ENERGIES)], 1, atol=1e-4)
+    np.testing.assert_allclose(found[list(ENERGIES)], 1, atol=1e-4)
 
 
 def test_table_has_a_row_for_every_pair_and_fraction(monkeypatch, tmp_path):
     found = measure(monkeypatch, tmp_path, Mover(), n_fractions=3)
-    assert found.columns.tolist() == ["pair", "start", "end", "fraction", *interpolate.ENERGIES, "reason"]
+    assert found.columns.tolist() == ["pair", "start", "end", "fraction", *ENERGIES, "reason"]
     assert found["pair"].tolist() == [0, 0, 0, 1, 1, 1]
     assert found["start"].tolist() == ["12"] * 3 + ["01"] * 3
     np.testing.assert_allclose(found["fraction"], [0.25, 0.5, 0.75] * 2)
 
 
-def test_detour_costs_energy(monkeypatch, tmp_path):
+def test_a_bent_path_costs_energy(monkeypatch, tmp_path):
     found = measure(monkeypatch, tmp_path, Mover(bend=0.2))
     assert (found["energy"] >= 1 - 1e-4).all()
     assert found["energy"].max() > 1.1
@@ -113,38 +114,38 @@ def test_pose_adds_to_the_legacy_energy_alone(monkeypatch, tmp_path):
     assert (found["energy_legacy"] > found["energy"] + 0.5).all()
 
 
-def way(between, start, end, **changes):
-    """A pair of clouds, decoded, given and published alike."""
-    same = Way(between, [start, end], [start, end], between, [start, end])
-    return interpolate.energies_of(same._replace(**changes), n_voxels=16)
+def energies(interpolants, start, end, **changes):
+    """Energies of a pair of clouds: decoded, input and published shapes are the same."""
+    same = Interpolation(interpolants, [start, end], [start, end], interpolants, [start, end])
+    return evolution.energies(same._replace(**changes), n_voxels=16)
 
 
-def test_energy_of_a_known_detour():
+def test_energy_of_a_known_path():
     lattice = LATTICE_UM.numpy()
     start, end = lattice, lattice + [0.3, 0, 0]
-    found = way([lattice + [0.15, 0.2, 0], start], start, end)
-    for name in interpolate.ENERGIES:
+    found = energies([lattice + [0.15, 0.2, 0], start], start, end)
+    for name in ENERGIES:
         np.testing.assert_allclose(found[name], [2 * np.hypot(0.15, 0.2) / 0.3, 1.0], rtol=1e-5)
     assert (found["reason"] == "").all()
 
 
 def test_pair_that_decodes_to_one_shape_has_no_energy_and_a_reason():
     cloud = LATTICE_UM.numpy()
-    found = way([cloud], cloud, cloud)
-    assert found[list(interpolate.ENERGIES)].isna().all(axis=None)
+    found = energies([cloud], cloud, cloud)
+    assert found[list(ENERGIES)].isna().all(axis=None)
     assert found["reason"].tolist() == ["the end points decode to one shape"]
 
 
 def test_broken_shapes_have_no_energy_and_the_reason_tells_which():
     cloud = LATTICE_UM.numpy()
     broken = np.full_like(cloud, np.nan)
-    found = way([broken, cloud + 0.1], cloud, cloud + 0.2)
+    found = energies([broken, cloud + 0.1], cloud, cloud + 0.2)
     assert np.isfinite(found.loc[1, "energy"])
     assert np.isnan(found.loc[0, "energy"])
     assert found["reason"].tolist() == ["the interpolant decodes to points that are not finite", ""]
-    found = way([cloud], cloud, broken)
+    found = energies([cloud], cloud, broken)
     assert found["reason"].tolist() == ["the end decodes to points that are not finite"]
-    found = way([cloud], cloud, cloud + 0.2, inputs=None)
+    found = energies([cloud], cloud, cloud + 0.2, inputs=None)
     assert np.isfinite(found.loc[0, "energy"])
     assert found["reason"].tolist() == ["no masked surface to take for the input"]
 
@@ -165,17 +166,17 @@ def test_every_family_interpolates_alike_in_any_batches(family, tmp_path):
         threads=1,
     )
     write_table(PAIRS, tmp_path / "pairs.csv")
-    found = evolution(case, tmp_path, error_points=20)
+    found = run(case, tmp_path, error_points=20)
     assert len(found) == 8
-    assert (found[list(interpolate.ENERGIES)] > 0).all(axis=None)
+    assert (found[list(ENERGIES)] > 0).all(axis=None)
     assert (found["reason"] == "").all()
-    again = evolution(case, tmp_path, error_points=20, batch_size=1)
+    again = run(case, tmp_path, error_points=20, batch_size=1)
     pd.testing.assert_frame_equal(found, again, rtol=2e-2)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_straight_way_has_energy_one_and_detours_cost_more(seed):
+def test_energy_is_one_on_a_linear_path_and_more_beside_it(seed):
     rng = np.random.default_rng(seed)
     start, end = rng.normal(size=(2, 6, 3))
     fractions = np.linspace(0.1, 0.9, 9)
@@ -184,7 +185,7 @@ def test_straight_way_has_energy_one_and_detours_cost_more(seed):
 
     def energy(points):
         to_start, to_end = (np.linalg.norm(points - one[:, None], axis=2) for one in (start, end))
-        return interpolate.evolution_energy(to_start, to_end, np.linalg.norm(end - start, axis=1))
+        return evolution.evolution_energy(to_start, to_end, np.linalg.norm(end - start, axis=1))
 
     np.testing.assert_allclose(energy(way), 1.0)
     assert energy(off).shape == (6, 9)
@@ -192,10 +193,53 @@ def test_straight_way_has_energy_one_and_detours_cost_more(seed):
 
 
 def test_energy_without_a_distance_is_missing_not_infinite():
-    energy = interpolate.evolution_energy(
+    energy = evolution.evolution_energy(
         np.ones((3, 2)), np.array([[1, np.inf], [1, 1], [1, 1]]), np.array([2, 0, np.nan])
     )
     np.testing.assert_array_equal(energy, [[1.0, np.nan], [np.nan] * 2, [np.nan] * 2])
+
+
+# Distances
+
+
+def test_interpolants_between_shifted_boxes_have_known_distances():
+    steps = (0.0, 1.0, 2.0)
+    start, middle, end = (box((4, 4, 4), (shift, 0, 0)) for shift in steps)
+    (distances,) = evolution.mesh_distances([middle], [[start, end]], 48)
+    assert distances.to_start == pytest.approx([1 - 3 / 5], abs=1e-12)
+    assert distances.to_end == pytest.approx([1 - 3 / 5], abs=1e-12)
+    assert distances.ends == pytest.approx(1 - 2 / 6, abs=1e-12)
+    legacy = evolution.own_box_distances([middle], [start, end], 0.5)
+    assert (legacy.to_start, legacy.to_end, legacy.ends) == (0, 0, 0)
+
+
+def test_a_missing_interpolant_is_as_far_as_can_be_and_a_missing_end_has_no_distances():
+    (distances,) = evolution.mesh_distances([NOTHING, ball()], [[ball(), ball(10.0)]], 16)
+    np.testing.assert_array_equal(distances.to_start, [1, 0])
+    assert distances.to_end[0] == 1
+    (distances,) = evolution.mesh_distances([NOTHING, ball()], [[ball(), NOTHING]], 16)
+    assert np.isnan([*distances.to_start, *distances.to_end, distances.ends]).all()
+    assert np.isnan(evolution.mesh_distances([NOTHING], [[NOTHING, NOTHING]], 16)[0].ends)
+    assert np.isnan(evolution.own_box_distances([ball()], [NOTHING, ball()], 1.0).ends)
+    assert np.isnan(evolution.own_box_distances([NOTHING, ball()], [ball(), ball()], 1.0).to_end[0])
+
+
+def test_distances_of_clouds_are_the_symmetric_chamfer_distance():
+
+    from morphobench.models.losses import chamfer
+
+    rng = np.random.default_rng(0)
+    clouds = [rng.normal(size=(n, 3)).astype(np.float32) for n in (40, 50, 60)]
+    (distances,) = evolution.cloud_distances(clouds[:1], [clouds[1:]])
+    for value, (a, b) in {
+        distances.to_start[0]: (0, 1),
+        distances.to_end[0]: (0, 2),
+        distances.ends: (1, 2),
+    }.items():
+        expected = chamfer(*(torch.from_numpy(clouds[k])[None] for k in (a, b))).item()
+        assert value == pytest.approx(expected, rel=1e-5)
+    clouds[0][3] = np.nan
+    assert np.isnan(evolution.cloud_distances(clouds[:1], [clouds[1:]])[0].to_start).all()
 
 
 # Shapes
@@ -211,21 +255,21 @@ ENDS = {"start": ["03", "04"], "end": ["05", "06"]}
 
 def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, ends=ENDS, **changes):
     settings = {**EMBED, "error_points": 64, "error_voxels": 24}
-    for module in (embed, interpolate):
+    for module in (embed, evolution):
         monkeypatch.setattr(module.models, "load", lambda path: (model, chosen))
     common = {"dataset": "blobs", "seed": 1, "accelerator": "cpu", "threads": 1}
     stages = (shapes.manifest, shapes.shards, "model.pt")
     embed.run(*stages, folder / "identity.parquet", rotations="identity", embed_config=settings, **common)
     pairs = pd.DataFrame(ends)
     write_table(pairs.assign(pair=np.arange(len(pairs)))[["pair", "start", "end"]], folder / "pairs.csv")
-    interpolate.run(
+    evolution.run(
         *stages,
         folder / "identity.parquet",
         folder / "pairs.csv",
         folder / "evolution.parquet",
         meshes=shapes.meshes if meshes is None else meshes,
         n_fractions=3,
-        embed={**settings, **changes},
+        embed_config={**settings, **changes},
         side_um=None,
         **common,
     )
@@ -245,8 +289,8 @@ def test_shapes_have_every_energy_whatever_the_batch(representation, shapes, mon
     found = shape_evolution(monkeypatch, shapes, tmp_path, family(), chosen)
     assert len(found) == 6
     assert (found["reason"] == "").all()
-    # The Jaccard distance is a metric: no way is shorter than the straight one.
-    assert (found[list(interpolate.ENERGIES)] >= 1 - 1e-9).all(axis=None)
+    # The Jaccard distance is a metric: no path is shorter than that between the ends.
+    assert (found[list(ENERGIES)] >= 1 - 1e-9).all(axis=None)
     again = shape_evolution(monkeypatch, shapes, tmp_path, family(), chosen, batch_size=11)
     pd.testing.assert_frame_equal(found, again, rtol=1e-3)
 
@@ -283,7 +327,7 @@ def test_without_pairs_the_table_is_empty_and_it_is_told(shapes, monkeypatch, tm
     none = {side: pd.Series(dtype=str) for side in ("start", "end")}
     found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), ends=none)
     assert found.empty
-    assert {"pair", "start", "end", "fraction", *interpolate.ENERGIES, "reason"} == set(found)
+    assert {"pair", "start", "end", "fraction", *ENERGIES, "reason"} == set(found)
     assert "no pair of test cells" in caplog.text
 
 

@@ -35,7 +35,7 @@ from morphobench import models
 from morphobench.embed import run as embed
 from morphobench.geometry import rotation
 from morphobench.models.decode import to_shapes_um
-from morphobench.score import evolution, ways
+from morphobench.score import evolution
 
 REPEATS = 4
 # No repeat is begun after so long.
@@ -225,10 +225,10 @@ def our_evolution(
     points = settings["representation"] == "points"
     sizes_um = None if points else np.ones(codes.shape[:2])
     place = {"n_points": 10**6, "generator": torch.Generator(), "side_um": None} if points else {}
-    given = ways.Given(codes, None, sizes_um, None, ends)
-    found = ways.ways(model, settings, given, np.arange(1, n + 1) / (n + 1), EMBED, place)
+    both = evolution.Ends(codes, None, sizes_um, None, ends)
+    shapes = evolution.interpolate(model, settings, both, np.arange(1, n + 1) / (n + 1), EMBED, place)
     return np.concatenate(
-        [evolution.energies_of(way, EMBED["error_voxels"])["energy_legacy"] for way in found]
+        [evolution.energies(pair, EMBED["error_voxels"])["energy_legacy"] for pair in shapes]
     )
 
 
@@ -236,7 +236,10 @@ class Prepared:
     """Decodes in no time what a model decoded before: what is left are the distances."""
 
     def __init__(self, model: torch.nn.Module, codes: np.ndarray, n: int) -> None:
-        lines = [ways._between(codes[:, [pair]], np.linspace(0, 1, n + 2)) for pair in range(codes.shape[1])]
+        lines = [
+            evolution.linear_interpolants(codes[:, [pair]], np.linspace(0, 1, n + 2))
+            for pair in range(codes.shape[1])
+        ]
         self.z = torch.from_numpy(np.concatenate(lines)).float()
         self.decoded = torch.cat([model.decode(part) for part in self.z.split(n + 2)])
 

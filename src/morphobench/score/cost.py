@@ -1,4 +1,4 @@
-"""What a model costs to run: parameters, memory, and seconds to encode and to decode a cell."""
+"""Computational cost of a model: seconds to encode and to decode a cell, memory, energy."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, 
 # A larger batch must save at least this share of the time of a cell to be tried further.
 _WORTHWHILE = 0.05
 _BATCH_REPEATS = 5
+_ENERGY_COUNTER = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 
 
-def seconds_of(call: Callable[[], Any], n_repeats: int, device: torch.device) -> list[float]:
-    """Time `call`: a warm-up, then `n_repeats` timed calls, the device idle before each clock is read."""
+def time_calls(call: Callable[[], Any], n_repeats: int, device: torch.device) -> list[float]:
+    """Seconds of each of `n_repeats` calls after a warm-up, the device idle before each clock is read."""
 
-    def idle() -> None:
+    def synchronize() -> None:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
     call()
     times = []
     for _ in range(n_repeats):
-        idle()
+        synchronize()
         start = time.perf_counter()
         call()
-        idle()
+        synchronize()
         times.append(time.perf_counter() - start)
     return times
 
@@ -49,31 +50,22 @@ def seconds_of(call: Callable[[], Any], n_repeats: int, device: torch.device) ->
 def best_batch(
     per_cell: Callable[[int], tuple[float, float]], largest: int
 ) -> tuple[int, tuple[float, float]]:
-    """Find the batch in which a cell takes the least time: doubled until that no longer pays.
+    """Batch size in which a cell takes the least time, doubled while that pays, and its seconds per cell.
 
-    Parameters
-    ----------
-    per_cell
-        Returns the seconds to encode and to decode one cell in a batch of the given size.
-    largest
-        Batch size not to exceed.
-
-    Returns
-    -------
-    tuple
-        The batch size, and its seconds per cell.
+    `per_cell` returns the seconds to encode and to decode one cell in a batch of the given size, which does
+    not exceed `largest` nor the device's memory.
     """
-    best, found = 1, per_cell(1)
+    best, best_times = 1, per_cell(1)
     while 2 * best <= largest:
         try:
             times = per_cell(2 * best)
         except torch.OutOfMemoryError:
             logger.info("a batch of %d cells does not fit the device", 2 * best)
             break
-        if sum(times) > (1 - _WORTHWHILE) * sum(found):
+        if sum(times) > (1 - _WORTHWHILE) * sum(best_times):
             break
-        best, found = 2 * best, times
-    return best, found
+        best, best_times = 2 * best, times
+    return best, best_times
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -85,23 +77,26 @@ def peak_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def energy_of(
+def _has_energy_counter() -> bool:
+    """Return whether NVML (on a GPU) or RAPL (on a CPU) can be read."""
+    if torch.cuda.is_available() or not _ENERGY_COUNTER.exists():
+        return torch.cuda.is_available()
+    try:
+        _ENERGY_COUNTER.read_text()
+    except PermissionError:
+        return False
+    return True
+
+
+def energy_per_call(
     call: Callable[[], Any], n_repeats: int, country: str = "USA"
 ) -> tuple[float | None, float | None]:
     """Return (kWh, kg CO2eq) per call from hardware counters by codecarbon, or (None, None) without counters.
 
-    Without a readable counter (NVML on a GPU, RAPL on a CPU) codecarbon multiplies time by a typical power;
-    that is no measurement, and None says so.
+    Without a readable counter codecarbon multiplies time by a typical power; that is no measurement, and None
+    says so.
     """
-    rapl = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
-    readable = torch.cuda.is_available()
-    if not readable and rapl.exists():
-        try:
-            rapl.read_text()
-            readable = True
-        except PermissionError:
-            pass
-    if not readable:
+    if not _has_energy_counter():
         logger.info("no energy counter on this machine: energy and emissions stay empty")
         return None, None
     from codecarbon import OfflineEmissionsTracker
@@ -118,54 +113,39 @@ def energy_of(
     return (energy_kwh / n_repeats, emissions / n_repeats) if energy_kwh and emissions else (None, None)
 
 
-def published_seconds(
+def inference_seconds_legacy(
     model: Autoencoder,
     cells: Cells,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     *,
     meshes: Sequence[str | Path] = (),
     n_points: int,
     device: torch.device,
     n_cells: int,
 ) -> list[float] | None:
-    """Time the published evaluation of single cells, as it was timed: from the stored cell to its error.
+    """Seconds of the published evaluation of single cells, from the stored cell to its error.
 
-    Drawing, encoding, decoding, meshing and the loss count. (The published times hold the warm-up of the
-    first cell too, these do not.) Source: Vasan et al. 2025, "Inference Time" (published code, 40 training
-    cells).
+    Subsampling, encoding, decoding, meshing and the loss count. (The published times hold the warm-up of the
+    first cell too, these do not.) None where shapes have no masked surface (`meshes`) to compare with.
 
-    Parameters
-    ----------
-    model, cells, settings
-        Model on `device`, cells and content of the model's yaml.
-    meshes
-        Shard folders of stage `mask`, see `masked_mesh`.
-    n_points
-        Of the clouds that are compared.
-    n_cells
-        To time, one by one.
-
-    Returns
-    -------
-    list of float or None
-        Seconds per cell; None where shapes have no masked surface to compare with.
+    Source: Vasan et al. 2025, "Inference Time" (published code, 40 training cells).
     """
-    representation = settings["representation"]
+    representation = model_config["representation"]
     if representation in VOLUMES and not meshes:
         return None
     times = []
     for row in range(min(n_cells, len(cells))):
         start = time.perf_counter()
-        given = cell_batch(cells, [row], settings)
-        found = model.reconstruct(given.x.to(device)).cpu()
+        target = cell_batch(cells, [row], model_config).x
+        output = model.reconstruct(target.to(device)).cpu()
         if representation in VOLUMES:
             sizes_um = model_sizes_um(cells.table.iloc[[row]], representation)
-            (shape,) = to_shapes_um(found, settings, model, sizes_um=sizes_um, legacy=True)
+            (shape,) = to_shapes_um(output, model_config, model, sizes_um=sizes_um, legacy=True)
             described = cells.table.iloc[row].to_dict()
             iou_legacy(shape, masked_mesh(described, meshes), described["spacing_um"])
         else:
             generator = torch.Generator().manual_seed(row)
-            sinkhorn_legacy(*legacy_clouds(found, given.x, settings, n_points, generator))
+            sinkhorn_legacy(*legacy_clouds(output, target, model_config, n_points, generator))
         times.append(time.perf_counter() - start)
     return times
 
@@ -190,44 +170,26 @@ def run(
 
     Keys: parameters, train_s and gpu_hours of the training; encode_s and decode_s, lists of seconds for one
     cell alone, and the memory that this took at most (peak_bytes); best_batch, and encode_best_s and
-    decode_best_s, seconds per cell in it (median); inference_legacy_s, see `published_seconds`; energy_kwh
-    and emissions_kg per cell; device. null where a thing was not measured.
-
-    Parameters
-    ----------
-    manifest, shards
-        Of stage `sample`.
-    model_path, record_path
-        Of stage `train`.
-    out
-        JSON file to write.
-    meshes, n_points
-        See `published_seconds`.
-    n_repeats
-        Timed repeats at batch size 1, and cells in the published way.
-    largest_batch
-        Batch size up to which a better one is looked for.
-    country
-        Whose mix of electricity emissions are computed with, ISO 3166 code of three letters.
-    accelerator
-        See `select_device`.
-    threads
-        Of torch.
+    decode_best_s, seconds per cell in it (median); inference_legacy_s, see `inference_seconds_legacy`;
+    energy_kwh and emissions_kg per cell; device. null where a thing was not measured.
     """
     configure_torch(threads)
     record = json.loads(Path(record_path).read_text())
-    model, settings = models.load(model_path)
+    model, model_config = models.load(model_path)
     device = select_device(accelerator)
     model = model.export().to(device)
     # A cell takes what another takes: any will do.
-    cells = open_cells(manifest, shards, settings)
+    cells = open_cells(manifest, shards, model_config)
+
+    def inputs(size: int) -> torch.Tensor:
+        rows = [number % len(cells) for number in range(size)]
+        return cell_batch(cells, rows, model_config).x.to(device)
 
     def timed(size: int, repeats: int) -> tuple[list[float], list[float]]:
-        x = _cells_of(cells, size, settings).to(device)
+        x = inputs(size)
         z = model.decoder_input(x)
-        return tuple(
-            seconds_of(call, repeats, device) for call in (lambda: model.encode(x), lambda: model.decode(z))
-        )
+        calls = (lambda: model.encode(x)), (lambda: model.decode(z))
+        return tuple(time_calls(call, repeats, device) for call in calls)
 
     def per_cell(size: int) -> tuple[float, float]:
         return tuple(statistics.median(times) / size for times in timed(size, _BATCH_REPEATS))
@@ -235,18 +197,12 @@ def run(
     encode_s, decode_s = timed(1, n_repeats)
     peak = peak_bytes(device)
     # After the peak, which is of encoding and decoding alone.
-    published = published_seconds(
-        model,
-        cells,
-        settings,
-        meshes=meshes,
-        n_points=n_points,
-        device=device,
-        n_cells=n_repeats,
+    legacy_s = inference_seconds_legacy(
+        model, cells, model_config, meshes=meshes, n_points=n_points, device=device, n_cells=n_repeats
     )
     best, (encode_best_s, decode_best_s) = best_batch(per_cell, largest_batch)
-    x = _cells_of(cells, 1, settings).to(device)
-    energy_kwh, emissions_kg = energy_of(lambda: model.reconstruct(x), n_repeats, country)
+    x = inputs(1)
+    energy_kwh, emissions_kg = energy_per_call(lambda: model.reconstruct(x), n_repeats, country)
     write_json(
         {
             **{key: record[key] for key in ("parameters", "train_s", "gpu_hours")},
@@ -255,7 +211,7 @@ def run(
             "best_batch": best,
             "encode_best_s": encode_best_s,
             "decode_best_s": decode_best_s,
-            "inference_legacy_s": published,
+            "inference_legacy_s": legacy_s,
             "peak_bytes": peak,
             "energy_kwh": energy_kwh,
             "emissions_kg": emissions_kg,
@@ -263,8 +219,3 @@ def run(
         },
         out,
     )
-
-
-def _cells_of(cells: Cells, size: int, settings: dict[str, Any]) -> torch.Tensor:
-    """Return a batch of cells; one after another again where there are fewer."""
-    return cell_batch(cells, [number % len(cells) for number in range(size)], settings).x

@@ -1,10 +1,10 @@
-"""Evolution energy: how far decoded shapes stray on the straight line between two codes."""
+"""Evolution energy of decoded interpolants between pairs of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,88 +12,311 @@ import torch
 
 from morphobench import models, seeds
 from morphobench.files import read_table, write_table
+from morphobench.geometry import rotation
+from morphobench.geometry.overlap import Mesh, common_grid, iou_error, own_box_voxelised, voxelised
 from morphobench.log import logger
-from morphobench.models.cells import POINT_CLOUDS, open_cells
-from morphobench.models.decode import invalid_reason
-from morphobench.models.device import configure_torch, select_device
-from morphobench.score.evolution_distances import (
-    Distances,
-    cloud_distances,
-    own_box_distances,
-    shape_distances,
+from morphobench.models.base import Autoencoder
+from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
+from morphobench.models.decode import (
+    VOLUMES,
+    decode_shapes,
+    decoder_inputs,
+    invalid_reason,
+    model_sizes_um,
+    rotate_mesh,
+    to_shapes_um,
+    voxel_edges_um,
 )
-from morphobench.score.ways import Way, given_ends, ways
+from morphobench.models.decode_clouds import subsample
+from morphobench.models.decode_surfaces import masked_mesh
+from morphobench.models.device import configure_torch, select_device
 
 ENERGIES = ("energy", "energy_input", "energy_legacy")
 _SIDES = ("start", "end")
 
 
-def evolution_energy(d_to_start: np.ndarray, d_to_end: np.ndarray, d_ends: np.ndarray) -> np.ndarray:
-    """Measure the detour that decoded interpolants make between the two ends of a pair.
+def evolution_energy(d_to_start: np.ndarray, d_to_end: np.ndarray, d_ends: np.ndarray | float) -> np.ndarray:
+    """Evolution energy of decoded interpolants, shape (..., fractions).
 
-    Formula: ``(d(x_f, x_a) + d(x_f, x_b)) / d(x_a, x_b)``; 1 is the straight way if d is a metric.
+    Formula: ``(d(x_f, x_a) + d(x_f, x_b)) / d(x_a, x_b)`` from the distances of the interpolants to both
+    ends, shape (..., fractions), and between the ends, shape (...); at least 1 if d is a metric, 1 on a
+    shortest path. NaN where the ends coincide or a distance is not finite.
 
-    Parameters
-    ----------
-    d_to_start, d_to_end
-        Distances from the interpolants to the ends, shape (pairs, fractions), in one unit.
-    d_ends
-        Distance between the ends, shape (pairs,), same unit.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (pairs, fractions), pure number; NaN where the ends coincide or a distance is not finite.
-
-    Notes
-    -----
     Source: Vasan et al. 2025, "Evolution Energy". All shapes must be in one frame: decode the ends with the
     decoder that decodes the interpolants.
     """
-    detour = np.asarray(d_to_start, np.float64) + np.asarray(d_to_end, np.float64)
+    path = np.asarray(d_to_start, np.float64) + np.asarray(d_to_end, np.float64)
     d_ends = np.asarray(d_ends, np.float64)[..., None]
-    usable = np.isfinite(detour) & np.isfinite(d_ends) & (d_ends > 0)
-    return np.divide(detour, d_ends, out=np.full(detour.shape, np.nan), where=usable)
+    usable = np.isfinite(path) & np.isfinite(d_ends) & (d_ends > 0)
+    return np.divide(path, d_ends, out=np.full(path.shape, np.nan), where=usable)
 
 
-def energies_of(way: Way, n_voxels: int) -> pd.DataFrame:
+class Distances(NamedTuple):
+    """Distances from each interpolant to both ends of a pair, shape (n,), and between the ends."""
+
+    to_start: np.ndarray
+    to_end: np.ndarray
+    ends: float
+
+
+def _no_distances(n: int) -> Distances:
+    return Distances(*[np.full(n, np.nan)] * 2, np.nan)
+
+
+def cloud_distances(
+    interpolants: Sequence[np.ndarray], end_sets: Sequence[Sequence[np.ndarray]]
+) -> list[Distances]:
+    """Symmetric Chamfer distances of clouds, shape (n_points, 3) each, indexed once.
+
+    Mean distance to the nearest point, there and back, summed. One result for each pair of clouds to take for
+    the ends; NaN for clouds that are not finite.
+    """
+    from scipy.spatial import cKDTree
+
+    def indexed(cloud: np.ndarray) -> tuple[np.ndarray, cKDTree | None]:
+        return cloud, cKDTree(cloud) if np.isfinite(cloud).all() else None
+
+    def chamfer(a: tuple[np.ndarray, cKDTree | None], b: tuple[np.ndarray, cKDTree | None]) -> float:
+        if a[1] is None or b[1] is None:
+            return np.nan
+        return float(b[1].query(a[0])[0].mean() + a[1].query(b[0])[0].mean())
+
+    between = [indexed(cloud) for cloud in interpolants]
+    distances = []
+    for ends in end_sets:
+        start, end = map(indexed, ends)
+        to_start, to_end = (np.array([chamfer(one, side) for one in between]) for side in (start, end))
+        distances.append(Distances(to_start, to_end, chamfer(start, end)))
+    return distances
+
+
+def mesh_distances(
+    interpolants: Sequence[Mesh], end_sets: Sequence[Sequence[Mesh]], n_voxels: int
+) -> list[Distances]:
+    """1 - Jaccard index of closed meshes, all in one common grid of `n_voxels` along its longest side.
+
+    One result for each pair of meshes to take for the ends. An interpolant without faces is at 1 from both
+    ends; an end without faces has no distances: NaN.
+    """
+    n = len(interpolants)
+    meshes = [*interpolants, *(mesh for ends in end_sets for mesh in ends)]
+    missing = np.array([len(faces) == 0 for _, faces in meshes])
+    if missing.all():
+        return [_no_distances(n)] * len(end_sets)
+    grid = common_grid(meshes, n_voxels)
+    masks_zyx = np.stack([voxelised(mesh, grid) for mesh in meshes])
+    distances = []
+    for place in range(n, len(meshes), 2):
+        start, end = masks_zyx[place], masks_zyx[place + 1]
+        errors = iou_error(masks_zyx[:n], start), iou_error(masks_zyx[:n], end), iou_error(start, end)
+        distances.append(_no_distances(n) if missing[place : place + 2].any() else Distances(*errors))
+    return distances
+
+
+def own_box_distances(interpolants: Sequence[Mesh], ends: Sequence[Mesh], voxel_um: float) -> Distances:
+    """1 - Jaccard index as published, each mesh scaled to its own box, see `iou_error_legacy`.
+
+    The grid has as many voxels of edge `voxel_um` as the larger of both ends along each axis.
+    """
+    if any(len(faces) == 0 for _, faces in ends):
+        return _no_distances(len(interpolants))
+    extents_um = np.max([np.ptp(vertices, axis=0) for vertices, _ in ends], axis=0)
+    n_xyz = np.ceil(extents_um / voxel_um - 1e-4).astype(int).clip(min=1)
+    *between, start, end = (own_box_voxelised(mesh, n_xyz) for mesh in (*interpolants, *ends))
+    missing = np.array([len(faces) == 0 for _, faces in interpolants])
+    to_start, to_end = (
+        np.where(missing, np.nan, iou_error(np.stack(between), side)) for side in (start, end)
+    )
+    return Distances(to_start, to_end, float(iou_error(start, end)))
+
+
+class Ends(NamedTuple):
+    """Both ends of pairs: the first axis, or the list, holds start and end, the next the pairs.
+
+    Attributes
+    ----------
+    z
+        Decoder inputs in the canonical frame, shape (2, n_pairs, D) or (2, n_pairs, D, 3).
+    pose
+        Shape (2, n_pairs, 3, 3), None for a model without one.
+    sizes_um
+        See `model_sizes_um`, shape (2, n_pairs); None for clouds and cubes.
+    inputs
+        The cells' own shapes in the observed frame, micrometres; None where there are none.
+    legacy
+        The shapes that the published definition takes for the ends; None where it decodes them.
+    """
+
+    z: np.ndarray
+    pose: np.ndarray | None
+    sizes_um: np.ndarray | None
+    inputs: list[list[Any]] | None
+    legacy: list[list[Any]] | None
+
+    def of_pairs(self, pairs: slice) -> Ends:
+        """Return the ends of some pairs."""
+        arrays = [None if field is None else field[:, pairs] for field in self[:3]]
+        return Ends(*arrays, *(field and [side[pairs] for side in field] for field in self[3:]))
+
+
+class Interpolation(NamedTuple):
+    """Shapes of one pair, micrometres: clouds, or meshes.
+
+    `interpolants` and `ends` are decoded in the canonical frame; `inputs` are the cells' own shapes, rotated
+    into it by their poses, None where there are none; `interpolants_legacy` and `ends_legacy` are those of
+    the published definition, whose grid has voxels of edge `voxel_um`.
+    """
+
+    interpolants: list[Any]
+    ends: list[Any]
+    inputs: list[Any] | None
+    interpolants_legacy: list[Any]
+    ends_legacy: list[Any]
+    voxel_um: float = 1.0
+
+
+def read_ends(
+    model: Autoencoder,
+    model_config: Mapping[str, Any],
+    embeddings: Sequence[pd.DataFrame],
+    cells: Cells,
+    clouds: Cells,
+    rows: Sequence[Sequence[int]],
+    meshes: Sequence[str | Path],
+    sampling: Mapping[str, Any],
+) -> Ends:
+    """Read the ends of pairs; `embeddings` and `rows` in `cells` and `clouds` are those of start and end."""
+    z, poses = zip(*map(decoder_inputs, embeddings), strict=True)
+    pose = None if poses[0] is None else np.stack(poses)
+    representation = model_config["representation"]
+    if representation == "cube":
+        cubes = (cell_batch(cells, side, model_config).x for side in rows)
+        inputs = [to_shapes_um(cube, model_config, model, **sampling) for cube in cubes]
+        return Ends(np.stack(z), pose, None, inputs, inputs)
+    if representation not in VOLUMES:
+        stored = (torch.from_numpy(clouds.raw(side)["points_um"]) for side in rows)
+        n_points, generator = sampling["n_points"], sampling["generator"]
+        inputs = [list(subsample(side, n_points, generator).numpy()) for side in stored]
+        return Ends(np.stack(z), pose, None, inputs, inputs)
+    described = [cells.table.iloc[side] for side in rows]
+    sizes_um = np.stack([model_sizes_um(side, representation) for side in described])
+    inputs = legacy = None
+    if meshes:
+        inputs = [[masked_mesh(row, meshes) for row in side.to_dict("records")] for side in described]
+    if representation != "surface":
+        volumes = (cell_batch(cells, side, model_config).x for side in rows)
+        legacy = [
+            to_shapes_um(volume, model_config, model, sizes_um=size, legacy=True)
+            for volume, size in zip(volumes, sizes_um, strict=True)
+        ]
+    return Ends(np.stack(z), pose, sizes_um, inputs, legacy)
+
+
+def interpolate(
+    model: Autoencoder,
+    model_config: Mapping[str, Any],
+    ends: Ends,
+    fractions: np.ndarray,
+    embed_config: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+) -> Iterator[Interpolation]:
+    """Decode linear interpolants between the ends of every pair; some pairs are decoded together."""
+    steps = np.array([0.0, *fractions, 1.0])
+    n_together = max(1, embed_config["batch_size"] // len(steps))
+    for first in range(0, ends.z.shape[1], n_together):
+        part = ends.of_pairs(slice(first, first + n_together))
+        shapes, legacy = _decode(model, model_config, part, steps, embed_config, sampling)
+        for pair in range(part.z.shape[1]):
+            own = slice(pair * len(steps), (pair + 1) * len(steps))
+            start, *interpolants, end = shapes[own]
+            start_legacy, *interpolants_legacy, end_legacy = legacy[own]
+            ends_legacy = [start_legacy, end_legacy]
+            if part.legacy is not None:
+                ends_legacy = [side[pair] for side in part.legacy]
+            voxel_um = 1.0
+            if part.sizes_um is not None:
+                voxel_um = float(voxel_edges_um(model_config, model, part.sizes_um[0, [pair]])[0])
+            inputs = _canonical_inputs(part, pair)
+            yield Interpolation(
+                interpolants, [start, end], inputs, interpolants_legacy, ends_legacy, voxel_um
+            )
+
+
+def linear_interpolants(ends: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return points between ends of shape (2, n_pairs, ...), shape (n_pairs * n_steps, ...)."""
+    fraction = steps.reshape(1, -1, *[1] * (ends.ndim - 2))
+    line = ends[0][:, None] + fraction * (ends[1] - ends[0])[:, None]
+    return line.reshape(-1, *ends.shape[2:])
+
+
+def _decode(
+    model: Autoencoder,
+    model_config: Mapping[str, Any],
+    ends: Ends,
+    steps: np.ndarray,
+    embed_config: Mapping[str, Any],
+    sampling: Mapping[str, Any],
+) -> tuple[list[Any], list[Any]]:
+    """Decode ends and interpolants of some pairs: canonical shapes, and those of the published definition."""
+    options = {"batch_size": embed_config["batch_size"], "precision": embed_config["precision"]}
+    if ends.sizes_um is None:
+        options |= sampling
+    else:
+        options["sizes_um"] = linear_interpolants(ends.sizes_um, steps)
+    z = linear_interpolants(ends.z, steps)
+    shapes = decode_shapes(model, z, model_config, **options)
+    if ends.legacy is None:
+        # The published interpolation of the implicit model is between vectors as they were observed.
+        observed = linear_interpolants(ends.z @ np.swapaxes(ends.pose, -1, -2), steps)
+        return shapes, decode_shapes(model, observed, model_config, **options)
+    if model_config["representation"] == "seg":
+        return shapes, decode_shapes(model, z, model_config, **options, legacy=True)
+    return shapes, shapes
+
+
+def _canonical_inputs(ends: Ends, pair: int) -> list[Any] | None:
+    """Return the cells' own shapes, rotated by the inverse of their poses."""
+    if ends.inputs is None:
+        return None
+    shapes = [side[pair] for side in ends.inputs]
+    if ends.pose is None:
+        return shapes
+    return [
+        rotate_mesh(shape, pose.T) if isinstance(shape, tuple) else rotation.rotate_points(shape, pose.T)
+        for shape, pose in zip(shapes, ends.pose[:, pair], strict=True)
+    ]
+
+
+def energies(shapes: Interpolation, n_voxels: int) -> pd.DataFrame:
     """Return energy, energy_input, energy_legacy and the reason where one is NaN, a row per interpolant.
 
-    Parameters
-    ----------
-    way
-        Of one pair.
-    n_voxels
-        Of the common grid of meshes, along its longest side.
+    `n_voxels` is the longest side of the common grid of meshes.
     """
-    end_sets = [way.ends] if way.inputs is None else [way.ends, way.inputs]
-    if isinstance(way.ends[0], tuple):
-        found = shape_distances(way.between, end_sets, n_voxels)
-        legacy = own_box_distances(way.published_between, way.published, way.voxel_um)
+    end_sets = [shapes.ends] if shapes.inputs is None else [shapes.ends, shapes.inputs]
+    if isinstance(shapes.ends[0], tuple):
+        distances = mesh_distances(shapes.interpolants, end_sets, n_voxels)
+        legacy = own_box_distances(shapes.interpolants_legacy, shapes.ends_legacy, shapes.voxel_um)
     else:
-        *found, legacy = cloud_distances(way.between, [*end_sets, way.published])
-    of_inputs = found[-1] if len(found) > 1 else Distances(*[np.full(len(way.between), np.nan)] * 2, np.nan)
-    columns = zip(ENERGIES, (found[0], of_inputs, legacy), strict=True)
-    table = pd.DataFrame({name: _energy(distances) for name, distances in columns})
-    missing = table[list(ENERGIES)].isna()
-    reasons = [_reason(way, one, found[0].ends) for one in way.between]
-    return table.assign(reason=np.where(missing.any(axis=1), reasons, ""))
+        *distances, legacy = cloud_distances(shapes.interpolants, [*end_sets, shapes.ends_legacy])
+    if shapes.inputs is None:
+        distances.append(_no_distances(len(shapes.interpolants)))
+    columns = zip(ENERGIES, (*distances, legacy), strict=True)
+    table = pd.DataFrame({name: evolution_energy(*one) for name, one in columns})
+    missing = table.isna().any(axis=1)
+    reasons = [_reason(shapes, one, distances[0].ends) for one in shapes.interpolants]
+    return table.assign(reason=np.where(missing, reasons, ""))
 
 
-def _energy(found: Distances) -> np.ndarray:
-    return evolution_energy(found.to_start, found.to_end, found.ends)
-
-
-def _reason(way: Way, one: Any, d_ends: float) -> str:
+def _reason(shapes: Interpolation, interpolant: Any, d_ends: float) -> str:
     """Say what may be wrong about an interpolant, the ends first, which are to blame for a whole pair."""
-    for side, end in zip(_SIDES, way.ends, strict=True):
+    for side, end in zip(_SIDES, shapes.ends, strict=True):
         if invalid_reason(end):
             return f"the {side} {invalid_reason(end)}"
     if d_ends == 0:
         return "the end points decode to one shape"
-    if invalid_reason(one):
-        return f"the interpolant {invalid_reason(one)}"
-    if way.inputs is None:
+    if invalid_reason(interpolant):
+        return f"the interpolant {invalid_reason(interpolant)}"
+    if shapes.inputs is None:
         return "no masked surface to take for the input"
     return "a shape that the published definition takes is missing, or its ends are alike"
 
@@ -109,7 +332,7 @@ def run(
     meshes: Sequence[str | Path] = (),
     dataset: str,
     n_fractions: int,
-    embed: Mapping[str, Any],
+    embed_config: Mapping[str, Any],
     side_um: float | None,
     seed: int,
     accelerator: str,
@@ -118,43 +341,19 @@ def run(
     """Write one row per pair and fraction: pair, start, end, fraction, the energies, and the reason of NaN.
 
     `energy` decodes the end points like the interpolants, in the canonical frame. `energy_input` takes the
-    cells themselves, turned into that frame by their poses, and so counts the reconstruction error too.
-    `energy_legacy` takes the cells as they were given, as published, which for a model with a pose adds the
-    rotation between the two frames; for the implicit model, whose published end points are decoded, it
+    cells themselves, rotated into that frame by their poses, and so counts the reconstruction error too.
+    `energy_legacy` takes the cells in the observed frame, as published, which for a model with a pose adds
+    the rotation between the two frames; for the implicit model, whose published end points are decoded, it
     interpolates in the observed frame; and shapes are compared each in its own box.
 
     Clouds: Chamfer distance; shapes: 1 - Jaccard index. Where cells have different scales on the grid, the
-    size of an interpolant, which codes do not hold, goes linearly from one to the other.
+    size of an interpolant, which embeddings do not hold, is interpolated linearly too.
 
-    Parameters
-    ----------
-    manifest, shards
-        Of stage `sample`.
-    model_path
-        Trained model.
-    embedding
-        Table of pose "identity".
-    pairs
-        Table of pairs: pair, start, end.
-    out
-        Table to write.
-    meshes
-        Shard folders of stage `mask`, for polymorphic datasets.
-    dataset, seed
-        Parts of the seed of what is drawn.
-    n_fractions
-        Interior points of each interpolation.
-    embed
-        Section `embed` of the configuration.
-    side_um
-        Side of the dataset's cubes, micrometres.
-    accelerator
-        See `select_device`.
-    threads
-        Of torch.
+    Reads manifest and shards of stage `sample`, the embedding of pose "identity", the table of pairs and, for
+    polymorphic datasets, the shard folders `meshes` of stage `mask`; `side_um` is the side of cubes.
     """
     configure_torch(threads)
-    model, settings = models.load(model_path)
+    model, model_config = models.load(model_path)
     model = model.export().to(select_device(accelerator))
     # Read as text: a CellId such as 007 is no number.
     table = pd.read_csv(pairs, dtype={"start": str, "end": str})
@@ -163,29 +362,28 @@ def run(
         write_table(table.assign(**dict.fromkeys(("fraction", *ENERGIES), np.nan), reason=""), out)
         return
     fractions = np.arange(1, n_fractions + 1) / (n_fractions + 1)
-    cells, clouds = (open_cells(manifest, shards, of) for of in (settings, POINT_CLOUDS))
+    cells, clouds = (open_cells(manifest, shards, config) for config in (model_config, POINT_CLOUDS))
     row_of = {cell: row for row, cell in enumerate(cells.table["CellId"])}
-    rows = [[row_of[cell] for cell in table[side]] for side in _SIDES]
-    drawn_by = seeds.integer(seed, dataset, "score", "evolution")
-    place = {"side_um": side_um, "n_points": embed["error_points"]}
-    codes = read_table(embedding).set_index("CellId")
-    given = given_ends(
+    embeddings = read_table(embedding).set_index("CellId")
+    own_seed = seeds.integer(seed, dataset, "score", "evolution")
+    generators = [torch.Generator().manual_seed(own_seed + number) for number in (0, 1)]
+    sampling = {"side_um": side_um, "n_points": embed_config["error_points"]}
+    ends = read_ends(
         model,
-        settings,
-        [codes.loc[table[side]] for side in _SIDES],
+        model_config,
+        [embeddings.loc[table[side]] for side in _SIDES],
         cells,
         clouds,
-        rows,
+        [[row_of[cell] for cell in table[side]] for side in _SIDES],
         meshes,
-        {**place, "generator": torch.Generator().manual_seed(drawn_by + 1)},
-        subsample_seed=seeds.integer(seed, dataset, "embed"),
+        {**sampling, "generator": generators[1]},
     )
-    place["generator"] = torch.Generator().manual_seed(drawn_by)
-    found = []
-    for way in ways(model, settings, given, fractions, embed, place):
-        found.append(energies_of(way, embed["error_voxels"]).assign(fraction=fractions))
-        if len(found) % 20 == 0:
-            logger.info("interpolated %d of %d pairs", len(found), len(table))
-    columns = pd.concat(found, ignore_index=True)[["fraction", *ENERGIES, "reason"]]
+    sampling["generator"] = generators[0]
+    parts = []
+    for shapes in interpolate(model, model_config, ends, fractions, embed_config, sampling):
+        parts.append(energies(shapes, embed_config["error_voxels"]).assign(fraction=fractions))
+        if len(parts) % 20 == 0:
+            logger.info("interpolated %d of %d pairs", len(parts), len(table))
+    columns = pd.concat(parts, ignore_index=True)[["fraction", *ENERGIES, "reason"]]
     repeated = table.loc[table.index.repeat(n_fractions)].reset_index(drop=True)
     write_table(pd.concat([repeated, columns], axis=1), out)
