@@ -12,17 +12,13 @@ os.environ["IGL_NUM_THREADS"] = "1"
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyvista
 import trimesh
 import vtk
-
-sys.path[:0] = [str(Path(__file__).parents[2] / "src")]
 
 from morphobench.geometry import surface_points
 from morphobench.sample import distances

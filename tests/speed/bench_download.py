@@ -21,11 +21,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE), str(HERE.parent)]
-
 from quick_s3 import BUCKET, key
 
+HERE = Path(__file__).parent
 N_FILES, FILE_BYTES = 2000, 1_000_000
 LATENCY_MS = 20
 N_MANY, MANY_BYTES = 20_000, 1000
@@ -131,6 +129,8 @@ def quick_server(n: int, n_bytes: int, latency_ms: int) -> Iterator[int]:
 def moto_server(n: int, n_bytes: int) -> Iterator[int]:
     """Run moto with objects in it; yield its port."""
     import boto3
+
+    sys.path.insert(0, str(HERE.parent))
     from harness.s3 import s3_server
 
     with s3_server(max_keys=1000) as port:

@@ -25,12 +25,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests/speed")]
-
 import reference_models as plain
+import torch
 
 from morphobench import models
 from morphobench.models import cells as loading

@@ -32,10 +32,7 @@ def opening(script: Path) -> str:
 def child(command: list[str]) -> tuple[float, float, float]:
     """Run a process; return seconds, CPU seconds and peak memory in MB."""
     start = time.perf_counter()
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

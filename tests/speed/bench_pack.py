@@ -25,13 +25,12 @@ import numpy as np
 import pandas as pd
 import trimesh
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "src"))
-
 from morphobench import config
 from morphobench.download import pack
 from morphobench.geometry import meshes
 from morphobench.geometry.packing import to_packing_frame
+
+ROOT = Path(__file__).parents[2]
 
 REPEATS = 5
 DATASET = "cellpack"
@@ -111,12 +110,8 @@ def peak_mb() -> float:
 
 
 def fresh(*arguments: str) -> str:
-    """Run Python in a fresh process with the package on its path; return what it printed."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        [sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout
+    """Return the output of Python in a fresh process."""
+    return subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def import_seconds(module: str) -> float:

@@ -30,9 +30,6 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-
 from morphobench.align import punctate as align
 from morphobench.download import punctate as download
 from morphobench.geometry import region
@@ -43,6 +40,8 @@ from morphobench.sample import punctate as sample
 from morphobench.sample.cube import to_cube
 from morphobench.sample.points import sample_points
 from morphobench.sample.reference import VARIANTS, reference_encoding, reference_image
+
+ROOT = Path(__file__).parents[2]
 
 REPEATS = 5
 # A call slower than this is not repeated.
@@ -222,6 +221,7 @@ def prepare(sizes: Sizes, folder: Path, n_cells: int = 1) -> int:
     Several cells are the same small one under several names.
     """
     # Only here: the steps' own processes need no image writer.
+    sys.path.insert(0, str(ROOT / "tests"))
     from fabricate.cells import ellipsoid_mask, spots, write_cells
 
     one = (sizes.shape_zyx, sizes.semi_axes_zyx) if n_cells == 1 else (sizes.small_zyx, sizes.small_axes_zyx)

@@ -6,16 +6,12 @@ Alone: python tests/speed/bench_retrieval.py; `rows` gives the lines of the tabl
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-sys.path[:0] = [str(Path(__file__).parents[2] / "src")]
 
 from morphobench.score.metrics.retrieval import retrieval_map, standardise
 from morphobench.score.metrics.retrieval_null import rank_null, tail_p

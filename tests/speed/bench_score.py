@@ -24,10 +24,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1] / "src"), str(HERE)]
-
 import reference_scores as plain
 
 from morphobench.score.metrics.classification import classification_scores, classification_scores_legacy
@@ -39,6 +35,8 @@ from morphobench.score.metrics.intrinsic_dimension import (
 )
 from morphobench.score.metrics.invariance import rotation_invariance_error
 from morphobench.score.metrics.regression import regression_scores, regression_scores_legacy
+
+HERE = Path(__file__).parent
 
 # Each has a function rows(quick) that returns dictionaries as `row` makes them, or lines of as many columns.
 OTHERS = ("bench_score_models", "bench_retrieval")

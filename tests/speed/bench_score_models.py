@@ -11,25 +11,19 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyvista
+import reference_models as plain
 import torch
 import vtk
 from torch.nn import functional
 from vtk.util.numpy_support import vtk_to_numpy
-
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests/speed")]
-
-import reference_models as plain
 
 from morphobench import models
 from morphobench.embed import run as embed

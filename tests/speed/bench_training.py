@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,9 +24,6 @@ import torch
 import yaml
 from snakemake.utils import update_config
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "src")]
-
 from morphobench import config as configuration
 from morphobench import models
 from morphobench.embed import run as embed
@@ -39,6 +35,8 @@ from morphobench.models.losses import LOSSES
 from morphobench.train import run as train
 from morphobench.train.batches import Batches
 from morphobench.train.module import Fitting, Plan, quiet
+
+ROOT = Path(__file__).parents[2]
 
 # Each kind of model on one data set, and what has another number of voxels or stored points.
 KINDS = (
