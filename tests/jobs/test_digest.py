@@ -1,6 +1,9 @@
 """The source digest: meaning counts, words do not."""
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,10 +97,34 @@ def test_the_look_of_the_training_curves_trains_no_model_again():
 
 def test_stages_do_not_depend_on_each_other_by_accident():
     assert "morphobench.train.run" not in reachable("embed")
-    assert not any("torch" in name for name in reachable("score_model"))
     kinds = [path.stem for path in (ROOT / "src/morphobench/plot/panels").glob("[a-z]*.py")]
     for script in ("plot_figure", "plot_shapes"):
         assert "morphobench.models" not in reachable(script, *kinds)
+
+
+def planning():
+    """The imports of the rules, and of what plans without them."""
+    texts = [path.read_text() for path in (ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk"))]
+    lines = re.findall(r"^(?:from|import) morphobench.*$", "\n".join(texts), re.MULTILINE)
+    assert len(lines) > 5
+    return [*lines, "import morphobench.jobs.plan", "import morphobench.jobs.status"]
+
+
+def scoring():
+    """The imports of the stage `score` without a model, and every metric."""
+    metrics = (ROOT / "src/morphobench/score/metrics").glob("[a-z]*.py")
+    return [
+        "import morphobench.score.stage",
+        *(f"import morphobench.score.metrics.{one.stem}" for one in metrics),
+    ]
+
+
+@pytest.mark.parametrize("imports", [planning, scoring])
+def test_what_needs_no_model_loads_no_torch(imports):
+    lines = [*imports(), "import sys", "print('torch' in sys.modules, 'pandas' in sys.modules)"]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_every_import_by_name_is_understood():
