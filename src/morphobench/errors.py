@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """Something outside the code is wrong; the message names the file or key, the reason and the remedy.
 
     Adapters print the message without a traceback; shard loops record it as the cell's reason.
     """
+
+
+@contextmanager
+def named(place: object) -> Iterator[None]:
+    """Put a file's or data set's name before the message of any `InputError` raised inside."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error

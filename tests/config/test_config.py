@@ -45,6 +45,10 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"cellpack": {"models": ["vit"]}}}, ["cellpack.yaml", "unknown model 'vit'"]),
         ({"datasets": {"cellpack": {"analysis_model": "vit"}}}, ["analysis_model", "vit"]),
         ({"datasets": {"cellpack": {"rules": {"random": {"mode": "radial"}}}}}, ["rules.random", "decay"]),
+        (
+            {"datasets": {"cellpack": {"rules": {"random": {"mode": "spiral"}}}}},
+            ["rules.random.mode", "'spiral'"],
+        ),
         ({"sample": {"split": {"train": 0.9}}}, ["sample.split", "sum to 1"]),
         ({"max_failed_fraction": 2}, ["max_failed_fraction", "maximum"]),
         ({"max_cells": 0}, ["max_cells"]),

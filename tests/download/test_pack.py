@@ -235,11 +235,6 @@ def test_a_nucleus_outside_the_box_is_refused():
         pack.nucleus_grid(mesh.vertices, np.asarray(mesh.faces), box=BOX, spacing=SPACING)
 
 
-def test_an_unknown_mode_is_refused(grid):
-    with pytest.raises(InputError, match="'spiral' is unknown"):
-        pack.gradient_weights(grid, {"mode": "spiral", "decay": 1})
-
-
 def test_frames_are_one_proper_rotation_and_a_unit():
     matrix = rotation.packing_to_um(np.eye(3), 1.0).T
     assert np.linalg.det(matrix) == pytest.approx(1)

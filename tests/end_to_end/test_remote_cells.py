@@ -64,11 +64,11 @@ def run(tmp_path, dataset, stage=punctate, most=0.0):
     """Index a dataset and download all its shards; return the cells of all."""
     manifest = tmp_path / "manifest.parquet"
     if not manifest.exists():
-        index.run(manifest, dataset=dataset, settings=settings(tmp_path))
+        index.run(manifest, dataset=dataset, download_config=settings(tmp_path))
     tables = []
     for shard in range(N_SHARDS):
         out = tmp_path / f"shard-{shard}"
-        more = {"manifest": manifest, "settings": settings(tmp_path)}
+        more = {"manifest": manifest, "download_config": settings(tmp_path)}
         stage.run(
             out, dataset=dataset, shard=shard, n_shards=N_SHARDS, seed=1, max_failed_fraction=most, **more
         )
@@ -106,7 +106,7 @@ def test_every_file_is_asked_for_once_and_the_place_listed_once(there, tmp_path)
 
 @pytest.mark.parametrize(
     ("source", "n"),
-    [({"structures": ["SON"]}, 6), ({"stages": {"cell_stage": ["M0"]}}, 8), ({"max_cells": 2}, 2)],
+    [({"structures": ["SON"]}, 6), ({"keep": {"cell_stage": ["M0"]}}, 8), ({"max_cells": 2}, 2)],
 )
 def test_only_what_the_filters_let_through_is_fetched(source, n, there, tmp_path):
     assert len(run(tmp_path, described(**source))) == n
@@ -115,15 +115,13 @@ def test_only_what_the_filters_let_through_is_fetched(source, n, there, tmp_path
 
 
 def test_a_filter_that_lets_nothing_through_is_named(there, tmp_path):
-    with pytest.raises(
-        InputError, match=r"metadata\.csv: no cell has cell_stage in \[.M9.\] .*Mend `stages`"
-    ):
-        run(tmp_path, described(stages={"cell_stage": ["M9"]}))
+    with pytest.raises(InputError, match=r"metadata\.csv: no cell has cell_stage in \[.M9.\] .*Mend `keep`"):
+        run(tmp_path, described(keep={"cell_stage": ["M9"]}))
 
 
 def test_cells_without_their_file_fail_with_the_reason(there, tmp_path):
     there.owner.delete_object(Bucket=BUCKET, Key="set/crop_raw/3_raw.ome.tif")
-    index.run(tmp_path / "manifest.parquet", dataset=described(), settings=settings(tmp_path))
+    index.run(tmp_path / "manifest.parquet", dataset=described(), download_config=settings(tmp_path))
     # One was missing when the place was listed; another vanishes before it is fetched.
     there.owner.delete_object(Bucket=BUCKET, Key="set/crop_seg/4_seg.ome.tif")
     cells = run(tmp_path, described(), most=1.0).set_index("CellId")
@@ -147,7 +145,7 @@ def test_paths_that_climb_out_fail_their_cells_and_are_not_asked_for(there, tmp_
 
 
 def test_an_object_that_changed_since_the_index_stops_the_shard(there, tmp_path):
-    index.run(tmp_path / "manifest.parquet", dataset=described(), settings=settings(tmp_path))
+    index.run(tmp_path / "manifest.parquet", dataset=described(), download_config=settings(tmp_path))
     there.put({"set/crop_raw/5_raw.ome.tif": os.urandom(105)})
     with pytest.raises(InputError, match=r"toy: .*5_raw.* changed.*results/download/toy/manifest\.parquet"):
         run(tmp_path, described())
@@ -156,7 +154,7 @@ def test_an_object_that_changed_since_the_index_stops_the_shard(there, tmp_path)
 
 
 def test_a_fault_ends_the_job_and_the_next_one_goes_on(there, tmp_path):
-    index.run(tmp_path / "manifest.parquet", dataset=described(), settings=settings(tmp_path))
+    index.run(tmp_path / "manifest.parquet", dataset=described(), download_config=settings(tmp_path))
     there.proxy.faults = [Fault("5_raw", s3_case.answer(503), times=99)]
     with pytest.raises(InputError, match="toy: .*5_raw.*the server answers 503"):
         run(tmp_path, described())

@@ -82,13 +82,12 @@ def index_cells(table: str, location: str) -> dict:
     """Index a manifest: read the rows and columns that are needed, find the crops in the bucket's list."""
     import pandas as pd
 
-    from morphobench.download import crops as cell_list
-    from morphobench.download import index
+    from morphobench.download import crops, index
     from morphobench.download.remote import open_store
 
     source = {"cells": table, "location": location}
     start = time.perf_counter()
-    selected = cell_list.select(Path(table), source, both_crops=True, optional=["dna_volume"])
+    selected = crops.select(Path(table), source, both_crops=True, optional=["dna_volume"])
     read_s = time.perf_counter() - start
     start = time.perf_counter()
     if location:

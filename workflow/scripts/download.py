@@ -12,5 +12,5 @@ if __name__ == "__main__":
             max_failed_fraction=snakemake.params.max_failed_fraction,
             manifest=snakemake.input.manifest,
             # Patience and connections change no result: they are no parameters.
-            settings=config.typed(snakemake.config["download"]) | snakemake.params.place,
+            download_config=config.typed(snakemake.config["download"]) | snakemake.params.place,
         )

@@ -7,5 +7,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             # Patience and connections change no result: they are no parameters.
-            settings=config.typed(snakemake.config["download"]) | snakemake.params.place,
+            download_config=config.typed(snakemake.config["download"]) | snakemake.params.place,
         )

@@ -1,100 +1,96 @@
-"""Cells whose crops exist already: the table that lists them, cut down to what a run needs."""
+"""Cells whose crops exist already: selected in the source's manifest, with the paths of their crops."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from morphobench.download.remote import local_folder
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.layout import CROPS
 
-# How many rows of the source's table had this CellId; in no result.
+# Number of the manifest's rows with this CellId; in no result.
 N_ROWS = "_n_rows"
-# Columns of the source's table that every stage knows.
+# Columns of the manifest that stages read.
 _KNOWN = ("name_dict", "structure_name", "cell_stage")
 
 
 def select(
     path: Path, source: Mapping[str, Any], *, both_crops: bool, optional: Sequence[str] | None
 ) -> pd.DataFrame:
-    """Read the table of cells and keep the rows that the source's filters let through.
+    """Read a manifest of crops and select one row per CellId, the first, that the source's filters keep.
 
-    Parameters
-    ----------
-    path
-        Table in the published layout (columns CellId, crop_raw, crop_seg, optionally name_dict,
-        structure_name, cell_stage and metadata).
-    source
-        Optional keys: columns, the table's names of CellId, crop_raw, crop_seg and structure_name where they
-        differ; channel_names, by crop, for a table without name_dict; structures, values of structure_name to
-        keep; keep (`manifests.kept`); max_cells (`manifests.chosen`); metadata, the columns that must be
-        there beside those that every stage knows; group.
-    both_crops
-        Whether the table must have both crops; otherwise one of them does.
-    optional
-        Further columns to keep where they are there; None keeps all, unless the source has metadata.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per CellId, the first; crops as text, empty where there is none; and `N_ROWS`.
+    Crops are text, empty where a cell has none. Without `both_crops`, one crop column is enough. `optional`
+    names further columns to keep if they exist; None keeps all, unless the source has `metadata`.
 
     Raises
     ------
     InputError
-        When the table is missing or wrong, or lacks one of the structures, or what `keep` names.
+        When the manifest is missing or wrong, or no cell has a value that a filter names.
     """
-    theirs, metadata = source.get("columns") or {}, source.get("metadata") or []
-    needed = [theirs.get(kind, kind) for kind in CROPS if both_crops or kind in theirs]
-    cell_id = theirs.get("CellId", "CellId")
+    names, metadata, keep = (source.get(key) or {} for key in ("columns", "metadata", "keep"))
+    crops = [names.get(kind, kind) for kind in CROPS if both_crops or kind in names]
+    cell_id = names.get("CellId", "CellId")
     text = sorted({cell_id, source.get("group") or cell_id})
     if optional is not None or metadata:
         optional = [*CROPS, *_KNOWN, *(optional or [])]
-    wanted = [cell_id, *needed, *theirs.values(), *(source.get("keep") or {}), *metadata]
-    table = manifests.read(path, wanted, text=text, optional=optional)
-    table = table.assign(**{name: table[column] for name, column in theirs.items()})
+    needed = [cell_id, *crops, *names.values(), *keep, *metadata]
+    table = manifests.read(path, needed, text=text, optional=optional)
+    table = table.assign(**{name: table[column] for name, column in names.items()})
     if source.get("channel_names"):
         table = table.assign(name_dict=str(dict(source["channel_names"])))
     table = _with_crops(table, path)
     table = table.assign(**{N_ROWS: table.groupby("CellId")["CellId"].transform("size")})
     table = _of_structures(table, source.get("structures"), path)
-    table = table[manifests.kept(table, source.get("keep"), path)]
+    table = table[manifests.kept(table, keep, path)]
     chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
     return table[table["CellId"].isin(chosen)].drop_duplicates("CellId")
 
 
-def located(
+def list_cells(dataset: Mapping[str, Any], in_shard: Callable[[Iterable[str]], np.ndarray]) -> pd.DataFrame:
+    """List the cells of a shard whose crops lie in a folder; see `locate`.
+
+    Paths start from source.location; without it from the manifest's folder, and may be absolute.
+    """
+    source, both_crops = dataset["source"], dataset.get("kind") != "polymorphic"
+    location = source.get("location")
+    path = local_folder(location) / source["cells"]
+    folder = local_folder(location) if location else path.parent
+
+    def find(value: str) -> Path:
+        crop = manifests.inside(folder, value, absolute=not location)
+        if not crop.is_file():
+            raise InputError(f"{crop}: no such file. Restore it, or mend or remove its row in {path}.")
+        return crop
+
+    table = select(path, source, both_crops=both_crops, optional=None)
+    return locate(table[in_shard(table["CellId"])], path, both_crops, find)
+
+
+def locate(
     table: pd.DataFrame, path: str | Path, both_crops: bool, find: Callable[[str], Path]
 ) -> pd.DataFrame:
-    """Return cells with the paths of their crops and the columns of `manifests.STATE`.
+    """Return selected cells with the paths of their crops and the columns of `manifests.STATE`.
 
-    Parameters
-    ----------
-    table
-        As `select` returns it.
-    path
-        The source's table, for messages.
-    both_crops
-        Whether every cell needs both crops; otherwise one of them does.
-    find
-        Returns the place of a crop by its entry in the table; an InputError it raises fails the cell.
+    `find` returns the path of a crop by its entry in the manifest at `path`; an InputError fails the cell.
     """
-    rows = [_located(row, path, both_crops, find) for row in table.to_dict("records")]
+    rows = [_locate(row, path, both_crops, find) for row in table.to_dict("records")]
     types = table.drop(columns=N_ROWS).dtypes.to_dict() | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
-def crops_of(row: Mapping[str, Any], both_crops: bool) -> list[str]:
+def needed_crops(row: Mapping[str, Any], both_crops: bool) -> list[str]:
     """Return the crops that a cell needs: both, or those that it has."""
-    named = [kind for kind in CROPS if row[kind]]
-    return list(CROPS) if both_crops or not named else named
+    existing = [kind for kind in CROPS if row[kind]]
+    return list(CROPS) if both_crops or not existing else existing
 
 
-def _located(
+def _locate(
     row: dict[str, Any], path: str | Path, both_crops: bool, find: Callable[[str], Path]
 ) -> dict[str, Any]:
     state = {"success": True, "error": "", "excluded": False, "seconds": 0.0}
@@ -102,39 +98,26 @@ def _located(
     try:
         if n_rows > 1:
             raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
-        crops = {kind: str(find(row[kind])) for kind in crops_of(row, both_crops)}
+        crops = {kind: str(find(row[kind])) for kind in needed_crops(row, both_crops)}
     except InputError as error:
         return row | state | {"success": False, "error": str(error)}
     return row | state | crops
 
 
-def in_folder(path: Path, folder: Path, *, absolute: bool) -> Callable[[str], Path]:
-    """Return the function that finds crops in a folder; `path` is the table that names them."""
-
-    def find(value: str) -> Path:
-        crop = manifests.inside(folder, value, absolute=absolute)
-        if not crop.is_file():
-            raise InputError(f"{crop}: no such file. Restore it, or mend or remove its row in {path}.")
-        return crop
-
-    return find
-
-
 def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: Path) -> pd.DataFrame:
     if not structures:
         return table
-    there = table["structure_name"].unique() if "structure_name" in table else []
-    missing = sorted(set(structures) - set(there))
+    existing = table["structure_name"].unique() if "structure_name" in table else []
+    missing = sorted(set(structures) - set(existing))
     if missing:
         raise InputError(
             f"{path}: no cell has structure_name {', '.join(missing)} "
-            f"(found {', '.join(map(str, there))[:500]}). Mend source.structures."
+            f"(found {', '.join(map(str, existing))[:500]}). Mend source.structures."
         )
     return table[table["structure_name"].isin(structures)]
 
 
 def _with_crops(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return the table with both crop columns as text, empty where it names no file."""
     if not set(CROPS) & set(table):
         raise InputError(
             f"{path}: has neither column {' nor '.join(CROPS)}; add that of the segmentation "

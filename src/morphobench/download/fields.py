@@ -1,40 +1,30 @@
-"""Fields of view with labels, cut into single cells in the published layout."""
+"""Fields of view with label images, cut into single cells in the published layout."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from morphobench import seeds
-from morphobench.errors import InputError
+from morphobench.errors import InputError, named
 from morphobench.files import images, manifests
 from morphobench.files.layout import CROPS
-from morphobench.geometry import labels as crops
+from morphobench.geometry.labels import cell_mask, check_labels, find_cells, owners, part_mask
 from morphobench.log import logger
 
 
-def cut(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) -> pd.DataFrame:
+def cut(
+    folder: Path, source: Mapping[str, Any], in_shard: Callable[[Iterable[str]], np.ndarray]
+) -> pd.DataFrame:
     """Cut the fields of view of a shard into cells.
 
     Writes ``crop_raw/<CellId>_raw.ome.tif`` with all raw channels and ``crop_seg/<CellId>_seg.ome.tif`` with
     the masks, 0 and 1, of that cell alone. A CellId is ``<FOVId>_<label>``; label 0 stands for a field that
     could not be cut. Cells that touch the border of their field are excluded.
-
-    Parameters
-    ----------
-    folder
-        The shard folder to write in.
-    source
-        Keys fovs, a table with columns FOVId, image, one for each label channel, and metadata; and fov, with
-        keys label_channels (the first defines the cells), and optionally channel_names, spacing_um_zyx,
-        margin_um and z_border.
-    shard, n_shards
-        This shard and their number; a field's shard follows from its FOVId alone.
 
     Returns
     -------
@@ -47,23 +37,20 @@ def cut(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) -> p
     InputError
         When the table is missing or wrong, or one of its paths leaves its folder.
     """
-    path, settings = Path(source["fovs"]), source["fov"]
-    file_columns = ["image", *settings["label_channels"]]
+    path, fov = Path(source["fovs"]), source["fov"]
+    file_columns = ["image", *fov["label_channels"]]
     table = _read_fields(path, file_columns)
+    table = table[in_shard(table["FOVId"])]
     metadata = table.drop(columns=file_columns)
     for kind in CROPS:
         (folder / kind).mkdir()
     rows: list[dict[str, Any]] = []
-    for number, (field, about) in enumerate(
-        zip(table.to_dict("records"), metadata.to_dict("records"), strict=True), start=1
-    ):
-        if seeds.shard_of(field["FOVId"], n_shards) != shard:
-            continue
+    for number, field in enumerate(table.to_dict("records"), start=1):
         try:
-            cells = _cut_field(folder, field, settings)
+            cells = _cut_field(folder, field, fov)
         except InputError as error:
             cells = [_row(field["FOVId"], 0, success=False, error=str(error))]
-        rows += [about | cell for cell in cells]
+        rows += [{column: field[column] for column in metadata} | cell for cell in cells]
         logger.info("download: field %s, %d cells, %d of %d", field["FOVId"], len(cells), number, len(table))
     own = dict.fromkeys(("CellId", *CROPS, "name_dict"), "object") | manifests.STATE
     types = metadata.dtypes.to_dict() | own
@@ -72,42 +59,35 @@ def cut(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) -> p
 
 def _read_fields(path: Path, file_columns: Sequence[str]) -> pd.DataFrame:
     table = manifests.read(path, file_columns, text=["FOVId"])
-    repeated = table.loc[table["FOVId"].duplicated(), "FOVId"].unique()
-    if len(repeated):
-        raise InputError(f"{path}: FOVId {', '.join(repeated[:5])} occurs more than once. Keep one row each.")
-    for field in table["FOVId"]:
-        manifests.check_file_part(path, "FOVId", field)
+    manifests.check_identifiers(path, table["FOVId"])
     for column in file_columns:
         table[column] = [manifests.inside(path.parent, value) for value in table[column]]
     return table
 
 
-def _cut_field(folder: Path, field: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Write the cells of one field; return a row for each label."""
     start = time.perf_counter()
-    raw, labels, spacing_um = _read_field(field, settings)
+    raw, labels, spacing_um = _read_field(field, fov)
     first, *others = labels
-    owner = {name: crops.owners(labels[name], labels[first]) for name in others}
-    found = crops.find_cells(
-        labels[first],
-        spacing_um,
-        margin_um=settings.get("margin_um", 1.0),
-        z_border=settings.get("z_border", True),
+    owner = {name: owners(labels[name], labels[first]) for name in others}
+    crops = find_cells(
+        labels[first], spacing_um, margin_um=fov.get("margin_um", 1.0), z_border=fov.get("z_border", True)
     )
-    if not found:
+    if not crops:
         reason = "the field of view holds no labelled cell"
         return [_row(field["FOVId"], 0, success=False, excluded=True, error=reason)]
-    shared = (time.perf_counter() - start) / len(found)
+    shared = (time.perf_counter() - start) / len(crops)
     rows = []
-    for crop in found:
+    for crop in crops:
         start = time.perf_counter()
         if crop.touches_border:
             reason = f"touches the border of the field of view {field['FOVId']}: part of it may be missing"
             row = _row(field["FOVId"], crop.label, success=False, excluded=True, error=reason)
         else:
-            masks = {first: crops.cell_mask(labels[first], crop)}
+            masks = {first: cell_mask(labels[first], crop)}
             for name in others:
-                masks[name] = crops.part_mask(labels[name], owner[name], labels[first], crop)
+                masks[name] = part_mask(labels[name], owner[name], labels[first], crop)
             volumes = {name: volume_zyx[crop.box] for name, volume_zyx in raw.items()}
             row = _write_cell(folder, _row(field["FOVId"], crop.label), volumes, masks, spacing_um)
         rows.append(row | {"seconds": shared + time.perf_counter() - start})
@@ -115,18 +95,18 @@ def _cut_field(folder: Path, field: Mapping[str, Any], settings: Mapping[str, An
 
 
 def _read_field(
-    field: Mapping[str, Any], settings: Mapping[str, Any]
+    field: Mapping[str, Any], fov: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[float, float, float]]:
     """Return raw channels and label images by name, axes z, y, x, and the voxel's edges along z, y, x."""
     raw, spacing_um = images.read_channels(
         field["image"],
         None,
-        channel_names=settings.get("channel_names"),
-        spacing_um_zyx=settings.get("spacing_um_zyx"),
+        channel_names=fov.get("channel_names"),
+        spacing_um_zyx=fov.get("spacing_um_zyx"),
     )
     shape = next(iter(raw.values())).shape
     labels = {}
-    for name in settings["label_channels"]:
+    for name in fov["label_channels"]:
         path = field[name]
         read, _ = images.read_channels(
             path, [name], channel_names=[name], spacing_um_zyx=spacing_um, may_be_empty=True
@@ -136,10 +116,8 @@ def _read_field(
                 f"{path}: labels of shape {read[name].shape}, but {field['image']} has {shape} (z, y, x). "
                 "Export both for the same field of view."
             )
-        try:
-            crops.check_labels(read[name])
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+        with named(path):
+            check_labels(read[name])
         labels |= read
     return raw, labels, spacing_um
 

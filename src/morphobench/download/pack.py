@@ -1,8 +1,8 @@
 """Synthetic punctate cells: non-overlapping spheres packed into a nucleus along a spatial rule.
 
-Re-implements what the published recipes ask of cellPACK (mesoscope/cellpack, mode `gradient`; Vasan et al.
-2025, cellPACK data set): a point of a grid over the packing box is drawn with a probability that decays
-with a scaled distance. Everything here is in packing units and the packings' own axes, depth first.
+Mode `gradient` of cellPACK (mesoscope/cellpack) as in the recipes of Vasan et al. 2025: a point of a grid
+over the packing box is drawn with a probability that decays with a scaled distance. All in packing units,
+depth first.
 """
 
 from __future__ import annotations
@@ -18,41 +18,25 @@ from scipy.spatial import cKDTree
 from morphobench.errors import InputError
 from morphobench.geometry import meshes
 
-# Edge, in grid points, of the blocks that are settled by one distance at their middle.
+# Edge, in grid points, of the blocks for which one distance at their middle may be enough.
 _BLOCK = 4
 
 
 @dataclass(frozen=True)
 class NucleusGrid:
-    """What the rules need to know of one nucleus, in packing units.
+    """Packing grid over one nucleus, in packing units."""
 
-    Attributes
-    ----------
-    vertices, faces
-        The closed mesh, shapes (n_vertices, 3) and (n_faces, 3).
-    spacing
-        Edge of a grid cell.
-    box
-        Lower and upper corner of the packing box, shape (2, 3).
-    corners
-        The eight corner points of the grid over that box, shape (8, 3).
-    points
-        Grid points inside the nucleus, shape (n_inside, 3).
-    depth
-        Lower bound of each point's distance to the mesh, exact near the surface, shape (n_inside,).
-    surface_distance
-        Distance of each point to the nearest grid point of the surface, shape (n_inside,).
-    surface_distance_max
-        The largest such distance over the grid of the whole box.
-    """
-
+    # Closed mesh, shapes (n_vertices, 3) and (n_faces, 3).
     vertices: np.ndarray
     faces: np.ndarray
+    # Edge of a grid cell; lower and upper corner of the packing box, (2, 3); corners of its grid, (8, 3).
     spacing: float
     box: np.ndarray
     corners: np.ndarray
+    # Grid points inside the nucleus, (n_inside, 3); lower bounds of their distances to the mesh.
     points: np.ndarray
     depth: np.ndarray
+    # Distance of each inside point to the nearest grid point of the surface; the largest over the whole box.
     surface_distance: np.ndarray
     surface_distance_max: float
 
@@ -60,18 +44,7 @@ class NucleusGrid:
 def nucleus_grid(
     vertices: np.ndarray, faces: np.ndarray, *, box: Sequence[Sequence[float]], spacing: float
 ) -> NucleusGrid:
-    """Lay the packing grid over a nucleus.
-
-    Parameters
-    ----------
-    vertices
-        Shape (n_vertices, 3), packing units.
-    faces
-        Shape (n_faces, 3), outward, closed.
-    box
-        Lower and upper corner of the packing box, packing units.
-    spacing
-        Distance of neighbouring grid points, packing units.
+    """Lay the packing grid over a nucleus: `spacing` apart, from the lower to the upper corner of `box`.
 
     Raises
     ------
@@ -123,11 +96,10 @@ def _at(axes: Sequence[np.ndarray], index: tuple[np.ndarray, ...]) -> np.ndarray
 def _signed_field(
     axes: Sequence[np.ndarray], vertices: np.ndarray, faces: np.ndarray, spacing: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return signed distances on a grid, and which of its points are the surface.
+    """Return signed distances on a grid, and which points have the nearest surface point in their cell.
 
-    Distances change by at most the way walked, so one exact distance settles a block far from the surface;
-    there the field holds the bound nearest to zero. A grid point belongs to the surface when the nearest
-    surface point falls into its cell.
+    Distances change by at most the length of a step, so one exact distance is enough for a block far from the
+    surface; there the field is the bound nearest to zero.
     """
     half_diagonal = 0.5 * (_BLOCK - 1) * spacing * np.sqrt(3)
     middles = [axis[::_BLOCK] + 0.5 * (_BLOCK - 1) * spacing for axis in axes]
@@ -155,22 +127,7 @@ def gradient_weights(grid: NucleusGrid, rule: Mapping[str, Any]) -> np.ndarray:
     - "vector": d to the plane through the origin across `direction`, and 1 - s for s: dense at both ends;
     - "random": all weights equal.
 
-    Parameters
-    ----------
-    grid
-        The nucleus.
-    rule
-        `mode`, one of the four; `decay`; for "vector" also `direction` (3 numbers).
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_inside,), natural logarithms: with small decays the weights themselves would underflow.
-
-    Raises
-    ------
-    InputError
-        When the mode is unknown.
+    Shape (n_inside,), natural logarithms: with small decays the weights themselves would underflow.
     """
     mode = rule["mode"]
     if mode == "random":
@@ -184,10 +141,8 @@ def gradient_weights(grid: NucleusGrid, rule: Mapping[str, Any]) -> np.ndarray:
         centre = grid.box.mean(axis=0)
         farthest = np.linalg.norm(grid.corners - centre, axis=1).max()
         scaled = np.linalg.norm(grid.points - centre, axis=1) / farthest
-    elif mode == "surface":
-        scaled = grid.surface_distance / grid.surface_distance_max
     else:
-        raise InputError(f"rules: mode {mode!r} is unknown. Use vector, surface, radial or random.")
+        scaled = grid.surface_distance / grid.surface_distance_max
     return (scaled.min() - scaled) / rule["decay"]
 
 
@@ -199,25 +154,11 @@ def pack_spheres(
     radius: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw sphere centres by weight, one after the other, from what the earlier ones left free.
+    """Draw sphere centres by weight, one after the other, where they overlap no earlier sphere.
 
     Sorting by log weight plus Gumbel noise is weighted drawing without replacement (Efraimidis and Spirakis
-    2006; Gumbel-top-k). Each point moves to a random place in its grid cell; candidates that leave the
-    nucleus or overlap an earlier sphere are passed over. When the list ends too soon, all points are drawn
-    afresh.
-
-    Parameters
-    ----------
-    grid
-        The nucleus.
-    log_weights
-        Shape (n_inside,), from `gradient_weights`.
-    n_spheres
-        Number of spheres.
-    radius
-        Their radius, packing units.
-    rng
-        Source of randomness.
+    2006; Gumbel-top-k). Each point moves to a random position in its grid cell; candidates that leave the
+    nucleus or overlap an earlier sphere are rejected. When the list ends too soon, all are drawn again.
 
     Returns
     -------

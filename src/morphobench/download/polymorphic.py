@@ -1,8 +1,4 @@
-"""Stage `download` for multi-piece structures given as segmentations: as for punctate ones.
-
-Cells that are already there (`source.cells`) may come without crop_raw, or without crop_seg when
-crop_raw holds the segmentation and the masks.
-"""
+"""Stage `download` for segmented shapes of one or more pieces, whose cells may lack one of the crops."""
 
 from morphobench.download.punctate import run
 

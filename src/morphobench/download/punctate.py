@@ -1,25 +1,24 @@
-"""Stage `download` for cells in images: crops, cut from fields of view or a stack, or already there.
+"""Stage `download` for cells in images: crops cut from fields of view or a stack, or existing ones.
 
-A shard folder holds the cell table in the published layout: CellId, crop_raw and crop_seg (image files),
-name_dict (names of their channels), group, the source's metadata, and how it went. Crops cut here lie in the
-shard folder and their paths start there; crops that are already there, or in the cache, stay where they are.
+A shard folder has the cell table in the published layout: CellId, crop_raw and crop_seg (image files),
+name_dict (names of their channels), group, the source's metadata and `manifests.STATE`. Paths of crops cut
+here start from the shard folder; existing crops stay in place, or in the cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.download import crops, fields, index, stack
-from morphobench.download.remote import is_remote, local_folder
+from morphobench.download.remote import is_remote
 from morphobench.errors import InputError
 from morphobench.files import shards
-
-Mine = Callable[[Iterable[str]], list[bool]]
 
 
 def run(
@@ -31,26 +30,9 @@ def run(
     seed: int,
     max_failed_fraction: float,
     manifest: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
+    download_config: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write one shard of raw cells.
-
-    Parameters
-    ----------
-    shard_out
-        Folder to write, whole or not at all.
-    dataset
-        Key source, which has one of the keys fovs (see `fields.cut`), stack (see `stack.write`) and cells
-        (see `list_cells`), and optionally group, the column whose cells stay in one split; each cell by
-        itself without it. Key kind: cells that are there may lack one of their crops when it is polymorphic.
-    shard, n_shards
-        This shard and their number.
-    seed
-        Not used: nothing is drawn here.
-    max_failed_fraction
-        Largest share of failed cells that lets the stage go on; excluded cells do not count.
-    manifest, settings
-        For a remote source, the index of its cells (`index.run`) and section `download` of the configuration.
+    """Write one shard of raw cells; a remote source needs its `manifest` (`index.run`) and `download_config`.
 
     Raises
     ------
@@ -59,58 +41,28 @@ def run(
     """
     source = dataset["source"]
 
-    def mine(cells: Iterable[str]) -> list[bool]:
-        return [seeds.shard_of(cell, n_shards) == shard for cell in cells]
+    def in_shard(ids: Iterable[str]) -> np.ndarray:
+        return np.array([seeds.shard_of(one, n_shards) == shard for one in ids], dtype=bool)
 
-    given = [key for key in ("fovs", "stack", "cells") if source.get(key)]
-    if len(given) != 1:
+    keys = [key for key in ("fovs", "stack", "cells") if source.get(key)]
+    if len(keys) != 1:
         raise InputError(
             "the dataset's source must have one of the keys fovs, stack and cells; cells is the manifest of "
             "crops, below source.location where that is set."
         )
     with files.atomic_folder(shard_out) as part:
-        if given == ["fovs"]:
-            cells = fields.cut(part, source, shard, n_shards)
-        elif given == ["stack"]:
-            cells = stack.write(part, source, shard, n_shards)
+        if keys == ["fovs"]:
+            cells = fields.cut(part, source, in_shard)
+        elif keys == ["stack"]:
+            cells = stack.write(part, source, in_shard)
         elif is_remote(source.get("location")):
-            cells = index.fetch(manifest, dataset, settings, mine)
+            cells = index.fetch_cells(manifest, dataset, download_config, in_shard)
         else:
-            cells = list_cells(dataset, mine)
-        shards.finish(part, _grouped(cells, source), max_failed_fraction, "download")
+            cells = crops.list_cells(dataset, in_shard)
+        shards.finish(part, _with_groups(cells, source), max_failed_fraction, "download")
 
 
-def list_cells(dataset: Mapping[str, Any], mine: Mine) -> pd.DataFrame:
-    """List the cells of a shard whose crops are already in a folder.
-
-    Parameters
-    ----------
-    dataset
-        Key source, with cells, a table (`cell_list.select`) whose paths start from location, without it from
-        the table's own folder; only then may they be absolute. Key kind: polymorphic cells may lack a crop.
-    mine
-        Tells the shard's cells by their CellIds.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per CellId with the table's columns and those of `manifests.STATE`; crop paths are usable
-        from the working directory, empty for a crop that a cell lacks. Of a repeated CellId the first row
-        stays, as failed.
-
-    Raises
-    ------
-    InputError
-        When the table is missing or wrong, or lacks one of the structures.
-    """
-    source, both = dataset["source"], dataset.get("kind") != "polymorphic"
-    root, path = source.get("location"), local_folder(source.get("location")) / source["cells"]
-    table = crops.select(path, source, both_crops=both, optional=None)
-    find = crops.in_folder(path, local_folder(root) if root else path.parent, absolute=not root)
-    return crops.located(table[mine(table["CellId"])], path, both, find)
-
-
-def _grouped(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:
+def _with_groups(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:
     column = source.get("group") or "CellId"
     if column not in cells:
         raise InputError(

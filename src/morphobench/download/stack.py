@@ -1,42 +1,34 @@
-"""Segmented shapes that come as one array, written out as single crops in the published layout."""
+"""Segmented shapes in one array, written as single crops in the published layout."""
 
 from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import images, manifests, npz
 
 TABLE = "manifest.csv"
 
 
-def write(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) -> pd.DataFrame:
+def write(
+    folder: Path, source: Mapping[str, Any], in_shard: Callable[[Iterable[str]], np.ndarray]
+) -> pd.DataFrame:
     """Write the shapes of a shard as ``crop_seg/<CellId>_seg.ome.tif``, one channel of 0 and 1 each.
 
-    Parameters
-    ----------
-    folder
-        The shard folder to write in.
-    source
-        Keys stack, an .npz file (see `read_volumes`) beside a table `TABLE` with column CellId and metadata,
-        one row for each volume in their order; spacing_um_zyx, the edges of a voxel, micrometres; and
-        optionally channel, the channel's name, "structure" by default, and max_cells (`manifests.chosen`).
-    shard, n_shards
-        This shard and their number; a shape's shard follows from its CellId alone.
+    source.stack (`read_volumes`) lies beside `TABLE`, with a row of CellId and metadata for each volume.
 
     Returns
     -------
     pandas.DataFrame
         The table's columns, crop_raw (empty), crop_seg (relative to the shard folder), name_dict, and those
-        of `manifests.STATE`. A shape without voxels is a failed row.
+        of `manifests.STATE`. A shape without voxels has failed.
 
     Raises
     ------
@@ -46,7 +38,8 @@ def write(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) ->
     path, spacing_um_zyx = Path(source["stack"]), source.get("spacing_um_zyx")
     if spacing_um_zyx is None:
         raise InputError(f"{path}: the size of its voxels is not known. Set source.spacing_um_zyx.")
-    table = _read_table(path.parent / TABLE)
+    table = manifests.read(path.parent / TABLE, ["CellId"], text=["CellId"])
+    manifests.check_identifiers(path.parent / TABLE, table["CellId"])
     volumes = read_volumes(path)
     if len(volumes) != len(table):
         raise InputError(
@@ -56,34 +49,26 @@ def write(folder: Path, source: Mapping[str, Any], shard: int, n_shards: int) ->
     (folder / "crop_seg").mkdir()
     channel = source.get("channel") or "structure"
     crops = {"crop_raw": "", "crop_seg": "", "name_dict": str({"crop_seg": [channel]})}
-    rows, chosen = [], manifests.chosen(table["CellId"], source.get("max_cells"))
-    for about, volume_zyx in zip(table.to_dict("records"), volumes, strict=True):
-        if about["CellId"] in chosen and seeds.shard_of(about["CellId"], n_shards) == shard:
-            rows.append(
-                about | crops | _written(folder, about["CellId"], channel, volume_zyx, spacing_um_zyx)
-            )
+    chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
+    mine = table["CellId"].isin(chosen).to_numpy() & in_shard(table["CellId"])
+    rows = [
+        row | crops | _write(folder, row["CellId"], channel, volume_zyx, spacing_um_zyx)
+        for row, volume_zyx in zip(table[mine].to_dict("records"), volumes[mine], strict=True)
+    ]
     types = table.dtypes.to_dict() | dict.fromkeys(crops, "object") | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
 def read_volumes(path: Path) -> np.ndarray:
-    """Read segmented shapes of one size.
+    """Read segmented shapes of one size, bool, shape (n, z, y, x).
 
-    Parameters
-    ----------
-    path
-        An .npz file with `volumes`, bool or uint8, not zero inside, shape (n, z, y, x); or with `packed`,
-        uint8, each row the bits of a flat volume (numpy.packbits), and `shape`, that of all volumes.
-
-    Returns
-    -------
-    numpy.ndarray
-        Bool, shape (n, z, y, x).
+    An .npz file has `volumes`, bool or uint8, not zero inside, shape (n, z, y, x); or `packed`, uint8, each
+    row the bits of a flat volume (numpy.packbits), and `shape`, that of all volumes.
 
     Raises
     ------
     InputError
-        When the file is missing, unreadable, holds Python objects, or none of these arrays.
+        When the file is missing, unreadable, has Python objects, or none of these arrays.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point source.stack at the shapes.")
@@ -118,17 +103,7 @@ def _unpacked(path: Path, packed: np.ndarray, shape: np.ndarray) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=n_voxels).reshape(sizes)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    table = manifests.read(path, ["CellId"], text=["CellId"])
-    repeated = table.loc[table["CellId"].duplicated(), "CellId"].unique()
-    if len(repeated):
-        raise InputError(f"{path}: CellId {', '.join(repeated[:5])} occurs more than once. Rename them.")
-    for cell in table["CellId"]:
-        manifests.check_file_part(path, "CellId", cell)
-    return table
-
-
-def _written(
+def _write(
     folder: Path, cell: str, channel: str, volume_zyx: np.ndarray, spacing_um_zyx: list[float]
 ) -> dict[str, Any]:
     start = time.perf_counter()

@@ -199,6 +199,18 @@ def check_file_part(path: Path, column: str, value: str) -> None:
         raise InputError(f"{path}: {column} {value!r} cannot be part of a file name. Take out the slashes.")
 
 
+def check_identifiers(path: Path, identifiers: pd.Series) -> None:
+    """Raise an InputError for identifiers that repeat, or that cannot be part of a file's name."""
+    repeated = identifiers[identifiers.duplicated()].unique()
+    if len(repeated):
+        raise InputError(
+            f"{path}: {identifiers.name} {', '.join(repeated[:5])} occurs more than once. Keep one row each, "
+            "or rename them."
+        )
+    for value in identifiers:
+        check_file_part(path, str(identifiers.name), value)
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
