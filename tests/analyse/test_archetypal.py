@@ -1,16 +1,12 @@
+"""Archetypal analysis: known corners, monotone, seeded, at least as good as the reference package."""
+
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from archetypes import AA
 from scipy.stats import ortho_group
 
-from morphobench.analyse import archetypes, closest_cells, latent_walk
+from morphobench.analyse.archetypal import HullPoint, archetypes, explained_variances, project, to_simplex
 from morphobench.errors import InputError
-from morphobench.files.tables import embedding_matrix
-
-SIGMAS = (-2.0, 0.0, 2.0)
-seeded = given(st.integers(0, 2**32 - 1))
 
 
 def simplex(rng, n=200, k=4, dimension=6):
@@ -21,79 +17,67 @@ def simplex(rng, n=200, k=4, dimension=6):
     return (weights @ corners)[order], corners, weights[order]
 
 
-# ---------------------------------------------------------------- latent walks
+def test_nearest_point_of_a_square():
+    square = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+    start = HullPoint(np.array([2]), np.ones(1), square[2])
+    for target, expected in [((2, 0.3), (1, 0.3)), ((-1, -1), (0, 0)), ((0.2, 0.7), (0.2, 0.7))]:
+        found = project(np.array(target, float), square, start, 1.0)
+        np.testing.assert_allclose(found.position, expected, atol=1e-7)
+        np.testing.assert_allclose(found.shares @ square[found.rows], found.position)
+        assert found.shares.sum() == pytest.approx(1)
+        assert (found.shares >= 0).all()
 
 
-def test_walk_of_a_known_cloud_goes_along_its_axes():
-    z = np.array([[3.0, 0, 0], [-3, 0, 0], [0, 1, 0], [0, -1, 0]]) + [10, 20, 30]
-    walk = latent_walk(z, ["one"] * 4, n_components=2, sigmas=SIGMAS)
-    assert walk["component"].tolist() == [0, 0, 0, 1, 1, 1]
-    assert walk["sigma"].tolist() == [*SIGMAS, *SIGMAS]
-    np.testing.assert_allclose(walk["sd"], np.repeat(np.sqrt([18 / 4, 2 / 4]), 3))
-    along_x, along_y = 2 * np.sqrt(18 / 4), 2 * np.sqrt(2 / 4)
-    expected = [[10 + s * along_x, 20, 30] for s in (-1, 0, 1)] + [
-        [10, 20 + s * along_y, 30] for s in (-1, 0, 1)
+def test_nearest_point_of_random_hulls_is_optimal():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        vertices, target = rng.normal(size=(60, 7)), 2 * rng.normal(size=7)
+        found = project(target, vertices, HullPoint(np.array([0]), np.ones(1), vertices[0]), 3.0)
+        # No vertex lies further along the way to the target.
+        offset = found.position - target
+        assert (vertices @ offset >= found.position @ offset - 1e-8).all()
+
+
+def test_simplex_projection_of_known_rows():
+    rows = np.array([[0.2, 0.8], [3.0, 0.0], [0.0, 0.0], [-1.0, -3.0]])
+    np.testing.assert_allclose(to_simplex(rows), [[0.2, 0.8], [1, 0], [0.5, 0.5], [1, 0]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_archetypes_never_get_worse_and_are_at_least_those_of_the_package(seed):
+    rng = np.random.default_rng(seed)
+    z = rng.dirichlet(np.full(5, 0.5), 200) @ (5 * rng.normal(size=(5, 12))) + rng.normal(size=(200, 12))
+    found = archetypes(z, 5, n_starts=4, rng=rng)
+    assert (np.diff(found.residuals) <= 1e-12).all()
+    centred = (z - z.mean(axis=0)) / np.linalg.norm(z - z.mean(axis=0), 2)
+    total = (centred**2).sum()
+    known = [
+        AA(5, init="furthest_sum", method="pgd", max_iter=500, tol=1e-7 * total, random_state=start).fit(
+            centred
+        )
+        for start in range(3)
     ]
-    np.testing.assert_allclose(embedding_matrix(walk), expected)
+    assert found.explained_variance > 1 - min(solver.rss_ for solver in known) / total - 1e-4
+    # Archetypes are mixtures of embeddings, so none lies beyond them.
+    assert (found.z <= z.max(axis=0) + 1e-9).all()
 
 
-@settings(max_examples=20, deadline=None)
-@seeded
-def test_walk_is_blind_to_order_and_turns_with_the_space(seed):
-    rng = np.random.default_rng(seed)
-    z = rng.normal(size=(40, 5)) * [5, 3, 1, 1, 1]
-    strata = np.where(np.arange(40) < 25, "a", "b")
-    walk = latent_walk(z, strata, n_components=2, sigmas=SIGMAS)
-    order = rng.permutation(40)
-    pd.testing.assert_frame_equal(latent_walk(z[order], strata[order], n_components=2, sigmas=SIGMAS), walk)
-    basis = ortho_group.rvs(5, random_state=rng)
-    turned = embedding_matrix(latent_walk(z @ basis, strata, n_components=2, sigmas=SIGMAS))
-    # The sign of a component is a convention of the basis, so compare ends as unordered pairs.
-    ours, theirs = ((points.reshape(4, 3, 5)) for points in (embedding_matrix(walk) @ basis, turned))
-    direct = np.abs(ours - theirs).max(axis=(1, 2))
-    reverse = np.abs(ours[:, ::-1] - theirs).max(axis=(1, 2))
-    assert (np.minimum(direct, reverse) < 1e-9).all()
+def test_a_coreset_finds_the_archetypes_of_all_cells(monkeypatch):
+    rng = np.random.default_rng(0)
+    corners = 5 * rng.normal(size=(4, 6))
+    z = rng.dirichlet(np.full(4, 0.4), size=3000) @ corners
+    monkeypatch.setattr("morphobench.analyse.archetypal._CORESET", 300)
+    found = archetypes(z, 4, n_starts=3, rng=rng)
+    assert found.explained_variance > 0.99
+    assert found.weights.shape == (3000, 4)
+    assert (np.diff(found.residuals) <= 1e-12).all()
 
 
-def test_walk_of_small_strata_has_only_real_directions():
-    z = np.array(
-        [[0.1, 0.2, 0.3], [1.0, 0, 0], [3.0, 0, 0], [0.7, 0.7, 0.7], [0.7, 0.7, 0.7], [0.7, 0.7, 0.7]]
-    )
-    strata = ["single", "two", "two", "copies", "copies", "copies"]
-    walk = latent_walk(z, strata, n_components=2, sigmas=SIGMAS).set_index("stratum")
-    assert walk.loc[["single"], ["component", "sigma", "sd", "n_cells"]].values.tolist() == [[0, 0, 0, 1]]
-    np.testing.assert_allclose(embedding_matrix(walk.loc[["single"]]), z[:1])
-    np.testing.assert_allclose(embedding_matrix(walk.loc[["copies"]]), z[3:4])
-    np.testing.assert_allclose(
-        embedding_matrix(walk.loc[["two"]]), [[0, 0, 0], [2, 0, 0], [4, 0, 0]], atol=1e-12
-    )
-
-
-# ---------------------------------------------------------------- closest cells
-
-
-def test_closest_cell_of_a_cell_is_itself_and_ties_go_to_the_first_id():
-    z = np.random.default_rng(0).normal(size=(20, 4))
-    ids = [f"{i:02d}" for i in range(20)]
-    found = closest_cells(z[[7, 3]] + 1e-6, z, ids)
-    assert found["CellId"].tolist() == ["07", "03"]
-    np.testing.assert_allclose(found["distance"], 2e-6, rtol=1e-3)
-    tie = closest_cells(np.zeros((1, 1)), np.array([[1.0], [-1.0]]), ["b", "a"])
-    assert tie.values.tolist() == [["a", 1.0]]
-
-
-@settings(max_examples=20, deadline=None)
-@seeded
-def test_closest_cells_are_blind_to_order_and_basis(seed):
-    rng = np.random.default_rng(seed)
-    z, points = rng.normal(size=(15, 3)), rng.normal(size=(4, 3))
-    ids = np.array([f"c{i}" for i in range(15)])
-    basis, order = ortho_group.rvs(3, random_state=rng), rng.permutation(15)
-    first, second = closest_cells(points, z, ids), closest_cells(points @ basis, z[order] @ basis, ids[order])
-    pd.testing.assert_frame_equal(first, second)
-
-
-# ---------------------------------------------------------------- archetypes
+def test_explained_variance_rises_with_the_number_of_archetypes():
+    z = np.random.default_rng(0).normal(size=(30, 4))
+    table = explained_variances(z, [4, 2, 1, 31, 2], n_starts=3, rng=np.random.default_rng(0))
+    assert table["k"].tolist() == [1, 2, 4]
+    assert table["explained_variance"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
@@ -110,7 +94,7 @@ def test_archetypes_recover_the_corners_of_a_simplex_at_any_scale(scale):
     np.testing.assert_allclose(found.weights[:, match], weights, atol=0.1)
 
 
-def test_archetype_weights_are_shares_sorted_by_their_mean_and_rebuild_the_codes():
+def test_archetype_weights_are_shares_sorted_by_their_mean_and_rebuild_the_embeddings():
     rng = np.random.default_rng(1)
     z, _, _ = simplex(rng)
     found = archetypes(z, 4, n_starts=2, rng=rng)
@@ -134,13 +118,13 @@ def test_archetypes_are_seeded_and_improve_with_their_number():
     assert (np.diff(explained) > 0).all()
 
 
-def test_archetypes_turn_with_the_space_and_ignore_the_order_of_cells():
+def test_archetypes_rotate_with_the_space_and_ignore_the_order_of_cells():
     rng = np.random.default_rng(3)
     z, _, _ = simplex(rng)
     basis, order = ortho_group.rvs(6, random_state=rng), rng.permutation(len(z))
     plain = archetypes(z, 4, n_starts=3, rng=np.random.default_rng(0)).z @ basis
-    turned = archetypes(z[order] @ basis, 4, n_starts=3, rng=np.random.default_rng(1)).z
-    distance = np.linalg.norm(plain[:, None] - turned, axis=2).min(axis=1)
+    rotated = archetypes(z[order] @ basis, 4, n_starts=3, rng=np.random.default_rng(1)).z
+    distance = np.linalg.norm(plain[:, None] - rotated, axis=2).min(axis=1)
     assert (distance < 0.05 * np.linalg.norm(plain, axis=1).mean()).all()
 
 

@@ -1,4 +1,4 @@
-"""Codes of analyses become shapes where a model decodes, elsewhere an empty table and a line in the log."""
+"""Embeddings of analyses decode into clouds where a model can, else into an empty table and a log line."""
 
 import numpy as np
 import pandas as pd
@@ -22,37 +22,37 @@ def model_file(folder, family):
 
 
 @pytest.fixture
-def codes(tmp_path):
+def embeddings(tmp_path):
     table = pd.DataFrame({"stratum": ["a", "a", "b"], "component": 0, "sigma": [-2.0, 2.0, 0.0], "sd": 1.0})
     z = np.random.default_rng(0).normal(size=(3, 8))
-    path = tmp_path / "codes.parquet"
+    path = tmp_path / "embeddings.parquet"
     write_table(pd.concat([table, pd.DataFrame(z, columns=[f"mu_{i}" for i in range(8)])], axis=1), path)
     return path
 
 
 @pytest.mark.parametrize("family", ["rotation_invariant_pointcloud", "classical_image"])
-def test_each_code_becomes_a_cloud_with_its_labels(tmp_path, codes, family):
+def test_each_embedding_becomes_a_cloud_with_its_labels(tmp_path, embeddings, family):
     path, out = model_file(tmp_path, family), tmp_path / "walks.parquet"
-    decoded.decode(path, codes, out, analysis="walks", **BLOCK)
+    decoded.decode(path, embeddings, out, analysis="walks", **BLOCK)
     table = read_table(out)
     assert table.columns.tolist() == ["stratum", "component", "sigma", "x_um", "y_um", "z_um"]
     assert table.groupby(["stratum", "sigma"]).size().tolist() == [EMBED["error_points"]] * 3
     assert np.isfinite(table[["x_um", "y_um", "z_um"]]).all(axis=None)
-    decoded.decode(path, codes, out, analysis="walks", **BLOCK)
+    decoded.decode(path, embeddings, out, analysis="walks", **BLOCK)
     pd.testing.assert_frame_equal(read_table(out), table)
 
 
-def test_a_model_that_does_not_decode_into_points_has_no_rows(tmp_path, codes, caplog):
+def test_a_model_that_does_not_decode_into_points_has_no_rows(tmp_path, embeddings, caplog):
     path, out = model_file(tmp_path, "rotation_invariant_pointcloud_sdf"), tmp_path / "walks.parquet"
-    decoded.decode(path, codes, out, analysis="walks", **BLOCK)
+    decoded.decode(path, embeddings, out, analysis="walks", **BLOCK)
     table = read_table(out)
     assert table.empty
     assert {"stratum", "sigma", "x_um"} <= set(table)
     assert "no shapes are decoded" in caplog.text
 
 
-def test_no_codes_have_no_shapes(tmp_path, codes):
-    write_table(read_table(codes).iloc[:0].assign(bin=0), codes)
+def test_no_embeddings_have_no_shapes(tmp_path, embeddings):
+    write_table(read_table(embeddings).iloc[:0].assign(bin=0), embeddings)
     path, out = model_file(tmp_path, "rotation_invariant_pointcloud"), tmp_path / "bins.parquet"
-    decoded.decode(path, codes, out, analysis="volume_bins", **BLOCK)
+    decoded.decode(path, embeddings, out, analysis="volume_bins", **BLOCK)
     assert read_table(out).columns.tolist() == ["bin", "x_um", "y_um", "z_um"]

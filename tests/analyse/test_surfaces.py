@@ -1,4 +1,4 @@
-"""Which cells figures show, and their surfaces: each cell once, whole, centred, thin enough."""
+"""Representative cells and their surfaces: each cell once, whole, centred, decimated."""
 
 from __future__ import annotations
 
@@ -90,10 +90,12 @@ def test_a_dataset_without_the_stratum_column_shows_one_cell(cells, tmp_path):
 
 def test_rows_without_a_cell_are_left_out():
     bins = pd.DataFrame({"bin": [0, 1], "CellId": ["a", None]})
-    table = surfaces.wanted({"volume_bin": bins, "archetype": pd.DataFrame({"CellId": [], "archetype": []})})
+    table = surfaces.list_items(
+        {"volume_bin": bins, "archetype": pd.DataFrame({"CellId": [], "archetype": []})}
+    )
     assert table["item"].tolist() == ["volume_bin/0"]
     assert list(table.columns) == surfaces.COLUMNS
-    assert list(surfaces.wanted({}).columns) == surfaces.COLUMNS
+    assert list(surfaces.list_items({}).columns) == surfaces.COLUMNS
 
 
 def test_the_same_cells_give_the_same_bytes(cells, tmp_path):
@@ -104,15 +106,15 @@ def test_the_same_cells_give_the_same_bytes(cells, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_a_thinned_surface_stays_closed_and_keeps_its_volume():
+def test_a_decimated_surface_stays_closed_and_keeps_its_volume():
     vertices, faces = plot_case.blob(3)
-    thin = surfaces.simplified(vertices, faces, 200)
-    assert len(thin[1]) <= 200 < len(faces)
+    decimated = surfaces.decimate(vertices, faces, 200)
+    assert len(decimated[1]) <= 200 < len(faces)
     volumes = []
-    for points, triangles in ((vertices, faces), thin):
+    for points, triangles in ((vertices, faces), decimated):
         a, b, c = points[triangles].transpose(1, 0, 2)
         volumes.append(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
         edges = np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
         assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
     assert volumes[1] == pytest.approx(volumes[0], rel=0.1)
-    assert surfaces.simplified(*thin, 5000) == thin
+    assert surfaces.decimate(*decimated, 5000) == decimated

@@ -12,7 +12,7 @@ from paths import ROOT
 from skimage.measure import marching_cubes
 
 from morphobench import config as configuration
-from morphobench.analyse import surfaces as shown_cells
+from morphobench.analyse.surfaces import list_items, with_offsets
 from morphobench.config import read_yaml
 from morphobench.files import write_table
 from morphobench.plot.context import Context
@@ -70,7 +70,7 @@ def blob(number: int, n_grid: int = 16) -> tuple[np.ndarray, np.ndarray]:
 
 def shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """What rule analyse_shown makes of tables of chosen cells, by role."""
-    table = shown_cells.wanted(tables)
+    table = list_items(tables)
     ids = list(dict.fromkeys(table["CellId"]))
     meshes = [blob(i) for i in range(len(ids))]
     vertices, faces = ([mesh[part] for mesh in meshes] for part in (0, 1))
@@ -78,7 +78,7 @@ def shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, np.n
         "vertices_um": np.concatenate(vertices).astype("f4"),
         "faces": np.concatenate(faces).astype("i4"),
     }
-    return shown_cells._placed(table, ids, vertices, faces), arrays
+    return with_offsets(table, vertices, faces), arrays
 
 
 def scores(

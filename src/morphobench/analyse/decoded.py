@@ -1,4 +1,4 @@
-"""Analyses that decode: the shapes of codes, and the rotation sheet, as clouds in micrometres."""
+"""Analyses that decode: clouds of embeddings, and of rotated example cells."""
 
 from __future__ import annotations
 
@@ -22,23 +22,7 @@ from morphobench.models.decode_clouds import to_points_um
 
 # Representations whose models decode into points.
 _DECODED = ("points", "cube")
-_POINTS = ["x_um", "y_um", "z_um"]
-
-
-def _cloud_table(clouds: np.ndarray | torch.Tensor, labels: pd.DataFrame) -> pd.DataFrame:
-    """Stack clouds of shape (n, n_points, 3) into rows x_um, y_um, z_um with the labels of their cloud."""
-    clouds = np.asarray(clouds)
-    points = pd.DataFrame(clouds.reshape(-1, 3), columns=_POINTS)
-    repeated = labels.loc[labels.index.repeat(clouds.shape[1])].reset_index(drop=True)
-    return pd.concat([repeated, points], axis=1)
-
-
-def _sampling(embed: Mapping[str, Any], side_um: float, seed: int, analysis: str) -> dict[str, Any]:
-    generator = torch.Generator().manual_seed(seeds.integer(seed, "analyse", analysis))
-    return {"n_points": embed["error_points"], "side_um": side_um, "generator": generator}
-
-
-# Labels of the shapes of each analysis, and the names of their tables.
+# Columns that label the embeddings of each analysis.
 LABELS = {
     "walks": ["stratum", "component", "sigma"],
     "archetypes": ["archetype", "explained_variance"],
@@ -46,9 +30,22 @@ LABELS = {
 }
 
 
+def _cloud_table(clouds: np.ndarray | torch.Tensor, labels: pd.DataFrame) -> pd.DataFrame:
+    """Stack clouds (n, n_points, 3) into rows x_um, y_um, z_um after the labels of their cloud."""
+    clouds = np.asarray(clouds)
+    points = pd.DataFrame(clouds.reshape(-1, 3), columns=["x_um", "y_um", "z_um"])
+    repeated = labels.loc[labels.index.repeat(clouds.shape[1])].reset_index(drop=True)
+    return pd.concat([repeated, points], axis=1)
+
+
+def _sampling(embed: Mapping[str, Any], side_um: float | None, seed: int, analysis: str) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(seeds.integer(seed, "analyse", analysis))
+    return {"n_points": embed["error_points"], "side_um": side_um, "generator": generator}
+
+
 def decode(
     model_path: str | Path,
-    codes: str | Path,
+    embeddings: str | Path,
     out: str | Path,
     *,
     analysis: str,
@@ -56,39 +53,20 @@ def decode(
     side_um: float | None,
     seed: int,
 ) -> None:
-    """Write the canonical shapes of the codes of an analysis: its labels, x_um, y_um, z_um.
+    """Decode the embeddings of an analysis in the canonical frame: its labels (`LABELS`), x_um, y_um, z_um.
 
-    A model whose codes do not decode into points has no row; its shapes are those of the nearest real cells.
-
-    Parameters
-    ----------
-    model_path
-        The trained model.
-    codes
-        Table with the labels of the analysis and mu_0 ...
-    out
-        Table to write.
-    analysis
-        A key of `LABELS`.
-    embed
-        Section `embed` of the configuration.
-    side_um
-        Side of the dataset's cubes, where it has cubes.
-    seed
-        Seed of the run.
+    Models that do not decode into points give an empty table. `side_um` is the side of the dataset's cubes.
     """
-    model, settings = models.load(model_path)
-    table = read_table(codes)
+    model, model_config = models.load(model_path)
+    table = read_table(embeddings)
     labels = table[LABELS[analysis]]
-    # The one place where codes of analyses become shapes.
-    if settings["representation"] not in _DECODED or table.empty:
-        logger.warning("%s: no shapes are decoded for the %s", settings["representation"], analysis)
-        points = pd.DataFrame(columns=_POINTS, dtype=np.float32)
-        write_table(pd.concat([labels.iloc[:0], points], axis=1), out)
+    if model_config["representation"] not in _DECODED or table.empty:
+        logger.warning("%s: no shapes are decoded for the %s", model_config["representation"], analysis)
+        write_table(_cloud_table(np.empty((0, 0, 3), np.float32), labels[:0]), out)
         return
     sampling = _sampling(embed, side_um, seed, analysis)
     z = embedding_matrix(table)
-    clouds = decode_shapes(model, z, settings, batch_size=embed["batch_size"], **sampling)
+    clouds = decode_shapes(model, z, model_config, batch_size=embed["batch_size"], **sampling)
     write_table(_cloud_table(clouds, labels), out)
 
 
@@ -105,24 +83,21 @@ def rotations(
     side_um: float,
     seed: int,
 ) -> None:
-    """Write input, canonical shape and reconstruction of the example cells turned about the optical axis.
+    """Encode and decode example cells rotated about the optical axis.
 
-    Columns: stratum, degrees, kind (input | canonical | reconstruction), x_um, y_um, z_um.
+    Writes stratum, degrees, kind (input | canonical | reconstruction), x_um, y_um, z_um.
     """
-    model, settings = models.load(model_path)
-    cells = Cells(
-        example_cells(read_table(manifest), stratum),
-        dict(enumerate(map(Path, shards))),
-        settings,
-    )
+    model, model_config = models.load(model_path)
+    examples = example_cells(read_table(manifest), stratum)
+    cells = Cells(examples, dict(enumerate(map(Path, shards))), model_config)
     sampling = _sampling(embed, side_um, seed, "rotations")
     tables = []
     for angle in degrees:
-        turn = rotation.about_z(angle)
-        x = cell_batch(cells, range(len(cells)), settings, rotation=turn, seed=seed).x
+        about_z = rotation.about_z(angle)
+        x = cell_batch(cells, range(len(cells)), model_config, rotation=about_z, seed=seed).x
         latent = model.encode_with_pose(x)
         decoded = {"canonical": model.decode(latent.z), "reconstruction": model.decode(latent.z, latent.pose)}
         for kind, tensor in {"input": x, **decoded}.items():
-            labels = pd.DataFrame({"stratum": cells.table[stratum], "degrees": float(angle), "kind": kind})
-            tables.append(_cloud_table(to_points_um(tensor, settings, **sampling), labels))
+            labels = pd.DataFrame({"stratum": examples[stratum], "degrees": float(angle), "kind": kind})
+            tables.append(_cloud_table(to_points_um(tensor, model_config, **sampling), labels))
     write_table(pd.concat(tables, ignore_index=True), out)

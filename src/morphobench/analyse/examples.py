@@ -1,4 +1,4 @@
-"""One test cell of each kind, for the first panel of a figure."""
+"""Clouds of one test cell per stratum."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from morphobench.files.manifests import example_cells
 
 
 def run(manifest: str | Path, shards: Sequence[str | Path], out: str | Path, *, stratum: str) -> None:
-    """Write the clouds of the example cells: columns CellId, stratum, x_um, y_um, z_um."""
+    """Write CellId, stratum, x_um, y_um, z_um of the example cells from the shards of stage sample."""
     tables = []
     for row in example_cells(read_table(manifest), stratum).itertuples():
         points_um = np.asarray(read_array(shards[row.shard], "points_um")[row.index])

@@ -1,4 +1,4 @@
-"""A map of the latent space in two dimensions, with further points placed in it."""
+"""Two-dimensional map of embeddings by PaCMAP."""
 
 from __future__ import annotations
 
@@ -10,39 +10,26 @@ import numpy as np
 
 from morphobench.analyse.pca import varies
 
+# The published settings.
 N_NEIGHBORS, MN_RATIO, FP_RATIO = 10, 0.5, 2.0
-# Below this the method has no further pairs to draw.
+# PaCMAP finds no further pairs among fewer cells.
 MIN_CELLS = 8
 
 
-def pacmap_map(z: np.ndarray, z_placed: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a PaCMAP map to codes, then place further points in it.
+def pacmap_map(z: np.ndarray, z_new: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a map to embeddings (n, D) and transform further ones (m, D): shapes (n, 2) and (m, 2).
 
-    Parameters
-    ----------
-    z
-        Codes, shape (n, D).
-    z_placed
-        Points to place, shape (m, D).
-    seed
-        Seed; same input, same map.
-
-    Returns
-    -------
-    map, placed
-        Shapes (n, 2) and (m, 2); NaN for fewer than 8 cells, or codes that are all equal: they have no
-        map.
+    NaN for fewer than 8 cells and for embeddings that are all equal.
 
     Notes
     -----
-    Source: Wang et al. 2021 (package `pacmap`), with the published settings: 10 neighbours, ratios 0.5 of
-    mid-near and 2 of further pairs, start from the principal components. Time n log n.
+    Source: Wang et al. 2021 (package `pacmap`), initialised by principal components.
     """
     if len(z) < MIN_CELLS or not varies(z):
-        return np.full((len(z), 2), np.nan), np.full((len(z_placed), 2), np.nan)
+        return np.full((len(z), 2), np.nan), np.full((len(z_new), 2), np.nan)
     from pacmap import PaCMAP
 
-    # It warns that it was given a seed, and prints.
+    # It warns that a seed was set, and prints.
     logging.getLogger("pacmap").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         reducer = PaCMAP(
@@ -53,8 +40,7 @@ def pacmap_map(z: np.ndarray, z_placed: np.ndarray, *, seed: int) -> tuple[np.nd
             random_state=seed % 2**31,
             save_tree=True,
         )
-        fitted = reducer.fit_transform(z, init="pca")
-        if not len(z_placed):
-            return np.asarray(fitted, float), np.empty((0, 2))
-        placed = reducer.transform(z_placed, basis=z, init="pca")
-    return np.asarray(fitted, float), np.asarray(placed, float)
+        fitted = np.asarray(reducer.fit_transform(z, init="pca"), float)
+        if not len(z_new):
+            return fitted, np.empty((0, 2))
+        return fitted, np.asarray(reducer.transform(z_new, basis=z, init="pca"), float)

@@ -1,12 +1,11 @@
-"""Principal components of codes, without an array of cells by cells."""
+"""Principal component analysis of embeddings."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-
-_BLOCK = 4096
+from sklearn.decomposition import PCA
 
 
 class Components(NamedTuple):
@@ -14,57 +13,34 @@ class Components(NamedTuple):
 
     Attributes
     ----------
-    mean
-        Shape (D,).
+    scores
+        Shape (n, m).
     directions
         Unit vectors in rows, shape (m, D); the largest loading of each is positive.
     variance
-        Variance along each (divided by n), falling, shape (m,).
+        Variance of each score (divided by n), falling, shape (m,).
     total
-        Variance along all there are.
+        Variance of the embeddings in all directions.
     """
 
-    mean: np.ndarray
+    scores: np.ndarray
     directions: np.ndarray
     variance: np.ndarray
     total: float
 
-    def scores(self, z: np.ndarray) -> np.ndarray:
-        """Return the coordinates of codes of shape (n, D), shape (n, m)."""
-        out = np.empty((len(z), len(self.directions)))
-        for first in range(0, len(z), _BLOCK):
-            block = slice(first, first + _BLOCK)
-            out[block] = (z[block] - self.mean) @ self.directions.T
-        return out
-
 
 def principal_components(z: np.ndarray, n: int | None = None) -> Components:
-    """Find the principal components of codes by an exact decomposition.
-
-    Time n D^2, memory D^2 beside the codes; with fewer cells than dimensions the other way round.
-
-    Parameters
-    ----------
-    z
-        Finite codes, shape (n_cells, D).
-    n
-        Components wanted; at most min(n_cells, D) exist, which is what None asks for.
-    """
-    mean = z.mean(axis=0)
-    if len(z) < z.shape[1]:
-        _, singular, directions = np.linalg.svd(z - mean, full_matrices=False)
-        variance = singular**2 / len(z)
-    else:
-        covariance = sum(
-            (centred := z[first : first + _BLOCK] - mean).T @ centred for first in range(0, len(z), _BLOCK)
-        )
-        variance, columns = np.linalg.eigh(covariance / len(z))
-        variance, directions = np.maximum(variance[::-1], 0.0), columns.T[::-1]
-    largest = directions[np.arange(len(directions)), np.abs(directions).argmax(axis=1)]
-    directions = directions * np.where(largest < 0, -1.0, 1.0)[:, None]
-    return Components(mean, directions[:n], variance[:n], float(variance.sum()))
+    """Return the first n principal components of embeddings (n_cells, D), at most min(n_cells, D); exact."""
+    # Centred first: the covariance of scikit-learn loses digits where the mean is large.
+    centred = z - z.mean(axis=0)
+    solver = "full" if len(z) < z.shape[1] else "covariance_eigh"
+    pca = PCA(None if n is None else min(n, *z.shape), svd_solver=solver)
+    scores = pca.fit_transform(centred)
+    return Components(
+        scores, pca.components_, pca.singular_values_**2 / len(z), float((centred**2).sum() / len(z))
+    )
 
 
 def varies(z: np.ndarray) -> bool:
-    """Say whether codes of shape (n, D) differ by more than rounding."""
+    """Return whether embeddings of shape (n, D) differ by more than rounding."""
     return bool(len(z) and np.ptp(z, axis=0).max() > 1e-11 * np.abs(z).max())

@@ -1,4 +1,4 @@
-"""How well codes tell the number of pieces beside simple shape features, among cells of one volume."""
+"""Accuracy of the number of pieces from embeddings and from shape features, within volume bins."""
 
 from __future__ import annotations
 
@@ -14,37 +14,27 @@ from morphobench.score.metrics.classification import (
 )
 
 _FOLDS = 5
+_COLUMNS = ["features", "bin", "variant", "metric", "cv", "value", "n", "reason"]
 
 
 def compare_features(
     features: Mapping[str, np.ndarray],
     labels: Sequence[object],
     split: Sequence[str],
-    which: np.ndarray,
+    bins: np.ndarray,
     *,
     n_bins: int,
 ) -> pd.DataFrame:
-    """Classify within each volume bin, from each set of features.
+    """Classify the label of n cells within each bin, from each named set of features (n, any).
 
-    Parameters
-    ----------
-    features
-        Name -> features, shape (n, any).
-    labels
-        Number of pieces of each cell, shape (n,); None for unknown.
-    split
-        train, val or test for each cell, shape (n,).
-    which
-        Volume bin of each cell, -1 for none, shape (n,).
-    n_bins
-        Number of bins.
+    Labels are None where unknown, `split` is train, val or test, `bins` is -1 for no bin.
 
     Returns
     -------
     pd.DataFrame
         features, bin, variant, metric, cv, value, n, reason. Variant `corrected`: trained on train and val,
-        scored on test (cv -1); `legacy`: five folds over all cells, one row per fold. A bin without cells,
-        or with one label, has NaN and the reason.
+        scored on test, cv -1; `legacy`: five folds over all cells. NaN with a reason where a bin has no
+        cells or one label.
 
     Notes
     -----
@@ -54,16 +44,15 @@ def compare_features(
     rows = []
     for name, matrix in features.items():
         for number in range(n_bins):
-            inside = which == number
-            place = {"features": name, "bin": number, "n": int(inside.sum())}
-            found = classification_scores(matrix[inside], labels[inside], split[inside])
-            common = {**place, "variant": "corrected", "cv": -1, "reason": found.reason}
-            rows += [{**common, "metric": metric, "value": found.scores[metric]} for metric in SCORES]
+            inside = bins == number
+            common = {"features": name, "bin": number, "n": int(inside.sum())}
+            test = classification_scores(matrix[inside], labels[inside], split[inside])
+            corrected = {**common, "variant": "corrected", "cv": -1, "reason": test.reason}
+            rows += [{**corrected, "metric": metric, "value": test.scores[metric]} for metric in SCORES]
             folds = classification_scores_legacy(matrix[inside], labels[inside], folds=_FOLDS)
-            common = {**place, "variant": "legacy", "reason": folds.reason}
+            legacy = {**common, "variant": "legacy", "reason": folds.reason}
             rows += [
-                {**common, "cv": fold, "metric": f"top_{k + 1}", "value": value}
+                {**legacy, "cv": fold, "metric": f"top_{k + 1}", "value": value}
                 for (fold, k), value in np.ndenumerate(folds.top)
             ]
-    columns = ["features", "bin", "variant", "metric", "cv", "value", "n", "reason"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=_COLUMNS)

@@ -109,6 +109,12 @@ def embedding_matrix(table: pd.DataFrame) -> np.ndarray:
     return table[names].to_numpy(np.float64)
 
 
+def with_embeddings(labels: pd.DataFrame, z: np.ndarray) -> pd.DataFrame:
+    """Return the labels of n rows followed by their embeddings (n, D) as mu_0 ... mu_{D-1}."""
+    mu = pd.DataFrame(z, columns=[f"mu_{i}" for i in range(z.shape[1])])
+    return pd.concat([labels.reset_index(drop=True), mu], axis=1)
+
+
 def embedding_table(cells: pd.DataFrame, rotations: np.ndarray, z: np.ndarray) -> pd.DataFrame:
     """Return the embedding table of cells under rotations (k, 3, 3), rotation by rotation.
 
@@ -119,8 +125,8 @@ def embedding_table(cells: pd.DataFrame, rotations: np.ndarray, z: np.ndarray) -
     repeated = cells[["CellId", "group", "split"]].iloc[np.tile(np.arange(n_cells), n_rotations)]
     matrices = pd.DataFrame(rotations[number].reshape(-1, 9), columns=MATRIX_COLUMNS)
     values = z.reshape(-1, width).astype(np.float32)
-    mu = pd.DataFrame(values, columns=[f"mu_{i}" for i in range(width)])
-    return pd.concat([repeated.reset_index(drop=True).assign(rotation=number), matrices, mu], axis=1)
+    labels = repeated.reset_index(drop=True).assign(rotation=number)
+    return with_embeddings(labels.join(matrices), values)
 
 
 def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: str | Path) -> pd.DataFrame:
