@@ -21,7 +21,7 @@ DATASET = "tiny"
 N_POINTS, CUBE_SIZE, SIDE_UM = 64, 9, 9.0
 SPLITS = ["train"] * 9 + ["val"] * 3 + ["test"] * 4
 FAILED = 5
-TRAINER = {
+TRAIN_CONFIG = {
     "accelerator": "cpu",
     "nodes": 1,
     "devices": 1,
@@ -165,7 +165,9 @@ def cube_of(cloud_um: np.ndarray) -> np.ndarray:
     return rasterise(cloud_um, size=CUBE_SIZE, side_um=SIDE_UM, radius_um=0.7, oversample=2)
 
 
-def run_training(case: Case, out: Path, settings: dict, *, seed: int = 1, code: str = "a", **trainer) -> Path:
+def run_training(
+    case: Case, out: Path, settings: dict, *, seed: int = 1, source_digest: str = "a", **train_config
+) -> Path:
     """Call the stage `train` as its rule does; return the folder with model.pt, record.json, curves.csv."""
     train.run(
         case.manifest,
@@ -176,10 +178,10 @@ def run_training(case: Case, out: Path, settings: dict, *, seed: int = 1, code: 
         checkpoints=out / "checkpoints",
         dataset=DATASET,
         model_name=settings["family"],
-        settings=settings,
-        trainer={**TRAINER, **trainer},
+        model_config=settings,
+        train_config={**TRAIN_CONFIG, **train_config},
         seed=seed,
-        code=code,
+        source_digest=source_digest,
         threads=1,
     )
     return out

@@ -28,7 +28,7 @@ from morphobench.files.tables import embedding_matrix
 from morphobench.models.device import configure_torch
 from morphobench.models.losses import chamfer, sinkhorn
 from morphobench.score import cost
-from morphobench.train.module import Fitting
+from morphobench.train.module import AutoencoderModule
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees")
 INVARIANT = [family for family in FAMILIES if family.startswith("rotation_invariant")]
@@ -116,7 +116,7 @@ def test_trains_and_says_where(how, family, case, tmp_path):
 def test_a_training_that_was_cut_off_ends_as_a_whole_one(family, case, tmp_path, monkeypatch):
     whole, _ = trained(case, tmp_path / "whole", family)
     calls = iter(range(6))
-    original = Fitting.training_step
+    original = AutoencoderModule.training_step
 
     def cut(self, batch, batch_idx):
         if next(calls) == 5:
@@ -124,7 +124,7 @@ def test_a_training_that_was_cut_off_ends_as_a_whole_one(family, case, tmp_path,
         return original(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Fitting, "training_step", cut)
+        patch.setattr(AutoencoderModule, "training_step", cut)
         with pytest.raises(Interrupted):
             trained(case, tmp_path / "cut", family)
     again, _ = trained(case, tmp_path / "cut", family)

@@ -57,7 +57,7 @@ class Malice:
 @pytest.mark.parametrize("writer", [torch.save, lambda data, path: path.write_bytes(pickle.dumps(data))])
 def test_nothing_in_a_foreign_file_is_executed(tmp_path, writer):
     mark, path = tmp_path / "executed", tmp_path / "model.pt"
-    writer({"settings": "{}", "state_dict": Malice(mark)}, path)
+    writer({"model_config": "{}", "state_dict": Malice(mark)}, path)
     with pytest.raises(InputError, match="more than tensors") as caught:
         models.load(path)
     assert not mark.exists()
@@ -82,13 +82,15 @@ def test_nothing_in_a_foreign_file_is_executed(tmp_path, writer):
 )
 def test_settings_that_do_not_fit_are_told(saved, change, reason):
     content = content_of(saved)
-    torch.save({**content, "settings": json.dumps({**json.loads(content["settings"]), **change})}, saved)
+    torch.save(
+        {**content, "model_config": json.dumps({**json.loads(content["model_config"]), **change})}, saved
+    )
     with pytest.raises(InputError, match=reason):
         models.load(saved)
 
 
 @pytest.mark.parametrize(
-    "content", [torch.zeros(3), [1], "text", None, {}, {"settings": "{"}, {"settings": 3}]
+    "content", [torch.zeros(3), [1], "text", None, {}, {"model_config": "{"}, {"model_config": 3}]
 )
 def test_another_kind_of_content_is_no_model(saved, content):
     torch.save(content, saved)

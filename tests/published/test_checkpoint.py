@@ -159,7 +159,7 @@ def test_a_pickle_bomb_is_refused_and_not_run(tmp_path, suffix, raw):
     if raw:
         path.write_bytes(pickle.dumps({"state_dict": Malice(mark)}))
     else:
-        torch.save({"state_dict": {"a": Malice(mark)}, "settings": "{}"}, path)
+        torch.save({"state_dict": {"a": Malice(mark)}, "model_config": "{}"}, path)
     with pytest.raises(InputError, match=path.name.replace(".", r"\.")):
         fetched(tmp_path, described, chosen)
     assert not mark.exists()

@@ -267,7 +267,9 @@ def loader_seconds(sizes: Sizes) -> float:
         table.assign(split="train", shard=0, success=True).to_parquet(Path(folder) / "manifest.parquet")
         settings = {"representation": "points", "input_scale": 0.1}
         cells = loading.open_cells(Path(folder) / "manifest.parquet", [folder], settings, "train")
-        batches = loading.data_loader(cells, settings, batch_size=sizes.batch, order_seed=1)
+        batches = loading.data_loader(
+            cells, settings, batch_size=sizes.batch, order=loading.EpochOrder(len(cells), 1)
+        )
         return seconds(lambda: sum(len(batch.x) for batch in batches), "cpu") / len(batches)
 
 

@@ -34,7 +34,7 @@ from morphobench.models.device import autocast, configure_torch, select_device
 from morphobench.models.losses import LOSSES
 from morphobench.train import run as train
 from morphobench.train.batches import Batches
-from morphobench.train.module import Fitting, Plan, quiet
+from morphobench.train.module import AutoencoderModule, silence_lightning
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,10 +118,10 @@ def stored(dataset: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], type]
     return {"points_um": ((n_points, 3), np.float32), "cube": ((size,) * 3, np.uint8)}
 
 
-def fabricate(folder: Path, dataset: Mapping[str, Any], settings: Mapping[str, Any], n: int) -> Path:
+def fabricate(folder: Path, dataset: Mapping[str, Any], model_config: Mapping[str, Any], n: int) -> Path:
     """Write one shard of n cells, listed once to train and once to validate; return the manifest."""
     rng = np.random.default_rng(SEED)
-    for name in inputs.required_arrays(settings):
+    for name in inputs.required_arrays(model_config):
         shape, kind = stored(dataset)[name]
         cells = rng.poisson(0.5, (n, *shape)) if kind is np.uint8 else rng.normal(scale=0.3, size=(n, *shape))
         np.save(folder / f"{name}.npy", cells.astype(kind))
@@ -134,30 +134,32 @@ def fabricate(folder: Path, dataset: Mapping[str, Any], settings: Mapping[str, A
 
 
 def trained(
-    manifest: Path, model: torch.nn.Module, settings: Mapping[str, Any], trainer: Mapping[str, Any]
+    manifest: Path, model: torch.nn.Module, model_config: Mapping[str, Any], train_config: Mapping[str, Any]
 ) -> tuple[float, float]:
     """Train for an epoch as stage train does; return the seconds per batch of training and of validation."""
     clock = Clock()
-    once = {"max_epochs": 1}
-    engine = train.engine_of(once, trainer, callbacks=[clock], logger=False, default_root_dir=manifest.parent)
-    plan = Plan(settings, SEED, torch.get_num_threads(), tf32=trainer["tf32"])
-    engine.fit(Fitting(model, plan), Batches(manifest, [manifest.parent], settings, SEED))
+    options = {"callbacks": [clock], "logger": False, "default_root_dir": manifest.parent}
+    module = AutoencoderModule(
+        model, model_config, seed=SEED, threads=torch.get_num_threads(), tf32=train_config["tf32"]
+    )
+    batches = Batches(manifest, [manifest.parent], model_config, SEED)
+    train.make_trainer(1, train_config, **options).fit(module, batches)
     return clock.seconds("train"), clock.seconds("val")
 
 
 def stepped(
     cells: loading.Cells,
     model: torch.nn.Module,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     precision: str,
     device: torch.device,
 ) -> float:
     """Return the seconds of forward and backward pass with a batch that lies on the device already."""
-    training = settings["training"]
+    training = model_config["training"]
     compare = partial(LOSSES[training["loss"]], **(training.get("loss_options") or {}))
     generator = torch.Generator().manual_seed(SEED)
-    batch = inputs.to_batch(cells.raw(range(training["batch_size"])), settings)
-    batch = inputs.subsample(batch, settings, generator)
+    batch = inputs.to_batch(cells.raw(range(training["batch_size"])), model_config)
+    batch = inputs.subsample(batch, model_config, generator)
     batch = inputs.Batch(*(None if part is None else part.to(device) for part in batch))
     model = model.to(device).train()
     times = []
@@ -177,7 +179,7 @@ def stepped(
 def encoded(
     cells: loading.Cells,
     model: torch.nn.Module,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     how: Mapping[str, Any],
     device: torch.device,
 ) -> dict[str, float]:
@@ -188,7 +190,7 @@ def encoded(
     with torch.inference_mode():
         for pose in POSES:
             turns = rotation.of_pose(pose, how["n_uniform"], SEED, "bench")
-            encode = partial(embed.encode_cells, exported, cells, turns, settings, **keywords)
+            encode = partial(embed.encode_cells, exported, cells, turns, model_config, **keywords)
             encode()
             start = time.perf_counter()
             encode()
@@ -199,25 +201,27 @@ def encoded(
 def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -> Row:
     """Measure one kind of model, MODEL/DATASET."""
     name, dataset = kind.split("/")
-    settings = configuration.model_for(config, dataset, name)
-    batch_size, threads = settings["training"]["batch_size"], len(os.sched_getaffinity(0))
-    trainer = config["train"] | {"precision": precision, "tf32": tf32}
-    device = select_device(trainer["accelerator"])
+    model_config = configuration.model_for(config, dataset, name)
+    batch_size, threads = model_config["training"]["batch_size"], len(os.sched_getaffinity(0))
+    train_config = config["train"] | {"precision": precision, "tf32": tf32}
+    device = select_device(train_config["accelerator"])
     torch.manual_seed(SEED)
-    model = models.create(settings["family"], **settings["architecture"])
+    model = models.create(model_config["family"], **model_config["architecture"])
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        manifest = fabricate(folder, config["datasets"][dataset], settings, batch_size * (WARM_UP + TIMED))
+        manifest = fabricate(
+            folder, config["datasets"][dataset], model_config, batch_size * (WARM_UP + TIMED)
+        )
         configure_torch(threads, tf32=tf32)
-        train_s, validate_s = trained(manifest, model, settings, trainer)
+        train_s, validate_s = trained(manifest, model, model_config, train_config)
         peak_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else float("nan")
-        cells = loading.open_cells(manifest, [folder], settings, "train")
-        step_s = stepped(cells, model, settings, precision, device)
+        cells = loading.open_cells(manifest, [folder], model_config, "train")
+        step_s = stepped(cells, model, model_config, precision, device)
         configure_torch(threads)
-        few = loading.Cells(cells.table[:TURNED], {0: folder}, settings)
-        embed_s = encoded(few, model, settings, config["embed"], device)
+        few = loading.Cells(cells.table[:TURNED], {0: folder}, model_config)
+        embed_s = encoded(few, model, model_config, config["embed"], device)
     seconds = (second / batch_size for second in (train_s, step_s, validate_s))
     return Row(name, dataset, batch_size, *seconds, embed_s, peak_gb)
 
@@ -230,10 +234,10 @@ def costs_of(rows: list[Row], config: Mapping[str, Any]) -> dict[str, Any]:
     split = config["sample"]["split"]
     found: dict[str, Any] = {}
     for row in rows:
-        settings = configuration.model_for(config, row.dataset, row.model)
+        model_config = configuration.model_for(config, row.dataset, row.model)
         seconds = row.train_s + row.validate_s * split["val"] / split["train"]
-        kind = f"{settings['family']}/{settings['representation']}"
-        size = settings["architecture"].get("size")
+        kind = f"{model_config['family']}/{model_config['representation']}"
+        size = model_config["architecture"].get("size")
         entry = {key: float(f"{value:.3g}") for key, value in {"train": seconds, **row.embed_s}.items()}
         if size:
             found.setdefault(kind, {})[size] = entry
@@ -250,7 +254,7 @@ def main() -> None:
     parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"))
     parser.add_argument("--full", action="store_true", help="no TF32 in training")
     chosen = parser.parse_args()
-    quiet()
+    silence_lightning()
     config = configuration.read_yaml(ROOT / "config/config.yaml")
     if chosen.quick:
         update_config(config, configuration.read_yaml(ROOT / "config/demo.yaml"))

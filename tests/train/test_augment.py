@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from morphobench.models.inputs import Batch
-from morphobench.train.augment import augmented, rotations
+from morphobench.train.augment import augment, sample_rotations
 
 
 def generator(seed=0):
@@ -14,12 +14,12 @@ def generator(seed=0):
 
 
 def turn(batch, kind, seed=0, jitter=0.0):
-    return augmented(batch, {"rotation": kind, "jitter": jitter}, generator(seed))
+    return augment(batch, {"rotation": kind, "jitter": jitter}, generator(seed))
 
 
 @pytest.mark.parametrize("kind", ["z", "so3", "lattice"])
 def test_rotations_are_proper_and_differ(kind):
-    found = rotations(kind, 40, generator())
+    found = sample_rotations(kind, 40, generator())
     eye = torch.eye(3, dtype=torch.float64).expand(40, 3, 3)
     torch.testing.assert_close(found @ found.transpose(1, 2), eye)
     torch.testing.assert_close(torch.linalg.det(found), torch.ones(40, dtype=torch.float64))
@@ -27,7 +27,7 @@ def test_rotations_are_proper_and_differ(kind):
 
 
 def test_turns_about_z_leave_z_alone_in_steps_of_15_degrees():
-    found = rotations("z", 200, generator())
+    found = sample_rotations("z", 200, generator())
     assert torch.equal(found[:, 2], torch.tensor([0.0, 0, 1], dtype=torch.float64).expand(200, 3))
     angles = torch.rad2deg(torch.atan2(found[:, 1, 0], found[:, 0, 0]))
     torch.testing.assert_close(angles / 15, (angles / 15).round())
@@ -35,7 +35,7 @@ def test_turns_about_z_leave_z_alone_in_steps_of_15_degrees():
 
 
 def test_uniform_rotations_point_everywhere():
-    tips = rotations("so3", 4000, generator())[:, :, 0]
+    tips = sample_rotations("so3", 4000, generator())[:, :, 0]
     assert tips.mean(dim=0).abs().max() < 0.05
     torch.testing.assert_close(tips.square().mean(dim=0), torch.full((3,), 1 / 3).double(), atol=0.03, rtol=0)
 
@@ -59,7 +59,7 @@ def test_a_volume_turns_as_its_points_do():
     place = torch.tensor([0.0, -1.0, 2.0], dtype=torch.float64)
     for seed in range(12):
         found = turn(Batch(cube), "lattice", seed).x[0, 0].nonzero()[0]
-        expected = rotations("lattice", 1, generator(seed))[0] @ place
+        expected = sample_rotations("lattice", 1, generator(seed))[0] @ place
         assert found.flip(0).double().sub(2).tolist() == expected.tolist()
 
 

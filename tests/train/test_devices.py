@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fabricate.trained import N_POINTS, TRAINER, run_training, settings, write_case
+from fabricate.trained import N_POINTS, TRAIN_CONFIG, run_training, settings, write_case
 from torch import nn
 from torch.utils.data import SequentialSampler
 
@@ -15,11 +15,11 @@ from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder, Embedding
 from morphobench.models.cells import EpochOrder
 from morphobench.train import run as train
-from morphobench.train.batches import Batches, Share, share_of_batch
-from morphobench.train.checkpoints import resumable, rows_of
-from morphobench.train.module import weights_of
+from morphobench.train.batches import Batches, DistributedOrder, batch_size_per_device
+from morphobench.train.checkpoints import checkpoint_to_resume, epoch_rows
+from morphobench.train.module import model_weights
 
-TWO = {**TRAINER, "devices": 2}
+TWO = {**TRAIN_CONFIG, "devices": 2}
 
 
 class Linear(Autoencoder):
@@ -44,8 +44,8 @@ def case(tmp_path_factory):
 @pytest.mark.parametrize(("n", "n_processes", "batch"), [(8, 2, 4), (12, 3, 6), (10, 2, 4)])
 def test_processes_together_see_the_batches_of_one(n, n_processes, batch):
     whole = EpochOrder(n, seed=3)
-    shares = [Share(EpochOrder(n, seed=3), rank, n_processes) for rank in range(n_processes)]
-    each = share_of_batch(batch, n_processes)
+    shares = [DistributedOrder(EpochOrder(n, seed=3), rank, n_processes) for rank in range(n_processes)]
+    each = batch_size_per_device(batch, n_processes)
     for epoch in range(3):
         for order in (whole, *shares):
             order.set_epoch(epoch)
@@ -57,7 +57,7 @@ def test_processes_together_see_the_batches_of_one(n, n_processes, batch):
 
 @pytest.mark.parametrize("n", [1, 3, 7])
 def test_processes_have_as_many_cells_each_and_leave_none_out(n):
-    shares = [list(Share(SequentialSampler(range(n)), rank, 4)) for rank in range(4)]
+    shares = [list(DistributedOrder(SequentialSampler(range(n)), rank, 4)) for rank in range(4)]
     assert {len(share) for share in shares} == {-(-n // 4)}
     assert set().union(*shares) == set(range(n))
 
@@ -69,19 +69,19 @@ def fitted(case, folder, trainer, max_epochs):
     train.fit(
         Linear(),
         Batches(case.manifest, case.shards, chosen, 7),
-        settings=chosen,
-        trainer=trainer,
+        model_config=chosen,
+        train_config=trainer,
         folder=folder,
         seed=7,
         threads=1,
     )
-    return weights_of(folder / "last.ckpt"), rows_of(resumable(folder))
+    return model_weights(folder / "last.ckpt"), epoch_rows(checkpoint_to_resume(folder))
 
 
 def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, tmp_path):
-    alone, told = fitted(case, tmp_path / "one", TRAINER, 4)
+    alone, told = fitted(case, tmp_path / "one", TRAIN_CONFIG, 4)
     # Where it was cut does not matter: what two processes go on from, one may have left.
-    fitted(case, tmp_path / "two", TRAINER, 2)
+    fitted(case, tmp_path / "two", TRAIN_CONFIG, 2)
     together, rows = fitted(case, tmp_path / "two", TWO, 4)
     start = Linear().state_dict()
     assert alone.keys() == together.keys() == start.keys()

@@ -33,7 +33,7 @@ from morphobench.models.cells import cell_batch, open_cells
 from morphobench.models.losses import LOSSES
 from morphobench.train import checkpoints
 from morphobench.train import run as train
-from morphobench.train.module import Fitting
+from morphobench.train.module import AutoencoderModule
 from morphobench.train.record import training_record
 
 POINTS = settings("classical_pointcloud", max_epochs=5)
@@ -58,13 +58,13 @@ def complete(case, tmp_path_factory):
 def steps(monkeypatch):
     """Epochs of the training steps that are taken during a test."""
     taken = []
-    original = Fitting.training_step
+    original = AutoencoderModule.training_step
 
     def step(self, x, batch_idx):
         taken.append(self.current_epoch)
         return original(self, x, batch_idx)
 
-    monkeypatch.setattr(Fitting, "training_step", step)
+    monkeypatch.setattr(AutoencoderModule, "training_step", step)
     return taken
 
 
@@ -129,7 +129,7 @@ def test_trains_in_mixed_precision(family, case, tmp_path):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path):
     chosen = settings(family, max_epochs=4, jitter=0.01)
-    interrupt(case, tmp_path / "cut", chosen, Fitting, "training_step", 6)
+    interrupt(case, tmp_path / "cut", chosen, AutoencoderModule, "training_step", 6)
     again = run_training(case, tmp_path / "cut", chosen)
     assert_same_training(run_training(case, tmp_path / "whole", chosen), again)
     assert curves(again)["epoch"].tolist() == [0, 1, 2, 3]
@@ -139,11 +139,11 @@ def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path)
 @pytest.mark.parametrize(
     ("owner", "method", "on_call"),
     [
-        (Fitting, "training_step", 1),
-        (Fitting, "training_step", 7),
-        (Fitting, "validation_step", 3),
-        (train.History, "on_train_epoch_end", 2),
-        (train.History, "_tell", 3),
+        (AutoencoderModule, "training_step", 1),
+        (AutoencoderModule, "training_step", 7),
+        (AutoencoderModule, "validation_step", 3),
+        (train.CheckpointAndEarlyStopping, "on_train_epoch_end", 2),
+        (train.CheckpointAndEarlyStopping, "_log", 3),
         (train, "write_json", 1),
         (models, "save", 1),
         (os, "replace", 2),
@@ -198,7 +198,7 @@ def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, comp
         raise SIGTERMException
 
     with monkeypatch.context() as patch:
-        patch.setattr(Fitting, "training_step", step)
+        patch.setattr(AutoencoderModule, "training_step", step)
         with pytest.raises(SystemExit) as caught:
             run_training(case, tmp_path, POINTS)
     assert caught.value.code == 143
@@ -208,7 +208,7 @@ def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, comp
 
 @pytest.mark.parametrize("damaged", [["last.ckpt"], ["best.ckpt"], ["best.ckpt", "last.ckpt"]])
 def test_half_written_checkpoints_cost_time_not_bits(case, complete, tmp_path, damaged):
-    interrupt(case, tmp_path, POINTS, Fitting, "training_step", 8)
+    interrupt(case, tmp_path, POINTS, AutoencoderModule, "training_step", 8)
     for name in damaged:
         (path,) = tmp_path.rglob(name)
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -220,7 +220,7 @@ def test_best_weights_survive_a_move_of_the_results(case, tmp_path):
     whole = run_training(case, tmp_path / "whole", chosen)
     worst_after = int(curves(whole)["val_loss"].argmin()) + 1
     assert worst_after < 8, "the lowest loss must not be the last for this test to mean anything"
-    interrupt(case, tmp_path / "cut", chosen, Fitting, "training_step", 2 * worst_after + 1)
+    interrupt(case, tmp_path / "cut", chosen, AutoencoderModule, "training_step", 2 * worst_after + 1)
     shutil.move(tmp_path / "cut", tmp_path / "moved")
     assert_same_training(whole, run_training(case, tmp_path / "moved", chosen))
 
@@ -230,10 +230,10 @@ def test_best_weights_survive_a_move_of_the_results(case, tmp_path):
 
 def test_stops_after_so_many_epochs_without_a_new_lowest_loss():
     losses = [5.0, 3.0, 4.0, 3.0, 2.9, 3.0, 3.0]
-    stop = [checkpoints.finished(losses[:n], patience=2, min_epochs=1) for n in range(1, 8)]
+    stop = [checkpoints.stops_early(losses[:n], patience=2, min_epochs=1) for n in range(1, 8)]
     assert stop == [False, False, False, True, False, False, True]
-    assert not checkpoints.finished(losses[:4], patience=2, min_epochs=5)
-    assert not checkpoints.finished([], patience=1, min_epochs=1)
+    assert not checkpoints.stops_early(losses[:4], patience=2, min_epochs=5)
+    assert not checkpoints.stops_early([], patience=1, min_epochs=1)
 
 
 def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
@@ -242,7 +242,7 @@ def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
     n_epochs = len(curves(whole))
     assert 2 < n_epochs < 40
     # In the last epoch, and after it: there the resumed training must notice that it is over.
-    for owner, method, on_call in ((Fitting, "training_step", 2 * n_epochs), (models, "save", 1)):
+    for owner, method, on_call in ((AutoencoderModule, "training_step", 2 * n_epochs), (models, "save", 1)):
         interrupt(case, tmp_path / method, chosen, owner, method, on_call)
         assert_same_training(whole, run_training(case, tmp_path / method, chosen))
 
@@ -271,12 +271,12 @@ def changed(key, value):
     [
         (changed("lr", 1e-4), {}),
         ({**POINTS, "input_scale": 0.4}, {}),
-        (POINTS, {"code": "b"}),
+        (POINTS, {"source_digest": "b"}),
         (POINTS, {"seed": 9}),
         (POINTS, {"precision": "64-true"}),
         (POINTS, {"gradient_clip": 0.5}),
     ],
-    ids=["settings", "input_scale", "code", "seed", "precision", "gradient_clip"],
+    ids=["training", "input_scale", "source_digest", "seed", "precision", "gradient_clip"],
 )
 def test_another_training_starts_anew_and_the_old_checkpoints_go(
     case, complete, tmp_path, steps, chosen, more
@@ -317,7 +317,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     assert not (tmp_path / "model.pt").exists()
     (last,) = tmp_path.rglob("last.ckpt")
     state = torch.load(last, weights_only=True)
-    assert [row["epoch"] for row in state["callbacks"]["History"]["rows"]] == [0, 1]
+    assert [row["epoch"] for row in state["callbacks"]["CheckpointAndEarlyStopping"]["rows"]] == [0, 1]
     assert all(torch.isfinite(value).all() for value in state["state_dict"].values())
     assert_same_training(complete, run_training(case, tmp_path, POINTS))
 
@@ -344,7 +344,7 @@ def test_a_family_that_does_not_read_the_representation_is_told(case, tmp_path):
 @pytest.mark.parametrize("rotation", ["z", "so3"])
 def test_turned_training_cells_are_turned_alike_in_an_interrupted_training(case, tmp_path, rotation):
     chosen = settings("classical_pointcloud", max_epochs=3, rotation=rotation)
-    interrupt(case, tmp_path / "cut", chosen, Fitting, "training_step", 4)
+    interrupt(case, tmp_path / "cut", chosen, AutoencoderModule, "training_step", 4)
     again = run_training(case, tmp_path / "cut", chosen)
     whole = run_training(case, tmp_path / "whole", chosen)
     assert_same_training(whole, again)
@@ -384,9 +384,9 @@ def test_record_tells_what_the_training_was(complete):
     assert set(record["versions"]) == {"morphobench", "python", "numpy", "torch", "lightning", "cuda"}
     assert record["seed"] == 1
     assert (record["dataset"], record["model"]) == ("tiny", "classical_pointcloud")
-    assert record["code"] == "a"
-    assert record["settings"] == POINTS
-    assert record["trainer"]["precision"] == "32-true"
+    assert record["source_digest"] == "a"
+    assert record["model_config"] == POINTS
+    assert record["train_config"]["precision"] == "32-true"
     assert record["peak_memory_mib"] == pytest.approx(curves(complete)["peak_memory_mib"].max())
     assert record["peak_memory_mib"] > 100, "torch alone takes more"
 
@@ -394,9 +394,9 @@ def test_record_tells_what_the_training_was(complete):
 def test_record_of_another_configuration_has_another_digest(complete):
     record = json.loads((complete / "record.json").read_text())
     rows = curves(complete).to_dict("records")
-    again = training_record(rows, POINTS, record["trainer"])
+    again = training_record(rows, POINTS, record["train_config"])
     assert again["config"] == record["config"]
-    other = training_record(rows, changed("lr", 1.0), {**record["trainer"]})
+    other = training_record(rows, changed("lr", 1.0), {**record["train_config"]})
     assert other["config"] != record["config"]
 
 
@@ -412,7 +412,7 @@ def test_gradients_are_clipped_to_their_norm(case, tmp_path, monkeypatch):
         optimizer.zero_grad()
 
     # At this moment the gradients are those that the step before was taken with.
-    monkeypatch.setattr(Fitting, "optimizer_zero_grad", note)
+    monkeypatch.setattr(AutoencoderModule, "optimizer_zero_grad", note)
     run_training(case, tmp_path / "free", POINTS)
     free = norms.copy()
     norms.clear()

@@ -18,8 +18,8 @@ from paths import ROOT
 from morphobench import models
 from morphobench.models.cells import EpochOrder
 from morphobench.train import checkpoints
-from morphobench.train.batches import Rest
-from morphobench.train.module import Fitting
+from morphobench.train.batches import ResumedOrder
+from morphobench.train.module import AutoencoderModule
 
 SIGNALS = [signal.SIGTERM, signal.SIGUSR1]
 # Batches of two cells, so that an epoch has a middle.
@@ -51,7 +51,7 @@ def assert_same_training(one, other):
 
 def told(case, out, which, on_step, number, **trainer):
     """Train until the n-th training step, in which the process gets a signal; return the steps taken."""
-    steps, original = [], Fitting.training_step
+    steps, original = [], AutoencoderModule.training_step
 
     def step(self, batch, batch_idx):
         steps.append((self.current_epoch, batch_idx))
@@ -60,7 +60,7 @@ def told(case, out, which, on_step, number, **trainer):
         return original(self, batch, batch_idx)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Fitting, "training_step", step)
+        patch.setattr(AutoencoderModule, "training_step", step)
         if on_step is None:
             run_training(case, out, which, **trainer)
             return steps
@@ -98,7 +98,7 @@ def test_told_again_and_again_it_still_ends_with_the_same_bits(case, complete, t
 
 
 def test_told_in_the_last_step_it_completes(case, complete, tmp_path):
-    original = Fitting.validation_step
+    original = AutoencoderModule.validation_step
 
     def step(self, batch, batch_idx):
         if self.current_epoch == 3:
@@ -106,14 +106,14 @@ def test_told_in_the_last_step_it_completes(case, complete, tmp_path):
         return original(self, batch, batch_idx)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Fitting, "validation_step", step)
+        patch.setattr(AutoencoderModule, "validation_step", step)
         run_training(case, tmp_path, chosen())
     assert_same_training(complete, tmp_path)
 
 
 def test_after_a_while_there_is_a_checkpoint_within_an_epoch(case, complete, tmp_path):
     """A killed process gets no signal to handle: what was written before is what it goes on from."""
-    saved, original = [], checkpoints.History._save
+    saved, original = [], checkpoints.CheckpointAndEarlyStopping._save
 
     def save(self, trainer, name):
         saved.append((trainer.current_epoch, len(self.rows), name))
@@ -122,7 +122,7 @@ def test_after_a_while_there_is_a_checkpoint_within_an_epoch(case, complete, tmp
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints.History, "_save", save)
+        patch.setattr(checkpoints.CheckpointAndEarlyStopping, "_save", save)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             run_training(case, tmp_path, chosen(), checkpoint_minutes=1e-9)
     assert saved == [(0, 0, "last.ckpt")] * 3
@@ -139,7 +139,7 @@ def test_the_signals_mean_what_they_did_before_when_it_is_over(case, tmp_path):
 
 def test_an_order_left_in_its_middle():
     order = EpochOrder(7, seed=3)
-    rest = Rest(EpochOrder(7, seed=3), epoch=2, n_seen=4)
+    rest = ResumedOrder(EpochOrder(7, seed=3), epoch=2, n_done=4)
     assert len(rest) == 7
     for epoch in (2, 3):
         order.set_epoch(epoch)

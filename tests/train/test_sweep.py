@@ -34,27 +34,27 @@ def write(root, **content):
 
 
 def test_a_grid_is_every_combination_once():
-    points = sweep.points_of({"grid": {"training.lr": [1, 2, 3], "architecture.k": [4, 5]}})
+    points = sweep.expand({"grid": {"training.lr": [1, 2, 3], "architecture.k": [4, 5]}})
     found = {(point["training.lr"], point["architecture.k"]) for point in points.values()}
     assert len(points) == 6
     assert found == {(lr, k) for lr in (1, 2, 3) for k in (4, 5)}
 
 
 def test_equal_points_count_once_whatever_the_order_of_their_keys():
-    points = sweep.points_of({"list": [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 2, "b": 1}]})
+    points = sweep.expand({"list": [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 2, "b": 1}]})
     assert list(points.values()) == [{"a": 1, "b": 2}, {"a": 2, "b": 1}]
 
 
 def test_a_sweep_that_grows_keeps_the_names_of_its_points():
-    few = sweep.points_of({"grid": {"training.lr": [1, 2]}})
-    many = sweep.points_of({"grid": {"training.lr": [3, 2, 1]}})
+    few = sweep.expand({"grid": {"training.lr": [1, 2]}})
+    many = sweep.expand({"grid": {"training.lr": [3, 2, 1]}})
     assert few.items() < many.items()
 
 
 def test_a_point_changes_its_keys_and_nothing_else(root, config):
     write(root, list=[{"training.loss_options.blur": 0.02, "architecture.latent_dim": 32}])
     (point,) = sweep.read("mine", config, root)["points"]
-    found = sweep.model_for("mine", point, config, root)
+    found = sweep.point_config("mine", point, config, root)
     expected = configuration.model_for(config, "cellpack", "classical_pointcloud")
     expected["training"]["loss_options"]["blur"] = 0.02
     expected["architecture"]["latent_dim"] = 32
@@ -92,11 +92,11 @@ def test_a_sweep_or_point_that_is_not_there_is_told(root, config):
     with pytest.raises(InputError, match=r"sweeps/nothing\.yaml cannot be read"):
         sweep.read("nothing", config, root)
     with pytest.raises(InputError, match="example.yaml has no point p00000000; it has p"):
-        sweep.model_for("example", "p00000000", config, root)
+        sweep.point_config("example", "p00000000", config, root)
 
 
 def test_the_table_compares_what_was_trained(tmp_path):
-    case, points = write_case(tmp_path / "data"), sweep.points_of({"grid": {"training.lr": [1e-5, 1e-2]}})
+    case, points = write_case(tmp_path / "data"), sweep.expand({"grid": {"training.lr": [1e-5, 1e-2]}})
     records = []
     for name, overrides in points.items():
         chosen = settings("classical_pointcloud", lr=overrides["training.lr"], max_epochs=4, jitter=0.0)
@@ -113,7 +113,7 @@ def test_the_table_compares_what_was_trained(tmp_path):
 
 
 def test_a_list_with_different_keys_leaves_the_others_empty():
-    points = sweep.points_of({"list": [{"a": 1}, {"b": [2, 3]}]})
+    points = sweep.expand({"list": [{"a": 1}, {"b": [2, 3]}]})
     records = [dict.fromkeys(sweep.MEASURED, value) for value in (2.0, 1.0)]
     table = sweep.compare(points, records)
     assert table["b"].tolist()[0] == [2, 3]

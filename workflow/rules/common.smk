@@ -266,7 +266,7 @@ def of_sweep(wildcards):
 
 
 def of_point(wildcards):
-    return or_stop(sweeps.model_for, wildcards.sweep, wildcards.point, CONFIG)
+    return or_stop(sweeps.point_config, wildcards.sweep, wildcards.point, CONFIG)
 
 
 def sampled(wildcards):

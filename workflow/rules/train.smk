@@ -1,5 +1,5 @@
 # Not the list of seeds nor what is asked of the scheduler: a further seed must not train the others again.
-TRAINER = {key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus")}
+TRAIN_CONFIG = {key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus")}
 
 
 rule train:
@@ -30,11 +30,11 @@ rule train:
     params:
         # A path, not an output: what a job declares is deleted when it fails, and these must survive a crash.
         checkpoints="results/train/{dataset}/{model}/seed-{seed}/checkpoints",
-        model=of_model,
+        model_config=of_model,
         dataset="{dataset}",
         model_name="{model}",
         seed=lambda wildcards: int(wildcards.seed),
-        settings=TRAINER,
+        train_config=TRAIN_CONFIG,
     message:
         "Train {params.model_name} on {params.dataset}, seed {params.seed}"
     script:
@@ -56,11 +56,11 @@ use rule train as train_sweep_point with:
         "benchmarks/train_sweep_point/{sweep}/{point}.tsv"
     params:
         checkpoints="results/train/sweeps/{sweep}/{point}/checkpoints",
-        model=of_point,
+        model_config=of_point,
         dataset=lambda wildcards: of_sweep(wildcards)["dataset"],
         model_name=lambda wildcards: of_sweep(wildcards)["model"],
         seed=CONFIG["train"]["seeds"][0],
-        settings=TRAINER,
+        train_config=TRAIN_CONFIG,
     message:
         "Train point {wildcards.point} of sweep {wildcards.sweep}"
 

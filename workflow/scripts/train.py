@@ -5,7 +5,7 @@ from morphobench.train import nodes
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        gpus.claim(snakemake.resources.gpu, snakemake.params.settings["accelerator"])
+        gpus.claim(snakemake.resources.gpu, snakemake.params.train_config["accelerator"])
         nodes.train(
             manifest=snakemake.input.manifest,
             shards=list(snakemake.input.shards),
@@ -15,10 +15,10 @@ if __name__ == "__main__":
             checkpoints=snakemake.params.checkpoints,
             dataset=snakemake.params.dataset,
             model_name=snakemake.params.model_name,
-            settings=snakemake.params.model,
-            trainer=snakemake.params.settings,
+            model_config=snakemake.params.model_config,
+            train_config=snakemake.params.train_config,
             seed=snakemake.params.seed,
-            code=snakemake.params.source_digest,
+            source_digest=snakemake.params.source_digest,
             threads=snakemake.threads,
         )
         # Here, not in the training itself: the look of a picture must not train a model again.

@@ -64,9 +64,9 @@ def create(family: str, **architecture: Any) -> Autoencoder:
     return cls(**architecture)
 
 
-def save(model: Autoencoder, settings: Mapping[str, Any], path: str | Path) -> None:
-    """Save weights and settings (the content of the model's yaml) as tensors and JSON text."""
-    content = {"settings": json.dumps(settings, sort_keys=True), "state_dict": model.state_dict()}
+def save(model: Autoencoder, model_config: Mapping[str, Any], path: str | Path) -> None:
+    """Save weights and the content of the model's yaml as tensors and JSON text."""
+    content = {"model_config": json.dumps(model_config, sort_keys=True), "state_dict": model.state_dict()}
     # Written to a file, the archive would carry the temporary name, and its bytes would differ every time.
     archive = io.BytesIO()
     torch.save(content, archive)
@@ -75,7 +75,7 @@ def save(model: Autoencoder, settings: Mapping[str, Any], path: str | Path) -> N
 
 
 def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
-    """Load a model that `save` wrote, in eval mode, with its settings. Nothing in the file is executed.
+    """Load a model that `save` wrote, in eval mode, with its configuration. Nothing in it is executed.
 
     Raises
     ------
@@ -84,17 +84,17 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
     """
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-        settings = json.loads(content["settings"])
-        model = create(settings["family"], **settings["architecture"])
+        model_config = json.loads(content["model_config"])
+        model = create(model_config["family"], **model_config["architecture"])
         model.load_state_dict(content["state_dict"])
     except _DAMAGED as error:
         # torch's own advice for a pickle that it refuses is to execute it.
         refused = isinstance(error, pickle.UnpicklingError)
-        reason = "it holds more than tensors and settings" if refused else textwrap.shorten(str(error), 300)
+        reason = "it holds more than tensors and text" if refused else textwrap.shorten(str(error), 300)
         raise InputError(
             f"{path} is not a model of this project ({reason}). Delete it to train it again."
         ) from error
-    return model.eval(), settings
+    return model.eval(), model_config
 
 
 def load_published(

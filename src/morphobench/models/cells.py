@@ -130,13 +130,12 @@ class EpochOrder(Sampler[int]):
 
 
 def data_loader(
-    cells: Cells, model_config: Mapping[str, Any], *, batch_size: int, order_seed: int | None = None
+    cells: Cells, model_config: Mapping[str, Any], *, batch_size: int, order: Sampler[int] | None = None
 ) -> DataLoader:
-    """Return a loader of batches in model units, in manifest order or, with a seed, in `EpochOrder`."""
-    sampler = None if order_seed is None else EpochOrder(len(cells), order_seed)
+    """Return a loader of batches in model units, in the order given or that of the manifest."""
     # In the loader, where it overlaps with the training step.
     collate = partial(to_batch, model_config=model_config)
-    return DataLoader(cells, batch_size=batch_size, sampler=sampler, shuffle=False, collate_fn=collate)
+    return DataLoader(cells, batch_size=batch_size, sampler=order, collate_fn=collate)
 
 
 def cell_batch(

@@ -74,7 +74,7 @@ def run(
     own = PurePosixPath(name).suffix == OWN
     names = [name] if own else [name, yaml_name(name), *([grid_name] if grid_name else [])]
     paths = store.fetch(names, dataset=dataset["name"])
-    record: dict[str, Any] = {"dataset": dataset["name"], "model": model, "seed": seed, "code": code}
+    record: dict[str, Any] = {"dataset": dataset["name"], "model": model, "seed": seed, "source_digest": code}
     if own:
         loaded, given = models.load(paths[name])
         family, settings, keys = given["family"], {**settings, **given}, None
@@ -92,7 +92,7 @@ def run(
         )
     models.save(loaded, settings, model_out)
     n_parameters = sum(parameter.numel() for parameter in loaded.parameters())
-    record |= {"settings": settings, "parameters": n_parameters, "train_s": None, "gpu_hours": None}
+    record |= {"model_config": settings, "parameters": n_parameters, "train_s": None, "gpu_hours": None}
     record["published"] = {
         "location": dataset["published"]["location"],
         "checkpoint": name,

@@ -1,4 +1,4 @@
-"""The batches of a training, on one device or dealt out to several processes."""
+"""Batches of a training, for one process or several."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
 from morphobench.errors import InputError
-from morphobench.models.cells import data_loader, open_cells
+from morphobench.models.cells import Cells, EpochOrder, data_loader, open_cells
 
 
-class Share(Sampler[int]):
-    """What one of several processes sees of an order: every n-th cell, so that together they see the order.
+class DistributedOrder(Sampler[int]):
+    """Every n-th cell of an order, for one of n processes: together they take its batches.
 
-    Their batches at a step are then the cells of one batch on a single device. The order is continued from
-    its start until all processes have as many cells: unequal numbers would leave some waiting for ever.
+    The order is repeated from its start until all processes have as many cells; with unequal numbers, some
+    would wait for ever.
     """
 
     def __init__(self, order: Sampler[int], rank: int, n_processes: int) -> None:
         self.order, self.rank, self.n_processes = order, rank, n_processes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of an order that has epochs (Lightning calls this before each)."""
+        """Set the epoch of an order that has epochs (called by Lightning)."""
         if hasattr(self.order, "set_epoch"):
             self.order.set_epoch(epoch)
 
@@ -39,30 +39,30 @@ class Share(Sampler[int]):
         return math.ceil(len(self.order) / self.n_processes)
 
 
-class Rest(Sampler[int]):
-    """An order of which one epoch was left in its middle: there it starts after the cells already seen.
+class ResumedOrder(Sampler[int]):
+    """An order that skips, in the epoch that was interrupted, the cells already trained on.
 
-    Its length stays that of the whole, which is how many cells an epoch has.
+    Its length stays that of a whole epoch.
     """
 
-    def __init__(self, order: Sampler[int], epoch: int, n_seen: int) -> None:
-        self.order, self.epoch, self.n_seen = order, epoch, n_seen
-        self.now = 0
+    def __init__(self, order: Sampler[int], epoch: int, n_done: int) -> None:
+        self.order, self.epoch, self.n_done = order, epoch, n_done
+        self.current_epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the order (Lightning calls this before each)."""
-        self.now = epoch
+        """Set the epoch (called by Lightning)."""
+        self.current_epoch = epoch
         self.order.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[int]:
-        return islice(self.order, self.n_seen if self.now == self.epoch else 0, None)
+        return islice(self.order, self.n_done if self.current_epoch == self.epoch else 0, None)
 
     def __len__(self) -> int:
         return len(self.order)
 
 
-def share_of_batch(batch_size: int, devices: int) -> int:
-    """Return the cells per step of each device, so that all together take `batch_size`.
+def batch_size_per_device(batch_size: int, devices: int) -> int:
+    """Return the cells per step and device.
 
     Raises
     ------
@@ -84,52 +84,53 @@ class Batches(pl.LightningDataModule):
     ----------
     manifest, shards
         Cell table with splits, and the shard folders of stage sample in order.
-    settings
+    model_config
         Content of the model's yaml.
     order_seed
-        Seed of the order of training cells in every epoch.
+        Seed of the order of training cells.
     """
 
     def __init__(
         self,
         manifest: str | Path,
         shards: Sequence[str | Path],
-        settings: Mapping[str, Any],
+        model_config: Mapping[str, Any],
         order_seed: int,
     ) -> None:
         super().__init__()
         self.manifest, self.shards = manifest, list(shards)
-        self.model_settings, self.order_seed = settings, order_seed
-        self._left = {"epoch": 0, "n_batches": 0}
+        self.model_config, self.order_seed = model_config, order_seed
+        self._done = {"epoch": 0, "n_batches": 0}
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many batches of which epoch have been trained on."""
+        """Return the epoch and the number of its batches trained on."""
         done = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
         return {"epoch": self.trainer.current_epoch, "n_batches": done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from there."""
-        self._left = dict(state)
+        """Resume from there."""
+        self._done = dict(state)
 
-    def _loader(self, split: str, order_seed: int | None) -> DataLoader:
-        settings, n_processes = self.model_settings, self.trainer.world_size
-        made = data_loader(
-            open_cells(self.manifest, self.shards, settings, split),
-            settings,
-            batch_size=share_of_batch(settings["training"]["batch_size"], n_processes),
-            order_seed=order_seed,
-        )
-        order = made.sampler
-        if n_processes > 1:
-            order = Share(order, self.trainer.global_rank, n_processes)
-        if order_seed is not None:
-            order = Rest(order, self._left["epoch"], self._left["n_batches"] * made.batch_size)
-        return DataLoader(made.dataset, made.batch_size, sampler=order, collate_fn=made.collate_fn)
+    def _cells(self, split: str) -> Cells:
+        return open_cells(self.manifest, self.shards, self.model_config, split)
+
+    def _share(self, order: Sampler[int]) -> Sampler[int]:
+        n_processes = self.trainer.world_size
+        return DistributedOrder(order, self.trainer.global_rank, n_processes) if n_processes > 1 else order
+
+    @property
+    def _batch_size(self) -> int:
+        return batch_size_per_device(self.model_config["training"]["batch_size"], self.trainer.world_size)
 
     def train_dataloader(self) -> DataLoader:
         """Return batches of training cells in the epoch's order."""
-        return self._loader("train", self.order_seed)
+        cells, size = self._cells("train"), self._batch_size
+        order = self._share(EpochOrder(len(cells), self.order_seed))
+        order = ResumedOrder(order, self._done["epoch"], self._done["n_batches"] * size)
+        return data_loader(cells, self.model_config, batch_size=size, order=order)
 
     def val_dataloader(self) -> DataLoader:
         """Return batches of validation cells in the order of the manifest."""
-        return self._loader("val", None)
+        cells = self._cells("val")
+        order = self._share(SequentialSampler(cells))
+        return data_loader(cells, self.model_config, batch_size=self._batch_size, order=order)

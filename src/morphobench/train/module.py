@@ -1,6 +1,6 @@
-"""What Lightning fits: a model with its loss, the draws of every batch and the optimiser.
+"""LightningModule of a training: subsampling, augmentation, loss and optimizer.
 
-Apart from the models, so that what only encodes or decodes does not import Lightning.
+Apart from the models, so that encoding and decoding do not import Lightning.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -21,63 +21,61 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.device import configure_torch
 from morphobench.models.inputs import Batch, subsample
 from morphobench.models.losses import LOSSES
-from morphobench.train.augment import augmented
+from morphobench.train.augment import augment
 
 
-class Plan(NamedTuple):
-    """How a model is to be trained.
-
-    Attributes
-    ----------
-    settings
-        Content of the model's yaml.
-    seed
-        Of draws and noise.
-    threads
-        Of the process that trains.
-    compiled
-        Whether to compile the training step.
-    tf32
-        See `configure_torch`.
-    """
-
-    settings: Mapping[str, Any]
-    seed: int
-    threads: int = 1
-    compiled: bool = False
-    tf32: bool = False
-
-
-def quiet() -> None:
+def silence_lightning() -> None:
     """Silence the hints and device lists of Lightning, which would bury our own progress lines."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         warnings.filterwarnings("ignore", module=name)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
-class Fitting(pl.LightningModule):
-    """The training of one model by one plan."""
+class AutoencoderModule(pl.LightningModule):
+    """Training of one model.
 
-    def __init__(self, model: Autoencoder, plan: Plan) -> None:
+    Parameters
+    ----------
+    model, model_config
+        Untrained model and content of its yaml.
+    seed
+        Of subsampling, augmentation and the samples of the prior.
+    threads, tf32
+        Of each process, see `configure_torch`.
+    compiled
+        Whether to compile the forward pass.
+    """
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        model_config: Mapping[str, Any],
+        *,
+        seed: int,
+        threads: int = 1,
+        tf32: bool = False,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
-        self.model, self.plan = model, plan
+        self.model, self.model_config, self.hyperparameters = model, model_config, model_config["training"]
+        self.seed, self.threads, self.tf32, self.compiled = seed, threads, tf32, compiled
 
     def setup(self, stage: str) -> None:
-        """Prepare the process that trains: neither threads nor compiled code pass from one to another."""
-        quiet()
-        configure_torch(self.plan.threads, tf32=self.plan.tf32)
-        training = self.plan.settings["training"]
-        self._compare = partial(LOSSES[training["loss"]], **(training.get("loss_options") or {}))
-        step = self.model.loss_terms
-        self._loss_terms = torch.compile(step) if self.plan.compiled else step
+        """Prepare the process that trains, for neither threads nor compiled code pass to another."""
+        silence_lightning()
+        configure_torch(self.threads, tf32=self.tf32)
+        options = self.hyperparameters.get("loss_options") or {}
+        self._compare = partial(LOSSES[self.hyperparameters["loss"]], **options)
+        loss_terms = self.model.loss_terms
+        self._loss_terms = torch.compile(loss_terms) if self.compiled else loss_terms
 
     def _generator(self, *parts: str | int) -> torch.Generator:
         parts += (self.global_rank,) if self.global_rank else ()
-        return torch.Generator().manual_seed(seeds.integer(self.plan.seed, *parts))
+        return torch.Generator().manual_seed(seeds.integer(self.seed, *parts))
 
     def _loss(self, batch: Batch, generator: torch.Generator, phase: str) -> torch.Tensor:
         terms = self._loss_terms(batch, generator)
-        beta = self.plan.settings["training"].get("beta", 1.0)
+        beta = self.hyperparameters.get("beta", 1.0)
         loss = (self._compare(terms.output, terms.target) + beta * terms.divergence).mean()
         if not torch.isfinite(loss):
             raise InputError(
@@ -89,22 +87,22 @@ class Fitting(pl.LightningModule):
         return loss
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Return the mean loss of a batch, drawn and augmented anew; stop when it is not finite."""
+        """Return the mean loss of a batch, subsampled and augmented anew in every epoch."""
         generator = self._generator("noise", self.current_epoch, batch_idx)
-        batch = subsample(batch, self.plan.settings, generator)
-        return self._loss(augmented(batch, self.plan.settings["training"], generator), generator, "train")
+        batch = subsample(batch, self.model_config, generator)
+        return self._loss(augment(batch, self.hyperparameters, generator), generator, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the mean loss over validation cells, drawn alike in every epoch; stop when it is not finite."""
+        """Log the mean loss of a validation batch, subsampled alike in every epoch."""
         generator = self._generator("validation", batch_idx)
-        self._loss(subsample(batch, self.plan.settings, generator), generator, "val")
+        self._loss(subsample(batch, self.model_config, generator), generator, "val")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, as in the paper."""
-        return torch.optim.Adam(self.parameters(), lr=self.plan.settings["training"]["lr"])
+        """Return Adam, as in the paper."""
+        return torch.optim.Adam(self.parameters(), lr=self.hyperparameters["lr"])
 
 
-def weights_of(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of the model that was fitted, from a checkpoint of its training."""
+def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Return the state dictionary of the model in a checkpoint of its training."""
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
     return {name.removeprefix("model."): weights for name, weights in state.items()}

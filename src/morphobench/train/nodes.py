@@ -1,4 +1,4 @@
-"""A training on several nodes: SLURM starts one process per device, Lightning makes them one training."""
+"""Training on several nodes under SLURM: srun starts one process per device, Lightning joins them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,21 @@ from morphobench.errors import InputError
 from morphobench.files import write_json
 from morphobench.log import logger
 
-# What a step may know of the job around it; the rest describes the step that starts it.
-_OF_THE_JOB = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CLUSTER_NAME", "SLURM_CONF")
+# The SLURM variables of the job; the others describe the step that this process runs in.
+_JOB_VARIABLES = ("SLURM_JOB_ID", "SLURM_JOBID", "SLURM_CLUSTER_NAME", "SLURM_CONF")
 
 
-def _command(trainer: Mapping[str, Any], threads: int, file: Path) -> list[str]:
-    return [
-        "srun",
-        "--overlap",  # the step that waits here holds the same cores
-        f"--nodes={trainer['nodes']}",
-        f"--ntasks={trainer['nodes'] * trainer['devices']}",
-        f"--ntasks-per-node={trainer['devices']}",
-        f"--cpus-per-task={max(1, threads // trainer['devices'])}",
-        "--kill-on-bad-exit=1",
-        sys.executable,
-        "-m",
-        "morphobench.train.nodes",
-        str(file),
-    ]
+def train(**arguments: Any) -> None:
+    """Call `morphobench.train.run.run` here, or on the nodes that `train_config` asks for."""
+    if arguments["train_config"]["nodes"] > 1:
+        train_on_nodes(arguments)
+    else:
+        from morphobench.train import run
+
+        run.run(**arguments)
 
 
-def on_all_nodes(arguments: Mapping[str, Any]) -> None:
+def train_on_nodes(arguments: Mapping[str, Any]) -> None:
     """Call `morphobench.train.run.run` with these arguments in every process of the SLURM job.
 
     Raises
@@ -45,12 +39,12 @@ def on_all_nodes(arguments: Mapping[str, Any]) -> None:
     InputError
         Outside of SLURM.
     SystemExit
-        With the status of the processes when they failed or were told to end.
+        With the status of the processes when they failed or were interrupted.
     """
-    trainer = arguments["trainer"]
+    train_config = arguments["train_config"]
     if "SLURM_JOB_ID" not in os.environ or shutil.which("srun") is None:
         raise InputError(
-            f"train.nodes = {trainer['nodes']} needs a SLURM job. Use --profile slurm-gpu, or set "
+            f"train.nodes = {train_config['nodes']} needs a SLURM job. Use --profile slurm-gpu, or set "
             "train.nodes to 1 in config/config.yaml."
         )
     file = Path(arguments["checkpoints"]) / "arguments.json"
@@ -58,10 +52,10 @@ def on_all_nodes(arguments: Mapping[str, Any]) -> None:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name in _OF_THE_JOB or not name.startswith(("SLURM_", "SRUN_", "SBATCH_", "PMI"))
+        if name in _JOB_VARIABLES or not name.startswith(("SLURM_", "SRUN_", "SBATCH_", "PMI"))
     }
     step = subprocess.Popen(
-        _command(trainer, arguments["threads"], file),
+        _srun(train_config, arguments["threads"], file),
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -75,23 +69,30 @@ def on_all_nodes(arguments: Mapping[str, Any]) -> None:
         raise SystemExit(step.returncode)
 
 
-def train(**arguments: Any) -> None:
-    """Call `morphobench.train.run.run`: here, or on the nodes that `trainer` asks for."""
-    if arguments["trainer"]["nodes"] > 1:
-        on_all_nodes(arguments)
-    else:
-        from morphobench.train import run as train
-
-        train.run(**arguments)
+def _srun(train_config: Mapping[str, Any], threads: int, file: Path) -> list[str]:
+    nodes, devices = train_config["nodes"], train_config["devices"]
+    return [
+        "srun",
+        "--overlap",  # the waiting step holds the same cores
+        f"--nodes={nodes}",
+        f"--ntasks={nodes * devices}",
+        f"--ntasks-per-node={devices}",
+        f"--cpus-per-task={max(1, threads // devices)}",
+        "--kill-on-bad-exit=1",
+        sys.executable,
+        "-m",
+        "morphobench.train.nodes",
+        str(file),
+    ]
 
 
 def main(file: str) -> None:
-    """Take part in the training that `file` describes, as one of the processes of a step."""
-    from morphobench.train import run as train
+    """Train as one process of a SLURM step, with the arguments in `file`."""
+    from morphobench.train import run
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        train.run(**json.loads(Path(file).read_text()))
+        run.run(**json.loads(Path(file).read_text()))
     except InputError as error:
         sys.exit(str(error))
 

@@ -6,7 +6,8 @@ import importlib.util
 import os
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,20 @@ from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.device import configure_torch
 from morphobench.models.inputs import required_arrays
-from morphobench.train.batches import Batches, share_of_batch
-from morphobench.train.checkpoints import BEST, EndedEarly, History, Told, resumable, rows_of
-from morphobench.train.module import Fitting, Plan, quiet, weights_of
+from morphobench.train.batches import Batches, batch_size_per_device
+from morphobench.train.checkpoints import (
+    BEST,
+    CheckpointAndEarlyStopping,
+    InterruptSignal,
+    TrainingInterrupted,
+    checkpoint_to_resume,
+    epoch_rows,
+)
+from morphobench.train.module import AutoencoderModule, model_weights, silence_lightning
 from morphobench.train.record import data_digest, fingerprint, training_record
 
-# What of a model's yaml a training depends on; a new colour or label must not cost days.
-TRAINED_BY = (
+# Keys of a model's yaml that a training depends on; a new colour or label must not cost days.
+MODEL_KEYS = (
     "family",
     "representation",
     "input_scale",
@@ -41,11 +49,11 @@ TRAINED_BY = (
     "architecture",
     "training",
 )
-# What of section `train` changes the weights: not where its curves are told.
-TRAINED_WITH = ("precision", "tf32", "devices", "nodes", "compile", "gradient_clip")
+# Keys of section `train` that change the weights.
+TRAIN_KEYS = ("precision", "tf32", "devices", "nodes", "compile", "gradient_clip")
 
 
-def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
+def make_loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     """Return Lightning's loggers of these names (tensorboard, mlflow), writing into `folder`.
 
     MLflow follows MLFLOW_TRACKING_URI; without it, it writes a database `mlflow.db` there.
@@ -74,12 +82,11 @@ def loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     return [makers[name]() for name in chosen]
 
 
-def _places(trainer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Lightning's settings of where a training runs: here, or on the nodes of a SLURM job."""
-    nodes, devices, strategy = trainer["nodes"], trainer["devices"], trainer["strategy"]
+def _strategy(train_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Lightning's arguments for this machine, or for the nodes of a SLURM job."""
+    nodes, devices, strategy = train_config["nodes"], train_config["devices"], train_config["strategy"]
     if nodes > 1:
-        # SLURM started this process and the others; what Lightning does of its own for SLURM, to requeue
-        # the job, is Snakemake's part here.
+        # SLURM started this process and the others; to requeue the job is Snakemake's part here.
         slurm = SLURMEnvironment(auto_requeue=False)
         return {"num_nodes": nodes, "strategy": "ddp" if strategy == "auto" else strategy, "plugins": [slurm]}
     # Lightning's own choice starts the script of the job again, once per device. Inside a SLURM job it would
@@ -88,32 +95,23 @@ def _places(trainer: Mapping[str, Any]) -> dict[str, Any]:
     return {"strategy": chosen, "plugins": [LightningEnvironment()]}
 
 
-def engine_of(training: Mapping[str, Any], trainer: Mapping[str, Any], **more: Any) -> pl.Trainer:
-    """Return Lightning's trainer for these settings.
-
-    Parameters
-    ----------
-    training
-        Section `training` of a model's yaml.
-    trainer
-        Section `train` of the configuration.
-    **more
-        Further arguments of Lightning's.
+def make_trainer(max_epochs: int, train_config: Mapping[str, Any], **more: Any) -> pl.Trainer:
+    """Return Lightning's trainer for section `train` of the configuration; `more` arguments are passed on.
 
     Raises
     ------
     InputError
         When the machine does not have these devices.
     """
-    devices = trainer["devices"]
+    accelerator, devices = train_config["accelerator"], train_config["devices"]
     try:
         return pl.Trainer(
-            accelerator=trainer["accelerator"],
+            accelerator=accelerator,
             devices=devices,
-            **_places(trainer),
-            precision=trainer["precision"],
-            gradient_clip_val=trainer["gradient_clip"],
-            max_epochs=training["max_epochs"],
+            **_strategy(train_config),
+            precision=train_config["precision"],
+            gradient_clip_val=train_config["gradient_clip"],
+            max_epochs=max_epochs,
             enable_checkpointing=False,
             deterministic="warn",
             num_sanity_val_steps=0,
@@ -124,72 +122,96 @@ def engine_of(training: Mapping[str, Any], trainer: Mapping[str, Any], **more: A
         )
     except MisconfigurationException as error:
         raise InputError(
-            f"train.accelerator = {trainer['accelerator']} with train.devices = {devices} does not fit this "
+            f"train.accelerator = {accelerator} with train.devices = {devices} does not fit this "
             f"machine: {' '.join(str(error).split())} Set them in config/config.yaml to what it has."
         ) from error
+
+
+@contextmanager
+def _handlers_restored() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in InterruptSignal.NUMBERS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _process_errors() -> Iterator[None]:
+    """Raise what ended the processes of a training as in a single one; an interruption ends with 143."""
+    try:
+        yield
+    except (TrainingInterrupted, SIGTERMException) as error:
+        # Lightning ends a process at SIGTERM with status 0, as if the training were complete.
+        raise SystemExit(128 + signal.SIGTERM) from error
+    except ProcessRaisedException as error:
+        if TrainingInterrupted.__name__ in str(error):
+            raise SystemExit(128 + signal.SIGTERM) from error
+        # An exception of a spawned process arrives as text.
+        _, is_ours, reason = str(error).rpartition(f"{InputError.__name__}: ")
+        if not is_ours:
+            raise
+        raise InputError(reason.strip()) from error
 
 
 def fit(
     model: Autoencoder,
     batches: Batches,
     *,
-    settings: Mapping[str, Any],
-    trainer: Mapping[str, Any],
+    model_config: Mapping[str, Any],
+    train_config: Mapping[str, Any],
     folder: Path,
     seed: int,
     threads: int,
-) -> tuple[bool, list[dict[str, float]]]:
-    """Run the training to its end, from the last checkpoint in `folder` if there is one.
+) -> bool:
+    """Train to the end, from the last checkpoint in `folder` if there is one.
 
-    Returns
-    -------
-    tuple
-        Whether this process is the one that writes the results (the best checkpoint is in `folder`); and
-        one row per epoch: epoch, losses, seconds, peak memory in MiB.
+    Returns whether this process is the one to write the results.
 
     Raises
     ------
     InputError
         For a machine or batch size that does not fit, a missing logger, or a loss that is not finite.
     """
-    training = settings["training"]
-    share_of_batch(training["batch_size"], trainer["devices"] * trainer["nodes"])
-    history = History(
-        folder, training["patience"], training["min_epochs"], 60 * trainer["checkpoint_minutes"]
+    training, devices = model_config["training"], train_config["devices"]
+    batch_size_per_device(training["batch_size"], devices * train_config["nodes"])
+    callback = CheckpointAndEarlyStopping(
+        folder, training["patience"], training["min_epochs"], 60 * train_config["checkpoint_minutes"]
     )
-    told = loggers(trainer["loggers"], folder)
-    engine = engine_of(training, trainer, callbacks=[history], logger=told, default_root_dir=folder)
-    last = resumable(folder)
-    logger.info(
-        "training on %d x %s from %s", engine.world_size, engine.strategy.root_device, last or "the start"
+    trainer = make_trainer(
+        training["max_epochs"],
+        train_config,
+        callbacks=[callback],
+        logger=make_loggers(train_config["loggers"], folder),
+        default_root_dir=folder,
     )
-    if trainer["accelerator"] == "auto" and engine.strategy.root_device.type == "cpu":
+    checkpoint, device = checkpoint_to_resume(folder), trainer.strategy.root_device
+    logger.info("training on %d x %s from %s", trainer.world_size, device, checkpoint or "the start")
+    if train_config["accelerator"] == "auto" and device.type == "cpu":
         logger.warning(
             "there is no GPU here, so this training computes on a CPU: at paper scale that takes weeks. Run "
-            "it where a GPU is, or set train.accelerator to gpu, to stop instead, or to cpu, to be content."
+            "it where a GPU is. Set train.accelerator to gpu to stop instead, or to cpu to silence this "
+            "warning."
         )
-    threads = max(1, threads // trainer["devices"])
-    plan = Plan(settings, seed, threads, compiled=trainer["compile"], tf32=trainer["tf32"])
-    fitting = Fitting(model, plan)
-    handlers = {number: signal.getsignal(number) for number in Told.SIGNALS}
-    history.told.listen()
-    try:
-        engine.fit(fitting, batches, ckpt_path=last, weights_only=True)
-    except (EndedEarly, SIGTERMException) as error:
-        # Lightning ends a process at SIGTERM with status 0, as if the training were complete.
-        raise SystemExit(128 + signal.SIGTERM) from error
-    except ProcessRaisedException as error:
-        if EndedEarly.__name__ in str(error):
-            raise SystemExit(128 + signal.SIGTERM) from error
-        # What a process of its own raised arrives as text.
-        _, found, reason = str(error).rpartition(f"{InputError.__name__}: ")
-        if not found:
-            raise
-        raise InputError(reason.strip()) from error
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return engine.is_global_zero, rows_of(resumable(folder))
+    options = {"tf32": train_config["tf32"], "compiled": train_config["compile"]}
+    module = AutoencoderModule(model, model_config, seed=seed, threads=max(1, threads // devices), **options)
+    with _handlers_restored(), _process_errors():
+        callback.interrupt.listen()
+        trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
+    return trainer.is_global_zero
+
+
+def _untrained(model_config: Mapping[str, Any], seed: int) -> Autoencoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = models.create(model_config["family"], **model_config["architecture"])
+    if model_config["representation"] not in model.representations:
+        raise InputError(
+            f"family {model_config['family']} does not read representation {model_config['representation']}. "
+            f"Set one of {', '.join(model.representations)} in the model's yaml."
+        )
+    return model
 
 
 def run(
@@ -202,74 +224,56 @@ def run(
     checkpoints: str | Path,
     dataset: str,
     model_name: str,
-    settings: Mapping[str, Any],
-    trainer: Mapping[str, Any],
+    model_config: Mapping[str, Any],
+    train_config: Mapping[str, Any],
     seed: int,
-    code: str,
+    source_digest: str,
     threads: int,
 ) -> None:
-    """Train a model and write its weights, its training record and its curves.
+    """Train a model on sampled shards and write its weights, its record and its curves (a row per epoch).
 
-    Parameters
-    ----------
-    manifest, shards
-        Cell table with splits, and the shard folders of stage sample in order.
-    checkpoints
-        Folder that survives a crash; an interrupted training with the same settings goes on from there.
-    settings
-        Content of the model's yaml.
-    trainer
-        Section `train` of the configuration.
-    seed
-        Training seed: weights, order and noise.
-    code
-        Digest of the code that trains.
-    threads
-        Cores, shared by all devices.
+    An interrupted training resumes from its folder in `checkpoints`, named by the fingerprint of data,
+    configuration, seed and source. `model_config` is the content of the model's yaml, `train_config` section
+    `train` of the configuration; `threads` are shared by all devices.
 
     Raises
     ------
     InputError
-        For an empty split, a loss that is not finite, or settings that do not fit data or machine.
+        For an empty split, a loss that is not finite, or a configuration that does not fit data or machine.
     """
-    quiet()
-    configure_torch(threads, tf32=trainer["tf32"])
+    silence_lightning()
+    configure_torch(threads, tf32=train_config["tf32"])
     name = fingerprint(
         dataset,
-        {key: settings.get(key) for key in TRAINED_BY},
-        {key: trainer[key] for key in TRAINED_WITH},
+        {key: model_config.get(key) for key in MODEL_KEYS},
+        {key: train_config[key] for key in TRAIN_KEYS},
         seed,
-        code,
-        data_digest(manifest, shards, required_arrays(settings)),
+        source_digest,
+        data_digest(manifest, shards, required_arrays(model_config)),
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
+    configs = {"model_config": model_config, "train_config": train_config}
     base = seeds.integer(seed, dataset, "train", model_name)
-    with torch.random.fork_rng():
-        torch.manual_seed(base)
-        model = models.create(settings["family"], **settings["architecture"])
-    if settings["representation"] not in model.representations:
-        raise InputError(
-            f"family {settings['family']} does not read representation {settings['representation']}. Set one "
-            f"of {', '.join(model.representations)} in the model's yaml."
-        )
-    writes, rows = fit(
-        model,
-        Batches(manifest, shards, settings, base),
-        settings=settings,
-        trainer=trainer,
-        folder=folder,
-        seed=base,
-        threads=threads,
-    )
-    if not writes:
+    model = _untrained(model_config, base)
+    batches = Batches(manifest, shards, model_config, base)
+    if not fit(model, batches, **configs, folder=folder, seed=base, threads=threads):
         return
-    model.load_state_dict(weights_of(folder / BEST))
-    models.save(model, settings, model_out)
+    rows = epoch_rows(checkpoint_to_resume(folder))
+    model.load_state_dict(model_weights(folder / BEST))
+    models.save(model, model_config, model_out)
     write_table(pd.DataFrame(rows), curves_out)
-    named = {"fingerprint": name, "seed": seed, "code": code, "dataset": dataset, "model": model_name}
-    named["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    write_json(training_record(rows, settings, trainer, **named), record_out)
+    record = training_record(
+        rows,
+        **configs,
+        fingerprint=name,
+        seed=seed,
+        source_digest=source_digest,
+        dataset=dataset,
+        model=model_name,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+    write_json(record, record_out)
     for old in Path(checkpoints).iterdir():
         if old.name != name:
             shutil.rmtree(old, ignore_errors=True)

@@ -15,102 +15,61 @@ from morphobench import config as configuration
 from morphobench.errors import InputError
 from morphobench.files import write_table
 
-# What of a training's record the table tells of each point.
+# Entries of a training's record in the table.
 MEASURED = ("best_val_loss", "best_epoch", "epochs", "train_s", "parameters")
 
 
-def name_of(overrides: Mapping[str, Any]) -> str:
-    """Return a name for a point that depends on its overrides alone, whatever else is in the sweep.
-
-    So a sweep that grows trains its new points and no other.
-    """
+def point_name(overrides: Mapping[str, Any]) -> str:
+    """Return the name of a point, by its overrides alone, so that a growing sweep trains new points only."""
     text = json.dumps(overrides, sort_keys=True)
     return "p" + hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def points_of(sweep: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the overrides of every point of a sweep by its name.
+def expand(sweep: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the overrides (dotted key to value) of every point of a sweep by its name; equal points once.
 
-    Parameters
-    ----------
-    sweep
-        With either `grid`, lists of values by dotted key, of which every combination is a point, or `list`,
-        one mapping from dotted keys to values per point.
-
-    Returns
-    -------
-    dict
-        Name to overrides (dotted key to value), in the order of the file; equal points count once.
+    A point is a combination of the lists of values in `grid`, or an element of `list`.
     """
     if "grid" in sweep:
-        keys = list(sweep["grid"])
-        chosen = [
-            dict(zip(keys, values, strict=True)) for values in itertools.product(*sweep["grid"].values())
-        ]
+        combinations = itertools.product(*sweep["grid"].values())
+        points = [dict(zip(sweep["grid"], values, strict=True)) for values in combinations]
     else:
-        chosen = [dict(point) for point in sweep["list"]]
-    return {name_of(point): point for point in chosen}
+        points = [dict(point) for point in sweep["list"]]
+    return {point_name(point): point for point in points}
 
 
 def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for key, value in overrides.items():
-        *parents, last = key.split(".")
-        place: dict[str, Any] = {last: value}
-        for parent in reversed(parents):
-            place = {parent: place}
-        nested = configuration.merge(nested, place)
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        nested = configuration.merge(nested, value)
     return nested
 
 
-def settings_of(model: Mapping[str, Any], overrides: Mapping[str, Any], source: str, root: Path) -> dict:
-    """Return the content of a model's yaml with a point's overrides laid over it, checked.
-
-    Parameters
-    ----------
-    model
-        Content of the model's yaml.
-    overrides
-        Values by dotted key, such as training.lr.
-    source
-        File that the sweep comes from, for messages.
-    root
-        Folder that holds `config`.
+def override(model: Mapping[str, Any], overrides: Mapping[str, Any], source: str, root: Path) -> dict:
+    """Return the content of a model's yaml with the overrides of a point of the sweep in file `source`.
 
     Raises
     ------
     InputError
         For a key that the model does not have, or a value that its schema forbids.
     """
+    known = sorted(model["architecture"])
     for key in overrides:
-        top, _, below = key.partition(".")
-        known = sorted(model["architecture"])
-        if top == "architecture" and below.partition(".")[0] not in known:
+        top, *below = key.split(".")
+        if top == "architecture" and not (below and below[0] in known):
             raise InputError(
                 f"{source}: unknown key {key!r}; the model's yaml has architecture.{{{', '.join(known)}}}. "
                 "A key that it leaves to its default must stand there to be swept."
             )
-    settings = configuration.merge(model, _nested(overrides))
-    configuration.validate(settings, "model", source, root)
-    return settings
+    model_config = configuration.merge(model, _nested(overrides))
+    configuration.validate(model_config, "model", source, root)
+    return model_config
 
 
 def read(name: str, config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
-    """Read and check config/sweeps/<name>.yaml.
-
-    Parameters
-    ----------
-    name
-        Of the sweep.
-    config
-        The resolved configuration.
-    root
-        Folder that holds `config`.
-
-    Returns
-    -------
-    dict
-        dataset, model, and points: name to overrides.
+    """Read and check config/sweeps/<name>.yaml below `root`: dataset, model, and points as in `expand`.
 
     Raises
     ------
@@ -124,47 +83,33 @@ def read(name: str, config: Mapping[str, Any], root: Path = Path()) -> dict[str,
         known = config[f"{kind}s"]
         if sweep[kind] not in known:
             raise InputError(f"{path}: unknown {kind} {sweep[kind]!r}; there are {', '.join(known)}.")
-    points = points_of(sweep)
+    points = expand(sweep)
     for overrides in points.values():
-        settings_of(config["models"][sweep["model"]], overrides, str(path), root)
+        override(config["models"][sweep["model"]], overrides, str(path), root)
     return {"dataset": sweep["dataset"], "model": sweep["model"], "points": points}
 
 
-def model_for(name: str, point: str, config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
-    """Return what the training of one point needs to know of its model.
+def point_config(name: str, point: str, config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
+    """Return the configuration with which a point is trained, as `config.model_for` of its data set.
 
     Raises
     ------
     InputError
         As `read`, and for a point that the sweep does not have.
     """
-    sweep = read(name, config, root)
+    sweep, source = read(name, config, root), f"config/sweeps/{name}.yaml"
     if point not in sweep["points"]:
-        raise InputError(
-            f"config/sweeps/{name}.yaml has no point {point}; it has {', '.join(sweep['points'])}."
-        )
-    model, source = sweep["model"], f"config/sweeps/{name}.yaml"
-    swept = settings_of(config["models"][model], sweep["points"][point], source, root)
-    return configuration.model_for({**config, "models": {model: swept}}, sweep["dataset"], model)
+        raise InputError(f"{source} has no point {point}; it has {', '.join(sweep['points'])}.")
+    model = sweep["model"]
+    overridden = override(config["models"][model], sweep["points"][point], source, root)
+    return configuration.model_for({**config, "models": {model: overridden}}, sweep["dataset"], model)
 
 
 def compare(points: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return one row per point, the lowest validation loss first.
+    """Return one row per point, the lowest validation loss first, from the training records in their order.
 
-    Losses compare only where `training.loss`, its options and `input_scale` are the same.
-
-    Parameters
-    ----------
-    points
-        Name to overrides.
-    records
-        The training record of each, in the same order.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns point, one per overridden key, best_val_loss, best_epoch, epochs, train_s (seconds),
-        parameters. A key that a point leaves alone is empty.
+    Columns: point, the overridden keys (empty where a point leaves one alone), `MEASURED`; train_s in
+    seconds. Losses compare only where `training.loss`, its options and `input_scale` are the same.
     """
     rows = [
         {"point": name, **overrides, **{key: record[key] for key in MEASURED}}
