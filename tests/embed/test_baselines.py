@@ -152,7 +152,7 @@ def test_a_baseline_has_the_embedding_tables_of_a_model(sampled, name, options, 
         table = tables[pose]
         assert list(table.columns[:13]) == ["CellId", "group", "split", "rotation", *frame]
         matrices = table.drop_duplicates("rotation")[frame].to_numpy().reshape(-1, 3, 3)
-        np.testing.assert_array_equal(matrices, rotation.of_pose(pose, 3, 1, "made_up"))
+        np.testing.assert_array_equal(matrices, rotation.rotation_set(pose, 3, 1, "made_up"))
         own = embedding_matrix(tables["identity"].set_index("CellId").loc[table["CellId"]])
         moved = np.abs(embedding_matrix(table) - own).max(axis=1)
         # Of 435 distances one may cross an edge.

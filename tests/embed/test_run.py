@@ -174,12 +174,12 @@ def test_interpolated_turn_agrees_with_the_exact_one_and_moves_matter_the_right_
     assert (z, y, x) == (4, 6, 6)
 
 
-def test_pose_sets():
-    assert rotation.of_pose("identity", 4, 1, DATASET).tolist() == [np.eye(3).tolist()]
-    assert len(np.unique(rotation.of_pose("lattice", 4, 1, DATASET), axis=0)) == 24
-    drawn = rotation.of_pose("uniform", 4, 1, DATASET)
-    np.testing.assert_array_equal(drawn, rotation.of_pose("uniform", 4, 1, DATASET))
-    assert not np.allclose(drawn, rotation.of_pose("uniform", 4, 2, DATASET))
+def test_sets_of_rotations():
+    assert rotation.rotation_set("identity", 4, 1, DATASET).tolist() == [np.eye(3).tolist()]
+    assert len(np.unique(rotation.rotation_set("lattice", 4, 1, DATASET), axis=0)) == 24
+    drawn = rotation.rotation_set("uniform", 4, 1, DATASET)
+    np.testing.assert_array_equal(drawn, rotation.rotation_set("uniform", 4, 1, DATASET))
+    assert not np.allclose(drawn, rotation.rotation_set("uniform", 4, 2, DATASET))
     np.testing.assert_allclose(np.linalg.det(drawn), 1)
 
 
@@ -237,11 +237,11 @@ def test_identity_table_has_every_sampled_cell_once(tables, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("pose", ["lattice", "uniform"])
-def test_posed_tables_have_every_test_cell_under_every_rotation(tables, family, pose):
+def test_tables_under_rotations_have_every_test_cell_under_every_rotation(tables, family, pose):
     table = tables[family, pose]
     found = sorted(zip(table["CellId"], table["rotation"], strict=True))
     assert found == sorted((cell, index) for cell in TEST_CELLS for index in range(ROTATIONS[pose]))
-    wanted = rotation.of_pose(pose, EMBED["n_uniform"], 1, DATASET)
+    wanted = rotation.rotation_set(pose, EMBED["n_uniform"], 1, DATASET)
     np.testing.assert_allclose(
         table[MATRIX].to_numpy().reshape(-1, 3, 3), wanted[table["rotation"]], atol=1e-12
     )
@@ -266,7 +266,7 @@ def spread(table):
         ("rotation_invariant_image", "lattice"),
     ],
 )
-def test_invariant_models_code_all_poses_alike(tables, family, pose):
+def test_invariant_models_embed_all_rotations_alike(tables, family, pose):
     assert spread(tables[family, pose]) < 1e-5
 
 
@@ -297,7 +297,7 @@ def test_tables_do_not_depend_on_batches_or_shards(tables, family, folder, tmp_p
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_half_the_bits_give_nearly_the_same_codes(tables, case, family, tmp_path):
+def test_bfloat16_gives_nearly_the_same_embeddings(tables, case, family, tmp_path):
     found = embedding_matrix(table_of(case, family, "uniform", tmp_path, precision="bf16-mixed"))
     expected = embedding_matrix(tables[family, "uniform"])
     off = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
@@ -317,7 +317,7 @@ def test_models_with_a_pose_store_it(tables):
 
 
 def test_the_lattice_holds_the_published_turns():
-    lattice = rotation.of_pose("lattice", 4, 1, DATASET)
+    lattice = rotation.rotation_set("lattice", 4, 1, DATASET)
     for degrees in (0, 90, 180, 270):
         assert np.isclose(lattice, rotation.about_z(degrees)).all(axis=(1, 2)).any()
 
@@ -352,7 +352,7 @@ def test_cells_and_turns_share_batches():
         np.testing.assert_allclose(found.z[..., :3], expected, rtol=1e-5)
 
 
-def test_without_test_cells_the_turned_tables_are_empty_and_it_is_told(tmp_path, caplog):
+def test_without_test_cells_tables_under_rotations_are_empty_with_a_warning(tmp_path, caplog):
     case = write_case(tmp_path / "data", splits=["train"] * 6)
     turned = table_of(case, "classical_pointcloud", "lattice", tmp_path)
     assert turned.empty

@@ -189,7 +189,7 @@ def encoded(
     found = {}
     with torch.inference_mode():
         for pose in POSES:
-            turns = rotation.of_pose(pose, how["n_uniform"], SEED, "bench")
+            turns = rotation.rotation_set(pose, how["n_uniform"], SEED, "bench")
             encode = partial(embed.encode_cells, exported, cells, turns, model_config, **keywords)
             encode()
             start = time.perf_counter()

@@ -45,7 +45,7 @@ def run(
         )
     cells = read_table(manifest)
     cells = cells[cells["success"]].reset_index(drop=True)
-    rotations = {name: rotation.of_pose(name, n_uniform, seed, dataset) for name in outs}
+    rotations = {name: rotation.rotation_set(name, n_uniform, seed, dataset) for name in outs}
     if baseline["features"] == COLUMNS:
         described = _from_columns(cells, baseline["options"][COLUMNS], rotations, manifest)
     else:

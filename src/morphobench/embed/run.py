@@ -49,12 +49,12 @@ def encode_cells(
     device: torch.device,
     subsample_seed: int = 0,
     precision: str = "32-true",
-    decodable: bool = False,
+    decoder_inputs: bool = False,
 ) -> Encoded:
     """Encode all cells under all rotations (k, 3, 3); cells are read once, rotations of a cell share a batch.
 
     `batch_size` counts cells times rotations; no result depends on it beyond rounding. Poses and vectors are
-    returned with `decodable` alone. See `cell_batch` for `subsample_seed`, `autocast` for `precision`.
+    returned with `decoder_inputs` alone. See `cell_batch` for `subsample_seed`, `autocast` for `precision`.
     """
     if not len(cells):
         return Encoded(np.empty((len(rotations), 0, model.latent_dim), np.float32), None, None)
@@ -69,7 +69,7 @@ def encode_cells(
             ]
         ).to(device)
         with autocast(precision, device):
-            encoded = _encode(model, x, decodable)
+            encoded = _encode(model, x, decoder_inputs)
         for name, tensor in encoded.items():
             values = tensor.float().cpu().numpy()
             shape = (len(rotations), len(cells), *values.shape[1:])
@@ -92,13 +92,13 @@ def _equal_parts(n: int, largest: int) -> list[slice]:
     return [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(n), -(-n // largest))]
 
 
-def _encode(model: Autoencoder, x: torch.Tensor, decodable: bool) -> dict[str, torch.Tensor]:
-    latent = model.encode_with_pose(x)
-    encoded = {"z": latent.z}
-    if decodable and latent.pose is not None:
-        encoded["pose"] = latent.pose
-    if decodable and type(model).decoder_input is not Autoencoder.decoder_input:
-        encoded["vectors"] = model.decoder_input(x) @ latent.pose
+def _encode(model: Autoencoder, x: torch.Tensor, decoder_inputs: bool) -> dict[str, torch.Tensor]:
+    embedding = model.encode_with_pose(x)
+    encoded = {"z": embedding.z}
+    if decoder_inputs and embedding.pose is not None:
+        encoded["pose"] = embedding.pose
+    if decoder_inputs and type(model).decoder_input is not Autoencoder.decoder_input:
+        encoded["vectors"] = model.decoder_input(x) @ embedding.pose
     return encoded
 
 
@@ -127,7 +127,7 @@ def run(
     device = select_device(accelerator)
     identity = rotations == "identity"
     cells = open_cells(manifest, shards, model_config, None if identity else "test", required=identity)
-    matrices = rotation.of_pose(rotations, embed_config["n_uniform"], seed, dataset)
+    matrices = rotation.rotation_set(rotations, embed_config["n_uniform"], seed, dataset)
     encoded = encode_cells(
         model.export().to(device),
         cells,
@@ -137,7 +137,7 @@ def run(
         device=device,
         subsample_seed=seeds.integer(seed, dataset, "embed"),
         precision=embed_config["precision"],
-        decodable=identity,
+        decoder_inputs=identity,
     )
     table = embedding_table(cells.table, matrices, encoded.z)
     if encoded.pose is not None:

@@ -41,14 +41,14 @@ def uniform(n: int, rng: np.random.Generator) -> np.ndarray:
     return Rotation.random(n, random_state=rng).as_matrix()
 
 
-def of_pose(pose: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
-    """Return the rotations of a pose set, shape (n, 3, 3): one, the 24 of the cube, or seeded random ones.
+def rotation_set(name: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
+    """Return the rotations of "identity" (1), "lattice" (24 of the cube) or "uniform" (random), (n, 3, 3).
 
     The 24 hold the published ones: 0, 90, 180 and 270 degrees about z.
     """
-    if pose == "identity":
+    if name == "identity":
         return np.eye(3)[None]
-    if pose == "lattice":
+    if name == "lattice":
         return cube_rotations()
     return uniform(n_uniform, seeds.generator(seed, dataset, "embed", "uniform"))
 
