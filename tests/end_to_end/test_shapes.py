@@ -109,7 +109,7 @@ def test_volume_alone_and_other_baselines_are_scored_on_turned_shapes(clone):
         index="metric", columns="model", values="value"
     )
     print("\n" + table.filter(like="auroc", axis=0).to_string())
-    areas = table.filter(regex=r"^classification_\w+_auroc(_turned)?$", axis=0)
+    areas = table.filter(regex=r"^classification_\w+_auroc(_rotated)?$", axis=0)
     assert len(areas) == 2
     assert areas.notna().all(axis=None)
     turned = table.loc["rotation_invariance_error_uniform"]

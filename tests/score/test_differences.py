@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, ttest_rel
 
-from morphobench.score.collect import across, collect, combine, spread_rows
+from morphobench.score.collect import collect_dataset, combine_datasets, concatenate, spread_rows
 from morphobench.score.differences import difference_table, paired_differences, replicate_difference
 from morphobench.score.summary import Score, score_table, standardise
 
@@ -173,7 +173,7 @@ def written(tmp_path):
 
 def test_collecting_writes_the_three_tables_of_a_dataset(written, tmp_path):
     outs = {f"{name}_out": tmp_path / f"{name}.parquet" for name in ("scores", "items", "differences")}
-    collect(**written, **outs, models=["a", "b", "c"], seed=0, **HOW)
+    collect_dataset(**written, **outs, models=["a", "b", "c"], seed=0, **HOW)
     scores, items, differences = (pd.read_parquet(path) for path in outs.values())
     assert list(scores) == list(Score._fields)
     assert (scores["seed"] == -1).sum() == 9
@@ -182,12 +182,12 @@ def test_collecting_writes_the_three_tables_of_a_dataset(written, tmp_path):
 
 
 def test_datasets_are_joined_and_standardised_together(written, tmp_path):
-    scores = combine(written["scores"])
+    scores = concatenate(written["scores"])
     for name, shift in (("low", 0.0), ("high", 2.0)):
         moved = scores.assign(dataset=name, value=scores["value"] + shift)
         moved.to_parquet(tmp_path / f"{name}.parquet", index=False)
     paths = {name: tmp_path / f"{name}.parquet" for name in ("low", "high")}
-    across(paths, {"low": ["a", "b"], "high": ["a", "b"]}, tmp_path / "joined.parquet")
+    combine_datasets(paths, {"low": ["a", "b"], "high": ["a", "b"]}, tmp_path / "joined.parquet")
     joined = pd.read_parquet(tmp_path / "joined.parquet")
     assert list(joined) == [*Score._fields, "relative"]
     assert set(joined["model"]) == {f"{m}_{d}" for m in "abc" for d in ("low", "high")}

@@ -54,7 +54,7 @@ def stage(tmp_path):
     tables = {pose: embedding_table(test, turns, 0.5, rng, z) for pose, turns in rows_rotation.items()}
     tables["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
     tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z)
-    pairs = score_pairs.evolution_pairs(test["CellId"], 10, rng)
+    pairs = score_pairs.draw_pairs(test["CellId"], 10, rng)
     tables["evolution"] = pairs.loc[pairs.index.repeat(9)].assign(
         fraction=np.tile(FRACTIONS, 10), energy=1.0 + rng.random(90), energy_input=2.0, energy_legacy=np.nan
     )
@@ -76,13 +76,13 @@ def stage(tmp_path):
         "dataset": "made_up",
         "model": "a_model",
         "model_seed": 7,
-        "described": {
+        "dataset_config": {
             "kind": "packing",
             "labels": ["rule"],
             "targets": ["volume_um3"],
             "outlier": {"column": "dead", "outlier": ["yes"]},
         },
-        "settings": {"n_bootstrap": 200, "k_neighbours": [5, 10], "n_fractions": 9, "legacy_width": 8},
+        "score_config": {"n_bootstrap": 200, "k_neighbours": [5, 10], "n_fractions": 9, "legacy_width": 8},
         "seed": 42,
         "scores_out": tmp_path / "scores.parquet",
         "items_out": tmp_path / "items.parquet",
@@ -97,7 +97,7 @@ def run(stage):
 
 
 NAMES = ["top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority"]
-TURNED = ["top_1", "balanced_accuracy", "auroc"]
+ROTATED = ["top_1", "balanced_accuracy", "auroc"]
 BOTH = [
     "rotation_invariance_error_lattice",
     "reconstruction",
@@ -113,7 +113,7 @@ BOTH = [
 CORRECTED = [
     *BOTH,
     *[f"classification_rule_{name}" for name in NAMES[3:]],
-    *[f"classification_rule_{name}_turned" for name in TURNED],
+    *[f"classification_rule_{name}_rotated" for name in ROTATED],
     "rotation_invariance_error_uniform",
     "reconstruction_chamfer",
     "reconstruction_noise_floor",
@@ -228,7 +228,7 @@ def rewrite(path, change):
         ("evolution", lambda t: t.drop(columns="energy"), "no column energy"),
         ("identity", lambda t: pd.concat([t, t[:1]]), "00_0 is there more than once"),
         ("lattice", lambda t: t.drop(columns="r_00"), "no column r_00"),
-        ("identity", lambda t: t[t["CellId"] != "19_5"], "19_5 is not in pose identity"),
+        ("identity", lambda t: t[t["CellId"] != "19_5"], "19_5 is not among the unrotated cells"),
     ],
 )
 def test_stage_refuses_tables_that_do_not_fit(stage, table, change, message):
@@ -251,7 +251,7 @@ def test_stage_refuses_a_missing_table_and_pairs_of_strangers(stage):
 def test_pairs_are_written_for_sampled_test_cells_only(stage, tmp_path):
     rewrite(stage["manifest"], lambda t: t.assign(success=t["CellId"] != "19_5"))
     out = tmp_path / "pairs.csv"
-    score_pairs.write_pairs(stage["manifest"], out, n_pairs=100, seed=42, dataset="made_up")
+    score_pairs.run(stage["manifest"], out, n_pairs=100, seed=42, dataset="made_up")
     pairs = pd.read_csv(out)
     assert len(pairs) == 11
     drawn = {*pairs["start"], *pairs["end"]}
@@ -261,13 +261,13 @@ def test_pairs_are_written_for_sampled_test_cells_only(stage, tmp_path):
 
 def test_combine_stacks_tables_and_refuses_strangers(stage):
     scores, _ = run(stage)
-    both = collect.combine([stage["scores_out"], stage["scores_out"]])
+    both = collect.concatenate([stage["scores_out"], stage["scores_out"]])
     assert len(both) == 2 * len(scores)
     assert both.dtypes.equals(pd.read_parquet(stage["scores_out"]).dtypes)
     with pytest.raises(InputError, match="different columns"):
-        collect.combine([stage["scores_out"], stage["items_out"]])
+        collect.concatenate([stage["scores_out"], stage["items_out"]])
     with pytest.raises(InputError, match="no model"):
-        collect.combine([])
+        collect.concatenate([])
 
 
 def test_numeric_cell_ids_are_read_as_text(tmp_path):
@@ -285,9 +285,9 @@ def test_what_is_absent_is_null_with_a_reason_and_a_warning(stage, caplog):
     with caplog.at_level(logging.WARNING, logger="morphobench"):
         scores, _ = run({**stage, **missing})
     absent = {
-        "rotation_invariance_error_lattice": "no embeddings of turned cells",
-        "rotation_invariance_error_uniform": "no embeddings of turned cells",
-        "classification_rule_auroc_turned": "no embeddings of turned cells",
+        "rotation_invariance_error_lattice": "no embeddings of rotated cells",
+        "rotation_invariance_error_uniform": "no embeddings of rotated cells",
+        "classification_rule_auroc_rotated": "no embeddings of rotated cells",
         "reconstruction": "no decoder",
         "evolution_energy": "no decoder",
         "interpolation_distance": "no table of pairs",
@@ -307,7 +307,7 @@ def test_what_is_absent_is_null_with_a_reason_and_a_warning(stage, caplog):
 def test_a_manifest_without_a_label_target_or_outlier_column_says_so(stage):
     rewrite(stage["manifest"], lambda t: t.drop(columns=["rule", "volume_um3", "dead"]))
     scores, _ = run(stage)
-    for metric in ("classification_rule_top_1", "classification_rule_auroc_turned"):
+    for metric in ("classification_rule_top_1", "classification_rule_auroc_rotated"):
         assert scores.loc[(metric, "corrected"), "reason"] == "the manifest has no column rule"
     assert "no column volume_um3" in scores.loc[("regression_volume_um3_r2", "corrected"), "reason"]
     assert "no target" in scores.loc[("regression_r2", "corrected"), "reason"]
@@ -388,7 +388,7 @@ def test_a_test_split_of_no_cells_is_null_where_it_counts(stage, tmp_path):
     rewrite(stage["manifest"], lambda t: t.assign(split=t["split"].replace("test", "val")))
     for pose in ("lattice", "uniform"):
         rewrite(stage["embeddings"][pose], lambda t: t[:0])
-    score_pairs.write_pairs(stage["manifest"], stage["pairs"], n_pairs=10, seed=1, dataset="made_up")
+    score_pairs.run(stage["manifest"], stage["pairs"], n_pairs=10, seed=1, dataset="made_up")
     assert pd.read_csv(stage["pairs"]).empty
     rewrite(stage["evolution"], lambda t: t[:0])
     scores, _ = run(stage)
@@ -484,33 +484,33 @@ def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_p
     embedding_table(test, cube_rotations(), 0.5, rng, z).to_parquet(stage["embeddings"]["lattice"])
     embedding_table(test, uniform(2, rng), 0.5, rng, z).to_parquet(stage["embeddings"]["uniform"])
     cells.to_parquet(stage["manifest"])
-    score_pairs.write_pairs(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
+    score_pairs.run(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
     pairs = pd.read_csv(stage["pairs"])
     evolution = pairs.loc[pairs.index.repeat(9)].assign(fraction=np.tile(FRACTIONS, len(pairs)))
     evolution.assign(energy=1.0, energy_input=1.0, energy_legacy=1.0).to_parquet(stage["evolution"])
-    stage["described"] |= {"targets": None, "outlier": None}
+    stage["dataset_config"] |= {"targets": None, "outlier": None}
     counts = run(stage)[0]["n"]
     assert counts[("rotation_invariance_error_lattice", "legacy")] == 936
     assert counts[("evolution_energy", "legacy")] == 1053
     assert counts[("interpolation_distance", "legacy")] == 1053
     assert counts[("reconstruction", "legacy")] == 234
     assert counts[("classification_rule_top_1", "legacy")] == counts[("compactness", "legacy")] == 5
-    stage["described"]["kind"] = "punctate"
+    stage["dataset_config"]["kind"] = "punctate"
     counts = run(stage)[0]["n"]
     assert counts[("evolution_energy", "legacy")] == counts[("interpolation_distance", "legacy")] == 180
     assert counts[("evolution_energy", "corrected")] == 1053
 
 
-def test_no_more_cells_are_turned_in_legacy_than_were_as_published(stage, monkeypatch):
-    monkeypatch.setattr("morphobench.score.rows_rotation._PUBLISHED_CELLS", 10)
+def test_no_more_cells_are_rotated_in_legacy_than_were_as_published(stage, monkeypatch):
+    monkeypatch.setattr("morphobench.score.rows_rotation._LEGACY_CELLS", 10)
     counts = run(stage)[0]["n"]
     assert counts[("rotation_invariance_error_lattice", "legacy")] == 4 * 10
     assert counts[("rotation_invariance_error_lattice", "corrected")] == 23 * 24
 
 
-def test_each_cell_is_turned_by_its_own_rotation_and_a_model_that_turns_with_it_loses(stage):
+def test_each_cell_is_rotated_by_its_own_rotation_and_a_model_that_turns_with_it_loses(stage):
     first, _ = run(stage)
-    metric = ("classification_rule_auroc_turned", "corrected")
+    metric = ("classification_rule_auroc_rotated", "corrected")
     assert first.loc[metric, "value"] > 0.9
     assert first.loc[metric, "n"] == 24
 

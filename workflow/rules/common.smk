@@ -244,12 +244,12 @@ def score_inputs(wildcards):
     return inputs
 
 
-def score_settings(wildcards):
+def score_config(wildcards):
     """Params function: numbers of the score stage, and the width of the narrowest model of the dataset."""
     models = CONFIG["datasets"][wildcards.dataset]["models"]
     widths = [CONFIG["models"][name]["architecture"]["latent_dim"] for name in models]
-    settings = {key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours", "n_fractions")}
-    return {**settings, "legacy_width": min(widths)}
+    keys = ("n_bootstrap", "k_neighbours", "n_fractions")
+    return {**{key: CONFIG["score"][key] for key in keys}, "legacy_width": min(widths)}
 
 
 def check_partitions():

@@ -100,8 +100,8 @@ rule score_model:
     resources:
         **HEAVY,
     params:
-        described=of_dataset("kind", "labels", "targets", "outlier"),
-        settings=score_settings,
+        dataset_config=of_dataset("kind", "labels", "targets", "outlier"),
+        score_config=score_config,
         seed=CONFIG["seed"],
     message:
         "Score {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"

@@ -4,4 +4,4 @@ from morphobench.score import collect
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         models = snakemake.params.models
-        collect.across(dict(zip(models, snakemake.input, strict=True)), models, snakemake.output[0])
+        collect.combine_datasets(dict(zip(models, snakemake.input, strict=True)), models, snakemake.output[0])

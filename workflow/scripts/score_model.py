@@ -5,7 +5,7 @@ if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         stage.run(
             manifest=snakemake.input.manifest,
-            embeddings={pose: snakemake.input.get(pose) for pose in ("identity", "lattice", "uniform")},
+            embeddings={name: snakemake.input.get(name) for name in ("identity", "lattice", "uniform")},
             reconstruction=snakemake.input.get("reconstruction"),
             pairs=snakemake.input.get("pairs"),
             evolution=snakemake.input.get("evolution"),
@@ -13,8 +13,8 @@ if __name__ == "__main__":
             dataset=snakemake.wildcards.dataset,
             model=snakemake.wildcards.model,
             model_seed=int(snakemake.wildcards.seed),
-            described=snakemake.params.described,
-            settings=snakemake.params.settings,
+            dataset_config=snakemake.params.dataset_config,
+            score_config=snakemake.params.score_config,
             seed=snakemake.params.seed,
             scores_out=snakemake.output.scores,
             items_out=snakemake.output.item_values,

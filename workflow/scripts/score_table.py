@@ -3,7 +3,7 @@ from morphobench.score import collect
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        collect.collect(
+        collect.collect_dataset(
             scores=snakemake.input.scores,
             items=snakemake.input.item_values,
             replicates=snakemake.input.replicates,

@@ -1,4 +1,4 @@
-"""From the tables of single trainings to those of a dataset, and of several datasets."""
+"""Tables of a dataset from those of single trainings, and of several datasets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALL_SEEDS = -1
 SPREAD = "_spread"
 
 
-def combine(paths: Sequence[str | Path]) -> pd.DataFrame:
+def concatenate(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Concatenate tables of one kind, of single trainings, in the order given.
 
     Raises
@@ -38,7 +38,7 @@ def combine(paths: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def spread_rows(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return how far trainings of one model lie apart, as further rows of the score table.
+    """Return the spread between trainings of one model, as further rows of the score table.
 
     Metric `<metric>_spread`, seed -1: standard deviation (n - 1) over the trainings with a value, `n` of
     them; none for a single training.
@@ -55,7 +55,7 @@ def spread_rows(scores: pd.DataFrame) -> pd.DataFrame:
     return score_table(rows)
 
 
-def collect(
+def collect_dataset(
     *,
     scores: Sequence[str | Path],
     items: Sequence[str | Path],
@@ -70,23 +70,17 @@ def collect(
 ) -> None:
     """Write the score table of a dataset, the values behind it, and the differences between its models.
 
-    Parameters
-    ----------
-    scores, items, replicates
-        Tables of single trainings, see `stage.run`.
-    scores_out, items_out, differences_out
-        Tables to write: the fields of `Score`, `spread_rows` last; items; see `difference_table`.
-    models, n_resamples, n_permutations, seed
-        See `difference_table`.
+    Reads the three tables that `stage.run` wrote for each training. The score table ends with `spread_rows`;
+    for the rest see `difference_table`.
     """
-    all_scores, all_items = combine(scores), combine(items)
+    all_scores, all_items = concatenate(scores), concatenate(items)
     spread = spread_rows(all_scores)
     write_table(pd.concat([all_scores, spread], ignore_index=True) if len(spread) else all_scores, scores_out)
     write_table(all_items, items_out)
     differences = difference_table(
         all_scores,
         all_items,
-        combine(replicates),
+        concatenate(replicates),
         models=models,
         n_resamples=n_resamples,
         n_permutations=n_permutations,
@@ -95,19 +89,14 @@ def collect(
     write_table(differences, differences_out)
 
 
-def across(paths: Mapping[str, str | Path], models: Mapping[str, Sequence[str]], out: str | Path) -> None:
+def combine_datasets(
+    paths: Mapping[str, str | Path], models: Mapping[str, Sequence[str]], out: str | Path
+) -> None:
     """Write one score table of several datasets, or of one at several resolutions.
 
-    Parameters
-    ----------
-    paths
-        Score table of each dataset.
-    models
-        Models of each dataset that are standardised together.
-    out
-        Table to write: the columns of the score table, the model as `<model>_<dataset>`, and `relative`: see
-        `standardise`, over all of these models of all datasets, trainings averaged; NaN for other models, for
-        spreads, and where one of them has no value.
+    `paths` and `models` give the score table of each dataset and its models that are standardised together.
+    The model is named `<model>_<dataset>`; the column `relative` has `standardise` over all these models of
+    all datasets, trainings averaged; NaN for other models, for spreads, and where one of them has no value.
     """
     parts = []
     for dataset, path in paths.items():

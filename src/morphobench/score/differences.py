@@ -1,4 +1,4 @@
-"""Whether two models differ by more than the choice of cells explains."""
+"""Differences between models on the same cells, with intervals and p values."""
 
 from __future__ import annotations
 
@@ -10,27 +10,19 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.score.summary import bounds, draws
+from morphobench.score.metrics.covariance import blocks
+from morphobench.score.metrics.fdr import benjamini_hochberg
+from morphobench.score.summary import bounds, resample_counts
 
 COLUMNS = ("dataset", "metric", "unit", "better", "model_a", "model_b", "difference", "ci_low", "ci_high")
 COLUMNS += ("n", "p", "q", "test", "reason")
-_BLOCK_ELEMENTS = 1 << 22
 _EXACT_GROUPS = 12
 
 
 class Paired(NamedTuple):
-    """A difference of two means over the same items.
+    """Difference of two means over the same n items, its 95 % interval and two-sided p value.
 
-    Attributes
-    ----------
-    difference
-        Mean of a less mean of b; NaN without a common item.
-    low, high
-        Its 95 % interval by a bootstrap over groups; NaN for fewer than two groups.
-    p
-        Two-sided, by flipping the signs of the groups' differences; NaN for fewer than two groups.
-    n
-        Common items.
+    NaN without a common item; interval and p are NaN for fewer than two groups.
     """
 
     difference: float
@@ -51,30 +43,12 @@ def paired_differences(
 ) -> list[Paired]:
     """Compare means of values of the same items, several pairs of models at once.
 
-    If the two models of a pair were alike, which of them got which value would be chance, group by group: the
-    difference of each group would have either sign. Up to 12 groups all signs are tried, beyond that
-    `n_permutations` at random, with the observed one counted among them.
+    `a` and `b` have shape (n, pairs); items that are not finite in either are left out of that pair. Cells of
+    one group, `groups` of shape (n,), are not independent: they are resampled together, and their signs flip
+    together. If the two models of a pair were alike, the difference of each group would have either sign. Up
+    to 12 groups all signs are tried, beyond that `n_permutations` at random, with the observed one counted
+    among them.
 
-    Parameters
-    ----------
-    a, b
-        Shape (n, pairs), any unit; items that are not finite in either are left out of that pair.
-    groups
-        Group of each item, shape (n,): cells of one group are not independent, their signs flip together.
-    n_resamples
-        Bootstrap resamples behind the interval.
-    n_permutations
-        Random sign flips.
-    rng
-        Source of chance.
-
-    Returns
-    -------
-    list
-        One `Paired` for each pair.
-
-    Notes
-    -----
     Source: Fisher's sign-flip test, see Nichols and Holmes 2002; exact given exchangeable groups.
     """
     apart = np.asarray(a, np.float64) - np.asarray(b, np.float64)
@@ -103,13 +77,13 @@ def _resampled_means(
     total: np.ndarray, count: np.ndarray, n_resamples: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Return the mean of every resample of groups, shape (n_resamples, pairs)."""
+    if not len(total):
+        return np.full((n_resamples, total.shape[1]), np.nan)
     parts = []
-    for drawn in draws(max(len(total), 1), n_resamples, rng) if len(total) else ():
-        flat = drawn + len(total) * np.arange(len(drawn))[:, None]
-        times = np.bincount(flat.ravel(), minlength=len(total) * len(drawn)).reshape(len(drawn), -1)
-        below = times @ count
-        parts.append(np.divide(times @ total, below, out=np.full(below.shape, np.nan), where=below > 0))
-    return np.concatenate(parts) if parts else np.full((n_resamples, total.shape[1]), np.nan)
+    for counts in resample_counts(len(total), n_resamples, rng):
+        below = counts @ count
+        parts.append(np.divide(counts @ total, below, out=np.full(below.shape, np.nan), where=below > 0))
+    return np.concatenate(parts)
 
 
 def _sign_flips(total: np.ndarray, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
@@ -130,19 +104,15 @@ def _all_signs(n: int) -> Iterator[np.ndarray]:
 
 
 def _random_signs(n: int, n_permutations: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    step = max(1, _BLOCK_ELEMENTS // n)
-    for first in range(0, n_permutations, step):
-        yield 1.0 - 2.0 * rng.integers(0, 2, size=(min(step, n_permutations - first), n))
+    for part in blocks(n_permutations, n):
+        yield 1.0 - 2.0 * rng.integers(0, 2, size=(part.stop - part.start, n))
 
 
 def replicate_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Compare two statistics by resamples of the same cells, shape (n_resamples,) each.
+    """Compare two statistics by resamples of the same cells: 95 % interval of a - b, and two-sided p.
 
-    Returns
-    -------
-    tuple
-        The 95 % interval of a - b and p, two-sided: twice the smaller share of resamples on one side of zero,
-        with one added to both counts. NaN unless most resamples are defined in both.
+    p is twice the smaller share of resamples, shape (n_resamples,) each, on one side of zero, with one added
+    to both counts. NaN unless most resamples are defined in both.
     """
     apart = a - b
     apart, low_high = apart[np.isfinite(apart)], bounds(apart)
@@ -162,57 +132,38 @@ def difference_table(
     n_permutations: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Compare every two models by every corrected metric that rests on cells.
+    """Compare every two models, in the order of `models`, by every corrected metric that rests on cells.
 
     Values of several trainings of a model are averaged first. Costs, and what has one value per model, are
-    not compared. `q` is `p` corrected for all comparisons of the table (Benjamini and Hochberg).
-
-    Parameters
-    ----------
-    scores, items, replicates
-        Of one dataset, see `stage.run`.
-    models
-        Models in the order of comparison.
-    n_resamples, n_permutations
-        See `paired_differences`.
-    seed
-        Seed of the run.
-
-    Returns
-    -------
-    pd.DataFrame
-        Columns dataset, metric, unit, better, model_a, model_b, difference (a - b), ci_low, ci_high, n
-        (common items, or resamples), p, q, test ("sign flip" or "bootstrap") and reason.
+    not compared. Columns dataset, metric, unit, better, model_a, model_b, difference (a - b), ci_low,
+    ci_high, n (common items, or resamples), p, q (p corrected for all rows, Benjamini and Hochberg), test
+    ("sign flip" or "bootstrap") and reason.
     """
-    from scipy.stats import false_discovery_control
-
-    chosen = scores[scores["variant"] == "corrected"]
+    corrected = scores[scores["variant"] == "corrected"]
     cells = items[(items["variant"] == "corrected") & (items["group"] != "")]
     by_metric = dict(list(cells.groupby("metric", sort=False)))
     resampled = dict(list(replicates.groupby("metric", sort=False)))
     rows = []
-    for metric, part in chosen.groupby("metric", sort=False):
+    for metric, part in corrected.groupby("metric", sort=False):
         names = [name for name in models if name in set(part["model"])]
         pairs = list(combinations(names, 2))
         first = part.iloc[0]
         rng = seeds.generator(seed, first["dataset"], "score", f"differences {metric}")
         if metric in by_metric:
-            found = _by_items(by_metric[metric], pairs, n_resamples, n_permutations, rng)
+            compared = _by_items(by_metric[metric], pairs, n_resamples, n_permutations, rng)
         elif metric in resampled:
-            found = _by_replicates(part, resampled[metric], pairs)
+            compared = _by_replicates(part, resampled[metric], pairs)
         else:
             continue
-        named = {"dataset": first["dataset"], "metric": metric, "better": first["better"]}
-        units = part.loc[part["unit"] != "", "unit"]
-        named["unit"] = units.iloc[0] if len(units) else ""
-        rows += [named | {"model_a": a, "model_b": b} | row for (a, b), row in zip(pairs, found, strict=True)]
-    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "q"])
-    p = table["p"].to_numpy(np.float64)
-    q, known = np.full(len(p), np.nan), np.isfinite(p)
-    if known.any():
-        q[known] = false_discovery_control(p[known])
-    numbers = dict.fromkeys(("difference", "ci_low", "ci_high", "p", "q"), np.float64)
-    return table.assign(q=q)[list(COLUMNS)].astype({**numbers, "n": np.int64})
+        unit = next((unit for unit in part["unit"] if unit), "")
+        common = {"dataset": first["dataset"], "metric": metric, "better": first["better"], "unit": unit}
+        rows += [
+            common | {"model_a": a, "model_b": b} | row for (a, b), row in zip(pairs, compared, strict=True)
+        ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["q"] = benjamini_hochberg(table["p"].to_numpy(np.float64))
+    numbers = dict.fromkeys(("difference", "ci_low", "ci_high", "p"), np.float64)
+    return table.astype({**numbers, "n": np.int64})
 
 
 def _by_items(
@@ -225,7 +176,7 @@ def _by_items(
     values = items.pivot_table(index="item", columns="model", values="value", aggfunc="mean", sort=True)
     groups = items.drop_duplicates("item").set_index("item")["group"].reindex(values.index)
     a, b = (values.reindex(columns=[pair[side] for pair in pairs]).to_numpy(np.float64) for side in (0, 1))
-    found = paired_differences(
+    compared = paired_differences(
         a, b, groups.to_numpy(), n_resamples=n_resamples, n_permutations=n_permutations, rng=rng
     )
     return [
@@ -238,7 +189,7 @@ def _by_items(
             "test": "sign flip",
             "reason": "" if np.isfinite(one.p) else ("one group of cells" if one.n else "no common value"),
         }
-        for one in found
+        for one in compared
     ]
 
 
@@ -252,19 +203,14 @@ def _by_replicates(
     cells = replicates.groupby("model")["cells"].agg(lambda part: "/".join(sorted(set(part))))
     rows = []
     for a, b in pairs:
-        apart, interval, n = float(values[a] - values[b]), (np.nan,) * 3, 0
-        reason = "" if np.isfinite(apart) else "no common value"
-        if not reason and cells.get(a) != cells.get(b):
+        difference, interval, n = float(values[a] - values[b]), (np.nan,) * 3, 0
+        if not np.isfinite(difference):
+            reason = "no common value"
+        elif cells.get(a) != cells.get(b):
             reason = "scored on different cells"
-        if not reason:
-            interval, n = (
-                replicate_difference(resampled[a].to_numpy(), resampled[b].to_numpy()),
-                len(resampled),
-            )
+        else:
+            interval, n = replicate_difference(*resampled[[a, b]].to_numpy().T), len(resampled)
             reason = "" if np.isfinite(interval[2]) else "too few groups of cells to resample"
-        low, high, p = interval
-        rows.append(
-            {"difference": apart, "ci_low": low, "ci_high": high, "n": n, "p": p, "test": "bootstrap"}
-            | {"reason": reason}
-        )
+        row = dict(zip(("ci_low", "ci_high", "p"), interval, strict=True))
+        rows.append(row | {"difference": difference, "n": n, "test": "bootstrap", "reason": reason})
     return rows

@@ -1,8 +1,8 @@
-"""Rows of the score table about turned cells, read in batches: there are many codes of them."""
+"""Rows of the score table about rotated cells, whose many embeddings are read in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,125 +13,109 @@ from morphobench.errors import InputError
 from morphobench.files.tables import embedding_matrix, read_batches
 from morphobench.geometry.rotation import MATRIX_COLUMNS, about_z
 from morphobench.score.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
-from morphobench.score.rows import Codes, Sheet
-from morphobench.score.rows_labels import add_turned_classification
+from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
+from morphobench.score.rows_labels import add_rotated_classification
 
 _LEGACY_DEGREES = (90, 180, 270)
-_PUBLISHED_CELLS = 4001
-_NO_POSE = "no embeddings of turned cells"
-# Takes a batch, its matrices (n, 3, 3) and its rows in the codes; returns the slot of each row, or -1.
-_Choice = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
+_LEGACY_CELLS = 4001
+_NO_ROTATIONS = "no embeddings of rotated cells"
+# Takes a batch, its matrices (n, 3, 3) and its rows in the cells; returns the slot of each row, or -1.
+_Slots = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
 
 
-def add_lattice(sheet: Sheet, codes: Codes, path: str | Path | None, n_components: int | None) -> None:
+def add_lattice(
+    rows: ScoreRows, cells: EmbeddedCells, path: str | Path | None, n_components: int | None
+) -> None:
     """Add the rotation error under the cube's rotations, and the published one about z."""
-    metric = "rotation_invariance_error_lattice"
+    metric = Metric("rotation_invariance_error_lattice")
     if path is None:
-        for variant in ("corrected", "legacy"):
-            sheet.add_missing(metric, variant, "", "low", _NO_POSE)
+        for one in (metric, metric.legacy):
+            rows.add_missing(one, _NO_ROTATIONS)
         return
-    cells = codes.test[:_PUBLISHED_CELLS]
+    chosen = cells.test[:_LEGACY_CELLS]
 
-    def about(batch: pd.DataFrame, matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
         slot = np.full(len(batch), -1)
         for number, degrees in enumerate(_LEGACY_DEGREES):
-            slot[_is(matrices, about_z(degrees)) & np.isin(rows, cells)] = number
+            slot[_equal(matrices, about_z(degrees)) & np.isin(batch_rows, chosen)] = number
         return slot
 
-    errors, turned = _read(path, codes, about, len(_LEGACY_DEGREES), cells)
-    sheet.add_mean(metric, "corrected", "", "low", errors["value"], errors["item"], errors["group"])
-    absent = [d for d, z in zip(_LEGACY_DEGREES, turned, strict=True) if len(z) and np.isnan(z).all()]
+    errors, rotated = _read_rotated(path, cells, slots, len(_LEGACY_DEGREES), chosen)
+    rows.add_mean(metric, errors["value"], errors["item"], errors["group"])
+    absent = [d for d, z in zip(_LEGACY_DEGREES, rotated, strict=True) if len(z) and np.isnan(z).all()]
     if absent:
         reason = f"no rotation by {absent[0]} degrees about z among the lattice rotations"
-        sheet.add_missing(metric, "legacy", "", "low", reason)
+        rows.add_missing(metric.legacy, reason)
         return
-    published = rotation_invariance_error_legacy(codes.z[cells], turned, n_components)
-    items = [f"{cell}/{degrees} deg" for degrees in (0, *_LEGACY_DEGREES) for cell in codes.ids[cells]]
-    groups = np.tile(codes.groups[cells], 1 + len(_LEGACY_DEGREES))
-    sheet.add_mean(metric, "legacy", "", "low", published.ravel(), items, groups)
+    legacy = rotation_invariance_error_legacy(cells.z[chosen], rotated, n_components)
+    items = [f"{cell}/{degrees} deg" for degrees in (0, *_LEGACY_DEGREES) for cell in cells.ids[chosen]]
+    groups = np.tile(cells.groups[chosen], 1 + len(_LEGACY_DEGREES))
+    rows.add_mean(metric.legacy, legacy.ravel(), items, groups)
 
 
 def add_uniform(
-    sheet: Sheet, codes: Codes, path: str | Path | None, labels: Sequence[str], seed: int
+    rows: ScoreRows, cells: EmbeddedCells, path: str | Path | None, labels: Sequence[str], seed: int
 ) -> None:
-    """Add the rotation error under uniform rotations, and classification of cells each turned by one of them.
+    """Add the rotation error under uniform rotations, and classification of cells rotated by one of them.
 
     Every test cell takes one rotation at random, its own and the same for all models.
     """
-    metric, turned = "rotation_invariance_error_uniform", None
+    metric, z_rotated = Metric("rotation_invariance_error_uniform"), None
     if path is None:
-        sheet.add_missing(metric, "corrected", "", "low", _NO_POSE)
+        rows.add_missing(metric, _NO_ROTATIONS)
     else:
-        rng = seeds.generator(seed, sheet.dataset, "score", "turned")
-        pick = pd.Series(rng.integers(0, _count_rotations(path), len(codes.test)), index=codes.test)
+        # The last key is part of the seed: another one draws other rotations.
+        rng = seeds.generator(seed, rows.dataset, "score", "turned")
+        own = pd.Series(rng.integers(0, _count_rotations(path), len(cells.test)), index=cells.test)
 
-        def own(batch: pd.DataFrame, matrices: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            return np.where(batch["rotation"].to_numpy() == pick.reindex(rows).to_numpy(), 0, -1)
+        def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
+            return np.where(batch["rotation"].to_numpy() == own.reindex(batch_rows).to_numpy(), 0, -1)
 
-        errors, kept = _read(path, codes, own, 1, codes.test)
-        turned = kept[0]
-        sheet.add_mean(metric, "corrected", "", "low", errors["value"], errors["item"], errors["group"])
+        errors, (z_rotated,) = _read_rotated(path, cells, slots, 1, cells.test)
+        rows.add_mean(metric, errors["value"], errors["item"], errors["group"])
     for label in labels:
-        add_turned_classification(sheet, codes, label, turned, _NO_POSE)
+        add_rotated_classification(rows, cells, label, z_rotated, _NO_ROTATIONS)
 
 
 def _count_rotations(path: str | Path) -> int:
     return 1 + max((int(batch["rotation"].max()) for batch in read_batches(path, ("rotation",))), default=0)
 
 
-def _is(matrices: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def _equal(matrices: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.isclose(matrices, matrix, atol=1e-6).all(axis=(1, 2))
 
 
-def _read(
-    path: str | Path, codes: Codes, choose: _Choice, n_slots: int, cells: np.ndarray
+def _read_rotated(
+    path: str | Path, cells: EmbeddedCells, slots: _Slots, n_slots: int, chosen: np.ndarray
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Measure the error of every turned cell; keep the codes that `choose` asks for.
+    """Read the rotation error of every rotated cell, and the embeddings to which `slots` gives a slot.
 
     Returns
     -------
     errors
-        Columns value, item, group; the unturned pose is left out: its error is 0 by definition and would only
-        dilute the mean. Sorted by item.
-    kept
-        Shape (n_slots, len(cells), D), NaN where the table has no such row.
+        Columns value, item, group, sorted by item; without the identity, whose error is 0 by definition and
+        would only dilute the mean.
+    rotated
+        Shape (n_slots, len(chosen), D), NaN where the table has no such row.
     """
-    row_of, groups, place = pd.Index(codes.ids), codes.groups, pd.Series(np.arange(len(cells)), index=cells)
-    kept, parts = np.full((n_slots, len(cells), codes.z.shape[1]), np.nan), []
+    row_of, groups = pd.Index(cells.ids), cells.groups
+    place = pd.Series(np.arange(len(chosen)), index=chosen)
+    rotated, parts = np.full((n_slots, len(chosen), cells.z.shape[1]), np.nan), []
     for batch in read_batches(path, ("CellId", "rotation", *MATRIX_COLUMNS)):
-        rows = row_of.get_indexer(batch["CellId"])
-        if (rows < 0).any():
-            stranger = batch["CellId"].iloc[int((rows < 0).argmax())]
-            raise InputError(f"{path}: cell {stranger} is not in pose identity. Embed again.")
-        z_turned, matrices = (
-            embedding_matrix(batch),
-            batch[MATRIX_COLUMNS].to_numpy(np.float64).reshape(-1, 3, 3),
-        )
-        real = ~_is(matrices, np.eye(3))
-        parts.append(
-            pd.DataFrame(
-                {
-                    "value": rotation_invariance_error(codes.z[rows], z_turned),
-                    "item": batch["CellId"].to_numpy() + "/" + batch["rotation"].astype(str).to_numpy(),
-                    "group": groups[rows],
-                }
-            )[real]
-        )
-        slot = choose(batch, matrices, rows)
-        wanted = slot >= 0
-        kept[slot[wanted], place.loc[rows[wanted]]] = z_turned[wanted]
-    errors = pd.concat(parts) if parts else pd.DataFrame(columns=["value", "item", "group"])
-    return errors.sort_values("item", ignore_index=True), kept
-
-
-def add_poses(
-    sheet: Sheet,
-    codes: Codes,
-    embeddings: Mapping[str, str | Path | None],
-    labels: Sequence[str],
-    n_components: int | None,
-    seed: int,
-) -> None:
-    """Add everything about turned cells."""
-    add_lattice(sheet, codes, embeddings.get("lattice"), n_components)
-    add_uniform(sheet, codes, embeddings.get("uniform"), labels, seed)
+        batch_rows = row_of.get_indexer(batch["CellId"])
+        if (batch_rows < 0).any():
+            stranger = batch["CellId"].iloc[int((batch_rows < 0).argmax())]
+            raise InputError(f"{path}: cell {stranger} is not among the unrotated cells. Embed again.")
+        z = embedding_matrix(batch)
+        matrices = batch[MATRIX_COLUMNS].to_numpy(np.float64).reshape(-1, 3, 3)
+        errors = {
+            "value": rotation_invariance_error(cells.z[batch_rows], z),
+            "item": batch["CellId"].to_numpy() + "/" + batch["rotation"].astype(str).to_numpy(),
+            "group": groups[batch_rows],
+        }
+        parts.append(pd.DataFrame(errors)[~_equal(matrices, np.eye(3))])
+        slot = slots(batch, matrices, batch_rows)
+        kept = slot >= 0
+        rotated[slot[kept], place.loc[batch_rows[kept]]] = z[kept]
+    table = pd.concat(parts) if parts else pd.DataFrame(columns=["value", "item", "group"])
+    return table.sort_values("item", ignore_index=True), rotated

@@ -1,0 +1,51 @@
+"""Rows of the score table about computational cost, without what measures it: this imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from morphobench.score.rows import Metric, ScoreRows
+
+# Key of cost.json -> metric: repeated times, and single values.
+_REPEATS = {
+    "encode_s": Metric("encode_time", unit="s"),
+    "decode_s": Metric("decode_time", unit="s"),
+    "inference_s": Metric("inference_time", unit="s"),
+    "inference_legacy_s": Metric("inference_time", unit="s").legacy,
+}
+_VALUES = {
+    "parameters": Metric("parameters"),
+    "encode_best_s": Metric("encode_time_best", unit="s"),
+    "decode_best_s": Metric("decode_time_best", unit="s"),
+    "peak_bytes": Metric("peak_memory", unit="bytes"),
+    "energy_kwh": Metric("energy", unit="kWh"),
+    "emissions_kg": Metric("emissions", unit="kg CO2eq"),
+    "train_s": Metric("training_time", unit="s"),
+    "gpu_hours": Metric("gpu_hours", unit="h"),
+}
+
+
+def add_cost(rows: ScoreRows, path: str | Path | None) -> None:
+    """Add times per cell, size, memory, energy and training from `cost.run`; null is never zero.
+
+    encode_time, decode_time and inference_time (both) are for single cells, after a warm-up and synchronised.
+    The published inference time includes the sampling of points and the loss: it is legacy, where the record
+    has it (inference_legacy_s).
+    """
+    cost = {} if path is None else json.loads(Path(path).read_text())
+    reason = "no model to time" if path is None else "not measured on this machine"
+    if cost.get("encode_s") is not None and cost.get("decode_s") is not None:
+        both = zip(cost["encode_s"], cost["decode_s"], strict=False)
+        cost["inference_s"] = [sum(times) for times in both]
+    for key, metric in _REPEATS.items():
+        times = cost.get(key)
+        if times:
+            rows.add_mean(metric, times, [f"repeat {repeat}" for repeat in range(len(times))])
+        else:
+            rows.add_missing(metric, reason)
+    for key, metric in _VALUES.items():
+        known = cost.get(key) is not None
+        rows.add_value(metric, float(cost[key]) if known else np.nan, int(known), "" if known else reason)
