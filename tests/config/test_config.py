@@ -5,6 +5,7 @@ import yaml
 from paths import ROOT
 
 from morphobench import config
+from morphobench.config import schema
 from morphobench.errors import InputError
 
 HISTOGRAM = {
@@ -24,7 +25,7 @@ def paper():
 
 @pytest.fixture
 def demo(paper):
-    return config.merge(paper, yaml.safe_load((ROOT / "config/demo.yaml").read_text()))
+    return schema.merge(paper, yaml.safe_load((ROOT / "config/demo.yaml").read_text()))
 
 
 @pytest.mark.parametrize("scale", ["paper", "demo"])
@@ -62,7 +63,10 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"scale": "huge"}, ["scale", "huge"]),
         ({"datasets": {"pcna": {"align": {"margin_voxel": 2}}}}, ["margin_voxel = 2", "dilation_voxel = 4"]),
         ({"datasets": {"hipsc_nuclei": {"mask": {"role": "cell_mask"}}}}, ["mask.role", "channels"]),
-        ({"datasets": {"pcna": {"mask": {"clip": "structure"}}}}, ["structure_clips is empty"]),
+        (
+            {"datasets": {"pcna": {"mask": {"clip": "structure"}}}},
+            ["pcna.yaml: missing at mask: struct"],
+        ),
         ({"datasets": {"pcna": {"mask": {"tolerance_um": 1}}}}, ["unknown key 'tolerance_um' at mask"]),
         ({"datasets": {"pcna": {"subsample": {"n_points": 30000}}}}, ["subsample.n_points = 30000"]),
         ({"datasets": {"pcna": {"sample": {"variant": "nucleus"}}}}, ["pcna.yaml", "sample.variant"]),
@@ -75,7 +79,10 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"datasets": {"npm1_64_res": {"cells_from": []}}}, ["there is no cell"]),
         ({"datasets": {"npm1_64_res": {"sample": {"mode": "reference"}}}}, ["mask must be as in npm1"]),
         ({"datasets": {"npm1_64_res": {"voxel_um": 0.2}}}, ["voxel_um must be as in npm1"]),
-        ({"datasets": {"npm1": {"scale_factor": {"mode": "file"}}}}, ["scale_factor.file names none"]),
+        (
+            {"datasets": {"npm1": {"scale_factor": {"mode": "file"}}}},
+            ["missing at scale_factor: file"],
+        ),
         ({"datasets": {"npm1": {"subsample": {"n_queries": 99999}}}}, ["subsample.n_queries = 99999"]),
         ({"models": {"classical_image": {"training": {"rotation": "so3"}}}}, ["classical_image", "lattice"]),
         ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
@@ -89,7 +96,7 @@ def test_shipped_configuration_is_valid(scale, request):
 )
 def test_a_mistake_is_named_with_its_place(paper, change, words):
     with pytest.raises(InputError) as caught:
-        config.resolve(config.merge(paper, change), ROOT)
+        config.resolve(schema.merge(paper, change), ROOT)
     for word in words:
         assert word in str(caught.value)
 
@@ -112,7 +119,7 @@ def test_a_mistake_is_named_with_its_place(paper, change, words):
 )
 def test_a_key_of_an_earlier_version_is_named_with_the_present_one(paper, change, words):
     with pytest.raises(InputError) as caught:
-        config.resolve(config.merge(paper, change), ROOT)
+        config.resolve(schema.merge(paper, change), ROOT)
     for word in words:
         assert word in str(caught.value)
 
@@ -121,7 +128,7 @@ def test_a_key_of_an_earlier_version_is_named_with_the_present_one(paper, change
 
 
 def entered(paper, change):
-    return config.resolve(config.merge(paper, change), ROOT)["datasets"]
+    return config.resolve(schema.merge(paper, change), ROOT)["datasets"]
 
 
 PUBLISHED = ["cellpack", "npm1", "npm1_64_res", "npm1_perturb", "other_polymorphic", "other_punctate", "pcna"]
@@ -169,7 +176,7 @@ def test_published_files_change_settings_where_they_are_used_alone(paper):
 
 def test_published_cubes_are_read_as_they_are_unless_they_hold_counts(paper):
     def settings(**change):
-        resolved = config.resolve(config.merge(paper, {"datasets": {"pcna": change}}), ROOT)
+        resolved = config.resolve(schema.merge(paper, {"datasets": {"pcna": change}}), ROOT)
         return config.model_for(resolved, "pcna", "classical_image")
 
     assert settings(start_from="preprocessed")["z_score"] is False
@@ -229,7 +236,7 @@ def test_published_cubes_are_read_as_they_are_unless_they_hold_counts(paper):
 )
 def test_a_wrong_entry_is_named_with_its_place(paper, change, words):
     with pytest.raises(InputError) as caught:
-        config.resolve(config.merge(paper, change), ROOT)
+        config.resolve(schema.merge(paper, change), ROOT)
     for word in words:
         assert word in str(caught.value)
 
@@ -238,17 +245,17 @@ def test_broken_yaml_names_the_file_and_line(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("a: [1, 2\nb: 3\n")
     with pytest.raises(InputError, match=r"broken\.yaml is not valid YAML.*line 2"):
-        config.read_yaml(path)
+        schema.read_yaml(path)
 
 
 def test_missing_file_names_the_remedy(tmp_path):
     with pytest.raises(InputError, match="git checkout"):
-        config.read_yaml(tmp_path / "gone.yaml")
+        schema.read_yaml(tmp_path / "gone.yaml")
 
 
 def test_merge_keeps_what_the_overlay_does_not_name_and_changes_no_argument():
     base, overlay = {"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2]}}
-    assert config.merge(base, overlay) == {"a": {"b": 1, "c": [2]}, "d": 2}
+    assert schema.merge(base, overlay) == {"a": {"b": 1, "c": [2]}, "d": 2}
     assert base == {"a": {"b": 1, "c": [1]}, "d": 2}
 
 
@@ -291,7 +298,7 @@ def test_a_slice_is_taken_of_every_dataset_but_where_one_names_its_own(demo):
 
 def test_one_key_chooses_the_published_preprocessing(paper):
     change = {"datasets": {"pcna": {"sample": {"mode": "reference"}}}}
-    published = config.resolve(config.merge(paper, change), ROOT)["datasets"]["pcna"]
+    published = config.resolve(schema.merge(paper, change), ROOT)["datasets"]["pcna"]
     assert published["box"] == {"quantile": 0.95, "policy": "crop"}
     assert published["mask"]["reference"] is True
     assert published["align"]["interpolation"] == "nearest"
@@ -300,12 +307,12 @@ def test_one_key_chooses_the_published_preprocessing(paper):
 
 def test_every_key_that_the_published_preprocessing_sets_is_in_the_schema(paper, monkeypatch):
     change = {"datasets": {"adrenal": {"sample": {"mode": "reference"}}}}
-    reference = config.resolve(config.merge(paper, change), ROOT)["datasets"]["adrenal"]
+    reference = config.resolve(schema.merge(paper, change), ROOT)["datasets"]["adrenal"]
     assert reference["mask"]["fill_holes"] == "slice2d"
     assert reference["scale_factor"] == {"mode": "per_cell", "margin_voxel": 2, "reference": True}
     monkeypatch.setitem(config.REFERENCE, "polymorphic", {"mask": {"fill_hols": "slice2d"}})
     with pytest.raises(InputError, match=r"adrenal.yaml with sample\.mode.*unknown key 'fill_hols'"):
-        config.resolve(config.merge(paper, change), ROOT)
+        config.resolve(schema.merge(paper, change), ROOT)
 
 
 def test_scale_asked_for_beats_results_at_hand_beats_paper(tmp_path):

@@ -9,6 +9,7 @@ import yaml
 from paths import ROOT
 
 from morphobench import config
+from morphobench.config import schema
 from morphobench.fabricate import bucket, description
 
 PCNA, HIPSC, DRUGS = BUCKETS = (
@@ -37,7 +38,7 @@ def demo() -> dict:
     paper, overlay = (
         yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "demo")
     )
-    return config.resolve(config.merge(paper, overlay), ROOT)
+    return config.resolve(schema.merge(paper, overlay), ROOT)
 
 
 def dataset(name: str, folder: Path) -> dict:

@@ -13,7 +13,7 @@ from skimage.measure import marching_cubes
 
 from morphobench import config as configuration
 from morphobench.analyse.surfaces import list_items, with_offsets
-from morphobench.config import read_yaml
+from morphobench.config.schema import read_yaml
 from morphobench.files import write_table
 from morphobench.plot.context import Context
 

@@ -10,6 +10,7 @@ import yaml
 from paths import ROOT
 
 from morphobench import config as configuration
+from morphobench.config import schema
 from morphobench.files import write_table
 from morphobench.jobs import plan
 
@@ -18,7 +19,7 @@ COSTS = yaml.safe_load((ROOT / plan.COSTS).read_text())
 
 @pytest.fixture(scope="module")
 def config():
-    return configuration.resolve(configuration.read_yaml(ROOT / "config/config.yaml"), ROOT)
+    return configuration.resolve(schema.read_yaml(ROOT / "config/config.yaml"), ROOT)
 
 
 def output(path, rule, config):

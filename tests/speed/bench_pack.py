@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import trimesh
 
-from morphobench import config
+from morphobench.config import schema
 from morphobench.download import pack
 from morphobench.geometry import meshes
 from morphobench.geometry.packing import to_packing_frame
@@ -80,7 +80,7 @@ def largest_ellipsoid(dataset: dict) -> trimesh.Trimesh:
 
 def measure(shape: str) -> dict:
     """Time the grid and every rule for one nucleus; to be called in a process of its own."""
-    dataset = config.read_yaml(ROOT / "config/datasets" / f"{DATASET}.yaml")
+    dataset = schema.read_yaml(ROOT / "config/datasets" / f"{DATASET}.yaml")
     mesh = {"median nucleus": median_nucleus, "largest ellipsoid": largest_ellipsoid}[shape](dataset)
     settings = dataset["packing"]
     before_mb = peak_mb()

@@ -26,6 +26,7 @@ from snakemake.utils import update_config
 
 from morphobench import config as configuration
 from morphobench import models
+from morphobench.config import schema
 from morphobench.embed import run as embed
 from morphobench.geometry import rotation
 from morphobench.models import cells as loading
@@ -255,9 +256,9 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="no TF32 in training")
     chosen = parser.parse_args()
     silence_lightning()
-    config = configuration.read_yaml(ROOT / "config/config.yaml")
+    config = schema.read_yaml(ROOT / "config/config.yaml")
     if chosen.quick:
-        update_config(config, configuration.read_yaml(ROOT / "config/demo.yaml"))
+        update_config(config, schema.read_yaml(ROOT / "config/demo.yaml"))
     config = configuration.resolve(config, ROOT)
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     tf32 = not chosen.full

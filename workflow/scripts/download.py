@@ -1,4 +1,5 @@
-from morphobench import config, log
+from morphobench import log
+from morphobench.config.schema import typed
 from morphobench.files import shards
 
 if __name__ == "__main__":
@@ -12,5 +13,5 @@ if __name__ == "__main__":
             max_failed_fraction=snakemake.params.max_failed_fraction,
             manifest=snakemake.input.manifest,
             # Patience and connections change no result: they are no parameters.
-            download_config=config.typed(snakemake.config["download"]) | snakemake.params.place,
+            download_config=typed(snakemake.config["download"]) | snakemake.params.place,
         )

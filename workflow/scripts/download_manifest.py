@@ -1,4 +1,5 @@
-from morphobench import config, log
+from morphobench import log
+from morphobench.config.schema import typed
 from morphobench.download import index
 
 if __name__ == "__main__":
@@ -7,5 +8,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             # Patience and connections change no result: they are no parameters.
-            download_config=config.typed(snakemake.config["download"]) | snakemake.params.place,
+            download_config=typed(snakemake.config["download"]) | snakemake.params.place,
         )

@@ -1,4 +1,5 @@
-from morphobench import config, log
+from morphobench import log
+from morphobench.config.schema import typed
 from morphobench.files import shards
 
 if __name__ == "__main__":
@@ -9,7 +10,7 @@ if __name__ == "__main__":
             dataset=snakemake.params.dataset,
             shard=int(snakemake.wildcards.shard),
             n_shards=snakemake.params.n_shards,
-            download=config.typed(snakemake.config["download"]),
+            download=typed(snakemake.config["download"]),
             seed=snakemake.params.seed,
             max_failed_fraction=snakemake.params.max_failed_fraction,
         )

@@ -1,4 +1,5 @@
-from morphobench import config, log
+from morphobench import log
+from morphobench.config.schema import typed
 from morphobench.published import checkpoint
 
 if __name__ == "__main__":
@@ -11,5 +12,5 @@ if __name__ == "__main__":
             settings=snakemake.params.model,
             seed=int(snakemake.wildcards.seed),
             code=snakemake.params.source_digest,
-            download=config.typed(snakemake.config["download"]),
+            download=typed(snakemake.config["download"]),
         )

@@ -1,4 +1,5 @@
-from morphobench import config, log
+from morphobench import log
+from morphobench.config.schema import typed
 from morphobench.published import embedding
 
 if __name__ == "__main__":
@@ -10,5 +11,5 @@ if __name__ == "__main__":
             snakemake.output.unmatched,
             dataset=snakemake.params.dataset,
             model=snakemake.wildcards.model,
-            download=config.typed(snakemake.config["download"]),
+            download=typed(snakemake.config["download"]),
         )

@@ -1,4 +1,5 @@
-from morphobench import config, log
+from morphobench import log
+from morphobench.config.schema import typed
 from morphobench.published import labels
 
 if __name__ == "__main__":
@@ -8,5 +9,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             seed=snakemake.params.seed,
-            download=config.typed(snakemake.config["download"]),
+            download=typed(snakemake.config["download"]),
         )

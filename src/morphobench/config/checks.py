@@ -1,16 +1,19 @@
-"""What a schema cannot say of the configuration: names that must exist, values that must fit together."""
+"""Checks that a schema cannot express: names that must exist, values that must fit together.
+
+Each raises an `InputError` with the file, the key and the remedy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from morphobench.config.entry import check_entry
+from morphobench.config.entry import BY_MODEL
 from morphobench.errors import InputError
 
 # Representations made of points, of which a model may see a subsample at each access.
 CLOUDS = ("points", "surface")
-# What a dataset must have in common with those whose masked cells it uses.
+# Keys that a dataset must have in common with those whose masked cells it uses.
 _BEFORE_SAMPLING = ("voxel_um", "align", "mask")
 # Keys of earlier versions, by schema, and what they are called now.
 RENAMED = {
@@ -27,7 +30,7 @@ RENAMED = {
 
 
 def check_renamed(schema_name: str, data: Mapping[str, Any], source: str) -> None:
-    """Refuse keys of earlier versions with an InputError that names the present ones."""
+    """Refuse keys of earlier versions."""
     renamed = RENAMED.get(schema_name, {})
     lines = [
         f"{source}: `{old}` is now `{new}`; rename it." for old, new in renamed.items() if _has(data, old)
@@ -44,15 +47,9 @@ def _has(data: Any, place: str) -> bool:
 
 
 def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
-    """Check one dataset, as it will be used, against the models.
-
-    Raises
-    ------
-    InputError
-        Naming the file, the key and the remedy.
-    """
+    """Check one resolved dataset against the models."""
     source = f"config/datasets/{name}.yaml"
-    check_entry(source, dataset, models)
+    _check_published(source, dataset, models)
     _check_source(f"{source}: source", dataset["source"])
     for model in dataset["models"]:
         if model not in models:
@@ -70,15 +67,25 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     if dataset["kind"] == "punctate":
         _check_punctate(source, dataset)
     if dataset["kind"] == "polymorphic":
-        _check_polymorphic(source, dataset)
-    if dataset["kind"] == "packing":
-        for rule, settings in dataset["rules"].items():
-            needed = {"vector": ["direction", "decay"], "surface": ["decay"], "radial": ["decay"]}
-            missing = [key for key in needed.get(settings["mode"], []) if key not in settings]
-            if missing:
-                raise InputError(
-                    f"{source}: rules.{rule}: mode {settings['mode']} needs {', '.join(missing)}."
-                )
+        for stored, key in (("n_surface", "n_points"), ("n_queries", "n_queries")):
+            _check_subsample(source, dataset, key, f"sample.{stored}", dataset["sample"][stored])
+
+
+def _check_published(source: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
+    published = dataset.get("published") or {}
+    for key in BY_MODEL:
+        strangers = sorted(set(published.get(key) or {}) - set(models))
+        if strangers:
+            raise InputError(
+                f"{source}: published.{key}: unknown model {', '.join(strangers)}; config/models has "
+                f"{', '.join(models)}."
+            )
+    reference = dataset["sample"].get("mode") == "reference"
+    if dataset["kind"] == "packing" and reference and dataset["start_from"] == "raw":
+        raise InputError(
+            f"{source}: sample.mode reference is for published packings with their published weights. Take "
+            "it out, or set start_from to preprocessed or checkpoints."
+        )
 
 
 def _check_source(place: str, source: Mapping[str, Any]) -> None:
@@ -105,30 +112,18 @@ def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
             f"{source}: align.margin_voxel = {margin} is less than mask.dilation_voxel = {dilation}: the rim "
             f"would be cut off. Set it to {dilation:g} or more."
         )
-    if dataset["mask"]["clip"] == "structure" and not dataset["mask"].get("structure_clips"):
-        raise InputError(f"{source}: mask.clip is structure, but mask.structure_clips is empty.")
-    asked = dataset.get("subsample", {}).get("n_points", 0)
-    if asked > dataset["sample"]["points"]["n_points"]:
-        raise InputError(f"{source}: subsample.n_points = {asked} is more than sample.points.n_points.")
+    stored = dataset["sample"]["points"]["n_points"]
+    _check_subsample(source, dataset, "n_points", "sample.points.n_points", stored)
 
 
-def _check_polymorphic(source: str, dataset: Mapping[str, Any]) -> None:
-    if dataset["scale_factor"]["mode"] == "file" and "file" not in dataset["scale_factor"]:
-        raise InputError(f"{source}: scale_factor.mode is file, but scale_factor.file names none.")
-    for stored, drawn in (("n_surface", "n_points"), ("n_queries", "n_queries")):
-        asked = dataset.get("subsample", {}).get(drawn, 0)
-        if asked > dataset["sample"][stored]:
-            raise InputError(f"{source}: subsample.{drawn} = {asked} is more than sample.{stored}.")
+def _check_subsample(source: str, dataset: Mapping[str, Any], key: str, name: str, stored: int) -> None:
+    size = dataset.get("subsample", {}).get(key, 0)
+    if size > stored:
+        raise InputError(f"{source}: subsample.{key} = {size} is more than {name}.")
 
 
 def check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check the datasets that a dataset shares cells with.
-
-    Raises
-    ------
-    InputError
-        When one does not exist, or its cells cannot be shared.
-    """
+    """Check that the datasets in `cells_from` exist and their masked cells can be shared."""
     source, dataset = f"config/datasets/{name}.yaml", datasets[name]
     parts = dataset.get("cells_from", [])
     if not parts and not dataset["n_shards"]:
@@ -151,13 +146,7 @@ def check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def check_model(name: str, model: Mapping[str, Any]) -> None:
-    """Check one model.
-
-    Raises
-    ------
-    InputError
-        Naming the file, the key and the remedy.
-    """
+    """Check one model."""
     source = f"config/models/{name}.yaml"
     training, clouds = model["training"], model["representation"] in CLOUDS
     turn = training.get("rotation", "none")
@@ -171,3 +160,34 @@ def check_model(name: str, model: Mapping[str, Any]) -> None:
         )
     if (training["loss"] == "l1") != (model["representation"] == "surface"):
         raise InputError(f"{source}: representation surface is trained with loss l1, and nothing else is.")
+
+
+def check_split(shares: Mapping[str, float]) -> None:
+    """Check that the shares of the splits sum to 1."""
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise InputError(f"config/config.yaml: sample.split must sum to 1, not {sum(shares.values()):g}.")
+
+
+def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse several training seeds where published models, trained once, are used."""
+    trained = [name for name, dataset in datasets.items() if dataset["start_from"] in BY_MODEL]
+    if trained and len(seeds) > 1:
+        raise InputError(
+            f"config/config.yaml: train.seeds lists {len(seeds)} seeds, but {', '.join(trained)} start from "
+            "published models, which were trained once. Give one seed."
+        )
+
+
+def check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:
+    """Check the names of baselines, and of the datasets in combined tables."""
+    source = "config/config.yaml"
+    for name in config["baselines"]:
+        if name in models:
+            raise InputError(f"{source}: baselines.{name} has the name of a model. Give it another.")
+    for name, parts in config["score"].get("combined", {}).items():
+        strangers = [part for part in parts if part not in datasets]
+        if strangers:
+            raise InputError(
+                f"{source}: score.combined.{name}: unknown dataset {strangers[0]!r}; config/datasets has "
+                f"{', '.join(datasets)}."
+            )

@@ -1,4 +1,4 @@
-"""What `snakemake all` makes."""
+"""Outputs of `snakemake all`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,7 @@ def _known(key: str, names: Sequence[str], known: Sequence[str]) -> Sequence[str
 
 
 def paths(config: Mapping[str, Any], drawn: Sequence[str]) -> list[str]:
-    """Return the files that section `outputs` of the configuration asks for.
-
-    Parameters
-    ----------
-    config
-        The checked configuration.
-    drawn
-        Figures that have a rule, such as fig2; all of them where `outputs.figures` is null.
+    """Return the files of section `outputs`; `drawn` are the figures that have a rule, such as fig2.
 
     Raises
     ------

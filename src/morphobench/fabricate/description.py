@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from morphobench import config as configuration
+from morphobench.config import schema
 from morphobench.errors import InputError
 
 FOLDER = Path("config/buckets")
@@ -30,8 +30,8 @@ def read(name: str, root: Path = Path()) -> dict[str, Any]:
     if not (root / path).is_file():
         known = ", ".join(sorted(found.stem for found in (root / FOLDER).glob("*.yaml")))
         raise InputError(f"no bucket {name!r}: {FOLDER} has {known}. Mend the dataset's source.")
-    bucket = configuration.read_yaml(root / path)
-    configuration.validate(bucket, "bucket", str(path), root)
+    bucket = schema.read_yaml(root / path)
+    schema.validate(bucket, "bucket", str(path), root)
     for odd in bucket["odd"]:
         if odd["like"] not in bucket["classes"]:
             raise InputError(f"{path}: odd: no class {odd['like']!r} ({', '.join(bucket['classes'])}).")

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from morphobench import config as configuration
+from morphobench.config import schema
 from morphobench.errors import InputError
 from morphobench.files import read_cells
 
@@ -148,8 +149,8 @@ def row(target: str, jobs: Mapping[str, int], cost: Cost, local: Iterable[str]) 
 
 def table(targets: Iterable[str]) -> str:
     """Return the table of the README for these targets."""
-    overlay = configuration.read_yaml(Path("config/config.yaml"))
-    config, costs = configuration.resolve(overlay), configuration.read_yaml(COSTS)
+    overlay = schema.read_yaml(Path("config/config.yaml"))
+    config, costs = configuration.resolve(overlay), schema.read_yaml(COSTS)
     lines = [
         "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (m, e) | disk (m) |",
         "|---|---|---|---|---|",
@@ -188,7 +189,7 @@ def measure(roots: Iterable[Path], job_start_s: float) -> dict[str, Any]:
     job_start_s
         CPU seconds until a job of the cluster has started, put into every job.
     """
-    settings = configuration.resolve(configuration.read_yaml(Path("config/config.yaml")))
+    settings = configuration.resolve(schema.read_yaml(Path("config/config.yaml")))
     kinds = {name: dataset["kind"] for name, dataset in settings["datasets"].items()}
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     jobs = defaultdict(list)

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from morphobench import config as configuration
+from morphobench.config import schema
 from morphobench.errors import InputError
 from morphobench.files import write_table
 
@@ -43,7 +44,7 @@ def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in overrides.items():
         for part in reversed(key.split(".")):
             value = {part: value}
-        nested = configuration.merge(nested, value)
+        nested = schema.merge(nested, value)
     return nested
 
 
@@ -63,8 +64,8 @@ def override(model: Mapping[str, Any], overrides: Mapping[str, Any], source: str
                 f"{source}: unknown key {key!r}; the model's yaml has architecture.{{{', '.join(known)}}}. "
                 "A key that it leaves to its default must stand there to be swept."
             )
-    model_config = configuration.merge(model, _nested(overrides))
-    configuration.validate(model_config, "model", source, root)
+    model_config = schema.merge(model, _nested(overrides))
+    schema.validate(model_config, "model", source, root)
     return model_config
 
 
@@ -77,8 +78,8 @@ def read(name: str, config: Mapping[str, Any], root: Path = Path()) -> dict[str,
         For a missing file, an unknown dataset, model or key, or a value that is not allowed.
     """
     path = Path("config/sweeps") / f"{name}.yaml"
-    sweep = configuration.typed(configuration.read_yaml(root / path))
-    configuration.validate(sweep, "sweep", str(path), root)
+    sweep = schema.typed(schema.read_yaml(root / path))
+    schema.validate(sweep, "sweep", str(path), root)
     for kind in ("dataset", "model"):
         known = config[f"{kind}s"]
         if sweep[kind] not in known:

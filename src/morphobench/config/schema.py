@@ -1,0 +1,147 @@
+"""YAML files of the configuration, checked against config/schemas: unknown keys are forbidden."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from morphobench.config.checks import check_renamed
+from morphobench.errors import InputError
+
+SCHEMAS = Path("config/schemas")
+# Placeholder of config/datasets/template.yaml.example for a user's own values.
+BLANK = "FILL"
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `overlay` over it: mappings merge key by key, anything else is replaced.
+
+    Examples
+    --------
+    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    merged = copy.deepcopy(dict(base))
+    for key, value in overlay.items():
+        below = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = merge(below, value) if both else copy.deepcopy(value)
+    return merged
+
+
+def typed(value: Any) -> Any:
+    """Convert text that is a number, a boolean or null, at any depth.
+
+    Snakemake passes nested values of --config as text, and YAML reads 1e-3 as text.
+
+    Examples
+    --------
+    >>> typed({"lr": "1e-3", "seeds": ["1", "2"], "gpus": "0", "packings": "null", "name": "7a"})
+    {'lr': 0.001, 'seeds': [1, 2], 'gpus': 0, 'packings': None, 'name': '7a'}
+    """
+    if isinstance(value, Mapping):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    for convert in (int, float):
+        try:
+            return convert(value)
+        except ValueError:
+            pass
+    return {"true": True, "false": False, "null": None}.get(value.lower(), value)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; an InputError names file, and line where it is no YAML."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Restore it (git checkout {path})."
+        ) from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} must hold a mapping (key: value), found {type(data).__name__}.")
+    return data
+
+
+def read_all(
+    folder: Path, overrides: Mapping[str, Any], schema_name: str, root: Path
+) -> dict[str, dict[str, Any]]:
+    """Read and validate all YAML files of a folder, by name, with the overrides of some of them."""
+    names = sorted(path.stem for path in (root / folder).glob("*.yaml"))
+    for name in overrides:
+        if name not in names:
+            raise InputError(
+                f"unknown {schema_name} {name!r}: {folder} has {', '.join(names)}. Add {folder}/{name}.yaml."
+            )
+    entries = {}
+    for name in names:
+        path = folder / f"{name}.yaml"
+        entry = typed(merge(read_yaml(root / path), overrides.get(name) or {}))
+        if blanks := _blanks(entry):
+            raise InputError(
+                f"{path}: still {BLANK} at {', '.join(blanks)}. Fill in, and delete the blocks "
+                "of the template that you do not need: of keys that stand there twice the last one counts."
+            )
+        validate(entry, schema_name, str(path), root)
+        entries[name] = entry
+    return entries
+
+
+def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path) -> None:
+    """Validate `data` against config/schemas/<schema_name>.schema.yaml.
+
+    Raises
+    ------
+    InputError
+        Naming every violation with its key, and the present or probable key for a renamed or misspelt one.
+    """
+    check_renamed(schema_name, data, source)
+    schema = _validator(root / SCHEMAS / f"{schema_name}.schema.yaml")
+    errors = sorted(schema.iter_errors(data), key=lambda error: list(map(str, error.path)))
+    if errors:
+        raise InputError("\n".join(_explain(error, source) for error in errors))
+
+
+@cache
+def _validator(path: Path) -> Draft202012Validator:
+    return Draft202012Validator(read_yaml(path))
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    place = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        lines = []
+        for key in sorted(set(error.instance) - set(known)):
+            close = difflib.get_close_matches(str(key), known, n=1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
+            lines.append(f"{source}: unknown key {key!r} at {place}; {remedy}")
+        return "\n".join(lines)
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"{source}: missing at {place}: {', '.join(missing)}."
+    hint = error.schema.get("description") if isinstance(error.schema, Mapping) else None
+    return f"{source}: {place}: {error.message}" + (f" ({hint})" if hint else "")
+
+
+def _blanks(value: Any, place: str = "") -> list[str]:
+    """Return the dotted keys that a copy of the template still leaves blank."""
+    items: Any = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    below = [blank for key, item in items for blank in _blanks(item, f"{place}.{key}".strip("."))]
+    return [place] if value == BLANK else below
