@@ -9,7 +9,7 @@ from morphobench import files
 from morphobench.align import packing as align
 from morphobench.download import packing as download
 from morphobench.errors import InputError
-from morphobench.files import layout, shards
+from morphobench.files import layout, volumes
 from morphobench.files.packings import read_positions
 from morphobench.geometry import meshes, rotation
 
@@ -39,7 +39,9 @@ def test_points_lie_inside_their_nucleus_and_both_are_centred(downloaded, tmp_pa
     for row in cells[cells["success"]].to_dict("records"):
         nucleus = meshes.read_closed_mesh(tmp_path / f"out/nuclei/{row['group']}.ply")
         np.testing.assert_allclose(nucleus.center_mass, 0, atol=1e-5)
-        inside = meshes.signed_distance(shards.cloud(points_um, row), nucleus.vertices, nucleus.faces)[0]
+        inside = meshes.signed_distance(
+            volumes.select(points_um, row, layout.POINTS), nucleus.vertices, nucleus.faces
+        )[0]
         assert inside.max() <= -0.1 + 1e-5  # the radius of a sphere, 1 unit of 0.1 um
 
 
@@ -62,7 +64,9 @@ def test_the_translation_leads_back_to_the_packing(downloaded, tmp_path):
     np.testing.assert_allclose(translation_um, [-0.2, -0.3, -0.1], atol=1e-5)
     name = layout.positions_name(row["rule"], "a", "0")
     positions = read_positions(folder / "packings" / name)
-    back = rotation.um_to_packing(shards.cloud(points_um, row) - translation_um, config["voxel_um"])
+    back = rotation.um_to_packing(
+        volumes.select(points_um, row, layout.POINTS) - translation_um, config["voxel_um"]
+    )
     np.testing.assert_allclose(back, positions, atol=1e-4)
 
 
@@ -104,7 +108,7 @@ def test_a_malformed_packing_fails_its_cell(text, reason, downloaded, tmp_path):
     intact = cells.set_index("CellId").loc["a_5"]
     expected = read_positions(downloaded[0] / "packings" / layout.positions_name(intact["rule"], "a", "0"))
     np.testing.assert_allclose(
-        shards.cloud(points_um, intact), rotation.packing_to_um(expected, 0.1), atol=1e-4
+        volumes.select(points_um, intact, layout.POINTS), rotation.packing_to_um(expected, 0.1), atol=1e-4
     )
 
 

@@ -12,6 +12,7 @@ from morphobench.align import punctate as align
 from morphobench.download import punctate as download
 from morphobench.errors import InputError
 from morphobench.files import shards, volumes
+from morphobench.files.layout import VOXELS
 
 ANGLES = [-89, -80, -71.5, -60, -45, -33, -20, -10, -2, 0, 1, 7.5, 15, 28, 40, 45, 52, 66, 78, 90]
 FIELD = SHARED / "data/hipsc_nuclei_fov"
@@ -177,7 +178,7 @@ def test_cells_on_disk_are_laid_along_x_and_the_transform_leads_back(tmp_path):
     assert len(structure) == len(mask)
     for row, angle in zip(cells.to_dict("records"), ANGLES, strict=True):
         assert difference(row["angle_degrees"], angle, 180) < 0.5
-        turned = volumes.volume(mask, row)
+        turned = volumes.select(mask, row, VOXELS)
         assert set(np.unique(turned)) == {0, 1}
         assert difference(inplane.inplane_angle(turned), 0, 180) < 0.5
         before = masks[row["CellId"]]
@@ -200,7 +201,7 @@ def test_intensities_are_raw_counts_on_the_same_lattice_as_the_mask(tmp_path):
     manifest = write_cells(tmp_path / "in", {"a": (counts, mask)})
     cells, structure, kept = run(dataset(manifest), tmp_path)
     row = cells.to_dict("records")[0]
-    structure, kept = volumes.volume(structure, row), volumes.volume(kept, row)
+    structure, kept = volumes.select(structure, row, VOXELS), volumes.select(kept, row, VOXELS)
     assert structure[kept > 0].mean() > 890
     inside_crop = structure[(kept == 0) & (structure > 0)]
     assert 400 <= inside_crop.mean() < 430
@@ -228,7 +229,7 @@ def test_anisotropic_crops_keep_their_physical_extents(tmp_path):
     manifest = write_cells(tmp_path / "in", {"a": (spots(mask, np.random.default_rng(0)), mask)}, spacing)
     cells, _, kept = run(dataset(manifest), tmp_path)
     row = cells.to_dict("records")[0]
-    kept = volumes.volume(kept, row)
+    kept = volumes.select(kept, row, VOXELS)
     extent_um = [kept.any(axis=axes).sum() * VOXEL_UM for axes in ((1, 2), (0, 2), (0, 1))]
     np.testing.assert_allclose(extent_um, 2 * semi_um, atol=0.3)
     assert kept.sum() * VOXEL_UM**3 == pytest.approx(mask.sum() * spacing.prod(), rel=0.01)
@@ -245,7 +246,7 @@ def test_one_mask_can_guide_and_another_be_kept(tmp_path):
     config = dataset(manifest, mask="cell_mask")
     cells, _, mask = run(config, tmp_path)
     assert cells["angle_degrees"][0] == pytest.approx(30, abs=0.5)
-    turned = volumes.volume(mask, cells.to_dict("records")[0])
+    turned = volumes.select(mask, cells.to_dict("records")[0], VOXELS)
     assert inplane.inplane_angle(turned) == pytest.approx(-80, abs=1)
     assert turned.sum() == pytest.approx(kept.sum(), rel=0.02)
 
@@ -257,7 +258,7 @@ def test_alignment_can_be_switched_off(tmp_path):
     assert cells["angle_degrees"].tolist() == [0]
     where = np.argwhere(mask)
     box = tuple(slice(low, high + 1) for low, high in zip(where.min(0), where.max(0), strict=True))
-    np.testing.assert_array_equal(volumes.volume(kept, cells.to_dict("records")[0]), mask[box])
+    np.testing.assert_array_equal(volumes.select(kept, cells.to_dict("records")[0], VOXELS), mask[box])
 
 
 def broken(folder, what):
@@ -312,8 +313,10 @@ def test_each_bad_input_fails_its_cell_with_the_reason_and_the_run_goes_on(what,
     assert pd.Series([bad["error"]]).str.contains(reason).all()
     assert (bad["size_z"], bad["size_y"], bad["size_x"]) == (0, 0, 0)
     first, last = cells.to_dict("records")[::2]
-    np.testing.assert_array_equal(volumes.volume(structure, first), volumes.volume(structure, last))
-    np.testing.assert_array_equal(volumes.volume(kept, first), volumes.volume(kept, last))
+    np.testing.assert_array_equal(
+        volumes.select(structure, first, VOXELS), volumes.select(structure, last, VOXELS)
+    )
+    np.testing.assert_array_equal(volumes.select(kept, first, VOXELS), volumes.select(kept, last, VOXELS))
     with pytest.raises(InputError, match="1 of 3 cells failed"):
         run(config, tmp_path / "strict", max_failed_fraction=0.1)
     assert not (tmp_path / "strict/align").exists()
@@ -332,7 +335,7 @@ def test_an_empty_shard_passes(tmp_path):
 
 
 def test_the_stage_is_found_by_its_kind():
-    assert shards.of_kind("align", "punctate") is align
+    assert shards.stage_module("align", "punctate") is align
 
 
 def test_real_nuclei_from_a_field_of_view_are_laid_along_x(tmp_path):
@@ -352,7 +355,7 @@ def test_real_nuclei_from_a_field_of_view_are_laid_along_x(tmp_path):
     cells, structure, mask = run(config, tmp_path)
     assert cells["success"].sum() == 10
     for row in cells[cells["success"]].to_dict("records"):
-        kept, counts = volumes.volume(mask, row), volumes.volume(structure, row)
+        kept, counts = volumes.select(mask, row, VOXELS), volumes.select(structure, row, VOXELS)
         assert abs(inplane.inplane_angle(kept)) < 1
         assert counts[kept > 0].mean() > 1.5 * counts[(kept == 0) & (counts > 0)].mean()
         assert 200 < kept.sum() * VOXEL_UM**3 < 2000

@@ -14,6 +14,7 @@ from morphobench.download import polymorphic as download
 from morphobench.download import stack
 from morphobench.errors import InputError
 from morphobench.files import images, shards, volumes
+from morphobench.files.layout import VOXELS
 
 ADRENAL = ROOT / "workflow/resources/adrenal_shapes"
 SHAPE = (9, 12, 15)
@@ -172,7 +173,7 @@ def test_a_stack_is_aligned_with_the_structure_as_its_own_mask(tmp_path, role):
     align.run(tmp_path / "download", tmp_path / "align", dataset=config, max_failed_fraction=0)
     for expected, row in zip(shapes(), files.read_cells(tmp_path / "align").to_dict("records"), strict=True):
         for name in ("structure", "mask"):
-            found = volumes.volume(files.read_array(tmp_path / "align", name), row)
+            found = volumes.select(files.read_array(tmp_path / "align", name), row, VOXELS)
             np.testing.assert_array_equal(found, expected)
 
 
@@ -218,7 +219,7 @@ def test_channels_are_found_by_name_in_whichever_crop_has_them(tmp_path, crops, 
     align.run(tmp_path / "download", tmp_path / "align", dataset=config, max_failed_fraction=0)
     row = files.read_cells(tmp_path / "align").to_dict("records")[0]
     structure, mask = (
-        volumes.volume(files.read_array(tmp_path / "align", n), row) for n in ("structure", "mask")
+        volumes.select(files.read_array(tmp_path / "align", n), row, VOXELS) for n in ("structure", "mask")
     )
     assert set(np.unique(structure)) == {0, 1}
     assert structure.sum() == np.count_nonzero(STRUCTURE)
@@ -260,7 +261,7 @@ def test_a_manifest_needs_one_of_the_crops_and_so_does_each_cell(tmp_path):
 
 @pytest.mark.parametrize("name", ["download", "align"])
 def test_the_stages_are_found_by_their_kind(name):
-    assert shards.of_kind(name, "polymorphic").run is shards.of_kind(name, "punctate").run
+    assert shards.stage_module(name, "polymorphic").run is shards.stage_module(name, "punctate").run
 
 
 def test_crops_are_taken_from_the_columns_that_the_source_names(tmp_path):

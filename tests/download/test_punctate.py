@@ -300,7 +300,7 @@ def test_a_group_must_be_there_for_every_cell(cells, tmp_path):
 
 
 def test_the_stage_is_found_by_its_kind():
-    assert stage.of_kind("download", "punctate") is download
+    assert stage.stage_module("download", "punctate") is download
 
 
 def test_real_nuclei_of_a_field_of_view(tmp_path):

@@ -133,7 +133,7 @@ def test_other_grids_of_the_same_cells_share_their_meshes(clone):
     (clone / "config/datasets/adrenal_fine.yaml").write_text(yaml.safe_dump(described))
     manifest = "results/sample/adrenal_fine/manifest.parquet"
     plan = job_counts(snakemake(clone, "-n", *OPTIONS, "--", manifest).stdout)
-    assert plan == {"mask_scale": 1, "sample": 2, "sample_manifest": 1, "total": 4}
+    assert plan == {"mask_scale_factor": 1, "sample": 2, "sample_manifest": 1, "total": 4}
     snakemake(clone, *OPTIONS, "--", manifest)
     assert arrays(clone, "sdf", "adrenal_fine").shape == (N_CELLS, 24, 24, 24)
 

@@ -1,4 +1,4 @@
-"""Shards of cells as stage align leaves them, made up in a temporary folder."""
+"""Shards of cells as stages align and mask leave them, made up in a temporary folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from fabricate.cells import VOXEL_UM, ellipsoid_mask, spots
 
-from morphobench import files
-from morphobench.files import volumes
+from morphobench.files import shards
+from morphobench.files.layout import CELL, CLOUD
 
 
 def cell(shape_zyx=(14, 20, 24), semi_axes_zyx=(4, 6, 8), seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,18 +24,21 @@ def write_aligned(
     folder: Path, cells: Mapping[str, tuple[np.ndarray, np.ndarray]], structure_name: str = "SON"
 ) -> Path:
     """A shard of stage align with these cells, and one that failed before."""
-    folder.mkdir(parents=True)
-    rows = []
-    with (
-        volumes.VolumeWriter(folder / "structure.npy", np.float32) as structures,
-        volumes.VolumeWriter(folder / "mask.npy", np.uint8) as masks,
-    ):
-        for name, (structure_zyx, mask_zyx) in cells.items():
-            masks.append(mask_zyx)
-            placed = volumes.placed(structures.append(structure_zyx), structure_zyx)
-            rows.append({"CellId": name, "success": True, "error": "", **placed})
-    nowhere = {"first_voxel": 0} | dict.fromkeys(volumes.SIZE_COLUMNS, 0)
-    rows.append({"CellId": "old", "success": False, "error": "no file", **nowhere})
+    rows = [{"CellId": name, "success": True, "error": ""} for name in cells]
+    rows.append({"CellId": "old", "success": False, "error": "no file"})
     table = pd.DataFrame(rows).assign(spacing_um=VOXEL_UM, structure_name=structure_name, note="kept")
-    files.write_table(table.assign(group=table["CellId"], excluded=False), folder / files.CELL_TABLE)
+    table = table.assign(group=table["CellId"], excluded=False)
+    with shards.create(folder, "align", 1.0) as shard:
+        shard.fill(table, lambda row: ({}, dict(zip(CELL, cells[row["CellId"]], strict=True))), CELL)
+    return folder
+
+
+def write_clouds(folder: Path, clouds: Mapping[str, np.ndarray]) -> Path:
+    """A shard of packings as align and mask leave them, one that failed before; groups by first letter."""
+    rows = [{"CellId": name, "success": True, "error": ""} for name in clouds]
+    rows.append({"CellId": "old", "success": False, "error": "no file"})
+    table = pd.DataFrame(rows)
+    with shards.create(folder, "align", 1.0) as shard:
+        cells = table.assign(group=table["CellId"].str[0])
+        shard.fill(cells, lambda row: ({}, {"points_um": clouds[row["CellId"]]}), CLOUD)
     return folder

@@ -51,13 +51,13 @@ def write_shapes(root: Path, n_shards: int = 2) -> ShapeCase:
         scale = {f"{n:02d}": _HALF_VOXEL / (np.ptp(blob(n).vertices, axis=0).max() / 2) for n in mine}
         files.write_table(
             pd.DataFrame({"CellId": list(scale), "scale_factor": list(scale.values())}),
-            root / "scale.parquet",
+            root / "scale_factor.parquet",
         )
         sample.run(
             masked,
             root / f"sample-{shard}",
             dataset_name=DATASET,
-            scale=root / "scale.parquet",
+            scale_factor=root / "scale_factor.parquet",
             resolution=RESOLUTION,
             n_surface=200,
             n_queries=100,

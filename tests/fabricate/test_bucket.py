@@ -19,7 +19,7 @@ from morphobench.fabricate.body import Body, lumpy_level, make_body, semi_axes_u
 from morphobench.files import images
 from morphobench.files import shards as stage
 from morphobench.mask import box as mask_box
-from morphobench.mask import scale as mask_scale
+from morphobench.mask import scale_factor as mask_scale_factor
 from morphobench.sample import manifest as sample_manifest
 
 CORNERS = np.ones((3, 3, 3))
@@ -256,19 +256,19 @@ def run_stages(name, folder, out):
     what = dataset(name, folder)
     kind, failed = what["kind"], {"max_failed_fraction": demo()["max_failed_fraction"]}
     shards = {step: out / step for step in ("download", "align", "mask", "sample")}
-    stage.of_kind("download", kind).run(
+    stage.stage_module("download", kind).run(
         shards["download"], dataset=what, shard=0, n_shards=1, seed=SEED, **failed
     )
-    stage.of_kind("align", kind).run(shards["download"], shards["align"], dataset=what, **failed)
-    stage.of_kind("mask", kind).run(shards["align"], shards["mask"], **what["mask"], **failed)
+    stage.stage_module("align", kind).run(shards["download"], shards["align"], dataset=what, **failed)
+    stage.stage_module("mask", kind).run(shards["align"], shards["mask"], **what["mask"], **failed)
     if kind == "punctate":
         shared = {"box": out / "box.json"}
         mask_box.run([shards["mask"]], shared["box"], **what["box"])
     else:
-        shared = {"scale": out / "scale.parquet"}
+        shared = {"scale_factor": out / "scale_factor.parquet"}
         settings = what["scale_factor"] | {"resolution": what["sample"]["resolution"]}
-        mask_scale.run([shards["mask"]], shared["scale"], **settings)
-    stage.of_kind("sample", kind).run(
+        mask_scale_factor.run([shards["mask"]], shared["scale_factor"], **settings)
+    stage.stage_module("sample", kind).run(
         shards["mask"], shards["sample"], dataset_name=name, **shared, **what["sample"], seed=SEED, **failed
     )
     split = {"train": 0.7, "val": 0.15, "test": 0.15}

@@ -1,32 +1,22 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
+from fabricate.masked import write_clouds
 from fabricate.packings import ellipsoid
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import shards
+from morphobench.files.layout import stored_cloud
 from morphobench.geometry import meshes
 from morphobench.mask import packing as mask
 
 
 def write_shard(folder, clouds, semi_axes=(5, 4, 3)):
     """A shard of stage align: one nucleus "n", a cell per cloud, and a cell that failed before."""
-    folder.mkdir()
+    write_clouds(folder, {f"n_{i}": cloud for i, cloud in enumerate(clouds)})
     mesh = ellipsoid(semi_axes, subdivisions=4)
     meshes.write_ply(folder / "nuclei/n.ply", mesh.vertices, mesh.faces)
-    cells = pd.DataFrame(
-        {
-            "CellId": [f"n_{i}" for i in range(len(clouds))] + ["old"],
-            "group": "n",
-            "success": [True] * len(clouds) + [False],
-            "error": [""] * len(clouds) + ["no file"],
-            "n_points": [*map(len, clouds), 0],
-        }
-    )
-    files.write_table(shards.write_clouds(folder, cells, clouds), folder / files.CELL_TABLE)
     return folder
 
 
@@ -48,11 +38,11 @@ def ball(n, radius, seed=0):
 
 def test_points_beyond_the_surface_go_and_the_order_stays(tmp_path):
     cloud = np.stack([[0, 0, 2.9], [0, 0, 3.1], [4.9, 0, 0], [0, 4.2, 0], [1, 1, 1]])
-    cells, points_um = run(write_shard(tmp_path / "in", [cloud, ball(9, 1)]), tmp_path / "out")
-    np.testing.assert_allclose(shards.cloud(points_um, cells.loc["n_0"]), cloud[[0, 2, 4]], rtol=1e-6)
+    cells, _ = run(write_shard(tmp_path / "in", [cloud, ball(9, 1)]), tmp_path / "out")
+    np.testing.assert_allclose(stored_cloud(tmp_path / "out", cells.loc["n_0"]), cloud[[0, 2, 4]], rtol=1e-6)
     assert cells.loc["n_0", ["n_points", "n_outside"]].tolist() == [3, 2]
     assert cells.loc["n_0", "radius_um"] == pytest.approx(4.9)
-    np.testing.assert_allclose(shards.cloud(points_um, cells.loc["n_1"]), ball(9, 1), rtol=1e-6)
+    np.testing.assert_allclose(stored_cloud(tmp_path / "out", cells.loc["n_1"]), ball(9, 1), rtol=1e-6)
 
 
 def test_too_few_points_fail_the_cell(tmp_path):

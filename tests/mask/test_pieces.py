@@ -220,8 +220,3 @@ def test_filling_is_what_scipy_fills(seed, density):
     np.testing.assert_array_equal(fill(mask, "volume"), ndimage.binary_fill_holes(mask))
     slices = [ndimage.binary_fill_holes(one, np.ones((3, 3))) for one in mask[1:]]
     np.testing.assert_array_equal(fill(mask, "slice2d"), [mask[0], *slices])
-
-
-def test_an_unknown_filling_is_named():
-    with pytest.raises(InputError, match="mask.fill_holes is '3d'; set it to one of volume, slice2d, none"):
-        fill(tube(), "3d")

@@ -14,8 +14,9 @@ from morphobench.download import polymorphic as download
 from morphobench.errors import InputError
 from morphobench.files import images, layout, volumes
 from morphobench.files import shards as stage
-from morphobench.geometry import meshes, segmentation
-from morphobench.mask import pieces, scale
+from morphobench.files.layout import VOXELS
+from morphobench.geometry import labels, meshes
+from morphobench.mask import pieces, scale_factor
 from morphobench.mask import polymorphic as mask
 
 FIELD = SHARED / "data/hipsc_tomm20_fov"
@@ -43,7 +44,7 @@ def one(tmp_path, structure, core=None, **changes):
     core = two_balls()[1] if core is None else core
     shard = write_aligned(tmp_path / "in", {"a": (structure, core)})
     row = run(shard, tmp_path / "out", **changes).loc["a"]
-    return row, volumes.volume(files.read_array(tmp_path / "out", "segmentation"), row)
+    return row, volumes.select(files.read_array(tmp_path / "out", "segmentation"), row, VOXELS)
 
 
 def test_a_structure_is_cropped_with_all_its_pieces_and_its_columns(tmp_path):
@@ -127,10 +128,10 @@ def test_shares_are_foreground_from_a_half(tmp_path):
     ],
 )
 def test_the_rule_of_values(values, expected):
-    found = segmentation.occupancy(np.asarray(values))
+    found = labels.occupancy(np.asarray(values))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.asarray(expected, np.float32))
-    np.testing.assert_array_equal(segmentation.foreground(np.asarray(values)), found >= 0.5)
+    np.testing.assert_array_equal(labels.foreground(np.asarray(values)), found >= 0.5)
 
 
 def hollow():
@@ -236,11 +237,6 @@ def test_too_many_failures_stop_the_stage_and_leave_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_filling_stops_the_stage(tmp_path):
-    with pytest.raises(InputError, match="mask.fill_holes is '3d'"):
-        run(write_aligned(tmp_path / "in", {"a": two_balls()}), tmp_path / "out", fill_holes="3d")
-
-
 def test_a_shard_of_failed_cells_passes(tmp_path):
     assert run(write_aligned(tmp_path / "in", {}), tmp_path / "out").index.tolist() == ["old"]
     shapes = [files.read_array(tmp_path / "out", name).shape for name in ("vertices_um", "faces")]
@@ -265,7 +261,7 @@ def test_the_cells_do_not_depend_on_the_number_of_shards(tmp_path):
 
 
 def test_the_stage_is_found_by_its_kind():
-    assert stage.of_kind("mask", "polymorphic") is mask
+    assert stage.stage_module("mask", "polymorphic") is mask
 
 
 def test_mitochondria_of_a_field_of_view(tmp_path):
@@ -304,8 +300,8 @@ def test_mitochondria_of_a_field_of_view(tmp_path):
     assert (cells["n_pieces"] > 1).all()
     raw_um3 = np.array([raw_volume_um3(shards["download"], row) for row in cells.to_dict("records")])
     assert np.median(cells["n_voxels"] * 0.2**3 / raw_um3) == pytest.approx(1, abs=0.15)
-    scale.run([shards["mask"]], tmp_path / "scale.parquet", mode="global", resolution=64)
-    assert files.read_table(tmp_path / "scale.parquet")["scale_factor"].nunique() == 1
+    scale_factor.run([shards["mask"]], tmp_path / "scale_factor.parquet", mode="global", resolution=64)
+    assert files.read_table(tmp_path / "scale_factor.parquet")["scale_factor"].nunique() == 1
 
 
 def raw_volume_um3(shard, row):

@@ -12,6 +12,7 @@ from scipy import ndimage
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import volumes
+from morphobench.files.layout import VOXELS
 from morphobench.geometry import region
 from morphobench.mask import box
 from morphobench.mask import punctate as mask
@@ -29,7 +30,7 @@ def run(shard_in, out, max_failed_fraction=1.0, **changes):
 
 
 def stored(shard, row):
-    return tuple(volumes.volume(files.read_array(shard, name), row) for name in ("structure", "mask"))
+    return tuple(volumes.select(files.read_array(shard, name), row, VOXELS) for name in ("structure", "mask"))
 
 
 def scattered(seed, shape=(7, 9, 11), share=0.03):
@@ -166,17 +167,10 @@ def test_a_range_that_cannot_be_fails_the_cell(tmp_path, changes, words):
     assert words in cells.loc["a", "error"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"clip": "all"}, "mask.clip is 'all'; set it to one of none, quantile, structure"),
-        ({"clip": "structure"}, "mask.structure_clips is empty"),
-        ({"dilation_voxel": 2.5, "reference": True}, "mask.dilation_voxel is 2.5"),
-    ],
-)
-def test_settings_that_contradict_stop_the_stage(tmp_path, changes, words):
-    with pytest.raises(InputError, match=words):
-        run(write_aligned(tmp_path / "in", {"a": cell()}), tmp_path / "out", **changes)
+def test_the_published_dilation_is_a_whole_number_of_voxels(tmp_path):
+    shard = write_aligned(tmp_path / "in", {"a": cell()})
+    with pytest.raises(InputError, match="mask.dilation_voxel is 2.5"):
+        run(shard, tmp_path / "out", dilation_voxel=2.5, reference=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -218,12 +212,10 @@ def test_the_common_box_holds_the_quantile_of_all_shards(tmp_path, quantile, pol
     assert n_fit == (4 if quantile == 1 else 1)
 
 
-def test_a_box_needs_cells_and_a_known_policy(tmp_path):
+def test_a_box_needs_cells(tmp_path):
     run(write_aligned(tmp_path / "in", {}), tmp_path / "out")
     with pytest.raises(InputError, match="no cell passed stage mask"):
         box.run([tmp_path / "out"], tmp_path / "box.json")
-    with pytest.raises(InputError, match="box.policy is 'keep'; set it to crop or drop"):
-        box.run([tmp_path / "out"], tmp_path / "box.json", policy="keep")
 
 
 def test_fitting_pads_the_smaller_half_first_and_crops_as_published():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from fabricate.masked import write_clouds
 from fabricate.packings import dataset, ellipsoid, write_shapes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,6 @@ from morphobench import files, seeds
 from morphobench.align import packing as align
 from morphobench.download import packing as download
 from morphobench.errors import InputError
-from morphobench.files import shards as stage
 from morphobench.geometry.packing import rasterise, upsample
 from morphobench.mask import packing as mask
 from morphobench.sample import manifest
@@ -28,19 +28,8 @@ def cloud(n=40, reach=2.5, seed=0):
 
 def write_shard(folder, clouds, names=None):
     """A shard of stage mask: a cell per cloud, and one that failed before."""
-    folder.mkdir()
     names = names or [f"c_{i}" for i in range(len(clouds))]
-    cells = pd.DataFrame(
-        {
-            "CellId": [*names, "old"],
-            "group": [name[0] for name in names] + ["o"],
-            "success": [True] * len(clouds) + [False],
-            "error": [""] * len(clouds) + ["no file"],
-            "n_points": [*map(len, clouds), 0],
-        }
-    )
-    files.write_table(stage.write_clouds(folder, cells, clouds), folder / files.CELL_TABLE)
-    return folder
+    return write_clouds(folder, dict(zip(names, clouds, strict=True)))
 
 
 def run(shard_in, out, seed=1, max_failed_fraction=1.0, **changes):

@@ -193,15 +193,6 @@ def test_bad_input_is_named(name, words, mode):
         sample_points(*volumes_zyx, n_points=200, variant="pcna", rng=np.random.default_rng(0), mode=mode)
 
 
-def test_unknown_names_are_named():
-    structure, labels = masked()
-    arguments = {"n_points": 5, "rng": np.random.default_rng(0)}
-    with pytest.raises(InputError, match="sample.variant is 'dna'; set it to one of pcna, nuclear"):
-        sample_points(structure, labels, variant="dna", **arguments)
-    with pytest.raises(InputError, match="sample.mode is 'old'; set it to corrected or reference"):
-        sample_points(structure, labels, variant="pcna", mode="old", **arguments)
-
-
 def published_image(counts, dilated, variant, size, clip):
     """The stages align and register, with their magic values; and the mask in the box."""
     if variant == "cytoplasmic":

@@ -57,9 +57,9 @@ def write_masked(folder, shapes, **columns):
 def run(shard_in, out, *, factors=None, **changes):
     names = files.read_cells(shard_in)["CellId"]
     known = dict.fromkeys(names, FACTOR) | (factors or {})
-    scale = shard_in.parent / "scale.parquet"
-    files.write_table(pd.DataFrame({"CellId": list(known), "scale_factor": list(known.values())}), scale)
-    arguments = {"dataset_name": "blobs", "scale": scale, "seed": 7, "max_failed_fraction": 1.0}
+    table = shard_in.parent / "scale_factor.parquet"
+    files.write_table(pd.DataFrame({"CellId": list(known), "scale_factor": list(known.values())}), table)
+    arguments = {"dataset_name": "blobs", "scale_factor": table, "seed": 7, "max_failed_fraction": 1.0}
     sample.run(shard_in, out, **arguments | SIZES | changes)
     arrays = {name: files.read_array(out, name) for name in ARRAYS}
     return files.read_cells(out).set_index("CellId"), arrays
@@ -192,7 +192,7 @@ def test_a_cell_without_scale_factor_fails(missing, tmp_path):
     else:
         table = pd.DataFrame({"CellId": ["ball", "block"], "scale_factor": [FACTOR, FACTOR]})
         files.write_table(table, tmp_path / "other.parquet")
-        cells, _ = run(shard, tmp_path / "out", scale=tmp_path / "other.parquet")
+        cells, _ = run(shard, tmp_path / "out", scale_factor=tmp_path / "other.parquet")
     assert cells["success"].tolist() == [True, True, False]
     assert "table of scale factors" in cells.loc["two", "error"]
     assert np.isnan(cells.loc["two", "scale_um"])
@@ -212,12 +212,6 @@ def test_an_earlier_reason_stays(tmp_path):
     assert cells.loc["ball", "error"] == "no mesh"
     assert not cells.loc["ball", "success"]
     assert cells["index"].tolist() == [-1, 0, 1]
-
-
-def test_an_unknown_mode_is_told(tmp_path):
-    shard = write_masked(tmp_path / "mask", {"ball": ball()})
-    with pytest.raises(InputError, match=r"sample\.mode is 'new'"):
-        run(shard, tmp_path / "out", mode="new")
 
 
 def test_the_manifest_takes_these_shards(tmp_path):

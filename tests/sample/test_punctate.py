@@ -10,6 +10,7 @@ from morphobench.align import punctate as align
 from morphobench.download import punctate as download
 from morphobench.errors import InputError
 from morphobench.files import volumes
+from morphobench.files.layout import VOXELS
 from morphobench.geometry import region
 from morphobench.mask import box
 from morphobench.mask import punctate as mask
@@ -86,7 +87,9 @@ def test_arrays_hold_the_cells_that_succeeded(tmp_path):
     assert arrays["cube"].shape == (2, 16, 16, 16)
     assert [array.dtype for array in arrays.values()] == [np.float32, np.float32, np.uint16]
     row = files.read_cells(shard).set_index("CellId").loc["c"]
-    structure, labels = (volumes.volume(files.read_array(shard, n), row) for n in ("structure", "mask"))
+    structure, labels = (
+        volumes.select(files.read_array(shard, n), row, VOXELS) for n in ("structure", "mask")
+    )
     rng = np.random.default_rng(cells.loc["c", "seed"])
     expected = sample_points(structure, labels, n_points=200, variant="pcna", rng=rng)
     np.testing.assert_allclose(arrays["points_um"][1], expected[:, 2::-1] * VOXEL_UM, atol=1e-6)

@@ -43,7 +43,7 @@ def at_import(path: Path) -> set[str]:
 def imported_by(script: str) -> dict[str, str]:
     """Packages from elsewhere that a script imports, and a module of ours that asks for each."""
     path = ROOT / "workflow/scripts" / script
-    stages = re.findall(r'of_kind\("([\w.]+)"', path.read_text())
+    stages = re.findall(r'stage_module\("([\w.]+)"', path.read_text())
     waiting = list(at_import(path)) + [f"morphobench.{stage}.{kind}" for stage in stages for kind in KINDS]
     seen, found = set(), {}
     while waiting:

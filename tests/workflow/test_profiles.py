@@ -108,7 +108,7 @@ def test_seconds_long_tables_and_figures_start_no_job_of_a_cluster():
     blocks = rule_blocks()
     local = {name for name, (_, block) in blocks.items() if "    localrule: True\n" in block}
     assert "localrule: True" in (ROOT / "workflow/rules/plot.smk").read_text().split("\nrule plot_cells")[0]
-    tables = {"mask_box", "mask_scale", "sample_manifest", "score_pairs", "train_sweep"}
+    tables = {"mask_box", "mask_scale_factor", "sample_manifest", "score_pairs", "train_sweep"}
     assert tables <= local
     assert not any(class_of(name, blocks) in ("HEAVY", "GPU", "TRAIN") for name in local)
     for name in SHARDED:
@@ -139,7 +139,7 @@ def test_everything_at_published_sizes(clone):
     assert counts["sample"] == sum(parts.values())
     assert counts["sample_manifest"] == counts["score_table"] == counts["score_pairs"] == 7
     assert counts["mask_box"] == kinds["punctate"]
-    assert counts["mask_scale"] == kinds["polymorphic"]
+    assert counts["mask_scale_factor"] == kinds["polymorphic"]
     assert counts["train"] == trainings
     assert counts["embed"] == 3 * trainings
     assert counts["embed_reconstruction"] == counts["score_evolution"] == counts["score_cost"] == trainings

@@ -120,9 +120,9 @@ def cache_of(wildcards):
 
 
 def sample_inputs(wildcards):
-    """Input function: a shard of stage mask, and what all shards share: the box, or the scale of shapes."""
+    """Input function: a shard of stage mask, and what all shards share: the box, or the scale factors of shapes."""
     name, number = parts_of(wildcards.dataset)[int(wildcards.shard)]
-    shared = {"punctate": ("box", "box.json"), "polymorphic": ("scale", "scale.parquet")}
+    shared = {"punctate": ("box", "box.json"), "polymorphic": ("scale_factor", "scale_factor.parquet")}
     key, file = shared.get(kind_of(wildcards), (None, None))
     common = {key: f"results/mask/{wildcards.dataset}/{file}"} if key else {}
     return {"shard_in": f"results/mask/{name}/shard-{number}", **common}
@@ -152,7 +152,7 @@ def of_cells(wildcards):
     return {**align_settings(wildcards), "side_um": side_um(wildcards)}
 
 
-def scale_settings(wildcards):
+def scale_factor_settings(wildcards):
     """Params function: how large shapes are on their grid."""
     settings = CONFIG["datasets"][wildcards.dataset]
     return {**settings["scale_factor"], "resolution": settings["sample"]["resolution"]}

@@ -45,23 +45,23 @@ rule mask_box:
         "../scripts/mask_box.py"
 
 
-rule mask_scale:
+rule mask_scale_factor:
     input:
         shards("mask"),
     output:
-        "results/mask/{dataset}/scale.parquet",
+        "results/mask/{dataset}/scale_factor.parquet",
     log:
-        "logs/mask_scale/{dataset}.log",
+        "logs/mask_scale_factor/{dataset}.log",
     benchmark:
-        "benchmarks/mask_scale/{dataset}.tsv"
+        "benchmarks/mask_scale_factor/{dataset}.tsv"
     localrule: True
     conda:
         "../../envs/image.yaml"
     resources:
         **LIGHT,
     params:
-        scale=scale_settings,
+        scale_factor=scale_factor_settings,
     message:
         "Find how large the shapes of {wildcards.dataset} are on their grids"
     script:
-        "../scripts/mask_scale.py"
+        "../scripts/mask_scale_factor.py"

@@ -4,7 +4,7 @@ from morphobench.files import shards
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shards.of_kind("published", snakemake.params.kind).run(
+        shards.stage_module("published", snakemake.params.kind).run(
             snakemake.input[0],
             snakemake.output[0],
             dataset=snakemake.params.dataset,

@@ -1,5 +1,5 @@
-"""Stage `align` for multi-piece structures given as segmentations, mostly not turned: as for punctate."""
+"""Stage `align` for multi-piece structures given as segmentations, mostly not rotated: as for punctate."""
 
-from morphobench.align.punctate import align_cell, read_cell, run
+from morphobench.align.punctate import run
 
-__all__ = ["align_cell", "read_cell", "run"]
+__all__ = ["run"]

@@ -60,16 +60,15 @@ def run(
     """
     source_files = packing_files.locate(dataset, shard, n_shards, manifest, download_config)
     shapes = source_files.shapes
-    with files.atomic_folder(shard_out) as part:
-        (part / PACKINGS).mkdir()
-        (part / SHAPES).mkdir()
+    with shards.create(shard_out, "download", max_failed_fraction) as created:
+        (created.folder / PACKINGS).mkdir()
+        (created.folder / SHAPES).mkdir()
         rows: list[dict[str, Any]] = []
         for number, shape in enumerate(shapes.itertuples(index=False), start=1):
-            rows += _write_shape(part, dataset, source_files, shape.CellId, shape.angle, seed)
+            rows += _write_shape(created.folder, dataset, source_files, shape.CellId, shape.angle, seed)
             logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
-        cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
-        _write_shape_manifest(part / SHAPES, cells)
-        shards.finish(part, cells, max_failed_fraction, "download")
+        created.cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+        _write_shape_manifest(created.folder / SHAPES, created.cells)
 
 
 def _write_shape(

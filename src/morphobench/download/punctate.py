@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench import files, seeds
+from morphobench import seeds
 from morphobench.download import crops, fields, index, stack
 from morphobench.download.remote import is_remote
 from morphobench.errors import InputError
@@ -50,16 +50,16 @@ def run(
             "the dataset's source must have one of the keys fovs, stack and cells; cells is the manifest of "
             "crops, below source.location where that is set."
         )
-    with files.atomic_folder(shard_out) as part:
+    with shards.create(shard_out, "download", max_failed_fraction) as created:
         if keys == ["fovs"]:
-            cells = fields.cut(part, source, in_shard)
+            cells = fields.cut(created.folder, source, in_shard)
         elif keys == ["stack"]:
-            cells = stack.write(part, source, in_shard)
+            cells = stack.write(created.folder, source, in_shard)
         elif is_remote(source.get("location")):
             cells = index.fetch_cells(manifest, dataset, download_config, in_shard)
         else:
             cells = crops.list_cells(dataset, in_shard)
-        shards.finish(part, _with_groups(cells, source), max_failed_fraction, "download")
+        created.cells = _with_groups(cells, source)
 
 
 def _with_groups(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from morphobench import files
-from morphobench.files import volumes
+from morphobench.files.volumes import Layout, select
 
 # Columns and folders of image crops.
 CROPS = ("crop_raw", "crop_seg")
@@ -17,8 +17,16 @@ CROPS = ("crop_raw", "crop_seg")
 PACKINGS, SHAPES, NUCLEI = "packings", "reference_nuclear_shapes", "nuclei"
 # Keys of the published JSON files of packings: the first packing, the spheres inside the nucleus.
 POSITION_KEYS = ("0", "nucleus_interior_pcna")
-# Columns that place a cell's vertices and faces in the arrays of its shard.
-VERTICES, FACES = ("first_vertex", "n_vertices"), ("first_face", "n_faces")
+
+# Columns that place a cell in the arrays of its shard.
+POINTS, VERTICES, FACES = ("first", "n_points"), ("first_vertex", "n_vertices"), ("first_face", "n_faces")
+SIZES = ("size_z", "size_y", "size_x")
+VOXELS = ("first_voxel", *SIZES)
+# Arrays of the shards of align and mask: packings, images, segmented structures and their surfaces.
+CLOUD = {"points_um": Layout(np.float32, (3,), POINTS)}
+CELL = {"structure": Layout(np.float32, (), VOXELS), "mask": Layout(np.uint8, (), VOXELS)}
+SEGMENTATION = {"segmentation": Layout(np.uint8, (), VOXELS)}
+MESH = {"vertices_um": Layout(np.float32, (3,), VERTICES), "faces": Layout(np.int32, (3,), FACES)}
 
 
 def positions_name(rule: str, shape: str, angle: str) -> str:
@@ -31,15 +39,30 @@ def crop_folder(shard: str | Path, source: Mapping[str, Any]) -> Path:
     return Path(shard) if source.get("fovs") or source.get("stack") else Path()
 
 
+def _stored(
+    shard: str | Path, row: Mapping[str, Any], arrays: Mapping[str, Layout]
+) -> tuple[np.ndarray, ...]:
+    # Opened for each cell: what a mapped file has read stays in memory for as long as it is mapped.
+    return tuple(select(files.read_array(shard, name), row, arrays[name].columns) for name in arrays)
+
+
+def stored_cloud(shard: str | Path, row: Mapping[str, Any]) -> np.ndarray:
+    """Return a packing's points out of a shard of align or mask, shape (n_points, 3), micrometres."""
+    return _stored(shard, row, CLOUD)[0]
+
+
 def stored_cell(shard: str | Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return a cell's intensities and mask, each of shape (z, y, x), out of a shard of align or mask."""
-    # Opened for each cell: what a mapped file has read stays in memory for as long as it is mapped.
-    flat = (files.read_array(shard, name) for name in ("structure", "mask"))
-    return tuple(volumes.volume(one, row) for one in flat)
+    return _stored(shard, row, CELL)
+
+
+def stored_segmentation(shard: str | Path, row: Mapping[str, Any]) -> np.ndarray:
+    """Return a structure's filled segmentation out of a mask shard, uint8, shape (z, y, x)."""
+    return _stored(shard, row, SEGMENTATION)[0]
 
 
 def stored_mesh(shard: str | Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Return a cell's closed surface out of a mask shard.
+    """Return a structure's closed surface out of a mask shard.
 
     Returns
     -------
@@ -48,5 +71,4 @@ def stored_mesh(shard: str | Path, row: Mapping[str, Any]) -> tuple[np.ndarray, 
     faces
         int32, shape (n_faces, 3), outward.
     """
-    vertices_um, faces = (files.read_array(shard, name) for name in ("vertices_um", "faces"))
-    return np.array(volumes.rows(vertices_um, row, *VERTICES)), np.array(volumes.rows(faces, row, *FACES))
+    return tuple(map(np.array, _stored(shard, row, MESH)))

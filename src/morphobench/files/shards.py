@@ -1,10 +1,12 @@
-"""What the stages from download to sample share: the loop over a shard's cells and shards of point clouds."""
+"""Shards of cells: the module of a stage for a kind of dataset, and writing a shard cell by cell."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,12 +16,15 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.files.volumes import ArrayWriter, Layout
 from morphobench.log import logger
 
 _PROGRESS_EVERY = 100
+# A cell's new columns, and its arrays by name; no arrays leave it out of them.
+Result = tuple[Mapping[str, Any], Mapping[str, np.ndarray]]
 
 
-def of_kind(stage: str, kind: str) -> ModuleType:
+def stage_module(stage: str, kind: str) -> ModuleType:
     """Return the module of a stage for a kind of dataset, such as `morphobench.align.packing`.
 
     Raises
@@ -54,30 +59,82 @@ def by_structure(value: str | Mapping[str, str], row: Mapping[str, Any], key: st
     return value[name]
 
 
+class Shard:
+    """A shard being written, see `create`: its temporary folder, and the cell table once it is known."""
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        self.folder, self.stage = folder, stage
+        self.cells = pd.DataFrame()
+
+    def fill(
+        self,
+        cells: pd.DataFrame,
+        work: Callable[[dict[str, Any]], Result],
+        arrays: Mapping[str, Layout],
+        defaults: Mapping[str, float] | None = None,
+        *,
+        timed: bool = False,
+    ) -> None:
+        """Work on every cell that has not failed so far; store its arrays, and its columns in the cell table.
+
+        Parameters
+        ----------
+        cells
+            Cell table with at least CellId, success and error.
+        work
+            Takes a row as a dictionary; see `Result`. An InputError fails the cell, with the reason.
+        arrays
+            Layout of each array, stored as ``<name>.npy``; its columns are 0 for failed cells, an index -1.
+        defaults
+            Value of every other new column, a number, for failed cells; its type is the column's.
+        timed
+            Add column `seconds`.
+        """
+        columns = (column for layout in arrays.values() for column in layout.columns)
+        missing = {column: -1 if column == "index" else 0 for column in columns} | dict(defaults or {})
+        with ExitStack() as stack:
+            writers = {
+                name: stack.enter_context(ArrayWriter(self.folder / f"{name}.npy", layout))
+                for name, layout in arrays.items()
+            }
+
+            def store(row: dict[str, Any]) -> dict[str, Any]:
+                start = time.perf_counter()
+                columns, found = work(row)
+                # Only now: a cell that fails half-way must leave nothing in any array.
+                for name, array in found.items():
+                    columns = {**columns, **writers[name].append(array)}
+                return {**columns, "seconds": time.perf_counter() - start} if timed else columns
+
+            self.cells = each_cell(cells, store, missing | ({"seconds": 0.0} if timed else {}), self.stage)
+
+
+@contextmanager
+def create(path: str | Path, stage: str, max_failed_fraction: float) -> Iterator[Shard]:
+    """Yield a shard to fill; its folder takes the name `path` with its cell table, or vanishes on failure.
+
+    Raises
+    ------
+    InputError
+        When more than this share of its cells, 0 to 1, failed.
+    """
+    with files.atomic_folder(path) as folder:
+        shard = Shard(folder, stage)
+        yield shard
+        files.check_failures(shard.cells, max_failed_fraction, stage)
+        files.write_table(shard.cells, folder / files.CELL_TABLE)
+    n_good, n_all = int(shard.cells["success"].sum()), len(shard.cells)
+    n_excluded = int(shard.cells["excluded"].sum()) if "excluded" in shard.cells else 0
+    logger.info("%s: %d of %d cells succeeded, %d excluded", stage, n_good, n_all, n_excluded)
+
+
 def each_cell(
     cells: pd.DataFrame,
     work: Callable[[dict[str, Any]], Mapping[str, Any]],
     defaults: Mapping[str, float],
     stage: str,
 ) -> pd.DataFrame:
-    """Work on every cell that has not failed so far; a cell whose work fails is kept, with the reason.
-
-    Parameters
-    ----------
-    cells
-        Cell table with at least CellId, success and error.
-    work
-        Takes a row as a dictionary, returns the stage's columns; an InputError it raises fails the cell.
-    defaults
-        Value of every such column, a number, for failed cells; its type is the type of the column.
-    stage
-        Name for the log.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The same rows in the same order, with the columns of `defaults` set or added.
-    """
+    """Return the cell table, rows in order, with what `work` makes of every cell; see `Shard.fill`."""
     rows = []
     for done, row in enumerate(cells.to_dict("records"), start=1):
         new = dict(defaults)
@@ -92,56 +149,3 @@ def each_cell(
     columns = list(dict.fromkeys([*cells.columns, *defaults]))
     types = cells.dtypes.to_dict() | {name: np.asarray(value).dtype for name, value in defaults.items()}
     return pd.DataFrame(rows, columns=columns).astype(types)
-
-
-def finish(folder: Path, cells: pd.DataFrame, max_failed_fraction: float, stage: str) -> None:
-    """Write the cell table of a shard, or stop the stage when too many of its cells failed.
-
-    Parameters
-    ----------
-    folder
-        The shard folder, before it takes its final name.
-    cells
-        Cell table.
-    max_failed_fraction
-        Largest share of failed cells, 0 to 1.
-    stage
-        Name for messages.
-
-    Raises
-    ------
-    InputError
-        When more cells failed than that.
-    """
-    files.check_failures(cells, max_failed_fraction, stage)
-    files.write_table(cells, folder / files.CELL_TABLE)
-    n_excluded = int(cells["excluded"].sum()) if "excluded" in cells else 0
-    n_good, n_all = int(cells["success"].sum()), len(cells)
-    logger.info("%s: %d of %d cells succeeded, %d excluded", stage, n_good, n_all, n_excluded)
-
-
-def write_clouds(folder: Path, cells: pd.DataFrame, clouds: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Write the clouds of a shard end to end as points_um.npy, and note where each one starts.
-
-    Parameters
-    ----------
-    folder
-        The shard folder.
-    cells
-        Cell table whose column n_points holds the length of each cell's cloud, 0 for failed cells.
-    clouds
-        Clouds of the cells that did not fail, in their order, each of shape (n_points, 3), micrometres.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The table with column `first`.
-    """
-    points_um = np.concatenate([np.empty((0, 3)), *clouds]).astype(np.float32)
-    np.save(folder / "points_um.npy", points_um)
-    return cells.assign(first=cells["n_points"].cumsum() - cells["n_points"])
-
-
-def cloud(points_um: np.ndarray, row: Mapping[str, Any]) -> np.ndarray:
-    """Return one cell's points, shape (n_points, 3), out of all points of its shard, micrometres."""
-    return np.asarray(points_um[row["first"] : row["first"] + row["n_points"]])

@@ -32,26 +32,8 @@ def fill(mask_zyx: np.ndarray, how: str) -> np.ndarray:
     -------
     numpy.ndarray
         Bool, same shape.
-
-    Raises
-    ------
-    InputError
-        When `how` is none of these.
     """
-    check_filling(how)
-    return FILLS[how](mask_zyx)
-
-
-def check_filling(how: str) -> None:
-    """Stop at a setting that `fill` does not know.
-
-    Raises
-    ------
-    InputError
-        Naming those that it knows.
-    """
-    if how not in FILLS:
-        raise InputError(f"mask.fill_holes is {how!r}; set it to one of {', '.join(FILLS)}.")
+    return _FILLS[how](mask_zyx)
 
 
 def _fill_volume(mask_zyx: np.ndarray) -> np.ndarray:
@@ -71,7 +53,7 @@ def _fill_slices(mask_zyx: np.ndarray) -> np.ndarray:
     return filled_zyx
 
 
-FILLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+_FILLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "volume": _fill_volume,
     "slice2d": _fill_slices,
     "none": np.asarray,

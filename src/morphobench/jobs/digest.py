@@ -33,10 +33,10 @@ def _name(node: ast.expr, module: str) -> str:
 
 
 def _called(node: ast.Call, module: str) -> set[str]:
-    """Return the module that `import_module(...)` or `of_kind(stage, ...)` imports."""
+    """Return the module that `import_module(...)` or `stage_module(stage, ...)` imports."""
     function = ast.unparse(node.func).rpartition(".")[2]
     names = [_name(argument, module) for argument in node.args]
-    if function == "of_kind":
+    if function == "stage_module":
         return {f"morphobench.{'.'.join(names)}"}
     return set(names) if function == "import_module" else set()
 

@@ -12,8 +12,6 @@ from morphobench import files
 from morphobench.errors import InputError
 from morphobench.geometry.region import AXES
 
-POLICIES = ("crop", "drop")
-
 
 def run(
     shards: Iterable[str | Path], out: str | Path, *, quantile: float = 1.0, policy: str = "drop"
@@ -36,10 +34,8 @@ def run(
     Raises
     ------
     InputError
-        When the policy is neither, or no cell is left to measure.
+        When no cell is left to measure.
     """
-    if policy not in POLICIES:
-        raise InputError(f"box.policy is {policy!r}; set it to {' or '.join(POLICIES)}.")
     cells = pd.concat([files.read_cells(shard) for shard in shards], ignore_index=True)
     cells = cells[cells["success"].astype(bool)]
     if not len(cells):

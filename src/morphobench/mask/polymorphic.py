@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,17 @@ import numpy as np
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import shards, volumes
-from morphobench.files.layout import FACES, VERTICES, stored_cell
-from morphobench.geometry import isosurface, region, segmentation
+from morphobench.files import shards
+from morphobench.files.layout import MESH, SEGMENTATION, stored_cell
+from morphobench.geometry import isosurface, labels, region
 from morphobench.mask import pieces
 
 _START = tuple(f"start_{axis}_voxel" for axis in "zyx")
 _EXTENT = tuple(f"extent_{axis}_um" for axis in "xyz")
-_COUNTS = ("first_voxel", *volumes.SIZE_COLUMNS, *_START, "n_voxels", *VERTICES, *FACES, "n_pieces")
 _DEFAULTS = (
-    dict.fromkeys(_COUNTS, 0)
+    dict.fromkeys((*_START, "n_voxels", "n_pieces"), 0)
     | dict.fromkeys((*_EXTENT, "volume_um3", "area_um2", *pieces.FEATURES), np.nan)
-    | {"touches_border": False, "n_pieces_label": "", "seconds": 0.0}
+    | {"touches_border": False, "n_pieces_label": ""}
 )
 
 
@@ -35,61 +33,38 @@ def run(
     min_voxels: int = 1,
     max_failed_fraction: float,
 ) -> None:
-    """Turn one shard of segmented structures into filled masks and closed surfaces.
+    """Convert one shard of segmented structures from stage `align` to filled masks and closed surfaces.
 
-    The structure is its foreground (see `geometry.segmentation.occupancy`) inside the mask that stage
-    `align` kept, all pieces of it. Writes segmentation.npy (uint8, 0 and 1, cropped to the structure's
-    bounding box), vertices_um.npy (float32, x, y, z from the corner of the aligned crop, where the centre of
-    voxel (k, j, i) lies at ((i, j, k) + 1/2) edges) and faces.npy (int32, outward, indices into the cell's
-    own vertices), all cells end to end.
+    The structure is its foreground (see `geometry.labels.occupancy`) inside the mask that stage `align` kept,
+    all pieces of it. Writes segmentation.npy (uint8, 0 and 1, cropped to the structure's bounding box),
+    vertices_um.npy (float32, x, y, z from the corner of the aligned crop, where the centre of voxel (k, j, i)
+    lies at ((i, j, k) + 1/2) edges) and faces.npy (int32, outward, indices into the cell's own vertices).
 
-    Sets first_voxel and size_{z,y,x}. Adds start_{z,y,x}_voxel, where the stored volume begins in the aligned
-    crop; n_voxels, filled; first_vertex, n_vertices, first_face and n_faces (see `files.layout.stored_mesh`);
+    Adds start_{z,y,x}_voxel, where the stored volume begins in the aligned crop; n_voxels, filled;
     extent_{x,y,z}_um, volume_um3 and area_um2 of the surface; touches_border, whether the structure reaches
-    the border of the aligned crop, beyond which part of it may be missing; the columns of
-    `pieces.piece_features`; and `seconds`.
+    the border of the aligned crop, beyond which part of it may be missing; and the columns of
+    `pieces.piece_features`. The shard fails when too many of its cells do.
 
     Parameters
     ----------
-    shard_in
-        Shard folder of stage `align`.
-    shard_out
-        Folder to write, whole or not at all.
     role
         Which mask stage `align` kept, for messages.
     fill_holes
-        See `surface_mesh.fill`.
+        See `isosurface.fill`.
     min_voxels
         A cell whose structure has fewer voxels, before filling, fails.
-    max_failed_fraction
-        Largest share of failed cells that lets the stage go on.
-
-    Raises
-    ------
-    InputError
-        When the settings are wrong, or too many cells fail.
     """
-    isosurface.check_filling(fill_holes)
-    with (
-        files.atomic_folder(shard_out) as part,
-        volumes.VolumeWriter(part / "segmentation.npy", np.uint8) as masks,
-        volumes.VolumeWriter(part / "vertices_um.npy", np.float32, (3,)) as vertices,
-        volumes.VolumeWriter(part / "faces.npy", np.int32, (3,)) as triangles,
-    ):
 
-        def work(row: dict[str, Any]) -> dict[str, Any]:
-            start = time.perf_counter()
-            structure_zyx, core_zyx = stored_cell(Path(shard_in), row)
-            inside_zyx = segmentation.foreground(structure_zyx) & (core_zyx > 0)
-            _check_size(inside_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
-            mask_zyx, vertices_um, faces, columns = shape_of(inside_zyx, fill_holes, row["spacing_um"])
-            columns |= volumes.placed(masks.append(mask_zyx), mask_zyx)
-            columns |= dict(zip(VERTICES, (vertices.append(vertices_um), len(vertices_um)), strict=True))
-            columns |= dict(zip(FACES, (triangles.append(faces), len(faces)), strict=True))
-            return columns | {"seconds": time.perf_counter() - start}
+    def mask_cell(row: dict[str, Any]) -> shards.Result:
+        structure_zyx, core_zyx = stored_cell(shard_in, row)
+        inside_zyx = labels.foreground(structure_zyx) & (core_zyx > 0)
+        _check_size(inside_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
+        mask_zyx, vertices_um, faces, columns = shape_of(inside_zyx, fill_holes, row["spacing_um"])
+        return columns, {"segmentation": mask_zyx, "vertices_um": vertices_um, "faces": faces}
 
-        cells = shards.each_cell(files.read_cells(shard_in), work, _DEFAULTS, "mask")
-        shards.finish(part, cells, max_failed_fraction, "mask")
+    with shards.create(shard_out, "mask", max_failed_fraction) as shard:
+        cells = files.read_cells(shard_in)
+        shard.fill(cells, mask_cell, SEGMENTATION | MESH, _DEFAULTS, timed=True)
 
 
 def shape_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,14 @@ import numpy as np
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import shards, volumes
-from morphobench.files.layout import stored_cell
+from morphobench.files import shards
+from morphobench.files.layout import CELL, stored_cell
 from morphobench.geometry import region
 
-CLIPS = ("none", "quantile", "structure")
-_AXES = "zyx"
+_BOX = tuple(f"box_{axis}" for axis in region.AXES)
+_CENTER = tuple(f"center_{axis}_voxel" for axis in region.AXES)
+_CLIP = ("clip_low", "clip_high")
+_DEFAULTS = dict.fromkeys(("n_voxels", "n_dilated", *_BOX), 0) | dict.fromkeys((*_CENTER, *_CLIP), np.nan)
 
 
 def run(
@@ -32,98 +33,51 @@ def run(
     min_voxels: int = 1,
     max_failed_fraction: float,
 ) -> None:
-    """Mask one shard of cells.
+    """Mask one shard of cells from stage `align`; it fails when too many of its cells do.
 
     Writes structure.npy (float32, camera counts, unchanged in and around the mask, 0 where the dilation
     leaves the stored volume) and mask.npy (uint8: 0 outside, 1 the rim that dilation adds, 2 the mask),
-    cropped to the dilated mask. Sets first_voxel and size_{z,y,x}; adds box_{z,y,x}, the same extent under
-    the name that the common box is made from; center_{z,y,x}_voxel, the centre of mass of the undilated mask
-    as an index into the stored volume; n_voxels and n_dilated; clip_low and clip_high, camera counts, NaN
-    without `clip`; and `seconds`.
+    cropped to the dilated mask. Adds box_{z,y,x}, their extent, from which the common box is made;
+    center_{z,y,x}_voxel, the centre of mass of the undilated mask as an index into the stored volume;
+    n_voxels and n_dilated; clip_low and clip_high, camera counts, NaN without `clip`: noted, not applied.
 
     Parameters
     ----------
-    shard_in
-        Shard folder of stage `align`.
-    shard_out
-        Folder to write, whole or not at all.
     role
         Which mask stage `align` kept, for messages.
     dilation_voxel
         How far from the mask points may lie, voxels.
     reference
         Dilate with the published box, whole voxels: 8 x 8 x 8 for 4, see `region.dilate_box`.
-    clip
-        How the intensity range is found: "none", "quantile" (of the mask's voxels) or "structure" (a table).
-        It is noted, not applied.
-    quantile
-        The range is from the quantile 1 - `quantile` to this one.
-    structure_clips
-        Lower and upper end for each structure_name, camera counts.
+    clip, quantile, structure_clips
+        Intensity range, see `clip_range`.
     min_voxels
         A cell whose mask has fewer voxels fails.
-    max_failed_fraction
-        Largest share of failed cells that lets the stage go on.
-
-    Raises
-    ------
-    InputError
-        When the settings contradict each other, or too many cells fail.
     """
-    _check_settings(dilation_voxel, reference, clip, structure_clips)
-    shard_in = Path(shard_in)
-    with (
-        files.atomic_folder(shard_out) as part,
-        volumes.VolumeWriter(part / "structure.npy", np.float32) as structures,
-        volumes.VolumeWriter(part / "mask.npy", np.uint8) as masks,
-    ):
-
-        def work(row: dict[str, Any]) -> dict[str, Any]:
-            start = time.perf_counter()
-            raw_zyx, core_zyx = stored_cell(shard_in, row)
-            _check_size(core_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
-            structure_zyx, labels_zyx = cut(
-                raw_zyx, core_zyx, dilation_voxel=dilation_voxel, reference=reference
-            )
-            inside = structure_zyx[labels_zyx == region.MASK]
-            _check_intensity(structure_zyx, inside)
-            low, high = clip_range(inside, clip, quantile, structure_clips, row.get("structure_name"))
-            masks.append(labels_zyx)
-            placed = volumes.placed(structures.append(structure_zyx), structure_zyx)
-            counts = {"n_voxels": inside.size, "n_dilated": int(np.count_nonzero(labels_zyx))}
-            centre_zyx = region.centre_of_mass(labels_zyx == region.MASK)
-            columns = placed | counts | _places(structure_zyx.shape, centre_zyx) | _range(low, high)
-            return columns | {"seconds": time.perf_counter() - start}
-
-        placed = {"first_voxel": 0} | dict.fromkeys(volumes.SIZE_COLUMNS, 0)
-        defaults = placed | {"n_voxels": 0, "n_dilated": 0, "seconds": 0.0} | _places((0,) * 3, [np.nan] * 3)
-        defaults |= _range(np.nan, np.nan)
-        cells = shards.each_cell(files.read_cells(shard_in), work, defaults, "mask")
-        shards.finish(part, cells, max_failed_fraction, "mask")
-
-
-def _places(shape_zyx: Sequence[int], centre_zyx: Sequence[float]) -> dict[str, float]:
-    boxes = {f"box_{axis}": n for axis, n in zip(_AXES, shape_zyx, strict=True)}
-    centres = {f"center_{axis}_voxel": float(c) for axis, c in zip(_AXES, centre_zyx, strict=True)}
-    return boxes | centres
-
-
-def _range(low: float, high: float) -> dict[str, float]:
-    return {"clip_low": float(low), "clip_high": float(high)}
-
-
-def _check_settings(
-    dilation_voxel: float, reference: bool, clip: str, structure_clips: Mapping[str, Sequence[float]] | None
-) -> None:
-    if clip not in CLIPS:
-        raise InputError(f"mask.clip is {clip!r}; set it to one of {', '.join(CLIPS)}.")
-    if clip == "structure" and not structure_clips:
-        raise InputError("mask.clip is structure, but mask.structure_clips is empty. Fill it or change clip.")
-    if dilation_voxel < 0 or (reference and dilation_voxel != int(dilation_voxel)):
+    if reference and dilation_voxel != int(dilation_voxel):
         raise InputError(
-            f"mask.dilation_voxel is {dilation_voxel:g}; it must not be negative, and be a whole number with "
-            "mask.reference."
+            f"mask.dilation_voxel is {dilation_voxel:g}; it must be a whole number with mask.reference."
         )
+
+    def mask_cell(row: dict[str, Any]) -> shards.Result:
+        raw_zyx, core_zyx = stored_cell(shard_in, row)
+        _check_size(core_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
+        structure_zyx, labels_zyx = cut(raw_zyx, core_zyx, dilation_voxel=dilation_voxel, reference=reference)
+        inside_zyx = labels_zyx == region.MASK
+        inside = structure_zyx[inside_zyx]
+        _check_intensity(structure_zyx, inside)
+        limits = clip_range(inside, clip, quantile, structure_clips, row.get("structure_name"))
+        columns = {
+            "n_voxels": inside.size,
+            "n_dilated": int(np.count_nonzero(labels_zyx)),
+            **dict(zip(_BOX, structure_zyx.shape, strict=True)),
+            **dict(zip(_CENTER, region.centre_of_mass(inside_zyx).tolist(), strict=True)),
+            **dict(zip(_CLIP, limits, strict=True)),
+        }
+        return columns, {"structure": structure_zyx, "mask": labels_zyx}
+
+    with shards.create(shard_out, "mask", max_failed_fraction) as shard:
+        shard.fill(files.read_cells(shard_in), mask_cell, CELL, _DEFAULTS, timed=True)
 
 
 def _check_size(core_zyx: np.ndarray, min_voxels: int, role: str) -> None:
@@ -153,16 +107,12 @@ def _check_intensity(structure_zyx: np.ndarray, inside: np.ndarray) -> None:
 def cut(
     structure_zyx: np.ndarray, core_zyx: np.ndarray, *, dilation_voxel: float, reference: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Crop a cell to the bounding box of its dilated mask, last planes included.
+    """Crop a cell to the bounding box of its dilated mask, last planes included; see `run`.
 
     Parameters
     ----------
-    structure_zyx
-        Shape (z, y, x), camera counts.
-    core_zyx
-        The mask, same shape; at least one voxel is not zero.
-    dilation_voxel, reference
-        See `run`.
+    structure_zyx, core_zyx
+        Camera counts and the mask, with at least one voxel, of one shape (z, y, x).
 
     Returns
     -------
@@ -202,21 +152,15 @@ def clip_range(
     structure_clips: Mapping[str, Sequence[float]] | None,
     structure_name: str | None,
 ) -> tuple[float, float]:
-    """Return the lower and upper end of a cell's intensity range.
+    """Return the lower and upper end of a cell's intensity range, camera counts.
 
     Parameters
     ----------
     inside
         Intensities of the mask's voxels, camera counts.
-    clip, quantile, structure_clips
-        See `run`.
-    structure_name
-        The cell's structure, where known.
-
-    Returns
-    -------
-    tuple of float
-        Camera counts; NaN and NaN for clip "none".
+    clip
+        "none", NaN and NaN; "quantile", of `inside` from 1 - `quantile` to `quantile`; or "structure", the
+        ends that `structure_clips` holds for `structure_name`.
 
     Raises
     ------

@@ -59,7 +59,7 @@ def run(
         folder = part / PurePosixPath(name).parent
         folder.mkdir(parents=True)
         good = cells[cells["success"].astype(bool)].reset_index(drop=True)
-        writer = stage.of_kind("published", f"write_{dataset['kind']}")
+        writer = stage.stage_module("published", f"write_{dataset['kind']}")
         columns = writer.write(folder, PurePosixPath(name).parent, good, shards, dataset)
         kept = good.drop(columns=[column for column in _STATE if column in good])
         _write_csv(kept.assign(**columns), part / name)

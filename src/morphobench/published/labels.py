@@ -12,7 +12,7 @@ import pandas as pd
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files.manifests import example_cells
-from morphobench.files.shards import of_kind
+from morphobench.files.shards import stage_module
 from morphobench.log import logger
 from morphobench.published.manifest import read_used, store_of
 
@@ -79,7 +79,7 @@ def examples(
 ) -> None:
     """Fetch and write the clouds of the example cells alone, as `morphobench.analyse.examples` does."""
     cells = example_cells(pd.read_parquet(manifest), dataset["stratum"])
-    store, reader = store_of(dataset, download), of_kind("published", dataset["kind"])
+    store, reader = store_of(dataset, download), stage_module("published", dataset["kind"])
     tables = []
     for row in cells.to_dict("records"):
         cloud_um = reader.example_um(row, store, dataset, seed)

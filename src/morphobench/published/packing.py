@@ -16,9 +16,9 @@ from morphobench.align import packing as align
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import shards
-from morphobench.files.arrays import write_rows
 from morphobench.files.layout import PACKINGS, SHAPES, positions_name
 from morphobench.files.packings import read_positions, read_shapes
+from morphobench.files.volumes import Layout
 from morphobench.geometry import meshes, rotation
 from morphobench.geometry.packing import to_packing_frame, upsample
 from morphobench.mask import packing as mask
@@ -152,7 +152,7 @@ def _as_published(
 ) -> None:
     cube, points = settings["cube"], settings["points"]
 
-    def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def work(row: dict[str, Any]) -> shards.Result:
         positions, image = located[row["CellId"]]
         cloud_um = read_positions(positions) * dataset["voxel_um"]
         rng = seeds.generator(settings["seed"], settings["dataset_name"], "sample", row["CellId"])
@@ -161,10 +161,12 @@ def _as_published(
             "cube": read_image(image, cube["size"]),
         }
 
-    arrays = {"points_um": (np.float32, (points["n_points"], 3)), "cube": (np.float32, (cube["size"],) * 3)}
-    with files.atomic_folder(shard_out) as part:
-        cells = write_rows(part, cells, arrays, work)
-        shards.finish(part, cells, max_failed_fraction, "published_cells")
+    arrays = {
+        "points_um": Layout(np.float32, (points["n_points"], 3)),
+        "cube": Layout(np.float32, (cube["size"],) * 3),
+    }
+    with shards.create(shard_out, "published_cells", max_failed_fraction) as shard:
+        shard.fill(cells, work, arrays)
 
 
 def read_image(path: Path, size: int) -> np.ndarray:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench import files, seeds
+from morphobench import seeds
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import file_rows, npz, shards
-from morphobench.files.arrays import write_rows
 from morphobench.files.factors import read_factors
+from morphobench.files.volumes import Layout
 from morphobench.published import manifest as tables
 from morphobench.published.shard import explained, fetch, rows_of
 
@@ -60,7 +60,7 @@ def run(
     lists: dict[str, list[tuple[Path, str]]] = {"sdf": [], "seg": []}
     grid = (sample["resolution"],) * 3
 
-    def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def work(row: dict[str, Any]) -> shards.Result:
         volumes = {"sdf": (paths[row["sdf_path"]], axes), "seg": (paths[row["seg_path"]], "npy")}
         file_rows.read_row(*volumes["sdf"], grid)
         file_rows.read_row(*volumes["seg"], edge=grid[0])
@@ -71,17 +71,16 @@ def run(
         return columns | {"scale_factor": factor}, rows
 
     arrays = {
-        "surface": (np.float32, (sample["n_surface"], 3)),
-        "normals": (np.float32, (sample["n_surface"], 3)),
-        "queries": (np.float32, (sample["n_queries"], 3)),
-        "distances": (np.float32, (sample["n_queries"],)),
-        "points_um": (np.float32, (sample["n_points"], 3)),
+        "surface": Layout(np.float32, (sample["n_surface"], 3)),
+        "normals": Layout(np.float32, (sample["n_surface"], 3)),
+        "queries": Layout(np.float32, (sample["n_queries"], 3)),
+        "distances": Layout(np.float32, (sample["n_queries"],)),
+        "points_um": Layout(np.float32, (sample["n_points"], 3)),
     }
-    with files.atomic_folder(shard_out) as part:
-        cells = write_rows(part, cells, arrays, work, _DEFAULTS)
+    with shards.create(shard_out, "published_cells", max_failed_fraction) as created:
+        created.fill(cells, work, arrays, _DEFAULTS)
         for name, volumes in lists.items():
-            file_rows.write_listing(part, name, volumes, edge=grid[0])
-        shards.finish(part, cells, max_failed_fraction, "published_cells")
+            file_rows.write_listing(created.folder, name, volumes, edge=grid[0])
 
 
 def _of_cell(row: Mapping[str, Any], name: str) -> str:

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import plyfile
 
-from morphobench import files
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import file_rows, shards
-from morphobench.files.arrays import write_rows
+from morphobench.files.volumes import Layout
 from morphobench.published import manifest as tables
 from morphobench.published.shard import explained, fetch, rows_of
 
@@ -65,7 +64,7 @@ def run(
     cells, paths = fetch(rows_of(published, shard, n_shards), _names, store, dataset["name"])
     n_points, cubes = dataset["sample"]["points"]["n_points"], []
 
-    def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def work(row: dict[str, Any]) -> shards.Result:
         points_um, intensity = read_cloud(paths[row["pointcloud_path"]], dataset["voxel_um"])
         if len(points_um) != n_points:
             raise InputError(
@@ -77,11 +76,10 @@ def run(
         cubes.append((cube, "tiff"))
         return {}, {"points_um": points_um, "intensity": intensity}
 
-    arrays = {"points_um": (np.float32, (n_points, 3)), "intensity": (np.float32, (n_points,))}
-    with files.atomic_folder(shard_out) as part:
-        cells = write_rows(part, cells, arrays, work)
-        file_rows.write_listing(part, "cube", cubes)
-        shards.finish(part, cells, max_failed_fraction, "published_cells")
+    arrays = {"points_um": Layout(np.float32, (n_points, 3)), "intensity": Layout(np.float32, (n_points,))}
+    with shards.create(shard_out, "published_cells", max_failed_fraction) as created:
+        created.fill(cells, work, arrays)
+        file_rows.write_listing(created.folder, "cube", cubes)
 
 
 def _names(row: Mapping[str, Any]) -> list[str]:

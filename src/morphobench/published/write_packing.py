@@ -13,8 +13,7 @@ import pandas as pd
 import tifffile
 
 from morphobench import files
-from morphobench.files import shards as stage
-from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name
+from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name, stored_cloud
 from morphobench.geometry import meshes
 from morphobench.geometry.packing import rasterise
 from morphobench.log import logger
@@ -61,16 +60,13 @@ def write(
         mesh = meshes.read_closed_mesh(Path(shards["mask"][shard]) / NUCLEI / f"{group}.ply")
         return inside_grid(mesh.vertices, mesh.faces, size, cube["side_um"])
 
-    masked = [
-        (files.read_cells(s).set_index("CellId"), files.read_array(s, "points_um")) for s in shards["mask"]
-    ]
+    masked = [files.read_cells(shard).set_index("CellId") for shard in shards["mask"]]
     for number, row in enumerate(cells.sort_values(["shard", "group"]).to_dict("records"), start=1):
         raw, parts = Path(shards["download"][row["shard"]]), (row["rule"], row["group"], row["angle"])
         shape = f"{SHAPES}/{row['group']}_{row['angle']}.obj"
         for name in (f"{PACKINGS}/{positions_name(*parts)}", shape):
             shutil.copyfile(raw / name, folder / name)
-        table, points_um = masked[row["shard"]]
-        cloud_um = stage.cloud(points_um, table.loc[row["CellId"]])
+        cloud_um = stored_cloud(shards["mask"][row["shard"]], masked[row["shard"]].loc[row["CellId"]])
         spheres = rasterise(
             cloud_um, size=size, side_um=cube["side_um"], radius_um=cube["radius_um"], oversample=1
         )

@@ -10,7 +10,8 @@ import numpy as np
 
 from morphobench import files, seeds
 from morphobench.files import shards
-from morphobench.files.arrays import write_rows
+from morphobench.files.layout import stored_cloud
+from morphobench.files.volumes import Layout
 from morphobench.geometry.packing import check_fits, rasterise, upsample
 
 
@@ -24,45 +25,27 @@ def run(
     seed: int,
     max_failed_fraction: float,
 ) -> None:
-    """Sample one shard: points_um.npy (n_ok, n_points, 3) float32 and cube.npy (n_ok, s, s, s) uint8, zyx.
+    """Sample one shard of stage `mask`; it fails when too many of its cells do.
 
-    Adds column `index`, the cell's row in both arrays, -1 for failed cells.
+    Writes points_um.npy (n_ok, n_points, 3) float32 and cube.npy (n_ok, size, size, size) uint8, z, y, x.
 
     Parameters
     ----------
-    shard_in
-        Shard folder of stage `mask`.
-    shard_out
-        Folder to write, whole or not at all.
-    dataset_name
-        Part of each cell's seed.
     points
         Arguments n_points, jitter_um and jitter_clip_um of `upsample`.
     cube
         Arguments size, side_um, radius_um and oversample of `rasterise`.
-    seed
-        Seed of the run.
-    max_failed_fraction
-        Largest share of failed cells that lets the stage go on.
-
-    Raises
-    ------
-    InputError
-        When too many cells fail.
     """
-    shard_in = Path(shard_in)
-    points_um = files.read_array(shard_in, "points_um")
 
-    def work(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        cloud_um = shards.cloud(points_um, row)
+    def sample_cell(row: dict[str, Any]) -> shards.Result:
+        cloud_um = stored_cloud(shard_in, row)
         check_fits(cloud_um, cube["side_um"], cube["radius_um"])
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
         return {}, {"points_um": upsample(cloud_um, **points, rng=rng), "cube": rasterise(cloud_um, **cube)}
 
     arrays = {
-        "points_um": (np.float32, (points["n_points"], 3)),
-        "cube": (np.uint8, (cube["size"],) * 3),
+        "points_um": Layout(np.float32, (points["n_points"], 3)),
+        "cube": Layout(np.uint8, (cube["size"],) * 3),
     }
-    with files.atomic_folder(shard_out) as part:
-        cells = write_rows(part, files.read_cells(shard_in), arrays, work)
-        shards.finish(part, cells, max_failed_fraction, "sample")
+    with shards.create(shard_out, "sample", max_failed_fraction) as shard:
+        shard.fill(files.read_cells(shard_in), sample_cell, arrays)

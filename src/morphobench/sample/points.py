@@ -9,9 +9,7 @@ import numpy as np
 
 from morphobench.errors import InputError
 from morphobench.geometry import region
-from morphobench.sample.reference import Variant, darkened, reference_image, variant_of
-
-MODES = ("corrected", "reference")
+from morphobench.sample.reference import VARIANTS, Variant, darkened, reference_image
 
 
 def sample_points(
@@ -61,7 +59,7 @@ def sample_points(
         When the shapes differ; when the mask is empty or too small; when intensities are not finite, not
         positive, or all equal.
     """
-    settings = variant_of(variant)
+    settings = VARIANTS[variant]
     intensity_zyx, mask_zyx = np.asarray(intensity_zyx), np.asarray(mask_zyx)
     voxels = _voxels(intensity_zyx, mask_zyx, n_points, settings, mode)
     if mode == "reference":
@@ -84,8 +82,6 @@ def _voxels(
     intensity_zyx: np.ndarray, mask_zyx: np.ndarray, n_points: int, settings: Variant, mode: str
 ) -> np.ndarray:
     """Return the flat indices of the voxels that may be drawn, after all checks."""
-    if mode not in MODES:
-        raise InputError(f"sample.mode is {mode!r}; set it to {' or '.join(MODES)}.")
     if intensity_zyx.shape != mask_zyx.shape:
         raise InputError(
             f"the image has shape {intensity_zyx.shape}, the mask {mask_zyx.shape}. Use a mask of this image."

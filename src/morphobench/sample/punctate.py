@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,13 @@ from typing import Any
 import numpy as np
 
 from morphobench import files, seeds
-from morphobench.files import shards, volumes
-from morphobench.files.arrays import write_rows
-from morphobench.files.layout import stored_cell
+from morphobench.files import shards
+from morphobench.files.layout import SIZES, stored_cell
+from morphobench.files.volumes import Layout
 from morphobench.geometry.region import AXES, crop_to_box, fits, offset_in_box
 from morphobench.sample.cube import to_cube
 from morphobench.sample.points import sample_points
 from morphobench.sample.reference import reference_encoding
-
-Rows = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 def run(
@@ -35,23 +32,16 @@ def run(
     seed: int,
     max_failed_fraction: float,
 ) -> None:
-    """Sample one shard of cells.
+    """Sample one shard of stage `mask`; it fails when too many of its cells do.
 
     Writes points_um.npy (n_ok, n_points, 3) float32, axes x, y, z, micrometres from the centre of the mask;
     intensity.npy (n_ok, n_points) float32, camera counts of each point's voxel (published units for mode
-    "reference"); cube.npy (n_ok, size, size, size) uint16, axes z, y, x. Adds `index`, the cell's row in them
-    (-1 for failed cells); `seed` of its generator, -1 for cells that were not sampled; fits_{z,y,x}, whether
-    it fits the common box; `seconds`; and `excluded`, set for cells that the box's policy drops, which are no
-    failures.
+    "reference"); cube.npy (n_ok, size, size, size) uint16, axes z, y, x. Adds `seed` of the cell's generator,
+    -1 for cells that were not sampled; fits_{z,y,x}, whether it fits the common box; and `excluded`, set for
+    cells that the box's policy drops, which are no failures.
 
     Parameters
     ----------
-    shard_in
-        Shard folder of stage `mask`.
-    shard_out
-        Folder to write, whole or not at all.
-    dataset_name
-        Part of each cell's seed.
     box
         File of the common box, see `mask.box`.
     variant
@@ -62,49 +52,36 @@ def run(
         Arguments size, side_um and crop of `to_cube`.
     mode
         Of `sample_points`.
-    seed
-        Seed of the run.
-    max_failed_fraction
-        Largest share of failed cells that lets the stage go on.
-
-    Raises
-    ------
-    InputError
-        When too many cells fail.
     """
-    shard_in = Path(shard_in)
     common = json.loads(Path(box).read_text())
     box_zyx = [common[axis] for axis in AXES]
 
-    def work(row: dict[str, Any]) -> Rows:
-        start = time.perf_counter()
-        fit = fits([row[column] for column in volumes.SIZE_COLUMNS], box_zyx)
+    def sample_cell(row: dict[str, Any]) -> shards.Result:
+        fit = fits([row[column] for column in SIZES], box_zyx)
         if common["policy"] == "drop" and not all(fit.values()):
             return fit | _dropped(row, fit, common), {}
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
         cell = (*stored_cell(shard_in, row), row)
-        law = shards.by_structure(variant, row, "sample.variant")
-        cloud = _points(*cell, box_zyx, mode, {**points, "variant": law, "rng": rng})
-        rows = {
+        sampler = shards.by_structure(variant, row, "sample.variant")
+        cloud = _points(*cell, box_zyx, mode, {**points, "variant": sampler, "rng": rng})
+        columns = fit | {"seed": seeds.integer(seed, dataset_name, "sample", row["CellId"])}
+        return columns, {
             "points_um": cloud[:, 2::-1] * np.float32(row["spacing_um"]),
             "intensity": cloud[:, 3],
             "cube": _cube(*cell, box_zyx, cube),
         }
-        used = {"seed": seeds.integer(seed, dataset_name, "sample", row["CellId"])}
-        return fit | used | {"seconds": time.perf_counter() - start}, rows
 
     arrays = {
-        "points_um": (np.float32, (points["n_points"], 3)),
-        "intensity": (np.float32, (points["n_points"],)),
-        "cube": (np.uint16, (cube["size"],) * 3),
+        "points_um": Layout(np.float32, (points["n_points"], 3)),
+        "intensity": Layout(np.float32, (points["n_points"],)),
+        "cube": Layout(np.uint16, (cube["size"],) * 3),
     }
     cells = files.read_cells(shard_in)
     if "excluded" not in cells:
         cells = cells.assign(excluded=False)
-    defaults = {"seed": -1, "seconds": 0.0} | {f"fits_{axis}": False for axis in AXES}
-    with files.atomic_folder(shard_out) as part:
-        cells = write_rows(part, cells, arrays, work, defaults)
-        shards.finish(part, cells, max_failed_fraction, "sample")
+    defaults = {"seed": -1} | {f"fits_{axis}": False for axis in AXES}
+    with shards.create(shard_out, "sample", max_failed_fraction) as shard:
+        shard.fill(cells, sample_cell, arrays, defaults, timed=True)
 
 
 def _dropped(row: Mapping[str, Any], fit: Mapping[str, bool], common: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +98,7 @@ def _clip(row: Mapping[str, Any]) -> tuple[float, float] | None:
 
 def _center(row: Mapping[str, Any], box_zyx: Sequence[int]) -> np.ndarray:
     """Return the centre of the mask as an index into the cell once cropped to the box."""
-    shape_zyx = [row[column] for column in volumes.SIZE_COLUMNS]
+    shape_zyx = [row[column] for column in SIZES]
     center_zyx = np.array([row[f"center_{axis}_voxel"] for axis in AXES])
     return center_zyx + np.minimum(offset_in_box(shape_zyx, box_zyx), 0)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from morphobench.errors import InputError
 from morphobench.geometry.region import fit_to_box
 
 # Outside the mask the published uint16 images held -1 wrapped around; the samplers take that for absent.
@@ -64,19 +63,6 @@ VARIANTS = {
 }
 
 
-def variant_of(name: str) -> Variant:
-    """Return the constants of a variant.
-
-    Raises
-    ------
-    InputError
-        When there is none of this name.
-    """
-    if name not in VARIANTS:
-        raise InputError(f"sample.variant is {name!r}; set it to one of {', '.join(VARIANTS)}.")
-    return VARIANTS[name]
-
-
 def reference_encoding(
     intensity_zyx: np.ndarray,
     mask_zyx: np.ndarray,
@@ -110,7 +96,7 @@ def reference_encoding(
     tuple of numpy.ndarray
         Intensities, int32, and the mask with its own values, both in the box.
     """
-    settings = variant_of(variant)
+    settings = VARIANTS[variant]
     counts = np.asarray(intensity_zyx)
     if not settings.boxed:
         return np.rint(counts).astype(np.int32), np.asarray(mask_zyx)

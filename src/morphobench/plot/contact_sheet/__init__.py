@@ -62,7 +62,7 @@ def run(
     kind
         Of the dataset.
     """
-    table, sheet = files.read_table(manifest), stage.of_kind("plot.contact_sheet", kind)
+    table, sheet = files.read_table(manifest), stage.stage_module("plot.contact_sheet", kind)
     shown = [
         sheet.views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
         for cell, number in choose(table, n_cells)[["CellId", "shard"]].itertuples(index=False)

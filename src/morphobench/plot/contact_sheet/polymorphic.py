@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from morphobench import files
-from morphobench.files import volumes
-from morphobench.files.layout import stored_mesh
+from morphobench.files.layout import stored_mesh, stored_segmentation
 from morphobench.plot import layout
 from morphobench.plot.render import Mesh, render
 
@@ -64,7 +63,7 @@ def views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any]) ->
         Key voxel_um.
     """
     masked, sampled = (files.read_cell(folders[name], cell) for name in ("mask", "sample"))
-    mask_zyx = volumes.volume(files.read_array(folders["mask"], "segmentation"), masked)
+    mask_zyx = stored_segmentation(folders["mask"], masked)
     arrays = (
         files.read_array(folders["sample"], name) for name in ("sdf", "surface", "queries", "distances")
     )

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from morphobench import files
-from morphobench.align.punctate import read_cell
-from morphobench.files import volumes
-from morphobench.files.layout import crop_folder
+from morphobench.files.crops import read_crops
+from morphobench.files.layout import crop_folder, stored_cell
 from morphobench.plot import layout
 
 _TITLES = ("crop", "aligned", "masked", "points, brighter in lighter colour", "cube")
@@ -70,15 +69,12 @@ def views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any]) ->
     """
     rows = {name: files.read_cell(folder, cell) for name, folder in folders.items()}
     spacing_um = dataset["voxel_um"]
-    raw_zyx, _, kept_zyx = read_cell(
+    raw_zyx, _, kept_zyx = read_crops(
         rows["download"], crop_folder(folders["download"], dataset["source"]), dataset, spacing_um
     )
     found = [picture(raw_zyx, kept_zyx, spacing_um)]
     for name in ("align", "mask"):
-        structure_zyx, mask_zyx = (
-            volumes.volume(files.read_array(folders[name], kind), rows[name])
-            for kind in ("structure", "mask")
-        )
+        structure_zyx, mask_zyx = stored_cell(folders[name], rows[name])
         shown = structure_zyx if name == "align" else np.where(mask_zyx > 0, structure_zyx, 0)
         found.append(picture(shown, mask_zyx if name == "align" else None, spacing_um))
     index = rows["sample"]["index"]

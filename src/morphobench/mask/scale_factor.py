@@ -1,4 +1,4 @@
-"""The scale at which the cells of a dataset enter a grid: one for all, one for each, or as published."""
+"""Scale factors of shapes on their grids: one for all cells of a dataset, one for each, or published ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from morphobench.errors import InputError
 from morphobench.files.factors import read_factors
 from morphobench.log import logger
 
-MODES = ("global", "per_cell", "file")
 _EXTENTS = [f"extent_{axis}_um" for axis in "xyz"]
 
 
@@ -27,17 +26,13 @@ def run(
     file: str | Path | None = None,
     reference: bool = False,
 ) -> None:
-    """Write the scale factor of every cell as a table, from the extents that stage `mask` noted.
+    """Write the scale factor of every cell of the shards of stage `mask` as a table.
 
     Columns: CellId, by which it is sorted; scale_factor, grid voxels per micrometre; max_extent_um, the
     longest side of the cell's bounding box. Cells that failed before have NaN in both.
 
     Parameters
     ----------
-    shards
-        Shard folders of stage `mask`.
-    out
-        Parquet or CSV file to write.
     mode
         "global": the largest cell sets the factor of all, so that sizes stay comparable. "per_cell": each
         cell fills the grid. "file": those of `file`; a cell that it lacks has NaN.
@@ -66,7 +61,7 @@ def run(
     if mode == "file":
         known = read_factors(file)
         factor = np.array([known.get(cell, np.nan) for cell in cells["CellId"]]) / spacing_um
-        logger.info("scale: %s lacks %d of %d cells", file, np.isnan(factor[good]).sum(), good.sum())
+        logger.info("scale_factor: %s lacks %d of %d cells", file, np.isnan(factor[good]).sum(), good.sum())
     else:
         factor = factors(extent_um, spacing_um, resolution, margin_voxel, reference=reference)
         if mode == "global":
@@ -90,12 +85,8 @@ def factors(
 
     Parameters
     ----------
-    extent_um
-        Longest side of each cell's bounding box, shape (n,), micrometres.
-    spacing_um
-        Edge of each cell's source voxels, shape (n,), micrometres.
-    resolution, margin_voxel, reference
-        See `run`.
+    extent_um, spacing_um
+        Longest side of each cell's bounding box and edge of its source voxels, shape (n,), micrometres.
 
     Returns
     -------
@@ -108,8 +99,6 @@ def factors(
 
 
 def _check_settings(mode: str, resolution: int, margin_voxel: float, file: str | Path | None) -> None:
-    if mode not in MODES:
-        raise InputError(f"scale_factor.mode is {mode!r}; set it to one of {', '.join(MODES)}.")
     if (mode == "file") != bool(file):
         raise InputError(
             f"scale_factor.mode is {mode} and scale_factor.file is {file}: set both for published factors, "

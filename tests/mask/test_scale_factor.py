@@ -11,7 +11,7 @@ import pytest
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import factors
-from morphobench.mask import scale
+from morphobench.mask import scale_factor
 
 VOXEL_UM = 0.1
 EXTENTS_UM = {"1": (2.0, 3.0, 4.0), "2": (8.0, 5.0, 1.0), "3": (0.1, 0.1, 0.1)}
@@ -31,8 +31,8 @@ def write_shard(folder, extents=EXTENTS_UM):
 
 def run(tmp_path, shards=None, mode="per_cell", resolution=32, **settings):
     shards = shards or [write_shard(tmp_path / "in")]
-    scale.run(shards, tmp_path / "scale.parquet", mode=mode, resolution=resolution, **settings)
-    table = files.read_table(tmp_path / "scale.parquet")
+    scale_factor.run(shards, tmp_path / "scale_factor.parquet", mode=mode, resolution=resolution, **settings)
+    table = files.read_table(tmp_path / "scale_factor.parquet")
     assert list(table) == ["CellId", "scale_factor", "max_extent_um"]
     return table.set_index("CellId")
 
@@ -169,7 +169,6 @@ def test_a_wrong_file_of_factors_says_what_is_wrong(tmp_path, write, reason):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"mode": "all"}, "scale_factor.mode is 'all'; set it to one of global, per_cell, file"),
         ({"mode": "file"}, "set both"),
         ({"mode": "global", "file": "x.npz"}, "or neither"),
         ({"margin_voxel": 16}, "leaves nothing"),
