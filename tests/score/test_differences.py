@@ -25,7 +25,7 @@ def test_all_signs_of_few_groups_are_tried():
     flips = [abs(np.dot(signs, sums)) for signs in product((1, -1), repeat=4)]
     assert found.p == np.mean(np.array(flips) >= sums.sum())
     assert found.difference == pytest.approx(2.1)
-    assert found.low <= found.difference <= found.high
+    assert found.ci_low <= found.difference <= found.ci_high
     assert found.n == 5
 
 
@@ -35,7 +35,7 @@ def test_many_groups_agree_with_the_t_test():
     (found,) = compare(a, np.zeros_like(a), np.arange(80), n_permutations=20_000)
     assert found.p == pytest.approx(ttest_rel(a[:, 0], np.zeros(80)).pvalue, abs=0.01)
     half = 1.96 * a.std() / np.sqrt(80)
-    assert (found.low, found.high) == pytest.approx((a.mean() - half, a.mean() + half), abs=0.05)
+    assert (found.ci_low, found.ci_high) == pytest.approx((a.mean() - half, a.mean() + half), abs=0.05)
 
 
 def test_p_values_are_honest_under_the_null_also_for_groups():
@@ -60,8 +60,8 @@ def test_a_swap_turns_the_sign_and_order_does_not_matter():
     for one, other, again in zip(forth, back, shuffled, strict=True):
         assert other.difference == pytest.approx(-one.difference)
         assert other.p == one.p == again.p
-        assert (other.low, other.high) == pytest.approx((-one.high, -one.low))
-        assert (again.low, again.high) == pytest.approx((one.low, one.high))
+        assert (other.ci_low, other.ci_high) == pytest.approx((-one.ci_high, -one.ci_low))
+        assert (again.ci_low, again.ci_high) == pytest.approx((one.ci_low, one.ci_high))
 
 
 def test_missing_items_are_left_out_of_their_pair_and_ignorance_is_admitted():
@@ -69,7 +69,7 @@ def test_missing_items_are_left_out_of_their_pair_and_ignorance_is_admitted():
     whole, part, lonely = compare(a, np.zeros_like(a), np.arange(3))
     assert [one.n for one in (whole, part, lonely)] == [3, 2, 1]
     assert part.difference == 2.5
-    assert np.isnan([lonely.low, lonely.high, lonely.p]).all()
+    assert np.isnan([lonely.ci_low, lonely.ci_high, lonely.p]).all()
     (equal,) = compare(np.ones((6, 1)), np.ones((6, 1)), np.arange(6))
     assert (equal.difference, equal.p) == (0, 1)
     (nothing,) = compare(np.empty((0, 1)), np.empty((0, 1)), np.empty(0))

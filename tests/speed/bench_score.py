@@ -95,7 +95,7 @@ def own_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     their_s, theirs = timed(lambda: plain.classification(z, which))
     our_s, ours = timed(lambda: classification_scores_legacy(z, which))
     parts.append(
-        row(f"classification {size}, {sizes.labels} labels", their_s, our_s, _apart(theirs, ours.top))
+        row(f"classification {size}, {sizes.labels} labels", their_s, our_s, _apart(theirs, ours.values))
     )
     yield parts[-1]
     their_s, theirs = timed(lambda: plain.regression(z, targets))

@@ -53,6 +53,6 @@ def compare_features(
             legacy = {**common, "variant": "legacy", "reason": folds.reason}
             rows += [
                 {**legacy, "cv": fold, "metric": f"top_{k + 1}", "value": value}
-                for (fold, k), value in np.ndenumerate(folds.top)
+                for (fold, k), value in np.ndenumerate(folds.values)
             ]
     return pd.DataFrame(rows, columns=_COLUMNS)

@@ -26,8 +26,8 @@ class Paired(NamedTuple):
     """
 
     difference: float
-    low: float
-    high: float
+    ci_low: float
+    ci_high: float
     p: float
     n: int
 
@@ -180,12 +180,8 @@ def _by_items(
         a, b, groups.to_numpy(), n_resamples=n_resamples, n_permutations=n_permutations, rng=rng
     )
     return [
-        {
-            "difference": one.difference,
-            "ci_low": one.low,
-            "ci_high": one.high,
-            "n": one.n,
-            "p": one.p,
+        one._asdict()
+        | {
             "test": "sign flip",
             "reason": "" if np.isfinite(one.p) else ("one group of cells" if one.n else "no common value"),
         }

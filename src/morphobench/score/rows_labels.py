@@ -44,7 +44,7 @@ def add_classification(rows: ScoreRows, cells: EmbeddedCells, label: str) -> Non
     names = cells.manifest[label].to_numpy()
     _add_scores(rows, metrics, classification_scores(cells.z, names, cells.split), cells)
     folds = classification_scores_legacy(cells.z, names)
-    for metric, values in zip(legacy, folds.top.T, strict=True):
+    for metric, values in zip(legacy, folds.values.T, strict=True):
         rows.add_folds(metric, values, folds.reason)
 
 
@@ -94,7 +94,7 @@ def add_outliers(rows: ScoreRows, cells: EmbeddedCells, rule: Mapping[str, Any])
     labels = outlier_labels(cells.manifest[rule["column"]], rule)
     _add_scores(rows, metrics, outlier_detection(cells.z, labels, cells.split), cells)
     folds = outlier_detection_legacy(cells.z, labels)
-    rows.add_folds(legacy, folds.balanced_accuracy, folds.reason)
+    rows.add_folds(legacy, folds.values, folds.reason)
 
 
 def add_regression(rows: ScoreRows, cells: EmbeddedCells, targets: Sequence[str]) -> None:

@@ -119,13 +119,13 @@ def test_cells_without_code_or_label_are_left_out_and_unseen_labels_are_wrong():
 def test_legacy_cross_validation_scores_all_cells_in_five_rows():
     z, labels, _ = blobs(np.random.default_rng(5), distance=2)
     found = classification_scores_legacy(z, labels)
-    assert found.top.shape == (5, 3)
-    assert (np.diff(found.top, axis=1) >= 0).all()
-    assert (found.top[:, 2] == 1).all()
-    assert 0.5 < found.top[:, 0].mean() < 1
+    assert found.values.shape == (5, 3)
+    assert (np.diff(found.values, axis=1) >= 0).all()
+    assert (found.values[:, 2] == 1).all()
+    assert 0.5 < found.values[:, 0].mean() < 1
     binary = classification_scores_legacy(z, np.where(labels == "0", "a", "b"))
-    assert (binary.top[:, 1:] == 1).all()
-    np.testing.assert_array_equal(classification_scores_legacy(z, labels).top, found.top)
+    assert (binary.values[:, 1:] == 1).all()
+    np.testing.assert_array_equal(classification_scores_legacy(z, labels).values, found.values)
 
 
 def test_legacy_cross_validation_that_is_impossible_says_why():
@@ -133,8 +133,8 @@ def test_legacy_cross_validation_that_is_impossible_says_why():
     rare = np.where(np.arange(150) < 3, "rare", labels)
     for bad, reason in ((rare, "label rare has 3 cells"), (np.full(150, "one"), "1 label")):
         found = classification_scores_legacy(z, bad)
-        assert found.top.shape == (5, 3)
-        assert np.isnan(found.top).all()
+        assert found.values.shape == (5, 3)
+        assert np.isnan(found.values).all()
         assert reason in found.reason
     assert "150 of 150" in classification_scores_legacy(np.full_like(z, np.nan), labels).reason
 
@@ -149,7 +149,7 @@ def test_legacy_folds_are_those_of_the_published_procedure():
         expected.append(
             [top_k_accuracy_score(which[test], model.predict_proba(z[test]), k=k) for k in (1, 2, 3)]
         )
-    np.testing.assert_allclose(classification_scores_legacy(z, labels).top, expected)
+    np.testing.assert_allclose(classification_scores_legacy(z, labels).values, expected)
 
 
 @few

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,9 +43,9 @@ class Classification(NamedTuple):
 
 
 class FoldScores(NamedTuple):
-    """Accuracies of a cross-validation: `top`, shape (folds, 3) for top-1, -2 and -3; `reason` if NaN."""
+    """Scores of a cross-validation, `values` of shape (folds, ...), NaN with a `reason` where impossible."""
 
-    top: np.ndarray
+    values: np.ndarray
     reason: str
 
 
@@ -102,27 +102,54 @@ def classification_scores(
 
 
 def classification_scores_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> FoldScores:
-    """Cross-validate as published: all cells, stratified shuffled folds, one fit per fold scored three times.
+    """Top-1, -2 and -3 accuracy as published, shape (folds, 3): cross-validated over all cells.
 
     Differs from `classification_scores` in that the cells which trained the autoencoder are scored too and
-    class weights ``n / (labels n_label)`` come from all cells. With two labels top-2 and top-3 are 1. NaN
-    with the reason for a single label or a label with fewer cells than folds.
+    class weights ``n / (labels n_label)`` come from all cells. With two labels top-2 and top-3 are 1.
 
-    Source: Vasan et al. 2025, fold seed included. Theirs stops farther from the same minimum.
+    Source: Vasan et al. 2025, fold seed included. Theirs fits three times, and stops farther from the same
+    minimum.
     """
+
+    def accuracies(probability: np.ndarray, which: np.ndarray) -> list[float]:
+        classes = np.arange(probability.shape[1])
+        return [float(_top_hits(probability, classes, which, k).mean()) for k in _TOP]
+
+    values, reason = cross_validate_legacy(z, labels, folds, accuracies, weight_by_fold=False)
+    return FoldScores(np.full((folds, len(_TOP)), np.nan) if values is None else values, reason)
+
+
+def cross_validate_legacy(
+    z: np.ndarray,
+    labels: Sequence[object],
+    folds: int,
+    score: Callable[[np.ndarray, np.ndarray], Any],
+    *,
+    weight_by_fold: bool,
+) -> tuple[np.ndarray | None, str]:
+    """Score a linear classifier on the published stratified folds of all cells, one fit per fold.
+
+    `score` takes the probabilities and the numbers of the labels of a fold's cells. None, with the reason,
+    for a single label or a label with fewer cells than folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
     names, usable, reason = usable_rows(z, labels)
     rows = np.flatnonzero(usable)
     label, which, count = np.unique(names[rows], return_inverse=True, return_counts=True)
-    top = np.full((folds, len(_TOP)), np.nan)
-    problem = fold_problem(label, count, folds)
-    if problem:
-        return FoldScores(top, join(problem, reason))
-    weight, model, classes = len(rows) / (len(label) * count), None, np.arange(len(label))
-    for row, (train, test) in enumerate(stratified_folds(which, folds)):
+    if len(label) < 2:
+        return None, join(f"{len(label)} label", reason)
+    if count.min() < folds:
+        rare = f"label {label[count.argmin()]} has {count.min()} cells, {folds} folds need as many"
+        return None, join(rare, reason)
+    values, model = [], None
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=LEGACY_FOLD_SEED)
+    for train, test in splitter.split(np.zeros(len(which)), which):
+        weighted = which[train] if weight_by_fold else which
+        weight = len(weighted) / (len(label) * np.bincount(weighted))
         model = fit_logistic(z[rows[train]], which[train], weight, start=model)
-        probability = model.probabilities(z[rows[test]])
-        top[row] = [_top_hits(probability, classes, which[test], k).mean() for k in _TOP]
-    return FoldScores(top, reason)
+        values.append(score(model.probabilities(z[rows[test]]), which[test]))
+    return np.array(values), reason
 
 
 def usable_rows(z: np.ndarray, labels: Sequence[object]) -> tuple[np.ndarray, np.ndarray, str]:
@@ -143,23 +170,6 @@ def left_out(known: np.ndarray, what: str) -> str:
 def join(*reasons: str) -> str:
     """Join what is not empty."""
     return "; ".join(reason for reason in reasons if reason)
-
-
-def fold_problem(label: np.ndarray, count: np.ndarray, folds: int) -> str:
-    """Say why labels with these counts cannot be cross-validated; empty if they can."""
-    if len(label) < 2:
-        return f"{len(label)} label"
-    if count.min() < folds:
-        return f"label {label[count.argmin()]} has {count.min()} cells, {folds} folds need as many"
-    return ""
-
-
-def stratified_folds(which: np.ndarray, folds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the published folds as (train, test) row numbers."""
-    from sklearn.model_selection import StratifiedKFold
-
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=LEGACY_FOLD_SEED)
-    return list(splitter.split(np.zeros(len(which)), which))
 
 
 def balanced_accuracy(hits: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:

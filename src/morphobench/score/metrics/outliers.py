@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from morphobench.score.metrics.classification import (
     Classification,
+    FoldScores,
     balanced_accuracy,
     classification_scores,
-    fold_problem,
-    join,
-    stratified_folds,
-    usable_rows,
+    cross_validate_legacy,
 )
-from morphobench.score.metrics.logistic import fit_logistic
-
-
-class OutlierFolds(NamedTuple):
-    """Balanced accuracy of each fold, shape (folds,), rounded to 2 decimals; `reason` if NaN."""
-
-    balanced_accuracy: np.ndarray
-    reason: str
 
 
 def outlier_detection(z: np.ndarray, labels: Sequence[object], split: Sequence[str]) -> Classification:
@@ -35,26 +25,19 @@ def outlier_detection(z: np.ndarray, labels: Sequence[object], split: Sequence[s
     return classification_scores(z, labels, split)
 
 
-def outlier_detection_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> OutlierFolds:
-    """Cross-validate as published: all cells, class weights of each fold, scores rounded to 2 decimals.
+def outlier_detection_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> FoldScores:
+    """Balanced accuracy as published, shape (folds,): all cells, class weights of each fold, 2 decimals.
 
     Source: Vasan et al. 2025, fold seed included. What they call an outlier among structures of many pieces
     is inverted (few pieces); here the dataset's configuration says it.
     """
-    names, usable, reason = usable_rows(z, labels)
-    rows = np.flatnonzero(usable)
-    label, which, count = np.unique(names[rows], return_inverse=True, return_counts=True)
-    problem = fold_problem(label, count, folds)
-    if problem:
-        return OutlierFolds(np.full(folds, np.nan), join(problem, reason))
-    values, model = [], None
-    for train, test in stratified_folds(which, folds):
-        weight = len(train) / (len(label) * np.bincount(which[train]))
-        model = fit_logistic(z[rows[train]], which[train], weight, start=model)
-        hits = model.probabilities(z[rows[test]]).argmax(axis=1) == which[test]
-        accuracy = balanced_accuracy(hits.astype(float), which[test], np.ones((1, len(test))))
-        values.append(round(float(accuracy[0]), 2))
-    return OutlierFolds(np.array(values), reason)
+
+    def accuracy(probability: np.ndarray, which: np.ndarray) -> float:
+        hits = (probability.argmax(axis=1) == which).astype(float)
+        return round(float(balanced_accuracy(hits, which, np.ones((1, len(which))))[0]), 2)
+
+    values, reason = cross_validate_legacy(z, labels, folds, accuracy, weight_by_fold=True)
+    return FoldScores(np.full(folds, np.nan) if values is None else values, reason)
 
 
 def outlier_labels(values: pd.Series, rule: Mapping[str, Any]) -> np.ndarray:
