@@ -51,7 +51,7 @@ def test_p_values_are_honest_under_the_null_also_for_groups():
     assert (alone <= 0.05).mean() > 0.3
 
 
-def test_a_swap_turns_the_sign_and_order_does_not_matter():
+def test_a_swap_changes_the_sign_and_order_does_not_matter():
     rng = np.random.default_rng(3)
     a, b, groups = rng.normal(size=(10, 2)), rng.normal(size=(10, 2)), np.arange(10) // 2
     forth, back = compare(a, b, groups), compare(b, a, groups)

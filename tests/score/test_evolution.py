@@ -27,7 +27,7 @@ SCALE = 0.5
 
 
 class Mover(torch.nn.Module):
-    """Decodes the first three numbers of a code into a move of one shape, which `bend` leads astray."""
+    """Decodes the first three numbers of an embedding into a move of one shape, which `bend` leads astray."""
 
     def __init__(self, bend=0.0):
         super().__init__()
@@ -37,13 +37,13 @@ class Mover(torch.nn.Module):
         return self
 
     def decode(self, z, pose=None):
-        # Nothing at the ends of a pair, `bend` half way.
-        detour = self.bend * (1 - (z[:, 3:4] / 0.1) ** 2)
-        move = z[:, :3] + detour * torch.tensor([0.0, 0.0, 1.0])
+        # Nothing at the ends of a pair, `bend` in the middle.
+        bend = self.bend * (1 - (z[:, 3:4] / 0.1) ** 2)
+        move = z[:, :3] + bend * torch.tensor([0.0, 0.0, 1.0])
         return (LATTICE_UM + move[:, None]) * SCALE
 
 
-def codes(n):
+def embeddings(n):
     rng = np.random.default_rng(1)
     z = rng.uniform(-0.1, 0.1, (n, 4))
     z[:, 2] = 0
@@ -51,17 +51,17 @@ def codes(n):
     return z
 
 
-def measure(monkeypatch, tmp_path, model, turn_degrees=0, n_fractions=4):
-    """Run the stage on cells whose stored clouds are the model's shapes, turned about z."""
+def measure(monkeypatch, tmp_path, model, degrees=0, n_fractions=4):
+    """Run the stage on cells whose stored clouds are the model's shapes, rotated about z."""
     case = write_case(tmp_path / "data")
     manifest = read_table(case.manifest)
-    z, turn = codes(len(manifest)), rotation.about_z(turn_degrees)
+    z, matrix = embeddings(len(manifest)), rotation.about_z(degrees)
     decoded_um = model.decode(torch.tensor(z, dtype=torch.float32)).numpy() / SCALE
     for number, folder in enumerate(case.shards):
         mine = manifest.index[(manifest["shard"] == number) & manifest["success"]]
-        np.save(folder / "points_um.npy", rotation.rotate_points(decoded_um[mine], turn).astype(np.float32))
+        np.save(folder / "points_um.npy", rotation.rotate_points(decoded_um[mine], matrix).astype(np.float32))
     table = pd.DataFrame(z, columns=[f"mu_{i}" for i in range(4)]).assign(CellId=manifest["CellId"])
-    poses = pd.DataFrame([turn.ravel()] * len(table), columns=POSE_COLUMNS)
+    poses = pd.DataFrame([matrix.ravel()] * len(table), columns=POSE_COLUMNS)
     table = pd.concat([table, poses], axis=1)
     write_table(table.drop(index=FAILED).sample(frac=1, random_state=0), tmp_path / "identity.parquet")
     write_table(PAIRS, tmp_path / "pairs.csv")
@@ -109,7 +109,7 @@ def test_a_bent_path_costs_energy(monkeypatch, tmp_path):
 
 
 def test_pose_adds_to_the_legacy_energy_alone(monkeypatch, tmp_path):
-    found = measure(monkeypatch, tmp_path, Mover(), turn_degrees=30)
+    found = measure(monkeypatch, tmp_path, Mover(), degrees=30)
     np.testing.assert_allclose(found[["energy", "energy_input"]], 1, atol=1e-4)
     assert (found["energy_legacy"] > found["energy"] + 0.5).all()
 
@@ -136,7 +136,7 @@ def test_pair_that_decodes_to_one_shape_has_no_energy_and_a_reason():
     assert found["reason"].tolist() == ["the end points decode to one shape"]
 
 
-def test_broken_shapes_have_no_energy_and_the_reason_tells_which():
+def test_broken_shapes_have_no_energy_and_the_reason_says_which():
     cloud = LATTICE_UM.numpy()
     broken = np.full_like(cloud, np.nan)
     found = energies([broken, cloud + 0.1], cloud, cloud + 0.2)
@@ -180,14 +180,14 @@ def test_energy_is_one_on_a_linear_path_and_more_beside_it(seed):
     rng = np.random.default_rng(seed)
     start, end = rng.normal(size=(2, 6, 3))
     fractions = np.linspace(0.1, 0.9, 9)
-    way = start[:, None] + fractions[:, None] * (end - start)[:, None]
-    off = way + 0.1 * rng.normal(size=way.shape)
+    path = start[:, None] + fractions[:, None] * (end - start)[:, None]
+    off = path + 0.1 * rng.normal(size=path.shape)
 
     def energy(points):
         to_start, to_end = (np.linalg.norm(points - one[:, None], axis=2) for one in (start, end))
         return evolution.evolution_energy(to_start, to_end, np.linalg.norm(end - start, axis=1))
 
-    np.testing.assert_allclose(energy(way), 1.0)
+    np.testing.assert_allclose(energy(path), 1.0)
     assert energy(off).shape == (6, 9)
     assert (energy(off) > 1).all()
 
@@ -295,14 +295,14 @@ def test_shapes_have_every_energy_whatever_the_batch(representation, shapes, mon
     pd.testing.assert_frame_equal(found, again, rtol=1e-3)
 
 
-def test_ends_that_are_given_cost_what_the_grid_does(shapes, monkeypatch, tmp_path):
+def test_energy_of_inputs_differs_by_the_error_of_the_grid(shapes, monkeypatch, tmp_path):
     """A perfect model's ends are the cells themselves, but for its grid."""
     found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"))
     assert (abs(found["energy_input"] - found["energy"]) < 0.25).all()
 
 
 def test_size_counts_in_the_common_grid_alone(shapes, monkeypatch, tmp_path):
-    """Ends that differ in size alone: no way at all in their own boxes."""
+    """Ends that differ in size alone: no distance at all in their own boxes."""
 
     class Growing(Balls):
         def decode(self, z, pose=None):
@@ -323,7 +323,7 @@ def test_what_decodes_to_nothing_has_a_reason(shapes, monkeypatch, tmp_path):
     assert (found["reason"] == "the start decodes to no surface").all()
 
 
-def test_without_pairs_the_table_is_empty_and_it_is_told(shapes, monkeypatch, tmp_path, caplog):
+def test_without_pairs_the_table_is_empty_with_a_warning(shapes, monkeypatch, tmp_path, caplog):
     none = {side: pd.Series(dtype=str) for side in ("start", "end")}
     found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), ends=none)
     assert found.empty

@@ -28,9 +28,9 @@ def embedding_table(cells, rotations, noise, rng, z):
     tables = []
     for index, matrix in enumerate(rotations):
         is_identity = np.array_equal(matrix, np.eye(3))
-        turned = z[cells.index] + (0 if is_identity else noise) * rng.normal(size=(len(cells), z.shape[1]))
+        rotated = z[cells.index] + (0 if is_identity else noise) * rng.normal(size=(len(cells), z.shape[1]))
         columns = {f"r_{i}{j}": matrix[i, j] for i in range(3) for j in range(3)}
-        mu = pd.DataFrame(turned.astype(np.float32), columns=[f"mu_{i}" for i in range(z.shape[1])])
+        mu = pd.DataFrame(rotated.astype(np.float32), columns=[f"mu_{i}" for i in range(z.shape[1])])
         tables.append(
             pd.concat(
                 [cells[["CellId"]].reset_index(drop=True).assign(rotation=index, **columns), mu], axis=1
@@ -41,7 +41,7 @@ def embedding_table(cells, rotations, noise, rng, z):
 
 @pytest.fixture
 def stage(tmp_path):
-    """Inputs of `score_stage.run`: 20 nuclei by 6 rules, 24 test cells, codes that know the rule."""
+    """Inputs of `score_stage.run`: 20 nuclei by 6 rules, 24 test cells, embeddings that know the rule."""
     rng = np.random.default_rng(0)
     cells = pd.DataFrame([(f"{n:02d}_{r}", f"{n:02d}", f"rule {r}") for n in range(20) for r in range(6)])
     cells.columns = ["CellId", "group", "rule"]
@@ -51,7 +51,9 @@ def stage(tmp_path):
     cells = cells.assign(volume_um3=z @ np.arange(8), dead=np.where(np.arange(120) % 6, "no", "yes"))
     test = cells[cells["split"] == "test"]
     rows_rotation = {"lattice": cube_rotations(), "uniform": uniform(5, rng)}
-    tables = {pose: embedding_table(test, turns, 0.5, rng, z) for pose, turns in rows_rotation.items()}
+    tables = {
+        pose: embedding_table(test, rotations, 0.5, rng, z) for pose, rotations in rows_rotation.items()
+    }
     tables["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
     tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z)
     pairs = score_pairs.draw_pairs(test["CellId"], 10, rng)
@@ -68,7 +70,7 @@ def stage(tmp_path):
     (tmp_path / "cost.json").write_text(json.dumps(cost))
     return {
         "manifest": paths["manifest"],
-        "embeddings": {pose: paths[pose] for pose in ("identity", "lattice", "uniform")},
+        "embeddings": {name: paths[name] for name in ("identity", "lattice", "uniform")},
         "reconstruction": paths["reconstruction"],
         "pairs": tmp_path / "pairs.csv",
         "evolution": paths["evolution"],
@@ -332,11 +334,11 @@ def test_a_label_with_fewer_cells_than_folds_is_null_in_legacy_alone(stage):
 
 
 def constant(table):
-    codes = [name for name in table if name.startswith("mu_")]
-    return table.assign(**dict.fromkeys(codes, np.float32(0.3)))
+    embeddings = [name for name in table if name.startswith("mu_")]
+    return table.assign(**dict.fromkeys(embeddings, np.float32(0.3)))
 
 
-def test_constant_codes_score_at_chance_and_have_no_dimension(stage):
+def test_constant_embeddings_score_at_chance_and_have_no_dimension(stage):
     for path in stage["embeddings"].values():
         rewrite(path, constant)
     scores, _ = run(stage)
@@ -350,12 +352,12 @@ def test_constant_codes_score_at_chance_and_have_no_dimension(stage):
         assert scores.loc[(metric, "corrected"), "reason"] != ""
 
 
-def test_duplicated_codes_count_once_in_the_dimension(stage):
+def test_duplicated_embeddings_count_once_in_the_dimension(stage):
     identity = pd.read_parquet(stage["embeddings"]["identity"])
-    codes = [name for name in identity if name.startswith("mu_")]
+    embeddings = [name for name in identity if name.startswith("mu_")]
     before, _ = run(stage)
-    identity.loc[identity["CellId"] == "19_5", codes] = identity.loc[
-        identity["CellId"] == "19_4", codes
+    identity.loc[identity["CellId"] == "19_5", embeddings] = identity.loc[
+        identity["CellId"] == "19_4", embeddings
     ].to_numpy()
     identity.to_parquet(stage["embeddings"]["identity"], index=False)
     scores, _ = run(stage)
@@ -365,11 +367,11 @@ def test_duplicated_codes_count_once_in_the_dimension(stage):
     )
 
 
-def test_codes_of_rows_that_are_not_finite_touch_only_their_cells(stage):
-    codes = [f"mu_{i}" for i in range(8)]
+def test_embeddings_of_rows_that_are_not_finite_touch_only_their_cells(stage):
+    embeddings = [f"mu_{i}" for i in range(8)]
 
     def spoil(table):
-        table.loc[table["CellId"] == "18_0", codes] = np.nan
+        table.loc[table["CellId"] == "18_0", embeddings] = np.nan
         return table
 
     rewrite(stage["embeddings"]["identity"], spoil)
@@ -402,7 +404,7 @@ def test_a_test_split_of_no_cells_is_null_where_it_counts(stage, tmp_path):
     assert scores.loc[("parameters", "corrected"), "value"] == 1234
 
 
-def test_columns_that_merely_contain_mu_are_no_codes(stage):
+def test_columns_that_merely_contain_mu_are_no_embeddings(stage):
     before, _ = run(stage)
     for path in stage["embeddings"].values():
         rewrite(path, lambda t: t.assign(maximum=1e9, mu_x=1e9, emu_1=1e9))
@@ -467,7 +469,7 @@ def test_shapes_that_decode_to_nothing_say_so(stage):
 
 
 def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_path):
-    """cellPACK: 39 test nuclei of 6 rules; elsewhere 20 pairs, and at most 4001 cells are turned."""
+    """cellPACK: 39 test nuclei of 6 rules; elsewhere 20 pairs, and at most 4001 cells are rotated."""
     rng = np.random.default_rng(0)
     n_nuclei = {"train": 177, "val": 38, "test": 39}
     cells = pd.DataFrame(
@@ -508,15 +510,15 @@ def test_no_more_cells_are_rotated_in_legacy_than_were_as_published(stage, monke
     assert counts[("rotation_invariance_error_lattice", "corrected")] == 23 * 24
 
 
-def test_each_cell_is_rotated_by_its_own_rotation_and_a_model_that_turns_with_it_loses(stage):
+def test_each_cell_is_rotated_by_its_own_rotation_and_a_model_that_is_not_invariant_loses(stage):
     first, _ = run(stage)
     metric = ("classification_rule_auroc_rotated", "corrected")
     assert first.loc[metric, "value"] > 0.9
     assert first.loc[metric, "n"] == 24
 
     def other_labels(table):
-        codes = [f"mu_{i}" for i in range(8)]
-        table[codes] = table.groupby("rotation")[codes].shift(3, fill_value=0.0)
+        embeddings = [f"mu_{i}" for i in range(8)]
+        table[embeddings] = table.groupby("rotation")[embeddings].shift(3, fill_value=0.0)
         return table
 
     rewrite(stage["embeddings"]["uniform"], other_labels)

@@ -59,8 +59,8 @@ class Sizes:
         return cls(cells=400, width=12, labels=4, targets=1, pairs=5, many_cells=600, many_width=16)
 
 
-def codes(n: int, width: int, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return codes with the falling spectrum of real ones, labels and targets that they half know."""
+def embeddings(n: int, width: int, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return embeddings with the falling spectrum of real ones, labels and targets that they half know."""
     rng, n_labels, n_targets = np.random.default_rng(0), sizes.labels, sizes.targets
     which = rng.permutation(np.arange(n) % n_labels)
     hidden = rng.normal(size=(n, width)) * np.exp(-np.arange(width) / (width / 6))
@@ -89,7 +89,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 def own_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     """Measure classification, regression, compactness and interpolation."""
-    z, which, targets = codes(sizes.cells, sizes.width, sizes)
+    z, which, targets = embeddings(sizes.cells, sizes.width, sizes)
     size, table = f"{sizes.cells} x {sizes.width}", pd.DataFrame(targets).add_prefix("target_")
     parts = []
     their_s, theirs = timed(lambda: plain.classification(z, which))
@@ -113,7 +113,7 @@ def own_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     fractions, ends = np.arange(1, 10) / 10, z[: 2 * sizes.pairs].reshape(2, sizes.pairs, -1)
     their_s, theirs = timed(lambda: plain.interpolation_distance(*ends, fractions, z))
     our_s, ours = timed(lambda: interpolation_distance_legacy(*ends, fractions, z))
-    yield row(f"nearest codes of {9 * sizes.pairs} interpolants", their_s, our_s, _apart(theirs, ours))
+    yield row(f"nearest embeddings of {9 * sizes.pairs} interpolants", their_s, our_s, _apart(theirs, ours))
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> float:
@@ -121,7 +121,7 @@ def _apart(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def calls(z: np.ndarray, which: np.ndarray, targets: np.ndarray) -> Mapping[str, Callable[[], Any]]:
-    """Return every metric that sees all codes, by name."""
+    """Return every metric that sees all embeddings, by name."""
     n = len(z)
     split = np.where(np.arange(n) % 7, "train", "test")
     table, fractions = pd.DataFrame(targets), np.arange(1, 10) / 10
@@ -143,7 +143,7 @@ def memory_of(name: str, sizes: Sizes) -> tuple[float, float, float]:
     """Run one metric in this process; return the peak beyond its input and the input in MB, and seconds."""
     import tracemalloc
 
-    z, which, targets = codes(sizes.many_cells, sizes.many_width, sizes)
+    z, which, targets = embeddings(sizes.many_cells, sizes.many_width, sizes)
     call = calls(z, which, targets)[name]
     tracemalloc.start()
     seconds, _ = timed(call)

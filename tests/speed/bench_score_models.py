@@ -106,31 +106,31 @@ def row(what: str, published: Callable[[], np.ndarray], ours: Callable[[], np.nd
 
 
 def error_of(z: np.ndarray) -> np.ndarray:
-    """Return the published value of every angle and cell from codes (n_angles, n_cells, D)."""
+    """Return the published value of every angle and cell from embeddings (n_angles, n_cells, D)."""
     off = np.linalg.norm(z - z[:1], axis=2)
     return off / (np.linalg.norm(z, axis=2) + np.linalg.norm(z[:1], axis=2))
 
 
-def published_turn(x: torch.Tensor, degrees: float) -> torch.Tensor:
-    turn = torch.tensor(rotation.about_z(degrees), dtype=torch.float32)
+def published_rotated(x: torch.Tensor, degrees: float) -> torch.Tensor:
+    matrix = torch.tensor(rotation.about_z(degrees), dtype=torch.float32)
     if x.ndim == 3:
-        return x @ turn.T
-    theta = functional.pad(turn.T, [0, 1])[None]
+        return x @ matrix.T
+    theta = functional.pad(matrix.T, [0, 1])[None]
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     return functional.grid_sample(x, grid, align_corners=False)
 
 
 @torch.inference_mode()
 def published_rotation(model: torch.nn.Module, x: torch.Tensor) -> np.ndarray:
-    codes = [[model.encode(published_turn(one[None], angle)) for one in x] for angle in DEGREES]
-    return error_of(np.array([[code[0].numpy() for code in row] for row in codes]))
+    embeddings = [[model.encode(published_rotated(one[None], angle)) for one in x] for angle in DEGREES]
+    return error_of(np.array([[embedding[0].numpy() for embedding in row] for row in embeddings]))
 
 
 @torch.inference_mode()
 def our_rotation(model: torch.nn.Module, cells: Stored, settings: dict[str, Any]) -> np.ndarray:
-    turns = np.stack([rotation.about_z(angle) for angle in DEGREES])
+    rotations = np.stack([rotation.about_z(angle) for angle in DEGREES])
     how = {"batch_size": EMBED["batch_size"], "device": torch.device("cpu")}
-    return error_of(embed.encode_cells(model, cells, turns, settings, **how).z)
+    return error_of(embed.encode_cells(model, cells, rotations, settings, **how).z)
 
 
 def pointcloud_models(sizes: Sizes) -> tuple[torch.nn.Module, torch.nn.Module]:
@@ -200,10 +200,10 @@ def blobs(sizes: Sizes, rng: np.random.Generator) -> np.ndarray:
 
 @torch.inference_mode()
 def published_evolution(
-    decode: Callable, distance_of: Callable, codes: np.ndarray, ends: list[list[Any]], n: int
+    decode: Callable, distance_of: Callable, embeddings: np.ndarray, ends: list[list[Any]], n: int
 ) -> np.ndarray:
     found = []
-    for start, end, a, b in zip(*torch.from_numpy(codes), *ends, strict=True):
+    for start, end, a, b in zip(*torch.from_numpy(embeddings), *ends, strict=True):
         distance = distance_of(a, b)
         for step in range(1, n + 1):
             between = decode((start + step / (n + 1) * (end - start))[None])
@@ -213,13 +213,13 @@ def published_evolution(
 
 @torch.inference_mode()
 def our_evolution(
-    model: torch.nn.Module, settings: dict[str, Any], codes: np.ndarray, ends: list[list[Any]], n: int
+    model: torch.nn.Module, settings: dict[str, Any], embeddings: np.ndarray, ends: list[list[Any]], n: int
 ) -> np.ndarray:
     """Return energy_legacy, with the headline's decoded ends and distances computed beside it."""
     points = settings["representation"] == "points"
-    sizes_um = None if points else np.ones(codes.shape[:2])
+    sizes_um = None if points else np.ones(embeddings.shape[:2])
     place = {"n_points": 10**6, "generator": torch.Generator(), "side_um": None} if points else {}
-    both = evolution.Ends(codes, None, sizes_um, None, ends)
+    both = evolution.Ends(embeddings, None, sizes_um, None, ends)
     shapes = evolution.interpolate(model, settings, both, np.arange(1, n + 1) / (n + 1), EMBED, place)
     return np.concatenate(
         [evolution.energies(pair, EMBED["error_voxels"])["energy_legacy"] for pair in shapes]
@@ -229,10 +229,10 @@ def our_evolution(
 class Prepared:
     """Decodes in no time what a model decoded before: what is left are the distances."""
 
-    def __init__(self, model: torch.nn.Module, codes: np.ndarray, n: int) -> None:
+    def __init__(self, model: torch.nn.Module, embeddings: np.ndarray, n: int) -> None:
         lines = [
-            evolution.linear_interpolants(codes[:, [pair]], np.linspace(0, 1, n + 2))
-            for pair in range(codes.shape[1])
+            evolution.linear_interpolants(embeddings[:, [pair]], np.linspace(0, 1, n + 2))
+            for pair in range(embeddings.shape[1])
         ]
         self.z = torch.from_numpy(np.concatenate(lines)).float()
         self.decoded = torch.cat([model.decode(part) for part in self.z.split(n + 2)])
@@ -283,7 +283,7 @@ def published_voxels(vertices: np.ndarray, faces: np.ndarray, n_xyz: np.ndarray)
 
 
 class Fields(torch.nn.Module):
-    """Decodes a code into a volume: an image decoder's time, and always a shape."""
+    """Decodes an embedding into a volume: an image decoder's time, and always a shape."""
 
     def __init__(self, decoder: torch.nn.Module, sizes: Sizes) -> None:
         super().__init__()
@@ -300,19 +300,19 @@ class Fields(torch.nn.Module):
 def evolution_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng(2)
     theirs, ours = pointcloud_models(sizes)
-    codes = rng.normal(size=(2, sizes.n_pairs, sizes.latent_dim)).astype(np.float32)
-    spread = ours.decode(torch.from_numpy(codes[0])).detach().std().item()
+    embeddings = rng.normal(size=(2, sizes.n_pairs, sizes.latent_dim)).astype(np.float32)
+    spread = ours.decode(torch.from_numpy(embeddings[0])).detach().std().item()
     given = (spread * rng.normal(size=(2, sizes.n_pairs, sizes.n_points, 3))).astype(np.float32)
     yield from evolution_pair(
         f"clouds of {sizes.n_points}, {sizes.n_pairs} pairs",
         (theirs.decoder, chamfer_of, [list(torch.from_numpy(side)[:, None]) for side in given]),
         (ours, {"representation": "points", **UNIT_UM}, [list(side) for side in given]),
-        codes,
+        embeddings,
         sizes.n_fractions,
     )
     _, image = image_models(sizes)
     forms = [Fields(model.decoder["image"], sizes).eval() for model in (image, image.export())]
-    codes = 3 * rng.normal(size=(2, sizes.n_pairs, sizes.image_latent)).astype(np.float32)
+    embeddings = 3 * rng.normal(size=(2, sizes.n_pairs, sizes.image_latent)).astype(np.float32)
     volumes = [list(torch.from_numpy(blobs(sizes, rng)[: sizes.n_pairs])[:, None, None]) for _ in range(2)]
     yield from evolution_pair(
         f"shapes in {sizes.cube}^3, {sizes.n_pairs} pairs",
@@ -322,26 +322,28 @@ def evolution_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
             {"representation": "sdf", **UNIT_UM, "architecture": {"size": sizes.cube}},
             [[surface_of(volume) for volume in side] for side in volumes],
         ),
-        codes,
+        embeddings,
         sizes.n_fractions,
     )
 
 
 @torch.no_grad()
 def evolution_pair(
-    what: str, theirs: tuple, ours: tuple, codes: np.ndarray, n: int
+    what: str, theirs: tuple, ours: tuple, embeddings: np.ndarray, n: int
 ) -> Iterator[dict[str, Any]]:
     """Measure with decoding and without, on the same end points; ours computes the headline, too."""
     (decode, distance_of, ends), (model, settings, our_ends) = theirs, ours
-    published = partial(published_evolution, decode, distance_of, codes, ends, n)
+    published = partial(published_evolution, decode, distance_of, embeddings, ends, n)
     yield row(
-        f"evolution energy, {what}", published, partial(our_evolution, model, settings, codes, our_ends, n)
+        f"evolution energy, {what}",
+        published,
+        partial(our_evolution, model, settings, embeddings, our_ends, n),
     )
-    known = Prepared(model, codes, n)
+    known = Prepared(model, embeddings, n)
     yield row(
         "... without decoding",
-        partial(published_evolution, known.decode, distance_of, codes, ends, n),
-        partial(our_evolution, known, settings, codes, our_ends, n),
+        partial(published_evolution, known.decode, distance_of, embeddings, ends, n),
+        partial(our_evolution, known, settings, embeddings, our_ends, n),
     )
 
 

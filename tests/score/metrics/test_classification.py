@@ -21,7 +21,7 @@ seeded = given(st.integers(0, 2**32 - 1))
 few = settings(max_examples=25, deadline=None)
 
 
-def test_separable_labels_are_found_and_the_baseline_is_the_majority():
+def test_separable_labels_are_classified_and_the_baseline_is_the_majority():
     rng = np.random.default_rng(0)
     z, labels, split = blobs(rng, n=240, n_labels=5, distance=30)
     found = classification_scores(z, labels, split)
@@ -32,7 +32,7 @@ def test_separable_labels_are_found_and_the_baseline_is_the_majority():
     assert found.reason == ""
 
 
-def test_codes_without_information_score_at_chance():
+def test_embeddings_without_information_score_at_chance():
     rng = np.random.default_rng(1)
     z, labels = rng.normal(size=(4000, 3)), rng.integers(0, 4, 4000)
     split = np.where(np.arange(4000) % 2, "train", "test")
@@ -59,7 +59,7 @@ def test_a_rare_label_shows_in_balanced_accuracy_not_in_accuracy():
     assert "top_2" not in found.per_cell
 
 
-def test_scores_are_means_over_cells_and_blind_to_order_and_scale():
+def test_scores_are_means_over_cells_and_invariant_to_order_and_scale():
     rng = np.random.default_rng(3)
     z, labels, split = blobs(rng, distance=1.5)
     found = classification_scores(z, labels, split)
@@ -103,7 +103,7 @@ def test_a_classification_that_is_impossible_says_why(spoil, reason):
     assert len(found.rows) == 0
 
 
-def test_cells_without_code_or_label_are_left_out_and_unseen_labels_are_wrong():
+def test_cells_without_embedding_or_label_are_left_out_and_unseen_labels_are_wrong():
     z, labels, split = blobs(np.random.default_rng(0), distance=30)
     clean = classification_scores(z, labels, split)
     labels = labels.astype(object)
@@ -171,7 +171,7 @@ def test_weighted_areas_and_recalls_are_those_of_repeated_cells(seed):
         assert recalls[row] == pytest.approx(expected)
 
 
-def test_codes_of_turned_cells_are_scored_by_the_classifier_of_the_others():
+def test_embeddings_of_rotated_cells_are_scored_by_the_classifier_of_the_others():
     z, labels, split = blobs(np.random.default_rng(7), distance=8)
     test = split == "test"
     same = classification_scores(z, labels, split, z_test=z[test])

@@ -21,7 +21,7 @@ def brute_distance(z_start, z_end, fractions, z_cells, exclude):
 
 @few
 @seeded
-def test_interpolation_distance_matches_brute_force_and_is_blind_to_basis_scale_and_order(seed):
+def test_interpolation_distance_matches_brute_force_and_is_invariant_to_basis_scale_and_order(seed):
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(30, 5)) + 100
     exclude = rng.permutation(30)[:12].reshape(6, 2)

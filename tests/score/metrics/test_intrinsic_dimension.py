@@ -15,17 +15,17 @@ from morphobench.score.metrics.intrinsic_dimension import (
 seeded = given(st.integers(0, 2**32 - 1))
 
 
-def test_dimension_of_a_flat_sheet_is_found_in_any_space():
+def test_dimension_of_a_flat_subspace_is_recovered_in_any_space():
     rng = np.random.default_rng(0)
     for dimension in (1, 2, 4):
-        sheet = rng.random((3000, dimension)) @ rng.normal(size=(dimension, 20))
+        subspace = rng.random((3000, dimension)) @ rng.normal(size=(dimension, 20))
         # Points at the border see fewer neighbours, which biases the estimate a little downwards.
-        assert intrinsic_dimension(sheet, [10, 20]).value == pytest.approx(dimension, rel=0.08)
+        assert intrinsic_dimension(subspace, [10, 20]).value == pytest.approx(dimension, rel=0.08)
 
 
 @settings(max_examples=8, deadline=None)
 @seeded
-def test_dimension_is_blind_to_order_basis_shift_scale_and_duplicates(seed):
+def test_dimension_is_invariant_to_order_basis_shift_scale_and_duplicates(seed):
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(60, 4))
     found = intrinsic_dimension(z, [5, 10])
@@ -81,13 +81,13 @@ def test_legacy_dimension_uses_the_published_k_and_formula(n, k):
     assert found.value == pytest.approx(found.per_k.mean())
 
 
-def test_legacy_dimension_drops_duplicates_altogether_and_needs_375_codes():
+def test_legacy_dimension_drops_duplicates_altogether_and_needs_375_embeddings():
     z = np.random.default_rng(5).normal(size=(376, 3))
     assert np.isfinite(intrinsic_dimension_legacy(z).value)
-    few_codes = intrinsic_dimension_legacy(np.concatenate([z, z[:2]]))
-    assert len(few_codes.rows) == 374
-    assert np.isnan(few_codes.value)
-    assert "k = 2 with 374 embeddings" in few_codes.reason
+    few_embeddings = intrinsic_dimension_legacy(np.concatenate([z, z[:2]]))
+    assert len(few_embeddings.rows) == 374
+    assert np.isnan(few_embeddings.value)
+    assert "k = 2 with 374 embeddings" in few_embeddings.reason
 
 
 def test_participation_ratio_has_its_known_values():

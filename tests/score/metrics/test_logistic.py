@@ -44,7 +44,7 @@ def test_the_classifier_is_the_published_one_and_nearer_to_its_minimum(n_labels,
     assert loss == pytest.approx(sklearn_loss(exact), rel=1e-5)
 
 
-def test_a_warm_start_changes_the_way_not_the_end():
+def test_a_warm_start_changes_the_path_not_the_minimum():
     z, labels, _ = blobs(np.random.default_rng(0), n=400, n_labels=4, distance=2, dimension=10)
     which, weights = labels.astype(int), np.ones(4)
     cold = fit_logistic(z, which, weights)
@@ -52,6 +52,6 @@ def test_a_warm_start_changes_the_way_not_the_end():
     np.testing.assert_allclose(warm.probabilities(z), cold.probabilities(z), atol=1e-4)
 
 
-def test_constant_codes_answer_with_the_weights():
+def test_constant_embeddings_answer_with_the_weights():
     found = fit_logistic(np.ones((30, 3)), np.arange(30) % 3, np.ones(3))
     np.testing.assert_allclose(found.probabilities(np.ones((1, 3))), 1 / 3, atol=1e-6)

@@ -20,13 +20,13 @@ def test_outliers_are_named_by_either_side():
     assert numbers.tolist() == ["inlier", "outlier"]
 
 
-def test_outliers_are_found_where_they_lie_apart_and_not_elsewhere():
+def test_outliers_are_detected_where_they_lie_apart_and_not_elsewhere():
     rng = np.random.default_rng(8)
     labels = np.where(np.arange(400) % 20 == 0, "outlier", "inlier")
     split = np.where(np.arange(400) // 20 % 2, "train", "test")
     z = rng.normal(size=(400, 4))
     apart = z + 9.0 * (labels == "outlier")[:, None]
-    near, far = (outlier_detection(codes, labels, split).scores for codes in (z, apart))
+    near, far = (outlier_detection(embeddings, labels, split).scores for embeddings in (z, apart))
     assert far["auroc"] == far["balanced_accuracy"] == 1
     assert near["auroc"] < 0.9
     folds = outlier_detection_legacy(apart, labels)

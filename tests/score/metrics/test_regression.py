@@ -1,4 +1,4 @@
-"""Regression of measured quantities on codes."""
+"""Regression of measured quantities on embeddings."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def plain(z, y, train, test):
     return make_pipeline(StandardScaler(), LinearRegression()).fit(z[train], y[train]).predict(z[test])
 
 
-def test_a_linear_target_is_told_exactly_and_chance_is_not():
+def test_a_linear_target_is_predicted_exactly_and_chance_is_not():
     found = regression_scores(*case(np.random.default_rng(0)))
     assert found["volume_um3"].r2 == pytest.approx(1)
     assert found["volume_um3"].mae == pytest.approx(0, abs=1e-9)
@@ -34,7 +34,7 @@ def test_a_linear_target_is_told_exactly_and_chance_is_not():
     assert found["chance"].reason == ""
 
 
-def test_scores_are_those_of_least_squares_on_standardised_codes():
+def test_scores_are_those_of_least_squares_on_standardised_embeddings():
     z, targets, split = case(np.random.default_rng(1), noise=2.0)
     z[:, 0], z[:, 1] = 1.0, z[:, 2]
     test = split == "test"
@@ -50,7 +50,7 @@ def test_scores_are_those_of_least_squares_on_standardised_codes():
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1))
-def test_scores_are_blind_to_order_and_to_any_change_of_basis(seed):
+def test_scores_are_invariant_to_order_and_to_any_change_of_basis(seed):
     rng = np.random.default_rng(seed)
     z, targets, split = case(rng, n=80, noise=1.0)
     found = regression_scores(z, targets, split)
@@ -60,7 +60,7 @@ def test_scores_are_blind_to_order_and_to_any_change_of_basis(seed):
         assert again[name].r2 == pytest.approx(found[name].r2, abs=1e-6)
 
 
-def test_more_noise_is_told_worse():
+def test_more_noise_is_predicted_worse():
     r2 = [
         regression_scores(*case(np.random.default_rng(2), noise=noise))["volume_um3"].r2
         for noise in (0.1, 3, 30)
