@@ -92,7 +92,10 @@ def test_shipped_configuration_is_valid(scale, request):
         ),
         ({"datasets": {"npm1": {"subsample": {"n_queries": 99999}}}}, ["subsample.n_queries = 99999"]),
         ({"models": {"classical_image": {"training": {"rotation": "so3"}}}}, ["classical_image", "lattice"]),
-        ({"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}}, ["z or so3"]),
+        (
+            {"models": {"classical_pointcloud": {"training": {"rotation": "lattice"}}}},
+            ["training.rotation", "'z', 'so3'"],
+        ),
         ({"models": {"classical_pointcloud": {"training": {"loss": "l1"}}}}, ["loss l1"]),
         ({"models": {"classical_pointcloud": {"intensity": {"input_scale": 1}}}}, ["architecture.intensity"]),
         ({"score": {"combined": {"both": ["npm1", "npm2"]}}}, ["combined.both", "unknown dataset 'npm2'"]),

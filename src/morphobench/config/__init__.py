@@ -11,7 +11,6 @@ from typing import Any
 from morphobench.config.checks import (
     CLOUDS,
     check_dataset,
-    check_model,
     check_parts,
     check_scored,
     check_seeds,
@@ -52,8 +51,6 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     check_split(config["sample"]["split"])
     models = read_all(Path("config/models"), config["models"], "model", root)
     datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root)
-    for name, model in models.items():
-        check_model(name, model)
     for name in datasets:
         dataset = datasets[name] = _resolve_dataset(name, datasets[name], config["start_from"], root)
         check_dataset(name, dataset, models)

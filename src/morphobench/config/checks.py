@@ -50,7 +50,6 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     """Check one resolved dataset against the models."""
     source = f"config/datasets/{name}.yaml"
     _check_published(source, dataset, models)
-    _check_source(f"{source}: source", dataset["source"])
     for model in dataset["models"]:
         if model not in models:
             raise InputError(f"{source}: unknown model {model!r}; config/models has {', '.join(models)}.")
@@ -86,13 +85,6 @@ def _check_published(source: str, dataset: Mapping[str, Any], models: Mapping[st
             f"{source}: sample.mode reference is for published packings with their published weights. Take "
             "it out, or set start_from to preprocessed or checkpoints."
         )
-
-
-def _check_source(place: str, source: Mapping[str, Any]) -> None:
-    if source.get("location") and not (source.get("cells") or source.get("shapes")):
-        raise InputError(f"{place}.location needs {place}.cells, the manifest's path below it.")
-    if source.get("location") and (source.get("fovs") or source.get("stack")):
-        raise InputError(f"{place}.location goes with cells, or with shapes and packings, not with others.")
 
 
 def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
@@ -143,23 +135,6 @@ def check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
                 f"{source}: {', '.join(differing)} must be as in {part}, whose masked cells are used as they "
                 "are (sample.mode: reference changes them too: set it for both)."
             )
-
-
-def check_model(name: str, model: Mapping[str, Any]) -> None:
-    """Check one model."""
-    source = f"config/models/{name}.yaml"
-    training, clouds = model["training"], model["representation"] in CLOUDS
-    turn = training.get("rotation", "none")
-    if not clouds and (training["jitter"] or turn not in ("none", "lattice")):
-        raise InputError(f"{source}: volumes take no training.jitter, and training.rotation none or lattice.")
-    if clouds and turn == "lattice":
-        raise InputError(f"{source}: training.rotation lattice is for volumes; clouds take none, z or so3.")
-    if bool(model.get("intensity")) != bool(model["architecture"].get("intensity")):
-        raise InputError(
-            f"{source}: give both intensity.input_scale and architecture.intensity: true, or neither."
-        )
-    if (training["loss"] == "l1") != (model["representation"] == "surface"):
-        raise InputError(f"{source}: representation surface is trained with loss l1, and nothing else is.")
 
 
 def check_split(shares: Mapping[str, float]) -> None:

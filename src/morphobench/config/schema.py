@@ -130,10 +130,12 @@ def _explain(error: ValidationError, source: str) -> str:
             lines.append(f"{source}: unknown key {key!r} at {place}; {remedy}")
         return "\n".join(lines)
     if error.validator == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
-        return f"{source}: missing at {place}: {', '.join(missing)}."
-    hint = error.schema.get("description") if isinstance(error.schema, Mapping) else None
-    return f"{source}: {place}: {error.message}" + (f" ({hint})" if hint else "")
+        missing = ", ".join(key for key in error.validator_value if key not in error.instance)
+        message = f"missing at {place}: {missing}"
+    else:
+        message = f"{place}: {error.message}"
+    hint = error.schema.get("description")
+    return f"{source}: {message}" + (f" ({hint})." if hint else ".")
 
 
 def _blanks(value: Any, place: str = "") -> list[str]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import trimesh
 
 from morphobench import files, seeds
 from morphobench.download import pack, packing_files
@@ -75,13 +74,13 @@ def _write_shape(
     part: Path, dataset: Mapping[str, Any], source_files: ShapeFiles, shape: str, angle: str, seed: int
 ) -> list[dict[str, Any]]:
     """Write a shape and its packings by all rules; return one row per rule."""
-    source = dataset["source"]
+    source, recipe = dataset["source"], dataset["packing"]
     rows = [
         {"CellId": f"{shape}_{index}", "group": shape, "rule": rule, "angle": angle, "seed": -1}
         | {"volume_of_nucleus_um3": np.nan, "seconds": 0.0, "success": True, "error": ""}
         for index, rule in enumerate(dataset["rules"])
     ]
-    start = time.perf_counter()
+    start, grid = time.perf_counter(), None
     try:
         mesh_path = source_files.mesh(f"{shape}_{angle}")
         mesh = packing.to_packing_frame(
@@ -92,64 +91,43 @@ def _write_shape(
             centred=source["packings"] is None,
         )
         if source["packings"] is None:
-            write = _packer(part, mesh, mesh_path, dataset, seed)
-        else:
-            write = _copier(part, source_files)
+            vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+            with named(mesh_path):
+                grid = pack.nucleus_grid(vertices, faces, box=recipe["box"], spacing=recipe["spacing"])
     except InputError as error:
         return [row | {"success": False, "error": str(error)} for row in rows]
     mesh.export(part / SHAPES / f"{shape}_{angle}.obj", include_normals=False)
     volume_um3 = float(mesh.volume) * dataset["voxel_um"] ** 3
     shared = (time.perf_counter() - start) / len(rows)
-    return [row | {"volume_of_nucleus_um3": volume_um3} | _timed(write, row, shared) for row in rows]
+    for row in rows:
+        start, name = time.perf_counter(), positions_name(row["rule"], shape, angle)
+        try:
+            if grid is None:
+                shutil.copyfile(source_files.packing(name), part / PACKINGS / name)
+            else:
+                with named(mesh_path):
+                    row |= _pack(grid, part / PACKINGS / name, dataset, row, seed)
+        except InputError as error:
+            row |= {"success": False, "error": str(error)}
+        row |= {"volume_of_nucleus_um3": volume_um3, "seconds": shared + time.perf_counter() - start}
+    return rows
 
 
-def _timed(
-    write: Callable[[dict[str, Any]], dict[str, Any]], row: dict[str, Any], shared: float
-) -> dict[str, Any]:
-    start = time.perf_counter()
-    try:
-        new = write(row)
-    except InputError as error:
-        new = {"success": False, "error": str(error)}
-    return new | {"seconds": shared + time.perf_counter() - start}
-
-
-def _packer(
-    part: Path, mesh: trimesh.Trimesh, mesh_path: Path, dataset: Mapping[str, Any], seed: int
-) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return the function that packs one cell of a shape; the grid is laid once for all rules."""
-    recipe = dataset["packing"]
-    vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    with named(mesh_path):
-        grid = pack.nucleus_grid(vertices, faces, box=recipe["box"], spacing=recipe["spacing"])
-
-    def make(row: dict[str, Any]) -> dict[str, Any]:
-        parts = (seed, dataset["name"], "download", row["CellId"])
-        with named(mesh_path):
-            positions = pack.pack_spheres(
-                grid,
-                pack.gradient_weights(grid, dataset["rules"][row["rule"]]),
-                n_spheres=recipe["n_spheres"],
-                radius=recipe["radius"],
-                rng=seeds.generator(*parts),
-            )
-        packing, ingredient = POSITION_KEYS
-        path = part / PACKINGS / positions_name(row["rule"], row["group"], row["angle"])
-        path.write_text(json.dumps({packing: {ingredient: positions.tolist()}}))
-        return {"seed": seeds.integer(*parts)}
-
-    return make
-
-
-def _copier(part: Path, source_files: ShapeFiles) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return the function that copies one published packing."""
-
-    def copy(row: dict[str, Any]) -> dict[str, Any]:
-        name = positions_name(row["rule"], row["group"], row["angle"])
-        shutil.copyfile(source_files.packing(name), part / PACKINGS / name)
-        return {}
-
-    return copy
+def _pack(
+    grid: pack.NucleusGrid, path: Path, dataset: Mapping[str, Any], row: Mapping[str, Any], seed: int
+) -> dict[str, int]:
+    """Write the packing of one cell; return the column with its seed."""
+    parts = (seed, dataset["name"], "download", row["CellId"])
+    positions = pack.pack_spheres(
+        grid,
+        pack.gradient_weights(grid, dataset["rules"][row["rule"]]),
+        n_spheres=dataset["packing"]["n_spheres"],
+        radius=dataset["packing"]["radius"],
+        rng=seeds.generator(*parts),
+    )
+    first, ingredient = POSITION_KEYS
+    path.write_text(json.dumps({first: {ingredient: positions.tolist()}}))
+    return {"seed": seeds.integer(*parts)}
 
 
 def _write_shape_manifest(folder: Path, cells: pd.DataFrame) -> None:
