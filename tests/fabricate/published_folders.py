@@ -1,4 +1,4 @@
-"""Small published folders: fabricated cells written by the stage `publish`, and the settings to read them."""
+"""Small published folders: made-up cells written in the published layout, and how to read them back."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ import pandas as pd
 import trimesh
 from fabricate.trained import CUBE_SIZE, N_POINTS, SIDE_UM, clouds_um, cube_of, intensities
 
-from morphobench.files import CELL_TABLE, write_table
-from morphobench.published import manifest
-from morphobench.published import polymorphic as read_polymorphic
-from morphobench.published import punctate as read_punctate
-from morphobench.published import write_polymorphic as polymorphic
-from morphobench.published import write_punctate as punctate
+from morphobench.files import CELL_TABLE, read_array, read_cells, write_table
+from morphobench.published import manifest, polymorphic, punctate, shard
 
 N_CELLS, N_SHARDS, RESOLUTION, N_SURFACE, VOXEL_UM = 6, 2, 8, 40, 0.25
 SPLITS = ["train", "train", "val", "test", "train", "test"]
 # Section `download` of the configuration, for files that are used in place.
 DOWNLOAD = {"cache": None, "connections": 2, "retries": 1, "timeout_s": 5, "backoff_s": 0.01}
+# A manifest of punctate cells whose paths begin with the name of the published folder, or do not.
+ROWS = {
+    "CellId": ["c.ply", "a", "b"],
+    "split": ["train", "valid", "test"],
+    "pointcloud_path": ["./bucket/pc/c.ply", "bucket/pc/a.ply", "pc/b.ply"],
+    "image_path": ["bucket/c.tiff", "bucket/a.tiff", "bucket/b.tiff"],
+    "stage": ["G1", "S", "M"],
+}
 
 
-def dataset(location: Path, kind: str, **more) -> dict:
+def dataset(location: Path, kind: str, **published) -> dict:
+    """The configuration of a dataset over a published folder; keywords replace entries of `published`."""
     sample = {
+        "packing": {},
         "punctate": {
             "mode": "corrected",
             "points": {"n_points": N_POINTS},
@@ -46,46 +52,75 @@ def dataset(location: Path, kind: str, **more) -> dict:
         "voxel_um": VOXEL_UM,
         "sample": sample,
         "stratum": "stage",
-        "published": described | more,
+        "published": described | published,
     }
 
 
-def cells() -> pd.DataFrame:
-    numbers = np.arange(N_CELLS)
-    return pd.DataFrame(
-        {
-            "CellId": [f"00{number}" for number in numbers],
-            "group": [f"00{number}" for number in numbers],
-            "stage": ["G1", "S"] * (N_CELLS // 2),
-            "success": True,
-            "error": "",
-            "split": SPLITS,
-            "shard": numbers % N_SHARDS,
-            "index": numbers // N_SHARDS,
-        }
+def read_manifest(
+    folder: Path, rows: dict = ROWS, *, kind: str = "punctate", max_cells: int | None = None, **published
+) -> pd.DataFrame:
+    """Write a manifest, fetch it into folder/published.parquet, and return that table."""
+    (folder / "cells").mkdir(exist_ok=True)
+    # As pandas writes it, with its index.
+    pd.DataFrame(rows).to_csv(folder / "cells/manifest.csv")
+    out = folder / "published.parquet"
+    manifest.run(
+        out, dataset=dataset(folder, kind, **published), max_cells=max_cells, download_config=DOWNLOAD
     )
+    return pd.read_parquet(out)
 
 
-def write_punctate(root: Path) -> tuple[pd.DataFrame, list[Path]]:
-    """Write sampled shards, and publish them below root/bucket; return the cells and the shards."""
-    table = cells()
+def read_shards(root: Path, described: dict, max_failed_fraction: float = 0.0) -> list[Path]:
+    """Fetch manifest and cells of the published folder below root; return the shard folders."""
+    table = root / "published.parquet"
+    manifest.run(table, dataset=described, max_cells=None, download_config=DOWNLOAD)
+    folders = [root / f"read/shard-{number}" for number in range(N_SHARDS)]
+    for number, folder in enumerate(folders):
+        shard.run(
+            table,
+            folder,
+            dataset=described,
+            shard=number,
+            n_shards=N_SHARDS,
+            download_config=DOWNLOAD,
+            seed=3,
+            max_failed_fraction=max_failed_fraction,
+        )
+    return folders
+
+
+def arrays_by_cell(shards: list[Path], name: str) -> dict[str, np.ndarray]:
+    """The rows of an array by CellId."""
+    rows = {}
+    for folder in shards:
+        stored, table = read_array(folder, name), read_cells(folder)
+        rows |= {row.CellId: np.asarray(stored[row.index]) for row in table[table["success"]].itertuples()}
+    return rows
+
+
+def failures(shards: list[Path]) -> pd.Series:
+    """The reasons of failed cells by CellId."""
+    table = pd.concat([read_cells(folder) for folder in shards])
+    return table[~table["success"]].set_index("CellId")["error"]
+
+
+def write_punctate(root: Path) -> list[Path]:
+    """Write sampled shards, and publish them below root/bucket; return the shards."""
+    table = _cells()
+    clouds = clouds_um(N_CELLS)
     arrays = {
-        "points_um": clouds_um(N_CELLS),
+        "points_um": clouds,
         "intensity": intensities(N_CELLS),
-        "cube": np.stack([cube_of(cloud) for cloud in clouds_um(N_CELLS)]).astype(np.uint16),
+        "cube": np.stack([cube_of(cloud) for cloud in clouds]).astype(np.uint16),
     }
     shards = _write_shards(root / "sample", table, arrays)
-    folder = root / "bucket/cells"
-    folder.mkdir(parents=True)
-    columns = punctate.write(
-        folder, PurePosixPath("cells"), table, {"sample": shards}, dataset(root, "punctate")
-    )
-    return _write_manifest(folder, table, columns), shards
+    _publish(root, "punctate", punctate, table, {"sample": shards})
+    return shards
 
 
-def write_polymorphic(root: Path) -> tuple[pd.DataFrame, list[Path]]:
+def write_polymorphic(root: Path) -> list[Path]:
     """As `write_punctate`, for boxes of unlike sides, which look another way round along every axis."""
-    table, rng = cells(), np.random.default_rng(1)
+    table, rng = _cells(), np.random.default_rng(1)
     grids = rng.normal(size=(N_CELLS, *[RESOLUTION] * 3)).astype(np.float32)
     clouds = rng.uniform(-0.5, 0.5, (4, N_CELLS, N_SURFACE, 3)).astype(np.float32)
     scale_um = rng.uniform(2, 5, N_CELLS)
@@ -101,71 +136,60 @@ def write_polymorphic(root: Path) -> tuple[pd.DataFrame, list[Path]]:
         "points_um": clouds[3, :, :16],
     }
     shards = _write_shards(root / "sample", table, arrays)
-    masked = _write_meshes(root / "mask", table)
-    folder = root / "bucket/cells"
-    folder.mkdir(parents=True)
-    both = {"sample": shards, "mask": masked}
-    columns = polymorphic.write(folder, PurePosixPath("cells"), table, both, dataset(root, "polymorphic"))
-    return _write_manifest(folder, table, columns), shards
+    both = {"sample": shards, "mask": _write_meshes(root / "mask", table)}
+    _publish(root, "polymorphic", polymorphic, table, both)
+    return shards
+
+
+def _cells() -> pd.DataFrame:
+    numbers = np.arange(N_CELLS)
+    names = [f"00{number}" for number in numbers]
+    return pd.DataFrame(
+        {
+            "CellId": names,
+            "group": names,
+            "stage": ["G1", "S"] * (N_CELLS // 2),
+            "success": True,
+            "error": "",
+            "split": SPLITS,
+            "shard": numbers % N_SHARDS,
+            "index": numbers // N_SHARDS,
+        }
+    )
 
 
 def _write_shards(root: Path, table: pd.DataFrame, arrays: dict[str, np.ndarray]) -> list[Path]:
     shards = [root / f"shard-{number}" for number in range(N_SHARDS)]
-    for number, shard in enumerate(shards):
-        shard.mkdir(parents=True)
+    for number, folder in enumerate(shards):
+        folder.mkdir(parents=True)
         mine = (table["shard"] == number).to_numpy()
         for name, array in arrays.items():
-            np.save(shard / f"{name}.npy", array[mine])
-        write_table(table[mine].drop(columns=["shard", "split"]), shard / CELL_TABLE)
+            np.save(folder / f"{name}.npy", array[mine])
+        write_table(table[mine].drop(columns=["shard", "split"]), folder / CELL_TABLE)
     return shards
 
 
 def _write_meshes(root: Path, table: pd.DataFrame) -> list[Path]:
     box = trimesh.creation.box((1.0, 2.0, 3.0))
-    folders = [root / f"shard-{number}" for number in range(N_SHARDS)]
-    for number, folder in enumerate(folders):
-        folder.mkdir(parents=True)
-        mine = table[table["shard"] == number]
-        np.save(folder / "vertices_um.npy", np.tile(box.vertices, (len(mine), 1)).astype(np.float32))
-        np.save(folder / "faces.npy", np.tile(box.faces, (len(mine), 1)).astype(np.int32))
-        n_v, n_f = len(box.vertices), len(box.faces)
-        places = {
-            "first_vertex": np.arange(len(mine)) * n_v,
-            "n_vertices": n_v,
-            "first_face": np.arange(len(mine)) * n_f,
-            "n_faces": n_f,
-        }
-        write_table(mine.assign(**places), folder / CELL_TABLE)
-    return folders
-
-
-def _write_manifest(folder: Path, table: pd.DataFrame, columns: dict) -> pd.DataFrame:
-    kept = table[["CellId", "stage", "split"]].assign(**columns)
-    prefixed = {
-        column: "./bucket/" + kept[column].astype(str)
-        for column in kept
-        if column.endswith(("path", "folder", "factor"))
+    n_vertices, n_faces, each = len(box.vertices), len(box.faces), np.arange(N_CELLS // N_SHARDS)
+    places = {"first_vertex": each * n_vertices, "n_vertices": n_vertices}
+    places |= {"first_face": each * n_faces, "n_faces": n_faces}
+    arrays = {
+        "vertices_um": np.tile(box.vertices, (N_CELLS, 1, 1)).astype(np.float32),
+        "faces": np.tile(box.faces, (N_CELLS, 1, 1)).astype(np.int32),
     }
-    kept = kept.assign(**prefixed)
-    # As pandas writes it, with its index.
-    kept.to_csv(folder / "manifest.csv")
-    return table
-
-
-def index(root: Path, described: dict, max_failed_fraction: float = 0.0) -> list[Path]:
-    """Fetch the manifest and index every shard; return the shard folders."""
-    reader = {"punctate": read_punctate, "polymorphic": read_polymorphic}[described["kind"]]
-    manifest.run(root / "published.parquet", dataset=described, max_cells=None, download=DOWNLOAD)
-    folders = [root / f"indexed/shard-{number}" for number in range(N_SHARDS)]
+    folders = _write_shards(root, table, arrays)
     for number, folder in enumerate(folders):
-        reader.run(
-            root / "published.parquet",
-            folder,
-            dataset=described,
-            shard=number,
-            n_shards=N_SHARDS,
-            download=DOWNLOAD,
-            seed=3,
-            max_failed_fraction=max_failed_fraction,
-        )
+        for name in arrays:
+            np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy").reshape(-1, 3))
+        write_table(table[table["shard"] == number].assign(**places), folder / CELL_TABLE)
     return folders
+
+
+def _publish(root: Path, kind: str, writer, table: pd.DataFrame, shards: dict[str, list[Path]]) -> None:
+    folder = root / "bucket/cells"
+    folder.mkdir(parents=True)
+    paths = writer.write(folder, PurePosixPath("cells"), table, shards, dataset(root, kind))
+    kept = table[["CellId", "stage", "split"]].assign(**paths)
+    kept = kept.assign(**{column: "./bucket/" + kept[column].astype(str) for column in paths})
+    kept.to_csv(folder / "manifest.csv")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fabricate.malice import Malice
 from fabricate.trained import FAMILIES, clouds_um, settings, write_untrained
 
 from morphobench import models
@@ -44,14 +44,6 @@ def test_a_file_cut_short_anywhere_is_no_model(saved):
         saved.write_bytes(whole[:n_bytes])
         with pytest.raises(InputError, match=r"model\.pt is not a model of this project"):
             models.load(saved)
-
-
-class Malice:
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return (Path.touch, (self.mark,))
 
 
 @pytest.mark.parametrize("writer", [torch.save, lambda data, path: path.write_bytes(pickle.dumps(data))])

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from fabricate.malice import Malice
 from fabricate.published_folders import DOWNLOAD
 from fabricate.trained import FAMILIES, settings, with_intensity
 
 from morphobench import models
 from morphobench.errors import InputError
-from morphobench.published import checkpoint, published_layout, write_weights
-from morphobench.published.model_config import describe
+from morphobench.published import checkpoint, weights
+from morphobench.published.model_config import parse_section, to_section
 
 CASES = {family: settings(family) for family in FAMILIES} | {
     "plane": settings("classical_pointcloud"),
@@ -38,7 +39,7 @@ def trained(folder: Path, chosen: dict) -> Path:
 
 def published(folder: Path, chosen: dict, name: str = "model") -> dict:
     """Publish one untrained model; return the dataset that names it."""
-    used = write_weights.write(folder / "bucket", {name: trained(folder, chosen)}, {"name": "tiny"}, 5)
+    used = checkpoint.write(folder / "bucket", {name: trained(folder, chosen)}, {"name": "tiny"}, 5)
     return {"name": "tiny", "published": {"location": str(folder / "bucket"), **used}}
 
 
@@ -48,10 +49,10 @@ def fetched(folder: Path, described: dict, chosen: dict, name: str = "model"):
         *outs,
         dataset=described,
         model=name,
-        settings=chosen,
+        model_config=chosen,
         seed=5,
-        code="c",
-        download=DOWNLOAD,
+        source_digest="c",
+        download_config=DOWNLOAD,
     )
     return *models.load(outs[0]), json.loads(outs[1].read_text())
 
@@ -94,14 +95,14 @@ def test_a_checkpoint_has_weights_alone_and_a_plain_yaml(name, tmp_path):
     content = torch.load(path, weights_only=True)
     assert set(content) == {"state_dict"}
     told = yaml.safe_load(path.with_suffix(".yaml").read_text())
-    assert describe(told["model"], "grid.npy").family == CASES[name]["family"]
+    assert parse_section(told["model"], "grid.npy").family == CASES[name]["family"]
 
 
 def test_published_names_are_those_of_the_listings():
     chosen = CASES["classical_image"]
     model = models.create(chosen["family"], **chosen["architecture"])
-    section = published_layout.describable(chosen["family"], chosen["architecture"])
-    names = published_layout.published_state(model, describe(section | {"x_label": "pcloud"}, None))
+    section = to_section(chosen["family"], chosen["architecture"])
+    names = weights.published_state(model, parse_section(section | {"x_label": "pcloud"}, None))
     assert {name.split(".")[0] for name in names} == {"encoder", "decoder"}
     assert any(name.startswith("decoder.pcloud.") for name in names)
     assert not any(name.startswith("decoder.image.") for name in names)
@@ -127,7 +128,7 @@ def test_models_that_fold_other_points_keep_their_own_format(tmp_path):
         (tmp_path / name).mkdir()
         trained(tmp_path / name, one)
     files = {name: tmp_path / name / "model.pt" for name in "ab"}
-    used = write_weights.write(tmp_path / "bucket", files, {"name": "tiny"}, 5)
+    used = checkpoint.write(tmp_path / "bucket", files, {"name": "tiny"}, 5)
     assert [Path(name).suffix for name in used["checkpoints"].values()] == [".ckpt", ".pt"]
 
 
@@ -138,14 +139,6 @@ def test_another_family_is_refused(tmp_path):
 
 
 # Bad input
-
-
-class Malice:
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return (Path.touch, (self.mark,))
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".pt"])

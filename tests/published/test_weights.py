@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from fabricate.malice import Malice
 from paths import SHARED
 
 from morphobench import models
@@ -18,7 +18,7 @@ from morphobench.errors import InputError
 from morphobench.models.rotation_invariant_image import pose_from_vectors
 from morphobench.models.rotation_invariant_pointcloud_sdf import RotationInvariantPointcloudSDF
 from morphobench.published import weights
-from morphobench.published.model_config import describe
+from morphobench.published.model_config import parse_section
 
 CLOUDS = ["pcna_pc_classical", "pcna_pc_equiv", "implicit_narrow"]
 IMAGES = ["image_classical_sdf_35_narrow", "image_so3_sdf_35_narrow"]
@@ -42,7 +42,7 @@ def write(folder, state, config, **more):
 
 def loaded(folder, name):
     stored = bundle(name)
-    return models.load_published(*write(folder, stored["state_dict"], stored["config"])), stored
+    return weights.load_published(*write(folder, stored["state_dict"], stored["config"])), stored
 
 
 def error(found, expected):
@@ -101,7 +101,7 @@ def test_images(name, tmp_path):
 def test_published_intensity_layers_are_not_the_corrected_ones(tmp_path):
     model, stored = loaded(tmp_path, "pcna_pc_equiv")
     x = stored["input"]["pcloud"][:1]
-    architecture = describe(stored["config"], None).architecture | {"variant": "corrected"}
+    architecture = parse_section(stored["config"], None).architecture | {"variant": "corrected"}
     corrected = models.create("rotation_invariant_pointcloud", **architecture).eval()
     corrected.load_state_dict(model.state_dict())
     turn = torch.tensor([[0.6, -0.8, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
@@ -121,7 +121,7 @@ def test_checkpoints_written_in_eval_mode_hold_filters_that_are_ignored(tmp_path
     state = stored["state_dict"]
     stems = [key.removesuffix("bias_expansion") for key in state if key.endswith("bias_expansion")]
     more = {stem + name: torch.zeros(1) for stem in stems for name in ("filter", "expanded_bias")}
-    model = models.load_published(*write(tmp_path, state | more, stored["config"]))
+    model = weights.load_published(*write(tmp_path, state | more, stored["config"]))
     assert sum(p.numel() for p in model.parameters()) == stored["n_trainable"]
 
 
@@ -200,7 +200,7 @@ def listed_state(name):
 def test_published_widths_have_exactly_the_listed_tensors(name, tmp_path):
     grid_file = tmp_path / "sphere.npy"
     np.save(grid_file, np.full((2025, 3), 0.1))
-    described = describe(LISTED[name], grid_file)
+    described = parse_section(LISTED[name], grid_file)
     state = weights.translate_keys(listed_state(name), described)
     with torch.device("meta"):
         wanted = models.create(described.family, **described.architecture).state_dict()
@@ -229,14 +229,14 @@ def small_config():
 @pytest.fixture
 def small(tmp_path):
     config = small_config()
-    described = describe(config, None)
+    described = parse_section(config, None)
     state = models.create(described.family, **described.architecture).state_dict()
     return state, config, tmp_path
 
 
 def test_weights_arrive(small):
     state, config, folder = small
-    model = models.load_published(*write(folder, state, config))
+    model = weights.load_published(*write(folder, state, config))
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert model.encoder["pcloud"].variant == "published"
 
@@ -261,7 +261,7 @@ def test_tensors_that_do_not_fit_are_named(small, change, named):
     state = dict(state)
     change(state)
     with pytest.raises(InputError, match=named):
-        models.load_published(*write(folder, state, config))
+        weights.load_published(*write(folder, state, config))
 
 
 def test_checkpoint_of_another_family_is_refused(small):
@@ -271,7 +271,7 @@ def test_checkpoint_of_another_family_is_refused(small):
     with pytest.raises(
         InputError, match=r"weights of classical_image .* 0 tensors match, .* missing: encoder"
     ):
-        models.load_published(*write(folder, state, config))
+        weights.load_published(*write(folder, state, config))
 
 
 def test_a_file_cut_short_is_refused(small):
@@ -280,15 +280,7 @@ def test_a_file_cut_short_is_refused(small):
     for n_bytes in np.linspace(0, len(whole) - 1, 15).astype(int):
         checkpoint.write_bytes(whole[:n_bytes])
         with pytest.raises(InputError, match=r"epoch_1\.ckpt"):
-            models.load_published(checkpoint, config_yaml)
-
-
-class Malice:
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return (Path.touch, (self.mark,))
+            weights.load_published(checkpoint, config_yaml)
 
 
 @pytest.mark.parametrize("place", ["state_dict", "hyper_parameters", "raw pickle"])
@@ -300,7 +292,7 @@ def test_nothing_in_a_checkpoint_is_executed(small, place):
     if place == "raw pickle":
         checkpoint.write_bytes(pickle.dumps({"state_dict": Malice(mark)}))
     with pytest.raises(InputError, match=r"epoch_1\.ckpt was not loaded: it is damaged, or holds more"):
-        models.load_published(checkpoint, config_yaml)
+        weights.load_published(checkpoint, config_yaml)
     assert not mark.exists()
 
 
@@ -308,7 +300,7 @@ def test_nothing_in_a_yaml_is_executed(small):
     checkpoint, config_yaml = write(small[2], *small[:2])
     config_yaml.write_text(f"model: !!python/object/apply:pathlib.Path.touch [{small[2] / 'executed'}]")
     with pytest.raises(InputError, match=r"epoch_1\.yaml could not be read"):
-        models.load_published(checkpoint, config_yaml)
+        weights.load_published(checkpoint, config_yaml)
 
 
 @pytest.mark.parametrize("content", [[], {"epoch": 3}, {"state_dict": 3}])
@@ -318,15 +310,15 @@ def test_a_file_without_weights_is_refused(small, content):
     torch.save(content, stream)
     checkpoint.write_bytes(stream.getvalue())
     with pytest.raises(InputError, match="no Lightning checkpoint"):
-        models.load_published(checkpoint, config_yaml)
+        weights.load_published(checkpoint, config_yaml)
 
 
 def test_missing_files_are_named(small):
     checkpoint, config_yaml = write(small[2], *small[:2])
     with pytest.raises(InputError, match=r"gone\.ckpt"):
-        models.load_published(small[2] / "gone.ckpt", config_yaml)
+        weights.load_published(small[2] / "gone.ckpt", config_yaml)
     with pytest.raises(InputError, match=r"gone\.yaml"):
-        models.load_published(checkpoint, small[2] / "gone.yaml")
+        weights.load_published(checkpoint, small[2] / "gone.yaml")
 
 
 @pytest.mark.parametrize(
@@ -353,7 +345,7 @@ def test_configurations_that_cannot_be_rebuilt_are_named(small, path, value, nam
         section = section[key]
     section[path[-1]] = value
     with pytest.raises(InputError, match=rf"epoch_1\.yaml.*{named}"):
-        models.load_published(*write(folder, state, config))
+        weights.load_published(*write(folder, state, config))
 
 
 def test_yaml_without_a_model_is_refused(small):
@@ -361,7 +353,7 @@ def test_yaml_without_a_model_is_refused(small):
     for text in ("seed: 3", "[1, 2]", "model: 3", "a: [", ""):
         config_yaml.write_text(text)
         with pytest.raises(InputError, match=r"epoch_1\.yaml"):
-            models.load_published(checkpoint, config_yaml)
+            weights.load_published(checkpoint, config_yaml)
 
 
 def test_sphere_models_fold_the_points_of_the_given_file(small):
@@ -369,12 +361,12 @@ def test_sphere_models_fold_the_points_of_the_given_file(small):
     config["decoder"]["pcloud"]["shape"] = "sphere"
     grid = np.random.default_rng(0).normal(size=(11, 3))
     np.save(folder / "grid.npy", grid)
-    described = describe(config, folder / "grid.npy")
+    described = parse_section(config, folder / "grid.npy")
     state = models.create(described.family, **described.architecture).state_dict()
-    model = models.load_published(*write(folder, state, config), grid_file=folder / "grid.npy")
+    model = weights.load_published(*write(folder, state, config), grid_file=folder / "grid.npy")
     torch.testing.assert_close(model.decoder["pcloud"].grid, torch.tensor(grid, dtype=torch.float32))
     with pytest.raises(InputError, match=r"gone\.npy"):
-        models.load_published(*write(folder, state, config), grid_file=folder / "gone.npy")
+        weights.load_published(*write(folder, state, config), grid_file=folder / "gone.npy")
 
 
 def test_unused_parameters_of_the_implicit_model_are_not_kept(tmp_path):

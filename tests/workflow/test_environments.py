@@ -40,11 +40,16 @@ def at_import(path: Path) -> set[str]:
     return names
 
 
+def of_kinds(path: Path) -> list[str]:
+    """Modules of a stage that a file picks by the kind of dataset."""
+    stages = re.findall(r'stage_module\("(\w+)"', path.read_text())
+    return [f"morphobench.{stage}.{kind}" for stage in stages for kind in KINDS]
+
+
 def imported_by(script: str) -> dict[str, str]:
     """Packages from elsewhere that a script imports, and a module of ours that asks for each."""
     path = ROOT / "workflow/scripts" / script
-    stages = re.findall(r'stage_module\("([\w.]+)"', path.read_text())
-    waiting = list(at_import(path)) + [f"morphobench.{stage}.{kind}" for stage in stages for kind in KINDS]
+    waiting = [*at_import(path), *of_kinds(path)]
     seen, found = set(), {}
     while waiting:
         name = waiting.pop()
@@ -53,7 +58,7 @@ def imported_by(script: str) -> dict[str, str]:
         seen |= {name}
         parents = {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
         imports = at_import(own)
-        waiting += [*imports, *parents]
+        waiting += [*imports, *parents, *of_kinds(own)]
         found |= {one.split(".")[0]: name for one in imports if not one.startswith("morphobench")}
     return {package: name for package, name in found.items() if package not in sys.stdlib_module_names}
 

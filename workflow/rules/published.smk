@@ -78,7 +78,6 @@ rule published_cells:
     resources:
         **LIGHT,
     params:
-        kind=kind_of,
         dataset=of_dataset("name", "kind", "source", "published", "voxel_um", "rules", "mask", "sample"),
         n_shards=n_parts,
         cache=CONFIG["download"]["cache"],

@@ -9,8 +9,8 @@ if __name__ == "__main__":
             snakemake.output.record,
             dataset=snakemake.params.dataset,
             model=snakemake.wildcards.model,
-            settings=snakemake.params.model,
+            model_config=snakemake.params.model,
             seed=int(snakemake.wildcards.seed),
-            code=snakemake.params.source_digest,
-            download=typed(snakemake.config["download"]),
+            source_digest=snakemake.params.source_digest,
+            download_config=typed(snakemake.config["download"]),
         )

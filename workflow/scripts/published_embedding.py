@@ -11,5 +11,5 @@ if __name__ == "__main__":
             snakemake.output.unmatched,
             dataset=snakemake.params.dataset,
             model=snakemake.wildcards.model,
-            download=typed(snakemake.config["download"]),
+            download_config=typed(snakemake.config["download"]),
         )

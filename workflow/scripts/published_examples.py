@@ -4,10 +4,10 @@ from morphobench.published import labels
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        labels.examples(
+        labels.write_examples(
             snakemake.input[0],
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             seed=snakemake.params.seed,
-            download=typed(snakemake.config["download"]),
+            download_config=typed(snakemake.config["download"]),
         )

@@ -5,7 +5,7 @@ if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         labels.run(
             snakemake.input.cells,
-            {path: path for path in snakemake.input.embeddings},
+            snakemake.input.embeddings,
             snakemake.output[0],
             dataset=snakemake.wildcards.dataset,
         )

@@ -8,5 +8,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             max_cells=snakemake.params.max_cells,
-            download=typed(snakemake.config["download"]),
+            download_config=typed(snakemake.config["download"]),
         )

@@ -95,18 +95,3 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
             f"{path} is not a model of this project ({reason}). Delete it to train it again."
         ) from error
     return model.eval(), model_config
-
-
-def load_published(
-    checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None
-) -> Autoencoder:
-    """Load a checkpoint of the published system, see `morphobench.published.weights.load_published`.
-
-    Raises
-    ------
-    InputError
-        When the files are damaged, foreign, or do not fit together.
-    """
-    from morphobench.published import weights
-
-    return weights.load_published(checkpoint, config_yaml, grid_file)

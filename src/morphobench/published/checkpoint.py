@@ -1,37 +1,32 @@
-"""Published checkpoints, converted once into this project's own format. Nothing in them is executed."""
+"""Published checkpoints, converted into models of this project and written from them."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
+import yaml
 
 from morphobench import models
 from morphobench.errors import InputError
 from morphobench.files import atomic_file, write_json
 from morphobench.log import logger
+from morphobench.models.base import Autoencoder
 from morphobench.models.cloud import folding
 from morphobench.published import weights
-from morphobench.published.manifest import store_of
+from morphobench.published.manifest import model_file_name, open_published
+from morphobench.published.model_config import folded_points, parse_section, to_section
 
 # Suffix of checkpoints in this project's own format, which need no yaml beside them.
 OWN = ".pt"
 # Keys of implicit models that say where they are decoded; no weight depends on them.
-EVALUATED_ON = ("grid_size", "half_extent")
-
-
-def yaml_name(name: str) -> str:
-    """Return the name of the yaml file that is published beside a checkpoint.
-
-    Examples
-    --------
-    >>> yaml_name("model_checkpoints/pcna/Classical_image.ckpt")
-    'model_checkpoints/pcna/Classical_image.yaml'
-    """
-    return str(PurePosixPath(name).with_suffix(".yaml"))
+_EVALUATED_ON = ("grid_size", "half_extent")
 
 
 def run(
@@ -40,70 +35,66 @@ def run(
     *,
     dataset: Mapping[str, Any],
     model: str,
-    settings: Mapping[str, Any],
+    model_config: Mapping[str, Any],
     seed: int,
-    code: str,
-    download: Mapping[str, Any],
+    source_digest: str,
+    download_config: Mapping[str, Any],
 ) -> None:
-    """Fetch one checkpoint and write it as the stage `train` would: the model and its record.
+    """Fetch one checkpoint of `published.checkpoints` and write it as stage `train` would, with its record.
 
-    Parameters
-    ----------
-    model_out, record_out
-        Files to write.
-    dataset
-        Keys name and published of the dataset's configuration.
-    model
-        Key of published.checkpoints.
-    settings
-        Content of the model's yaml; the checkpoint's own architecture takes the place of the one there.
-    seed
-        Of the training that these weights stand for; noted only.
-    code
-        Digest of the code that converts.
-    download
-        Section `download` of the configuration.
+    `model_config` is the content of the model's yaml; its architecture gives way to the checkpoint's own.
+    Nothing in the checkpoint is executed.
 
     Raises
     ------
     InputError
         When a file is missing, damaged or foreign, or holds another family of models than the yaml names.
     """
-    store, name = store_of(dataset, download), dataset["published"]["checkpoints"][model]
-    grid_name = dataset["published"].get("grid_file")
-    own = PurePosixPath(name).suffix == OWN
-    names = [name] if own else [name, yaml_name(name), *([grid_name] if grid_name else [])]
-    paths = store.fetch(names, dataset=dataset["name"])
-    record: dict[str, Any] = {"dataset": dataset["name"], "model": model, "seed": seed, "source_digest": code}
+    published = dataset["published"]
+    name, grid_name = published["checkpoints"][model], published.get("grid_file")
+    own, yaml_name = PurePosixPath(name).suffix == OWN, str(PurePosixPath(name).with_suffix(".yaml"))
+    names = [name] if own else [name, yaml_name, *([grid_name] if grid_name else [])]
+    paths = open_published(dataset, download_config).fetch(names, dataset=dataset["name"])
     if own:
-        loaded, given = models.load(paths[name])
-        family, settings, keys = given["family"], {**settings, **given}, None
+        loaded, stored_config = models.load(paths[name])
+        family, model_config, keys = stored_config["family"], {**model_config, **stored_config}, None
     else:
-        found = weights.read(*(paths.get(part) for part in (*names[:2], grid_name)))
-        loaded, family = found.model, found.described.family
-        evaluated = {key: value for key, value in settings["architecture"].items() if key in EVALUATED_ON}
-        architecture = with_own_grid(found.described.architecture, Path(model_out))
-        settings = {**settings, "architecture": evaluated | architecture}
-        keys = {**found.report._asdict(), "ignored": found.ignored}
-    if family != settings["family"]:
+        converted = weights.read(*(paths.get(part) for part in (name, yaml_name, grid_name)))
+        loaded, (family, architecture, *_) = converted.model, converted.section
+        evaluated = {
+            key: value for key, value in model_config["architecture"].items() if key in _EVALUATED_ON
+        }
+        architecture = evaluated | _with_own_grid(architecture, Path(model_out))
+        model_config = {**model_config, "architecture": architecture}
+        keys = {**converted.report._asdict(), "ignored": converted.ignored}
+    if family != model_config["family"]:
         raise InputError(
             f"{dataset['name']}: {name} holds a {family}, but config/models/{model}.yaml is of family "
-            f"{settings['family']}. Mend published.checkpoints.{model}."
+            f"{model_config['family']}. Mend published.checkpoints.{model}."
         )
-    models.save(loaded, settings, model_out)
-    n_parameters = sum(parameter.numel() for parameter in loaded.parameters())
-    record |= {"model_config": settings, "parameters": n_parameters, "train_s": None, "gpu_hours": None}
-    record["published"] = {
-        "location": dataset["published"]["location"],
-        "checkpoint": name,
-        "sha256": _sha256(paths[name]),
-        "keys": keys,
+    models.save(loaded, model_config, model_out)
+    n_parameters = _count_parameters(loaded)
+    record = {
+        "dataset": dataset["name"],
+        "model": model,
+        "seed": seed,
+        "source_digest": source_digest,
+        "model_config": model_config,
+        "parameters": n_parameters,
+        "train_s": None,
+        "gpu_hours": None,
+        "published": {
+            "location": published["location"],
+            "checkpoint": name,
+            "sha256": _sha256(paths[name]),
+            "keys": keys,
+        },
     }
     write_json(record, record_out)
     logger.info("%s: %s with %d parameters", name, family, n_parameters)
 
 
-def with_own_grid(architecture: Mapping[str, Any], model_out: Path) -> dict[str, Any]:
+def _with_own_grid(architecture: Mapping[str, Any], model_out: Path) -> dict[str, Any]:
     """Return an architecture whose folded grid does not depend on the cache that it was fetched into.
 
     A grid file is copied beside the model, as ``grid.npy``; the sphere of this project needs none.
@@ -111,15 +102,65 @@ def with_own_grid(architecture: Mapping[str, Any], model_out: Path) -> dict[str,
     if architecture.get("grid_file") is None:
         return dict(architecture)
     points = folding.read_grid(architecture["grid_file"])
-    kept = {key: value for key, value in architecture.items() if key != "grid_file"}
+    others = {key: value for key, value in architecture.items() if key != "grid_file"}
     if points.shape[1] == 3 and np.array_equal(points, folding.sphere(len(points))):
-        return {**kept, "grid": "sphere", "n_output_points": len(points)}
+        return {**others, "grid": "sphere", "n_output_points": len(points)}
     copy = model_out.with_name("grid.npy")
     with atomic_file(copy) as part, part.open("wb") as file:
         np.save(file, points)
-    return {**kept, "grid_file": str(copy)}
+    return {**others, "grid_file": str(copy)}
+
+
+def _count_parameters(model: Autoencoder) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write(
+    folder: Path, trained: Mapping[str, str | Path], dataset: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """Write one checkpoint per model; return their names as `checkpoints`, that of the grid as `grid_file`.
+
+    A model without a published equivalent, or that folds other points than the first one, keeps the format of
+    this project. `grid_file` is None where no model folds points.
+    """
+    names, shared, grid_file = {}, None, None
+    for model_name, path in trained.items():
+        model, model_config = models.load(path)
+        family, architecture = model_config["family"], model_config["architecture"]
+        section, points = to_section(family, architecture), folded_points(family, architecture)
+        if section is not None and points is not None and shared is None:
+            shared, grid_file = points, model_file_name(dataset, "checkpoints", "grid", ".npy")
+            (folder / grid_file).parent.mkdir(parents=True, exist_ok=True)
+            np.save(folder / grid_file, points)
+        own = section is None or not (points is None or np.array_equal(points, shared))
+        name = names[model_name] = model_file_name(
+            dataset, "checkpoints", model_name, OWN if own else ".ckpt"
+        )
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if own:
+            logger.info("%s has no published equivalent: its own format is kept", model_name)
+            shutil.copyfile(path, folder / name)
+        else:
+            _write_checkpoint(model, section, folder / name, seed)
+    return {"checkpoints": names, "grid_file": grid_file}
+
+
+def _write_checkpoint(model: Autoencoder, section: Mapping[str, Any], path: Path, seed: int) -> None:
+    """Write weights alone under their published names, and the yaml with the section `model` beside them."""
+    archive = io.BytesIO()
+    torch.save({"state_dict": weights.published_state(model, parse_section(section, "grid.npy"))}, archive)
+    content = {
+        "model": dict(section),
+        "model/params/total": _count_parameters(model),
+        "task_name": "train",
+        "seed": seed,
+    }
+    with atomic_file(path) as part:
+        part.write_bytes(archive.getvalue())
+    with atomic_file(path.with_suffix(".yaml")) as part:
+        part.write_text(yaml.safe_dump(content))

@@ -1,4 +1,4 @@
-"""Published embeddings: a CSV of codes becomes the standard embedding table in pose identity."""
+"""Published embeddings: CSV files read as the embedding tables of stage `embed`, and written from them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from morphobench.files import manifests
 from morphobench.files.tables import SPLITS, mu_columns
 from morphobench.geometry.rotation import MATRIX_COLUMNS
 from morphobench.log import logger
-from morphobench.published import identifiers
-from morphobench.published.manifest import store_of
+from morphobench.published.manifest import clean_ids, fetch_file, model_file_name, open_published
 
 # Published reconstruction errors by kind of dataset: Sinkhorn divergence, or 1 - Jaccard index of shapes.
 LOSSES = {
@@ -29,37 +28,20 @@ _N_NAMED = 5
 
 
 def run(
-    published: str | Path,
+    manifest: str | Path,
     out: str | Path,
     reconstruction_out: str | Path,
     unmatched_out: str | Path,
     *,
     dataset: Mapping[str, Any],
     model: str,
-    download: Mapping[str, Any],
+    download_config: Mapping[str, Any],
 ) -> None:
-    """Fetch the published embeddings of a model and write them as the stage `embed` does.
+    """Fetch the published embeddings of a model and write them as stage `embed` does, in one rotation.
 
-    Columns: CellId, group, split, rotation (0), r_00 ... r_22 (identity), mu_0 ... mu_{D-1}. The published
-    loss, where it was computed, goes into a table of its own, under the name in `LOSSES`. Cells that the
-    manifest or the embeddings lack are counted, and listed with the reason in a third table.
-
-    Parameters
-    ----------
-    published
-        Table that `morphobench.published.manifest.run` wrote.
-    out
-        Parquet file to write.
-    reconstruction_out
-        Parquet file to write: CellId, split and perhaps the loss.
-    unmatched_out
-        CSV file to write: CellId, reason.
-    dataset
-        Keys name, kind and published of the dataset's configuration.
-    model
-        Key of published.embeddings.
-    download
-        Section `download` of the configuration.
+    `out` has columns CellId, group, split, rotation (0), r_00 ... r_22 (identity), mu_0 ... mu_{D-1};
+    `reconstruction_out` CellId, split and the loss under its name in `LOSSES`, where it was computed. Cells
+    without a row in `manifest` or in the CSV go with the reason into `unmatched_out` (CSV).
 
     Raises
     ------
@@ -67,108 +49,109 @@ def run(
         When the CSV is missing, lacks a column or repeats a cell, or none of its cells is in the manifest.
     """
     name = dataset["published"]["embeddings"][model]
-    path = store_of(dataset, download).fetch([name], dataset=dataset["name"])[name]
-    cells = pd.read_parquet(published)
+    path = fetch_file(open_published(dataset, download_config), name, dataset)
+    cells = pd.read_parquet(manifest)
+    loss_name = LOSSES[dataset["kind"]]
     try:
-        codes = read(path, LOSSES[dataset["kind"]])
+        embeddings = read(path, loss_name)
     except InputError as error:
         raise InputError(f"{dataset['name']}, {model}: {error}") from error
-    table, unmatched = matched(codes, cells)
+    table, unmatched = _join(embeddings, cells)
     if len(table) == 0:
         raise InputError(
-            f"{path}: none of its {len(codes)} cells is in {dataset['published']['preprocessed']}. Compare "
-            f"the CellId of both, for example {codes['CellId'].iloc[0]} and {cells['CellId'].iloc[0]}."
+            f"{path}: none of its {len(embeddings)} cells is in {dataset['published']['preprocessed']}. "
+            f"Compare the CellId of both, for example {embeddings['CellId'].iloc[0]} and "
+            f"{cells['CellId'].iloc[0]}."
         )
-    _tell(path, table, unmatched)
+    logger.info("%s: %d cells", path, len(table))
+    for reason, part in unmatched.groupby("reason"):
+        logger.warning("%d cells, %s: %s", len(part), reason, ", ".join(part["CellId"].head(_N_NAMED)))
     files.write_table(unmatched, unmatched_out)
-    loss = LOSSES[dataset["kind"]]
-    files.write_table(table[["CellId", "split", *table.columns.intersection([loss])]], reconstruction_out)
-    files.write_table(table.drop(columns=loss, errors="ignore"), out)
+    losses = table.columns.intersection([loss_name])
+    files.write_table(table[["CellId", "split", *losses]], reconstruction_out)
+    files.write_table(table.drop(columns=losses), out)
 
 
 def read(path: Path, loss_name: str) -> pd.DataFrame:
-    """Read a published CSV of embeddings.
+    """Read a published CSV of embeddings: CellId (cleaned), split, mu_0 ... mu_{D-1} (float32) and the loss.
 
-    Parameters
-    ----------
-    path
-        The file: columns CellId, mu_0 ... mu_{D-1}, split, and optionally loss and others, which are left.
-    loss_name
-        Name for the column loss; it is left out where all of it is zero, which means not computed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        CellId (cleaned, text), split, mu_0 ... mu_{D-1} (float32) and perhaps the loss.
+    The loss gets the name `loss_name`; all zero means not computed, and it is left out.
 
     Raises
     ------
     InputError
-        When a column is missing, a code is no finite number, or a cell or a split is wrong.
+        When a column is missing, no embedding is finite, or a cell or a split is wrong.
     """
     table = manifests.read(path, ["split"], text=["CellId"])
     names = mu_columns(table.columns)
     if not names or names != [f"mu_{number}" for number in range(len(names))]:
         raise InputError(f"{path}: no columns mu_0, mu_1, ... without a gap. Fetch it again.")
-    ids = identifiers.clean(table["CellId"])
+    ids = clean_ids(table["CellId"])
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
         raise InputError(
             f"{path}: {len(repeated)} cells occur more than once, first {', '.join(repeated[:_N_NAMED])}. "
             "Keep one row for each cell."
         )
-    codes = table[names].apply(pd.to_numeric, errors="coerce").astype(np.float32)
-    broken = ~np.isfinite(codes.to_numpy()).all(axis=1)
+    embeddings = table[names].apply(pd.to_numeric, errors="coerce").astype(np.float32)
+    broken = ~np.isfinite(embeddings.to_numpy()).all(axis=1)
     if broken.all():
-        raise InputError(f"{path}: no code is a finite number. Fetch it again.")
+        raise InputError(f"{path}: no embedding is a finite number. Fetch it again.")
     split = table["split"].astype(str).str.lower().map(SPLITS)
     if split.isna().any():
         raise InputError(f"{path}: split {table['split'][split.isna()].iloc[0]} is unknown. Fetch it again.")
     if broken.any():
-        logger.warning("%s: %d codes hold values that are not finite", path, broken.sum())
-    found = pd.concat([ids.rename("CellId"), split.rename("split"), codes], axis=1)
-    loss = pd.to_numeric(table["loss"], errors="coerce") if "loss" in table else pd.Series(dtype=float)
-    return found.assign(**{loss_name: loss}) if (loss.fillna(0) != 0).any() else found
+        logger.warning("%s: %d embeddings hold values that are not finite", path, broken.sum())
+    checked = pd.concat([ids.rename("CellId"), split.rename("split"), embeddings], axis=1)
+    loss = pd.to_numeric(table.get("loss", pd.Series(dtype=float)), errors="coerce")
+    return checked.assign(**{loss_name: loss}) if (loss.fillna(0) != 0).any() else checked
 
 
-def matched(codes: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join codes and manifest by CellId.
-
-    Parameters
-    ----------
-    codes
-        What `read` returns.
-    cells
-        Columns CellId, group and used.
-
-    Returns
-    -------
-    table
-        The embedding table of the cells in both, sorted by CellId.
-    unmatched
-        CellId and reason of all others.
-    """
+def _join(embeddings: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the embedding table of the cells in both, by CellId; and CellId and reason of all others."""
     known = cells.set_index("CellId")
-    there = codes["CellId"].isin(known.index)
-    inside = codes["CellId"].isin(known.index[known["used"]])
-    table = codes[inside].sort_values("CellId", ignore_index=True)
-    turn = dict(zip(MATRIX_COLUMNS, np.eye(3).ravel().tolist(), strict=True))
+    used = known.index[known["used"]]
+    is_known, is_used = (embeddings["CellId"].isin(index) for index in (known.index, used))
+    table = embeddings[is_used].sort_values("CellId", ignore_index=True)
     group = known.loc[table["CellId"], "group"].to_numpy()
-    extra = [column for column in table if column not in ("CellId", "split")]
-    table = table.assign(group=group, rotation=0, **turn)
-    table = table[["CellId", "group", "split", "rotation", *turn, *extra]]
-    missing = known.index[known["used"]].difference(codes["CellId"])
-    return table, pd.concat(
-        [
-            pd.DataFrame({"CellId": codes.loc[~there, "CellId"], "reason": "no row in the manifest"}),
-            pd.DataFrame({"CellId": codes.loc[there & ~inside, "CellId"], "reason": LEFT_OUT}),
-            pd.DataFrame({"CellId": missing, "reason": "no row in the embeddings"}),
-        ],
-        ignore_index=True,
-    )
+    identity = dict(zip(MATRIX_COLUMNS, np.eye(3).ravel().tolist(), strict=True))
+    others = table.columns.drop(["CellId", "split"])
+    table = table.assign(group=group, rotation=0, **identity)
+    reasons = {
+        "no row in the manifest": embeddings.loc[~is_known, "CellId"],
+        LEFT_OUT: embeddings.loc[is_known & ~is_used, "CellId"],
+        "no row in the embeddings": used.difference(embeddings["CellId"]),
+    }
+    unmatched = [pd.DataFrame({"CellId": ids, "reason": reason}) for reason, ids in reasons.items()]
+    columns = ["CellId", "group", "split", "rotation", *MATRIX_COLUMNS, *others]
+    return table[columns], pd.concat(unmatched, ignore_index=True)
 
 
-def _tell(path: Path, table: pd.DataFrame, unmatched: pd.DataFrame) -> None:
-    logger.info("%s: %d cells", path, len(table))
-    for reason, part in unmatched.groupby("reason"):
-        logger.warning("%d cells, %s: %s", len(part), reason, ", ".join(part["CellId"].head(_N_NAMED)))
+def write(
+    folder: Path,
+    embeddings: Mapping[str, str | Path],
+    reconstructions: Mapping[str, str | Path],
+    dataset: Mapping[str, Any],
+) -> dict[str, str]:
+    """Write one CSV per model, with the row numbers as an unnamed first column; return their names."""
+    names = {}
+    for model, path in embeddings.items():
+        names[model] = model_file_name(dataset, "embeddings", model, ".csv")
+        errors = files.read_table(reconstructions[model])
+        table = to_published(files.read_table(path), errors, LOSSES[dataset["kind"]])
+        with files.atomic_file(folder / names[model]) as file:
+            # Nine digits bring every float32 back as it was.
+            table.to_csv(file, index=True, float_format="%.9g", lineterminator="\n")
+    return names
+
+
+def to_published(table: pd.DataFrame, errors: pd.DataFrame, loss_name: str) -> pd.DataFrame:
+    """Return CellId, mu_0 ... mu_{D-1}, loss and split, in the order train, val, test.
+
+    The loss is column `loss_name` of the reconstruction errors, else 0 for all cells.
+    """
+    order = table["split"].map({"train": 0, "val": 1, "test": 2})
+    table = table.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    losses = errors.set_index("CellId").get(loss_name, pd.Series(dtype=float))
+    loss = losses.reindex(table["CellId"]).to_numpy() if len(losses) else 0.0
+    return table[["CellId", *mu_columns(table.columns)]].assign(loss=loss, split=table["split"])

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from morphobench import files
-from morphobench.files import shards as stage
+from morphobench.files.shards import stage_module
 from morphobench.log import logger
-from morphobench.published import write_codes, write_weights
-from morphobench.published.names import manifest_name
+from morphobench.published import checkpoint, embedding
+from morphobench.published.manifest import manifest_name
 
 # Columns of the workflow's own state, which the published manifest has no use for.
 _STATE = ("success", "error", "excluded", "seconds", "shard", "index", "first", "n_points", "seed")
-SNIPPET = "published.yaml"
+CONFIG_NAME = "published.yaml"
 
 
 def run(
@@ -31,66 +30,59 @@ def run(
     dataset: Mapping[str, Any],
     seed: int,
 ) -> None:
-    """Write the published folder of one dataset.
+    """Write the published folder of one dataset, whole or not at all.
 
     Parameters
     ----------
     manifest
         Table of all cells with their splits.
     shards
-        Shard folders in order, by stage: sample, and what the kind of the dataset needs besides.
+        Shard folders in order, by the stages that the dataset's kind is written from.
     models, embeddings, reconstructions
         Trained model, embedding table with rotations identity, and table of errors, of each model.
     out
-        Folder to write, whole or not at all.
+        Folder to write.
     dataset
         Its configuration.
     seed
         Of the trainings, noted beside the checkpoints.
-
-    Raises
-    ------
-    InputError
-        When a file that the workflow wrote is missing or damaged.
     """
     cells = files.read_table(manifest)
+    success = cells["success"].astype(bool)
+    sampled = cells[success].reset_index(drop=True)
+    name = PurePosixPath(manifest_name(dataset))
     with files.atomic_folder(out) as part:
-        name = manifest_name(dataset)
-        folder = part / PurePosixPath(name).parent
+        folder = part / name.parent
         folder.mkdir(parents=True)
-        good = cells[cells["success"].astype(bool)].reset_index(drop=True)
-        writer = stage.stage_module("published", f"write_{dataset['kind']}")
-        columns = writer.write(folder, PurePosixPath(name).parent, good, shards, dataset)
-        kept = good.drop(columns=[column for column in _STATE if column in good])
-        _write_csv(kept.assign(**columns), part / name)
-        _write_csv(cells.loc[~cells["success"].astype(bool), ["CellId", "error"]], folder / "failed.csv")
-        used = write_weights.write(part, models, dataset, seed)
-        used["embeddings"] = write_codes.write(part, embeddings, reconstructions, dataset)
-        published = _snippet(str(out), name, used) | {"overrides": _settings(dataset, len(good))}
-        (part / SNIPPET).write_text(yaml.safe_dump({"datasets": {dataset["name"]: {"published": published}}}))
-    logger.info("%s: %d of %d cells, %d models", out, len(good), len(cells), len(models))
+        paths = stage_module("published", dataset["kind"]).write(
+            folder, name.parent, sampled, shards, dataset
+        )
+        table = sampled.drop(columns=list(_STATE), errors="ignore").assign(**paths)
+        files.write_table(table, (part / name).with_suffix(".csv"))
+        files.write_table(cells.loc[~success, ["CellId", "error"]], folder / "failed.csv")
+        names = checkpoint.write(part, models, dataset, seed)
+        names["embeddings"] = embedding.write(part, embeddings, reconstructions, dataset)
+        published = _published_section(dataset, str(out), str(name), names, len(sampled))
+        config = {"datasets": {dataset["name"]: {"published": published}}}
+        (part / CONFIG_NAME).write_text(yaml.safe_dump(config))
+    logger.info("%s: %d of %d cells, %d models", out, len(sampled), len(cells), len(models))
 
 
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    files.write_table(table, path.with_suffix(".csv"))
-
-
-def _snippet(location: str, name: str, used: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the block `published` that reads this folder; nulls take away what other files needed."""
-    nothing = dict.fromkeys(("prefix", "keep", "columns", "n_cells"))
+def _published_section(
+    dataset: Mapping[str, Any], location: str, manifest: str, names: Mapping[str, Any], n_cells: int
+) -> dict[str, Any]:
+    """Return the block `published` that reads the folder; nulls remove what other files needed."""
+    overrides = None
+    if dataset["kind"] == "packing":
+        # Shapes of packings lie in packing units.
+        source = {"shape_unit_um": dataset["voxel_um"], "shape_axes": "depth_first"}
+        overrides = {"preprocessed": {"source": source, "n_cells": n_cells}, "checkpoints": None}
     return {
-        **nothing,
+        **dict.fromkeys(("prefix", "keep", "columns", "n_cells")),
         "location": location,
-        "preprocessed": name,
+        "preprocessed": manifest,
         "split": "split",
         "image_units": "counts",
-        **used,
+        **names,
+        "overrides": overrides,
     }
-
-
-def _settings(dataset: Mapping[str, Any], n_cells: int) -> dict[str, Any] | None:
-    """Return what the folder changes of the dataset's yaml: shapes of packings lie in packing units."""
-    if dataset["kind"] != "packing":
-        return None
-    source = {"shape_unit_um": dataset["voxel_um"], "shape_axes": "depth_first"}
-    return {"preprocessed": {"source": source, "n_cells": n_cells}, "checkpoints": None}

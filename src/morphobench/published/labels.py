@@ -1,12 +1,11 @@
-"""What a run from published embeddings has instead of sampled cells: their labels, and a few to show."""
+"""Labels and example cells of a run that starts from published embeddings, without sampled cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from morphobench import files
@@ -14,75 +13,62 @@ from morphobench.errors import InputError
 from morphobench.files.manifests import example_cells
 from morphobench.files.shards import stage_module
 from morphobench.log import logger
-from morphobench.published.manifest import read_used, store_of
+from morphobench.published.manifest import fetch_file, open_published, read_used
 
 
-def run(
-    published: str | Path, embeddings: Mapping[str, str | Path], out: str | Path, *, dataset: str
-) -> None:
-    """Write the manifest of a dataset that starts from embeddings: all published cells with their split.
-
-    Parameters
-    ----------
-    published
-        Table that `morphobench.published.manifest.run` wrote.
-    embeddings
-        Embedding table of each model in pose identity.
-    out
-        Parquet file to write, with columns shard and index, -1: no cell has arrays here.
-    dataset
-        Name, for messages.
+def run(manifest: str | Path, embeddings: Sequence[str | Path], out: str | Path, *, dataset: str) -> None:
+    """Write the manifest of sampled cells: all used cells with their split; shard and index are -1.
 
     Raises
     ------
     InputError
         When no embedding belongs to a cell of the manifest.
     """
-    cells = read_used(published)
+    cells = read_used(manifest)
     if "split" not in cells:
         cells["split"] = _split_of_models(cells["CellId"], embeddings, dataset)
-    counts = cells["split"].value_counts().to_dict()
-    logger.info("%s: %d cells, %s", dataset, len(cells), counts)
+    logger.info("%s: %d cells, %s", dataset, len(cells), cells["split"].value_counts().to_dict())
     files.write_table(cells.assign(shard=-1, index=-1), out)
 
 
-def _split_of_models(ids: pd.Series, embeddings: Mapping[str, str | Path], dataset: str) -> pd.Series:
-    """Return the split that the first model was trained with, and tell where others had another."""
-    tables = {
-        name: pd.read_parquet(path, columns=["CellId", "split"]).set_index("CellId")["split"]
-        for name, path in embeddings.items()
-    }
-    (first, split), *others = tables.items()
-    for name, other in others:
+def _split_of_models(ids: pd.Series, embeddings: Sequence[str | Path], dataset: str) -> pd.Series:
+    """Return the split in the first table of embeddings; a difference in others is logged."""
+    first, *others = embeddings
+    split, *other_splits = (
+        pd.read_parquet(path, columns=["CellId", "split"]).set_index("CellId")["split"] for path in embeddings
+    )
+    for path, other in zip(others, other_splits, strict=True):
         both = split.index.intersection(other.index)
-        differing = int((split[both] != other[both]).sum())
-        if differing:
+        n_differing = int((split[both] != other[both]).sum())
+        if n_differing:
             logger.warning(
                 "%s: %d cells are in another split for %s than for %s, whose split is used",
-                *(dataset, differing, name, first),
+                *(dataset, n_differing, path, first),
             )
-    found = ids.map(split)
-    if found.isna().all():
+    splits = ids.map(split)
+    if splits.isna().all():
         raise InputError(
             f"{dataset}: no embedded cell of {first} is in the manifest. Compare the CellId of both."
         )
-    return found
+    return splits
 
 
-def examples(
+def write_examples(
     manifest: str | Path,
     out: str | Path,
     *,
     dataset: Mapping[str, Any],
     seed: int,
-    download: Mapping[str, Any],
+    download_config: Mapping[str, Any],
 ) -> None:
-    """Fetch and write the clouds of the example cells alone, as `morphobench.analyse.examples` does."""
+    """Fetch the example cells alone and write their clouds: columns x_um, y_um, z_um, CellId, stratum."""
+    store, kind = open_published(dataset, download_config), stage_module("published", dataset["kind"])
     cells = example_cells(pd.read_parquet(manifest), dataset["stratum"])
-    store, reader = store_of(dataset, download), stage_module("published", dataset["kind"])
     tables = []
-    for row in cells.to_dict("records"):
-        cloud_um = reader.example_um(row, store, dataset, seed)
-        cloud = pd.DataFrame(np.asarray(cloud_um), columns=["x_um", "y_um", "z_um"])
+    for row in kind.with_files(cells, store, dataset).to_dict("records"):
+        if not row["success"]:
+            raise InputError(f"{dataset['name']}: {row['CellId']}: {row['error']}")
+        cloud_um = kind.read_example(fetch_file(store, row["files"][0], dataset), row, dataset, seed)
+        cloud = pd.DataFrame(cloud_um, columns=["x_um", "y_um", "z_um"])
         tables.append(cloud.assign(CellId=row["CellId"], stratum=row[dataset["stratum"]]))
     files.write_table(pd.concat(tables, ignore_index=True), out)

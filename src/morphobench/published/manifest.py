@@ -1,7 +1,8 @@
-"""The published manifest of preprocessed cells, as one checked table: read by every later entry."""
+"""The manifest of published cells: where it lies, and its rows as one checked table for every later entry."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,43 +15,66 @@ from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.tables import SPLITS
 from morphobench.log import logger
-from morphobench.published import identifiers
 
-# Columns with paths that the kinds of datasets read, see `morphobench.download.preprocessed`.
+# Columns with paths that the kinds of datasets read.
 PATHS = {
     "packing": (),
     "punctate": ("image_path", "pointcloud_path"),
     "polymorphic": ("sdf_path", "seg_path", "pointcloud_folder"),
 }
-FOLDERS = ("pointcloud_folder", "mesh_folder")
+# Columns that the table has of its own.
+_OWN = ("group", "split", "used")
 # Counts in the paper's code are those of batches of two.
 _COUNT_TOLERANCE = 1
+# What published code leaves on identifiers: the suffix of a file, what follows a number before the name of a
+# structure, and the .0 of whole numbers that some table took for decimals.
+_LEFT_ON_IDS = {r"\.(?:ply|tiff)$": "", r"^(\d+)-(?:FBL|NPM).*$": r"\1", r"^(\d+)\.0$": r"\1"}
 
 
-def store_of(dataset: Mapping[str, Any], download: Mapping[str, Any]) -> Store:
-    """Open the place that a dataset's published files lie in."""
-    return open_store(dataset["published"]["location"], download)
+def manifest_name(dataset: Mapping[str, Any]) -> str:
+    """Return the name of the manifest: as configured, else the published scheme."""
+    name = (dataset.get("published") or {}).get("preprocessed")
+    return name or f"preprocessed_data/{dataset['name']}/manifest.csv"
+
+
+def model_file_name(dataset: Mapping[str, Any], key: str, model: str, suffix: str) -> str:
+    """Return the name of a file of a model, with this suffix; `key` is checkpoints or embeddings."""
+    name = ((dataset.get("published") or {}).get(key) or {}).get(model)
+    return str(PurePosixPath(name or f"model_{key}/{dataset['name']}/{model}").with_suffix(suffix))
+
+
+def open_published(dataset: Mapping[str, Any], download_config: Mapping[str, Any]) -> Store:
+    """Open the location of a dataset's published files."""
+    return open_store(dataset["published"]["location"], download_config)
+
+
+def fetch_file(store: Store, name: str, dataset: Mapping[str, Any]) -> Path:
+    """Fetch one file, by its name below the location of the store."""
+    return store.fetch([name], dataset=dataset["name"])[name]
+
+
+def clean_ids(ids: pd.Series) -> pd.Series:
+    """Return identifiers without what published code leaves on them.
+
+    Examples
+    --------
+    >>> clean_ids(pd.Series(["a-1.ply", "12.tiff", "724520-NPM1_x", "7.0", "007"])).tolist()
+    ['a-1', '12', '724520', '7', '007']
+    """
+    ids = ids.astype(str)
+    for pattern, kept in _LEFT_ON_IDS.items():
+        ids = ids.str.replace(re.compile(pattern), kept, regex=True)
+    return ids
 
 
 def run(
-    out: str | Path, *, dataset: Mapping[str, Any], max_cells: int | None, download: Mapping[str, Any]
+    out: str | Path, *, dataset: Mapping[str, Any], max_cells: int | None, download_config: Mapping[str, Any]
 ) -> None:
-    """Fetch the published manifest and write it as a table of cells.
+    """Fetch the published manifest and write it as a table of cells, sorted by CellId.
 
-    Columns: CellId and group; success and error; used, whether `published.keep` and `max_cells` let a cell
-    take part; where the manifest tells, split, "train", "val" or "test";
-    file names relative to `published.location`; and everything else that the manifest says.
-
-    Parameters
-    ----------
-    out
-        Parquet file to write, sorted by CellId.
-    dataset
-        Keys name, kind, source and published of the dataset's configuration.
-    max_cells
-        A fixed choice of so many cells; None for all.
-    download
-        Section `download` of the configuration.
+    Columns: CellId, group, success, error; used, whether `published.keep` and `max_cells` keep the cell;
+    split (train, val or test) where there is one; paths relative to `published.location`; all others as they
+    are.
 
     Raises
     ------
@@ -58,11 +82,10 @@ def run(
         When the manifest is missing or wrong, naming dataset, file and remedy.
     """
     published = dataset["published"]
-    name = published["preprocessed"]
-    path = store_of(dataset, download).fetch([name], dataset=dataset["name"])[name]
+    path = fetch_file(open_published(dataset, download_config), published["preprocessed"], dataset)
     try:
         cells = read(path, dataset)
-        check_counts(cells, published.get("n_cells"), path)
+        _check_counts(cells, published.get("n_cells"), path)
         used = manifests.kept(cells, published.get("keep"), path)
         used &= cells["CellId"].isin(manifests.chosen(cells.loc[used, "CellId"], max_cells))
     except InputError as error:
@@ -71,9 +94,9 @@ def run(
     files.write_table(cells.assign(used=used), out)
 
 
-def read_used(published: str | Path) -> pd.DataFrame:
-    """Read those cells of the table that `run` wrote which this run uses."""
-    cells = pd.read_parquet(published)
+def read_used(manifest: str | Path) -> pd.DataFrame:
+    """Read the used cells of the table that `run` wrote."""
+    cells = pd.read_parquet(manifest)
     return cells[cells["used"]].drop(columns="used").reset_index(drop=True)
 
 
@@ -87,35 +110,36 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     InputError
         When a column or an entry that every cell needs is missing.
     """
-    published, kind = dataset["published"], dataset["kind"]
+    published, paths = dataset["published"], PATHS[dataset["kind"]]
     split = published.get("split")
-    table = manifests.read(path, [*PATHS[kind], *([split] if split else [])], text=["CellId"])
+    table = manifests.read(path, [*paths, *([split] if split else [])], text=["CellId"])
     table = table.loc[:, [not str(column).startswith("Unnamed:") for column in table]]
-    table["CellId"] = identifiers.clean(table["CellId"])
+    table["CellId"] = clean_ids(table["CellId"])
     for cell in table["CellId"][table["CellId"].str.contains(r"[/\\\0]", regex=True)].head(1):
         manifests.check_file_part(path, "CellId", cell)
     table = _renamed(table, published.get("columns") or {}, path)
-    repeats = table.groupby("CellId")["CellId"].transform("size")
-    table, repeats = (part[~table["CellId"].duplicated()] for part in (table, repeats))
+    repeated = table["CellId"].duplicated(keep=False)
+    table, repeated = (part[~table["CellId"].duplicated()] for part in (table, repeated))
     errors = pd.Series("", index=table.index, dtype=object)
-    errors[repeats > 1] = f"{path}: this CellId occurs in more than one row. Keep one of them."
-    table = table.drop(columns=[c for c in ("group", "split", "used") if c in table and c != split])
+    errors[repeated] = f"{path}: this CellId occurs in more than one row. Keep one of them."
+    table = table.drop(columns=[column for column in _OWN if column in table and column != split])
     if split:
         table = table.drop(columns=split).assign(split=_splits(table[split], path))
-    for column in PATHS[kind]:
-        table[column] = _located(table[column], path, published.get("prefix"), errors)
+    for column in paths:
+        table[column] = _relative_paths(table[column], path, published.get("prefix"), errors)
     table = table.assign(group=_groups(table, dataset, path), success=errors == "", error=errors)
     return table.sort_values("CellId", ignore_index=True)
 
 
-def check_counts(cells: pd.DataFrame, expected: Mapping[str, int] | None, path: Path) -> None:
+def _check_counts(cells: pd.DataFrame, expected: Mapping[str, int] | None, path: Path) -> None:
     """Warn of splits whose number of cells is not the expected one."""
     if not expected or "split" not in cells:
         return
+    counts = cells["split"].value_counts()
     for split, number in expected.items():
-        found = int((cells["split"] == split).sum())
-        if abs(found - number) > _COUNT_TOLERANCE:
-            logger.warning("%s: %d cells in split %s, expected %d", path, found, split, number)
+        n_cells = counts.get(split, 0)
+        if abs(n_cells - number) > _COUNT_TOLERANCE:
+            logger.warning("%s: %d cells in split %s, expected %d", path, n_cells, split, number)
 
 
 def _renamed(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
@@ -129,14 +153,14 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.
 
 
 def _splits(values: pd.Series, path: Path) -> pd.Series:
-    found = values.astype(str).str.lower().map(SPLITS)
-    if found.isna().any():
-        strange = ", ".join(sorted(set(values[found.isna()].astype(str)))[:5])
+    splits = values.astype(str).str.lower().map(SPLITS)
+    if splits.isna().any():
+        strange = ", ".join(sorted(set(values[splits.isna()].astype(str)))[:5])
         raise InputError(
             f"{path}: split {strange} is none of {', '.join(SPLITS)}. Mend it, or set published.split "
             "to null for a seeded split."
         )
-    return found
+    return splits
 
 
 def _groups(table: pd.DataFrame, dataset: Mapping[str, Any], path: Path) -> pd.Series:
@@ -151,27 +175,22 @@ def _groups(table: pd.DataFrame, dataset: Mapping[str, Any], path: Path) -> pd.S
     return table[column or "CellId"].astype(str)
 
 
-def _located(values: pd.Series, path: Path, prefix: str | None, errors: pd.Series) -> pd.Series:
-    """Return paths relative to the published location; what leaves it is noted in `errors`."""
-    found = {}
+def _relative_paths(values: pd.Series, path: Path, prefix: str | None, errors: pd.Series) -> pd.Series:
+    """Return paths relative to the published location; one that leaves it goes into `errors`."""
+    paths = {}
     for index, value in values.items():
         try:
-            found[index] = relative(value, prefix)
+            paths[index] = relative_path(value, prefix)
         except InputError as error:
             errors[index] = errors[index] or f"{path}: {error}"
-            found[index] = ""
-    return pd.Series(found, dtype=object, index=values.index)
+            paths[index] = ""
+    return pd.Series(paths, dtype=object, index=values.index)
 
 
-def relative(value: object, prefix: str | None) -> str:
+def relative_path(value: object, prefix: str | None) -> str:
     """Return a manifest's path relative to the published location.
 
-    Parameters
-    ----------
-    value
-        Path relative to the folder that holds `prefix`, or to the location itself.
-    prefix
-        Name of the published folder; None when no path starts with it.
+    Paths start at the location, or at the folder that holds it when they begin with its name, `prefix`.
 
     Raises
     ------
@@ -180,7 +199,7 @@ def relative(value: object, prefix: str | None) -> str:
 
     Examples
     --------
-    >>> relative("./data/pcna/a.ply", "data"), relative("pcna/a.ply", "data")
+    >>> relative_path("./data/pcna/a.ply", "data"), relative_path("pcna/a.ply", "data")
     ('pcna/a.ply', 'pcna/a.ply')
     """
     if not isinstance(value, str) or not value:
@@ -190,6 +209,5 @@ def relative(value: object, prefix: str | None) -> str:
         raise InputError(
             f"{value} leaves the published folder. Paths must be relative, without `..`; mend the manifest."
         )
-    if prefix and parts[: len(PurePosixPath(prefix).parts)] == PurePosixPath(prefix).parts:
-        parts = parts[len(PurePosixPath(prefix).parts) :]
-    return "/".join(parts)
+    prefixed = PurePosixPath(prefix).parts if prefix else ()
+    return "/".join(parts[len(prefixed) :] if parts[: len(prefixed)] == prefixed else parts)

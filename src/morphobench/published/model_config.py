@@ -1,16 +1,39 @@
-"""What the `model:` section of a published run means in this project's families and keywords."""
+"""Section `model` of a published yaml, translated into families of this project and back."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from morphobench.errors import InputError
-from morphobench.models.cloud.folding import EXTENT
+from morphobench.models import FAMILIES
+from morphobench.models.cloud import folding
+
+_IMAGE = "cyto_dl.models.vae.ImageVAE"
+_CLOUD = "cyto_dl.models.vae.PointCloudVAE"
+_ENCODER = "cyto_dl.nn.point_cloud.DGCNN"
+_FOLDING = "cyto_dl.nn.point_cloud.FoldingNet"
+_IMPLICIT = "pointcloudutils.networks.DecoderInner"
+# Sizes by their published names, and this project's keywords for them.
+_ENCODER_KEYS = {"num_features": "latent_dim", "hidden_dim": "hidden_dim", "k": "k"}
+_FOLDING_KEYS = {"hidden_dim": "folding_hidden", "num_output_points": "n_output_points"}
+_IMPLICIT_KEYS = {"hidden_size": "decoder_hidden"}
+# Families by encoder, its mode, decoder, and whether that is implicit.
+_CLOUD_FAMILIES = {
+    ("DGCNN", "scalar", "FoldingNet", False): "classical_pointcloud",
+    ("DGCNN", "vector", "FoldingNet", False): "rotation_invariant_pointcloud",
+    ("DGCNN", "vector", "DecoderInner", True): "rotation_invariant_pointcloud_sdf",
+}
+# Where decoders are evaluated: no part of a published model, or published as a file of its own.
+_EVALUATED_ON = ("grid", "grid_file", "n_output_points", "grid_size", "half_extent")
 
 
-class Described(NamedTuple):
+class ModelSection(NamedTuple):
     """A published model in this project's words.
 
     Attributes
@@ -45,11 +68,13 @@ def _need(section: Mapping[str, Any], where: str, names: Iterable[str]) -> None:
         raise InputError(f"{where} lacks {', '.join(missing)}.")
 
 
-def _need_counts(section: Mapping[str, Any], where: str, names: Iterable[str]) -> None:
-    _need(section, where, names)
-    for name in names:
+def _counts(section: Mapping[str, Any], where: str, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return whole numbers under this project's keywords."""
+    _need(section, where, keys)
+    for name in keys:
         if type(section[name]) is not int or section[name] < 1:
             raise InputError(f"{where}.{name} is {section[name]!r}; it must be a whole number above 0.")
+    return {ours: section[published] for published, ours in keys.items()}
 
 
 def _only(section: Mapping[str, Any], where: str, rebuilt: Mapping[str, Any]) -> None:
@@ -60,22 +85,20 @@ def _only(section: Mapping[str, Any], where: str, rebuilt: Mapping[str, Any]) ->
             raise InputError(f"{where}.{name} is {given!r}; only {value!r} can be rebuilt.")
 
 
-def _image(config: Mapping[str, Any], _: str | Path | None) -> Described:
-    _need_counts(config, "model", ("latent_dim",))
+def _parse_image(config: Mapping[str, Any], _: str | Path | None) -> ModelSection:
     _need(config, "model", ("in_shape", "channels", "strides"))
     channels, strides = list(config["channels"]), list(config["strides"])
     plain = {"spatial_dims": 3, "kernel_size": 3, "last_act": None, "act": "relu", "norm": "batch"}
-    _only(config, "model", plain | {"bias": True, "dropout": None, "mask_input": False})
-    _only(config, "model", {"decoder_strides": strides[-2::-1]})
+    plain |= {"bias": True, "dropout": None, "mask_input": False, "decoder_strides": strides[-2::-1]}
+    _only(config, "model", plain)
     mirrored = channels[:0:-1]
     # The published class appends the last channel to the list it is given, and may log it after that.
     if config.get("decoder_channels") not in (None, mirrored, [*mirrored, 1]):
         raise InputError(f"model.decoder_channels is not {mirrored}, the encoder's mirrored, as it must be.")
     if config.get("group") not in (None, "so3"):
         raise InputError(f"model.group is {config['group']!r}; only so3 and null can be rebuilt.")
-    architecture = {
+    architecture = _counts(config, "model", {"latent_dim": "latent_dim"}) | {
         "size": config["in_shape"][-1],
-        "latent_dim": config["latent_dim"],
         "channels": channels,
         "strides": strides,
         "num_res_units": max(1, config.get("num_res_units") or 1),
@@ -85,19 +108,17 @@ def _image(config: Mapping[str, Any], _: str | Path | None) -> Described:
         family = "rotation_invariant_image"
         architecture["background"] = config.get("background_value") or 0.0
         architecture["mask_output"] = bool(config.get("mask_output"))
-    return Described(family, architecture, "embedding", config.get("x_label") or "image")
+    return ModelSection(family, architecture, "embedding", config.get("x_label") or "image")
 
 
-def _folding(decoder: Mapping[str, Any], n_columns: int, grid_file: str | Path | None) -> dict[str, Any]:
-    _need_counts(decoder, "model.decoder", ("hidden_dim", "num_output_points"))
+def _parse_folding(
+    decoder: Mapping[str, Any], n_columns: int, grid_file: str | Path | None
+) -> dict[str, Any]:
+    architecture = _counts(decoder, "model.decoder", _FOLDING_KEYS)
     _need(decoder, "model.decoder", ("shape",))
     _only(decoder, "model.decoder", {"num_coords": n_columns})
-    architecture = {
-        "folding_hidden": decoder["hidden_dim"],
-        "n_output_points": decoder["num_output_points"],
-    }
     if decoder["shape"] == "plane":
-        _only(decoder, "model.decoder", {"std": EXTENT})
+        _only(decoder, "model.decoder", {"std": folding.EXTENT})
         return architecture | {"grid": "plane"}
     if grid_file is None:
         raise InputError(
@@ -107,61 +128,39 @@ def _folding(decoder: Mapping[str, Any], n_columns: int, grid_file: str | Path |
     return architecture | {"grid_file": str(grid_file)}
 
 
-def _pointcloud(config: Mapping[str, Any], grid_file: str | Path | None) -> Described:
+def _parse_pointcloud(config: Mapping[str, Any], grid_file: str | Path | None) -> ModelSection:
     label = config.get("x_label") or "pcloud"
     encoder, decoder = _section(config, "encoder", label), _section(config, "decoder", label)
     where = f"model.encoder.{label}"
-    _need_counts(encoder, where, ("num_features", "hidden_dim", "k"))
+    architecture = _counts(encoder, where, _ENCODER_KEYS)
     _need(encoder, where, ("mode",))
-    options = {"include_coords": True, "symmetry_breaking_axis": None, "generate_grid_feats": False}
-    _only(encoder, where, options)
-    architecture = {"latent_dim": encoder["num_features"]} | {
-        key: encoder[key] for key in ("hidden_dim", "k")
-    }
     kind = (_target(encoder), encoder["mode"], _target(decoder), bool(encoder.get("neural_implicit")))
-    if kind == ("DGCNN", "scalar", "FoldingNet", False):
-        _only(encoder, where, {"scalar_inds": None})
-        return Described("classical_pointcloud", architecture | _folding(decoder, 3, grid_file), label, label)
-    if kind == ("DGCNN", "vector", "DecoderInner", True):
-        _only(encoder, where, {"scalar_inds": None, "include_cross": True})
-        _need_counts(decoder, "model.decoder", ("hidden_size",))
+    family = _CLOUD_FAMILIES.get(kind)
+    if family is None:
+        raise InputError(f"encoder, mode, decoder and neural_implicit {kind} are no published combination.")
+    intensity = family == "rotation_invariant_pointcloud" and encoder.get("scalar_inds") is not None
+    options = {"include_coords": True, "symmetry_breaking_axis": None, "generate_grid_feats": False}
+    options |= {"include_cross": True} if encoder["mode"] == "vector" else {}
+    # The published option counts columns from 1: intensity is the fourth.
+    _only(encoder, where, options | {"scalar_inds": 4 if intensity else None})
+    if family == "rotation_invariant_pointcloud":
+        _only(config, "model", {"get_rotation": True})
+        architecture |= {"intensity": intensity, "variant": "published"}
+    if family == "rotation_invariant_pointcloud_sdf":
+        architecture |= _counts(decoder, "model.decoder", _IMPLICIT_KEYS)
         _only(decoder, "model.decoder", {"dim": 3, "leaky": False, "c_dim": encoder["num_features"]})
-        architecture["decoder_hidden"] = decoder["hidden_size"]
-        return Described("rotation_invariant_pointcloud_sdf", architecture, label, label)
-    if kind == ("DGCNN", "vector", "FoldingNet", False):
-        return _vector_neurons(config, architecture, label, grid_file)
-    raise InputError(f"encoder, mode, decoder and neural_implicit {kind} are no published combination.")
+    else:
+        architecture |= _parse_folding(decoder, 4 if intensity else 3, grid_file)
+    return ModelSection(family, architecture, label, label)
 
 
-def _vector_neurons(
-    config: Mapping[str, Any], architecture: dict[str, Any], label: str, grid_file: str | Path | None
-) -> Described:
-    encoder, decoder = config["encoder"][label], config["decoder"][label]
-    where = f"model.encoder.{label}"
-    _only(encoder, where, {"include_cross": True})
-    _only(config, "model", {"get_rotation": True})
-    intensity = encoder.get("scalar_inds") is not None
-    if intensity:
-        # The published option counts columns from 1: intensity is the fourth.
-        _only(encoder, where, {"scalar_inds": 4})
-    folded = _folding(decoder, 4 if intensity else 3, grid_file)
-    family = "rotation_invariant_pointcloud"
-    more = {"intensity": intensity, "variant": "published"}
-    return Described(family, architecture | folded | more, label, label)
+_CLASSES = {"ImageVAE": _parse_image, "PointCloudVAE": _parse_pointcloud}
 
 
-_CLASSES = {"ImageVAE": _image, "PointCloudVAE": _pointcloud}
+def parse_section(config: Mapping[str, Any], grid_file: str | Path | None) -> ModelSection:
+    """Translate the section `model` of a published yaml; its `_target_` names are looked up, not imported.
 
-
-def describe(config: Mapping[str, Any], grid_file: str | Path | None) -> Described:
-    """Translate the `model:` section of a published run.
-
-    Parameters
-    ----------
-    config
-        The section, plain data. Its `_target_` names are looked up in a table; nothing is imported.
-    grid_file
-        The .npy file with the points that a decoder folds, when they are no plane.
+    `grid_file` is the .npy file with the points that a decoder folds, where they are no plane.
 
     Raises
     ------
@@ -172,3 +171,89 @@ def describe(config: Mapping[str, Any], grid_file: str | Path | None) -> Describ
     if name not in _CLASSES:
         raise InputError(f"its model section has _target_ {name!r}; known: {', '.join(_CLASSES)}.")
     return _CLASSES[name](config, grid_file)
+
+
+def to_section(family: str, architecture: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the section `model` of a published yaml that stands for a model, plain data.
+
+    None for a model without a published equivalent, such as one with a gaussian prior or with corrected
+    intensity layers. For the arguments see `morphobench.models.create`.
+    """
+    full = _complete(family, architecture)
+    if full.get("prior", "identity") != "identity":
+        return None
+    section = _image_section(family, full) if family.endswith("_image") else _cloud_section(family, full)
+    back = parse_section(section, "grid.npy")
+    theirs = _complete(back.family, back.architecture)
+    if not full.get("intensity"):
+        # It matters with intensity alone.
+        theirs.pop("variant", None)
+        full.pop("variant", None)
+    same = all(theirs[key] == value for key, value in full.items() if key not in _EVALUATED_ON)
+    return section if same and back.family == family else None
+
+
+def _complete(family: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every argument of a family's class, lists as lists."""
+    module = importlib.import_module(f"morphobench.models.{family}")
+    parameters = inspect.signature(getattr(module, FAMILIES[family])).parameters
+    full = {name: parameter.default for name, parameter in parameters.items()} | dict(architecture)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in full.items()}
+
+
+def _sizes(full: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    return {published: full[ours] for published, ours in keys.items()}
+
+
+def _image_section(family: str, full: Mapping[str, Any]) -> dict[str, Any]:
+    channels, strides = full["channels"], full["strides"]
+    return {
+        "_target_": _IMAGE,
+        "latent_dim": full["latent_dim"],
+        "in_shape": [1, full["size"], full["size"], full["size"]],
+        "spatial_dims": 3,
+        "channels": channels,
+        "strides": strides,
+        "kernel_size": 3,
+        "num_res_units": full["num_res_units"],
+        "decoder_channels": channels[:0:-1],
+        "decoder_strides": strides[-2::-1],
+        "x_label": "image",
+        "group": "so3" if family.startswith("rotation") else None,
+        "background_value": full.get("background", 0.0),
+        "mask_output": full.get("mask_output", False),
+    }
+
+
+def _cloud_section(family: str, full: Mapping[str, Any]) -> dict[str, Any]:
+    vector, intensity = family != "classical_pointcloud", full.get("intensity")
+    encoder = {"_target_": _ENCODER, **_sizes(full, _ENCODER_KEYS), "mode": "vector" if vector else "scalar"}
+    encoder |= {"include_cross": vector, "include_coords": True, "scalar_inds": 4 if intensity else None}
+    if "decoder_hidden" in full:
+        encoder["neural_implicit"] = True
+        decoder = {"_target_": _IMPLICIT, "dim": 3, "c_dim": full["latent_dim"], "leaky": False}
+        decoder |= _sizes(full, _IMPLICIT_KEYS)
+    else:
+        decoder = {"_target_": _FOLDING, "input_dim": full["latent_dim"], **_sizes(full, _FOLDING_KEYS)}
+        decoder |= {"num_coords": 4 if intensity else 3, "std": folding.EXTENT}
+        # Whatever is no plane is a file in the published layout.
+        decoder["shape"] = "sphere" if _folds_file(full) else "plane"
+    return {
+        "_target_": _CLOUD,
+        "x_label": "pcloud",
+        "encoder": {"pcloud": encoder},
+        "decoder": {"pcloud": decoder},
+        "get_rotation": family == "rotation_invariant_pointcloud",
+    }
+
+
+def _folds_file(full: Mapping[str, Any]) -> bool:
+    return "grid" in full and (full["grid"] != "plane" or full["grid_file"] is not None)
+
+
+def folded_points(family: str, architecture: Mapping[str, Any]) -> np.ndarray | None:
+    """Return the points that a model's decoder folds where they are no plane, shape (n, 3); else None."""
+    full = _complete(family, architecture)
+    if not _folds_file(full):
+        return None
+    return folding.make_grid(full["grid"], full["n_output_points"], full["grid_file"])

@@ -1,184 +1,142 @@
-"""Published packings: brought into this project's frame, or left in theirs for published weights."""
+"""Published packings, read and written: positions of spheres, shapes of nuclei, and images of both."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import tifffile
 
 from morphobench import files, seeds
-from morphobench.align import packing as align
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
-from morphobench.files import shards
-from morphobench.files.layout import PACKINGS, SHAPES, positions_name
-from morphobench.files.packings import read_positions, read_shapes
+from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name, stored_cloud
+from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
 from morphobench.files.volumes import Layout
-from morphobench.geometry import meshes, rotation
-from morphobench.geometry.packing import to_packing_frame, upsample
-from morphobench.mask import packing as mask
-from morphobench.published import manifest as tables
-from morphobench.published.shard import explained, fetch, rows_of
-from morphobench.sample import packing as sample
+from morphobench.geometry import meshes, packing
+from morphobench.geometry.overlap import Grid, voxelised
+from morphobench.geometry.rotation import packing_to_um
+from morphobench.published.manifest import fetch_file
+from morphobench.published.shard import Cell, Content, each_row, explained
 
-FIGURES = f"{PACKINGS}/figures"
+_FIGURES = f"{PACKINGS}/figures"
 # Channel of the spheres in a published image; axes are packing y, channel, z, x.
 _SPHERES = 1
+_TRANSLATION = tuple(f"translation_{axis}_um" for axis in "xyz")
 
 
-def image_name(rule: str, shape: str, angle: str) -> str:
-    """Return the published file name of the image of one packing."""
+def _image_name(rule: str, shape: str, angle: str) -> str:
     return f"voxelized_image_pcna_analyze_{rule}_{shape}_{angle}_seed_0.ome.tiff"
 
 
-def run(
-    published: str | Path,
-    shard_out: str | Path,
-    *,
-    dataset: Mapping[str, Any],
-    shard: int,
-    n_shards: int,
-    download: Mapping[str, Any],
-    seed: int,
-    max_failed_fraction: float,
-) -> None:
-    """Write one shard of stage `sample` from published packings, see `morphobench.sample.packing`.
+def _file_names(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the names of a cell's positions, shape and image, below the folder of the manifest."""
+    parts = (row["rule"], row["group"], row["angle"])
+    shape = f"{SHAPES}/{row['group']}_{row['angle']}.obj"
+    return f"{PACKINGS}/{positions_name(*parts)}", shape, f"{_FIGURES}/{_image_name(*parts)}"
 
-    The published layout holds positions and the shapes of nuclei: bringing them into this project's frame,
-    centred on the nucleus, and drawing cubes from them is what the stages align, mask and sample do to
-    packings that are made here, and their code does it. With sample.mode reference, for published weights,
-    points keep the published axes and origin, and cubes are summed up from the published images.
 
-    For the parameters see `morphobench.published.punctate.run`; `seed` is that of the run, and
-    `dataset` holds mask, rules and source too.
+def _in_published_frame(dataset: Mapping[str, Any]) -> bool:
+    """Return whether packings keep the published axes, origin and images, for published weights."""
+    return dataset["sample"].get("mode") == "reference"
+
+
+def content(dataset: Mapping[str, Any]) -> Content:
+    """Return what a shard holds: points_um, and cubes drawn here, or summed up from published images."""
+    sample, published = dataset["sample"], _in_published_frame(dataset)
+    arrays = {
+        "points_um": Layout(np.float32, (sample["points"]["n_points"], 3)),
+        "cube": Layout(np.float32 if published else np.uint8, (sample["cube"]["size"],) * 3),
+    }
+    measured = dict.fromkeys((*_TRANSLATION, "radius_um"), np.nan) | {"n_points": 0, "n_outside": 0}
+    return Content(arrays, defaults={} if published else measured)
+
+
+def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
+    """Add the angle of each cell's shape, and the names of its positions and its shape or image.
 
     Raises
     ------
     InputError
-        When the shapes are missing, or too many cells fail.
+        When the manifest has no column rule, or that of the shapes is missing or wrong.
     """
-    store = tables.store_of(dataset, download)
-    root = PurePosixPath(dataset["published"]["preprocessed"]).parent
-    cells = _angled(rows_of(published, shard, n_shards), store, dataset, root)
-    reference = dataset["sample"].get("mode") == "reference"
-
-    def names_of(row: Mapping[str, Any]) -> list[str]:
-        parts = (row["rule"], row["group"], row["angle"])
-        other = f"{FIGURES}/{image_name(*parts)}" if reference else _shape_name(row)
-        return [str(root / PACKINGS / positions_name(*parts)), str(root / other)]
-
-    cells, paths = fetch(cells, names_of, store, dataset["name"])
-    located = {row["CellId"]: [paths.get(n) for n in names_of(row)] for row in cells.to_dict("records")}
-    settings = {**dataset["sample"], "seed": seed, "dataset_name": dataset["name"]}
-    settings.pop("mode", None)
-    if reference:
-        _as_published(shard_out, cells, located, dataset, settings, max_failed_fraction)
-    else:
-        _as_made_here(shard_out, cells, located, dataset, settings, max_failed_fraction)
-
-
-def _shape_name(row: Mapping[str, Any]) -> str:
-    return f"{SHAPES}/{row['group']}_{row['angle']}.obj"
-
-
-def _angled(
-    cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any], root: PurePosixPath
-) -> pd.DataFrame:
-    """Add the angle of each cell's shape, and check its rule."""
     if "rule" not in cells:
         raise InputError(f"{dataset['published']['preprocessed']}: column rule is missing; add it.")
-    name = str(root / SHAPES / "manifest.csv")
-    path = store.fetch([name], dataset=dataset["name"])[name]
-    angles = read_shapes(path).set_index("CellId")["angle"]
-    angle = cells["group"].map(angles)
+    root = PurePosixPath(dataset["published"]["preprocessed"]).parent
+    path = fetch_file(store, str(root / SHAPES / SHAPE_MANIFEST), dataset)
+    angle = cells["group"].map(read_shapes(path).set_index("CellId")["angle"])
     errors = cells["error"].copy()
     errors[angle.isna()] = f"{path}: this shape has no row. Add it, or leave its cells out."
     unknown = ~cells["rule"].isin(dataset["rules"])
     errors[unknown] = "its rule is none of `rules` in the dataset's yaml. Mend the manifest."
-    return cells.assign(angle=angle.fillna(""), error=errors, success=errors == "")
+    cells = cells.assign(angle=angle.fillna(""), error=errors, success=errors == "")
+    names = []
+    for row in cells.to_dict("records"):
+        positions, shape, image = _file_names(row)
+        names.append([str(root / positions), str(root / (image if _in_published_frame(dataset) else shape))])
+    return cells.assign(files=names)
 
 
-def _as_made_here(
-    shard_out: str | Path,
-    cells: pd.DataFrame,
-    located: Mapping[str, list[Path | None]],
-    dataset: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    max_failed_fraction: float,
-) -> None:
-    """Let the stages align, mask and sample work on a folder with the fetched files."""
-    limit = {"max_failed_fraction": max_failed_fraction}
-    with tempfile.TemporaryDirectory(prefix="morphobench-") as name:
-        raw, aligned, masked = (Path(name) / shards for shards in ("download", "align", "mask"))
-        (raw / PACKINGS).mkdir(parents=True)
-        (raw / SHAPES).mkdir()
-        for row in cells[cells["success"]].to_dict("records"):
-            positions, shape = located[row["CellId"]]
-            shutil.copyfile(
-                positions, raw / PACKINGS / positions_name(row["rule"], row["group"], row["angle"])
-            )
-            _to_packing_units(shape, raw / _shape_name(row), dataset)
-        files.write_table(cells, raw / files.CELL_TABLE)
-        align.run(raw, aligned, dataset=dataset, **limit)
-        mask.run(aligned, masked, **dataset["mask"], **limit)
-        sample.run(masked, shard_out, **settings, **limit)
+def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], Cell]:
+    """Return the function that reads a cell: as stages align, mask and sample do, or as published."""
+    sample, source, voxel_um = dataset["sample"], dataset["source"], dataset["voxel_um"]
 
+    @lru_cache(maxsize=1)
+    def nucleus(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        place = {"unit_um": source["shape_unit_um"], "axes": source["shape_axes"], "centred": False}
+        mesh = packing.to_packing_frame(meshes.read_closed_mesh(path), voxel_um=voxel_um, **place)
+        vertices_um, translation_um = packing.centre_nucleus(mesh, voxel_um)
+        # As precise as the shards of stage align hold them; so are the points.
+        return vertices_um.astype(np.float32), mesh.faces, translation_um
 
-def _to_packing_units(shape: Path, out: Path, dataset: Mapping[str, Any]) -> None:
-    """Bring a published shape where the stage align expects it, in packing units with the depth first."""
-    source = dataset["source"]
-    if out.exists():
-        return
-    if source["shape_axes"] == "depth_first" and source["shape_unit_um"] == dataset["voxel_um"]:
-        shutil.copyfile(shape, out)
-        return
-    place = {"unit_um": source["shape_unit_um"], "axes": source["shape_axes"], "centred": False}
-    mesh = to_packing_frame(meshes.read_closed_mesh(shape), voxel_um=dataset["voxel_um"], **place)
-    mesh.export(out, include_normals=False)
-
-
-def _as_published(
-    shard_out: str | Path,
-    cells: pd.DataFrame,
-    located: Mapping[str, list[Path | None]],
-    dataset: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    max_failed_fraction: float,
-) -> None:
-    cube, points = settings["cube"], settings["points"]
-
-    def work(row: dict[str, Any]) -> shards.Result:
-        positions, image = located[row["CellId"]]
-        cloud_um = read_positions(positions) * dataset["voxel_um"]
-        rng = seeds.generator(settings["seed"], settings["dataset_name"], "sample", row["CellId"])
-        return {}, {
-            "points_um": upsample(cloud_um, **points, rng=rng),
-            "cube": read_image(image, cube["size"]),
+    def read(row: dict[str, Any]) -> Cell:
+        positions = read_positions(row["paths"][0])
+        vertices_um, faces, translation_um = nucleus(row["paths"][1])
+        cloud_um = (packing_to_um(positions, voxel_um) + translation_um).astype(np.float32)
+        kept_um = packing.keep_inside(cloud_um, vertices_um, faces, **dataset["mask"])
+        packing.check_fits(kept_um, sample["cube"]["side_um"], sample["cube"]["radius_um"])
+        columns = dict(zip(_TRANSLATION, translation_um.tolist(), strict=True)) | {
+            "n_points": len(kept_um),
+            "n_outside": len(cloud_um) - len(kept_um),
+            "radius_um": float(np.linalg.norm(kept_um, axis=1).max()),
         }
+        cube = packing.rasterise(kept_um, **sample["cube"])
+        return Cell(columns, {"points_um": _upsample(kept_um, row, dataset, seed), "cube": cube})
 
-    arrays = {
-        "points_um": Layout(np.float32, (points["n_points"], 3)),
-        "cube": Layout(np.float32, (cube["size"],) * 3),
-    }
-    with shards.create(shard_out, "published_cells", max_failed_fraction) as shard:
-        shard.fill(cells, work, arrays)
+    def read_published(row: dict[str, Any]) -> Cell:
+        positions, image = row["paths"]
+        points_um = _upsample(read_positions(positions) * voxel_um, row, dataset, seed)
+        return Cell({}, {"points_um": points_um, "cube": read_image(image, sample["cube"]["size"])})
+
+    return read_published if _in_published_frame(dataset) else read
+
+
+def _upsample(
+    cloud_um: np.ndarray, row: Mapping[str, Any], dataset: Mapping[str, Any], seed: int
+) -> np.ndarray:
+    rng = seeds.generator(seed, dataset["name"], "sample", row["CellId"])
+    return packing.upsample(cloud_um, **dataset["sample"]["points"], rng=rng)
+
+
+def read_example(path: Path, row: Mapping[str, Any], dataset: Mapping[str, Any], seed: int) -> np.ndarray:
+    """Read the points of one cell for a figure; shape (n_points, 3), micrometres.
+
+    They are centred on their own mean: the nucleus is not fetched.
+    """
+    cloud_um = packing_to_um(read_positions(path), dataset["voxel_um"])
+    return _upsample(cloud_um - cloud_um.mean(axis=0), row, dataset, seed)
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
     """Read the spheres of a published image and sum them up in blocks, as the published loader does.
 
-    Parameters
-    ----------
-    path
-        OME-TIFF with axes packing y, channel, z, x; channel 1 holds the spheres. The last axis, the depth,
-        is padded on both sides to the length of the others.
-    size
-        Voxels per side of the result; the image's length is a multiple of it.
+    The image is OME-TIFF with axes packing y, channel, z, x. Its last axis, the depth, is padded on both
+    sides to the length of the others, a multiple of `size`.
 
     Returns
     -------
@@ -190,8 +148,6 @@ def read_image(path: Path, size: int) -> np.ndarray:
     InputError
         When the file is damaged or has other axes or sizes.
     """
-    import tifffile
-
     with explained(path):
         image = tifffile.imread(path)
         if image.ndim != 4 or image.shape[1] <= _SPHERES:
@@ -209,19 +165,64 @@ def read_image(path: Path, size: int) -> np.ndarray:
         return parts.sum(axis=(1, 3, 5), dtype=np.float32)
 
 
-def example_um(row: Mapping[str, Any], store: Store, dataset: Mapping[str, Any], seed: int) -> np.ndarray:
-    """Return the packed points of one cell for a figure, fetching those alone; (n, 3), micrometres.
+def write(
+    folder: Path,
+    root: PurePosixPath,
+    cells: pd.DataFrame,
+    shards: Mapping[str, Sequence[str | Path]],
+    dataset: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write the files of every cell from shards of download and mask; see `punctate.write`.
 
-    In the published frame, turned into x, y, z and centred on their own mean: the nucleus is not fetched.
+    Positions and shapes are in packing units. Images hold the nucleus and the spheres in sub-voxels of the
+    cubes, centred on the nucleus. The manifest needs no paths: names follow from rule, shape and angle.
     """
-    root = PurePosixPath(dataset["published"]["preprocessed"]).parent
-    cells = _angled(pd.DataFrame([dict(row)]), store, dataset, root)
-    name = str(root / PACKINGS / positions_name(row["rule"], row["group"], cells["angle"].iloc[0]))
-    positions = read_positions(store.fetch([name], dataset=dataset["name"])[name])
-    cloud_um = rotation.packing_to_um(positions, dataset["voxel_um"])
-    cloud_um -= cloud_um.mean(axis=0)
-    return upsample(
-        cloud_um,
-        **dataset["sample"]["points"],
-        rng=seeds.generator(seed, dataset["name"], "sample", row["CellId"]),
-    )
+    (folder / _FIGURES).mkdir(parents=True)
+    (folder / SHAPES).mkdir()
+    shapes = [pd.read_csv(Path(shard) / SHAPES / SHAPE_MANIFEST, dtype=str) for shard in shards["download"]]
+    files.write_table(pd.concat(shapes, ignore_index=True), folder / SHAPES / SHAPE_MANIFEST)
+    cube = dataset["sample"]["cube"]
+    size, side_um = cube["size"] * cube["oversample"], cube["side_um"]
+    grid = {"size": size, "side_um": side_um, "radius_um": cube["radius_um"], "oversample": 1}
+
+    @lru_cache(maxsize=1)
+    def nucleus(shard: int, group: str) -> np.ndarray:
+        mesh = meshes.read_closed_mesh(Path(shards["mask"][shard]) / NUCLEI / f"{group}.ply")
+        return voxelised((mesh.vertices, mesh.faces), centred_grid(size, side_um))
+
+    masked = [files.read_cells(shard).set_index("CellId") for shard in shards["mask"]]
+    for row in each_row(cells.sort_values(["shard", "group"])):
+        shard, (positions, shape, image) = row["shard"], _file_names(row)
+        for name in (positions, shape):
+            shutil.copyfile(Path(shards["download"][shard]) / name, folder / name)
+        cloud_um = stored_cloud(shards["mask"][shard], masked[shard].loc[row["CellId"]])
+        tifffile.imwrite(
+            folder / image,
+            to_image(nucleus(shard, row["group"]), packing.rasterise(cloud_um, **grid)),
+            compression="zlib",
+            metadata={"axes": "ZCYX", "Channel": {"Name": ["nucleus", "pcna"]}},
+        )
+    return {}
+
+
+def centred_grid(size: int, side_um: float) -> Grid:
+    """Return the grid of a cube about the origin."""
+    return Grid(np.full(3, -side_um / 2), np.full(3, side_um / size), (size,) * 3)
+
+
+def to_image(nucleus_zyx: np.ndarray, spheres_zyx: np.ndarray) -> np.ndarray:
+    """Return two cubes, zero or not, as an image of the published axes: packing y, channel, z, x.
+
+    Empty planes at both ends of the depth, the last axis, are cut off as far as both ends allow.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (s, 2, s, depth) for cubes of side s, uint8, 0 and 255.
+    """
+    both = np.stack([nucleus_zyx, spheres_zyx]) > 0
+    used = np.flatnonzero(both.any(axis=(0, 2, 3)))
+    size = both.shape[1]
+    cut = min(used[0], size - 1 - used[-1]) if len(used) else 0
+    # Ours x, y, z are the packing's y, z, x.
+    return np.ascontiguousarray(both[:, cut : size - cut].transpose(3, 0, 2, 1), dtype=np.uint8) * 255

@@ -1,157 +1,149 @@
-"""Published multi-piece cells: grids read where they lie, surfaces and query points gathered."""
+"""Published multi-piece cells, read and written: grids, a mesh, surface and query points, scale factors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import trimesh
 
-from morphobench import seeds
+from morphobench import files, seeds
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
-from morphobench.files import file_rows, npz, shards
+from morphobench.files import file_rows, npz
 from morphobench.files.factors import read_factors
+from morphobench.files.layout import stored_mesh
 from morphobench.files.volumes import Layout
-from morphobench.published import manifest as tables
-from morphobench.published.shard import explained, fetch, rows_of
+from morphobench.published.manifest import relative_path
+from morphobench.published.shard import Cell, Content, each_row, explained
 
-# Published names: the category, and the files of a cell below it.
-CATEGORY = "0"
-SURFACE, QUERIES, DISTANCES = "pointcloud.npz", "points.npz", "df.npy"
+# Below the folder of clouds: the category, and the files of a cell.
+_CATEGORY = "0"
+_SURFACE, _QUERIES, _DISTANCES = "pointcloud.npz", "points.npz", "df.npy"
 # Ours, beside the published arrays of a surface file: the points that figures and scores of shapes use.
-POINTS_UM = "points_um"
+_POINTS_UM = "points_um"
+_GRIDS = {"sdf_path": "outputs_sdf/{}.npy", "seg_path": "outputs_seg/{}.npy"}
+_FACTORS = "scale_factor.npz"
+_LOC_UM = ("loc_x_um", "loc_y_um", "loc_z_um")
 _MAX_BYTES = 2**30
-_DEFAULTS = dict.fromkeys(("loc_x_um", "loc_y_um", "loc_z_um", "scale_um", "scale_factor"), np.nan)
 
 
-def run(
-    published: str | Path,
-    shard_out: str | Path,
-    *,
-    dataset: Mapping[str, Any],
-    shard: int,
-    n_shards: int,
-    download: Mapping[str, Any],
-    seed: int,
-    max_failed_fraction: float,
-) -> None:
-    """Write one shard of stage `sample` from published files, see `morphobench.sample.polymorphic`.
-
-    Arrays sdf and seg are lists of the published .npy files, which stay where they are; published distances
-    have axes x, y, z and are turned into z, y, x when they are read, unless sample.mode is reference;
-    segmentations that are a voxel short of the grid are grown. Arrays surface, normals, queries, distances
-    and points_um are gathered; points_um are drawn from the surface points where the file has none.
-
-    For the parameters see `morphobench.published.punctate.run`; `seed` is that of the run.
-
-    Raises
-    ------
-    InputError
-        When too many cells fail.
-    """
-    store, sample = tables.store_of(dataset, download), dataset["sample"]
-    cells = rows_of(published, shard, n_shards)
-    cells, paths = fetch(cells, _names, store, dataset["name"])
-    factors = _factors(cells, store, dataset)
-    axes = "npy" if sample["mode"] == "reference" else "npy_xyz"
-    lists: dict[str, list[tuple[Path, str]]] = {"sdf": [], "seg": []}
-    grid = (sample["resolution"],) * 3
-
-    def work(row: dict[str, Any]) -> shards.Result:
-        volumes = {"sdf": (paths[row["sdf_path"]], axes), "seg": (paths[row["seg_path"]], "npy")}
-        file_rows.read_row(*volumes["sdf"], grid)
-        file_rows.read_row(*volumes["seg"], edge=grid[0])
-        columns, rows = _clouds(row, paths, dataset, seed)
-        factor = factors.get(row["CellId"], np.nan) / dataset["voxel_um"]
-        for name, volume in volumes.items():
-            lists[name].append(volume)
-        return columns | {"scale_factor": factor}, rows
-
-    arrays = {
-        "surface": Layout(np.float32, (sample["n_surface"], 3)),
-        "normals": Layout(np.float32, (sample["n_surface"], 3)),
-        "queries": Layout(np.float32, (sample["n_queries"], 3)),
-        "distances": Layout(np.float32, (sample["n_queries"],)),
-        "points_um": Layout(np.float32, (sample["n_points"], 3)),
+def content(dataset: Mapping[str, Any]) -> Content:
+    """Return what a shard holds: points on and about the surface, and the grids sdf and seg as volumes."""
+    sample = dataset["sample"]
+    shapes = {
+        "surface": (sample["n_surface"], 3),
+        "normals": (sample["n_surface"], 3),
+        "queries": (sample["n_queries"], 3),
+        "distances": (sample["n_queries"],),
+        "points_um": (sample["n_points"], 3),
     }
-    with shards.create(shard_out, "published_cells", max_failed_fraction) as created:
-        created.fill(cells, work, arrays, _DEFAULTS)
-        for name, volumes in lists.items():
-            file_rows.write_listing(created.folder, name, volumes, edge=grid[0])
+    arrays = {name: Layout(np.float32, shape) for name, shape in shapes.items()}
+    defaults = dict.fromkeys((*_LOC_UM, "scale_um", "scale_factor"), np.nan)
+    return Content(arrays, ("sdf", "seg"), sample["resolution"], defaults)
 
 
-def _of_cell(row: Mapping[str, Any], name: str) -> str:
-    return "/".join((row["pointcloud_folder"], CATEGORY, row["CellId"], name))
+def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
+    """Add the names of each cell's surface, query points, distances, grids and, if any, scale factors."""
+    prefix = dataset["published"].get("prefix")
+
+    def names(row: Mapping[str, Any]) -> list[str]:
+        folder = f"{row['pointcloud_folder']}/{_CATEGORY}/{row['CellId']}"
+        clouds = [f"{folder}/{name}" for name in (_SURFACE, _QUERIES, _DISTANCES)]
+        factors = row.get("scale_factor")
+        named = [relative_path(factors, prefix)] if pd.notna(factors) else []
+        return [*clouds, row["sdf_path"], row["seg_path"], *named]
+
+    return cells.assign(files=[names(row) for row in cells.to_dict("records")])
 
 
-def _names(row: Mapping[str, Any]) -> list[str]:
-    clouds = [_of_cell(row, name) for name in (SURFACE, QUERIES, DISTANCES)]
-    return [row["sdf_path"], row["seg_path"], *clouds]
+def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], Cell]:
+    """Return the function that reads a cell.
 
+    Published distance grids have axes x, y, z and are read as z, y, x, unless sample.mode is reference.
+    Segmentations a voxel short of the grid are padded.
+    """
+    sample, voxel_um = dataset["sample"], dataset["voxel_um"]
+    edge, axes = sample["resolution"], "npy" if sample["mode"] == "reference" else "npy_xyz"
+    factors_of = cache(read_factors)
 
-def _factors(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) -> dict[str, float]:
-    """Return grid voxels per source voxel of the cells that a published file of factors names."""
-    if "scale_factor" not in cells or cells["scale_factor"].dropna().empty:
-        return {}
-    name = tables.relative(cells["scale_factor"].dropna().iloc[0], dataset["published"].get("prefix"))
-    return read_factors(store.fetch([name], dataset=dataset["name"])[name])
+    def read(row: dict[str, Any]) -> Cell:
+        surface, queries, distances, sdf, seg, *factors = row["paths"]
+        volumes = {"sdf": (sdf, axes), "seg": (seg, "npy")}
+        file_rows.read_row(*volumes["sdf"], (edge,) * 3)
+        file_rows.read_row(*volumes["seg"], edge=edge)
+        stored = read_arrays(surface)
+        arrays = _clouds(stored, surface, queries, distances)
+        for name in ("surface", "queries"):
+            if len(arrays[name]) != sample[f"n_{name}"]:
+                raise InputError(
+                    f"{row['CellId']}: {len(arrays[name])} points in the published {name}, but "
+                    f"sample.n_{name} is {sample[f'n_{name}']}. Set it in "
+                    "published.overrides.preprocessed to what the files hold."
+                )
+        factor = factors_of(factors[0]).get(row["CellId"], np.nan) if factors else np.nan
+        columns = _place(stored, surface, voxel_um) | {"scale_factor": factor / voxel_um}
+        arrays["points_um"] = _points_um(stored, surface, row, dataset, seed)
+        return Cell(columns, arrays, volumes)
+
+    return read
 
 
 def _clouds(
-    row: Mapping[str, Any], paths: Mapping[str, Path], dataset: Mapping[str, Any], seed: int
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    sample = dataset["sample"]
-    surface, queries, distances = (paths[_of_cell(row, name)] for name in (SURFACE, QUERIES, DISTANCES))
-    found = read_arrays(surface)
-    given = {
-        "surface": _points(found, "points", surface),
-        "normals": _points(found, "normals", surface),
+    stored: Mapping[str, np.ndarray], surface: Path, queries: Path, distances: Path
+) -> dict[str, np.ndarray]:
+    arrays = {
+        "surface": _points(stored, "points", surface),
+        "normals": _points(stored, "normals", surface),
         "queries": _points(read_arrays(queries), "points", queries),
     }
     with explained(distances):
-        given["distances"] = np.load(distances, allow_pickle=False).astype(np.float32)
-        if given["distances"].shape != given["queries"].shape[:1]:
-            raise InputError(f"shape {given['distances'].shape} for {len(given['queries'])} query points.")
-    for name, key in (("surface", "n_surface"), ("queries", "n_queries")):
-        if len(given[name]) != sample[key]:
-            raise InputError(
-                f"{row['CellId']}: {len(given[name])} points in the published {name}, but sample.{key} is "
-                f"{sample[key]}. Set it in published.overrides.preprocessed to what the files hold."
-            )
-    columns, scale_um = _place(found, surface, dataset["voxel_um"])
-    rng = seeds.generator(seed, dataset["name"], "sample", row["CellId"])
-    given["points_um"] = _points_um(found, given["surface"], scale_um, sample["n_points"], rng)
-    return columns, given
+        arrays["distances"] = np.load(distances, allow_pickle=False).astype(np.float32)
+        if arrays["distances"].shape != arrays["queries"].shape[:1]:
+            raise InputError(f"shape {arrays['distances'].shape} for {len(arrays['queries'])} query points.")
+    return arrays
+
+
+def read_example(path: Path, row: Mapping[str, Any], dataset: Mapping[str, Any], seed: int) -> np.ndarray:
+    """Read points on the surface of one cell for a figure; shape (n_points, 3), micrometres."""
+    return _points_um(read_arrays(path), path, row, dataset, seed)
 
 
 def _points_um(
-    found: Mapping[str, np.ndarray],
-    surface: np.ndarray,
-    scale_um: float,
-    n_points: int,
-    rng: np.random.Generator,
+    stored: Mapping[str, np.ndarray],
+    path: Path,
+    row: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    seed: int,
 ) -> np.ndarray:
-    if len(found.get(POINTS_UM, ())) == n_points:
-        return found[POINTS_UM].astype(np.float32)
-    return surface[rng.choice(len(surface), n_points, replace=n_points > len(surface))] * np.float32(scale_um)
+    """Return the stored points where they are as many as sample.n_points, else some of the surface points."""
+    n_points = dataset["sample"]["n_points"]
+    if len(stored.get(_POINTS_UM, ())) == n_points:
+        return stored[_POINTS_UM].astype(np.float32)
+    surface = _points(stored, "points", path)
+    scale_um = _place(stored, path, dataset["voxel_um"])["scale_um"]
+    rng = seeds.generator(seed, dataset["name"], "sample", row["CellId"])
+    chosen = rng.choice(len(surface), n_points, replace=n_points > len(surface))
+    return surface[chosen] * np.float32(scale_um)
 
 
-def _place(found: Mapping[str, np.ndarray], path: Path, voxel_um: float) -> tuple[dict[str, float], float]:
-    """Return centre and longest side of the cell's bounding box, which files tell in source voxels."""
+def _place(stored: Mapping[str, np.ndarray], path: Path, voxel_um: float) -> dict[str, float]:
+    """Return centre and longest side of the cell's bounding box, which files hold in source voxels."""
     with explained(path):
-        loc_um = np.asarray(found["loc"], dtype=np.float64).reshape(3) * voxel_um
-        scale_um = float(np.asarray(found["scale"]).reshape(())) * voxel_um
+        loc_um = np.asarray(stored["loc"], dtype=np.float64).reshape(3) * voxel_um
+        scale_um = float(np.asarray(stored["scale"]).reshape(())) * voxel_um
         if not np.isfinite(loc_um).all() or not 0 < scale_um < np.inf:
             raise InputError("loc and scale are no place and size.")
-    return dict(zip(_DEFAULTS, loc_um.tolist(), strict=False)) | {"scale_um": scale_um}, scale_um
+    return dict(zip(_LOC_UM, loc_um.tolist(), strict=True)) | {"scale_um": scale_um}
 
 
-def _points(found: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+def _points(stored: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     with explained(path):
-        points = found[name].astype(np.float32)
+        points = stored[name].astype(np.float32)
         if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
             raise InputError(f"{name} has shape {points.shape}, or numbers that are not finite.")
     return points
@@ -171,12 +163,69 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: arrays[name] for name in arrays.files}
 
 
-def example_um(row: Mapping[str, Any], store: Store, dataset: Mapping[str, Any], seed: int) -> np.ndarray:
-    """Return surface points of one cell for a figure, fetching that file alone; (n, 3), micrometres."""
-    name = _of_cell(row, SURFACE)
-    path = store.fetch([name], dataset=dataset["name"])[name]
-    found = read_arrays(path)
-    _, scale_um = _place(found, path, dataset["voxel_um"])
-    rng = seeds.generator(seed, dataset["name"], "sample", row["CellId"])
-    n_points = dataset["sample"]["n_points"]
-    return _points_um(found, _points(found, "points", path), scale_um, n_points, rng)
+def write(
+    folder: Path,
+    root: PurePosixPath,
+    cells: pd.DataFrame,
+    shards: Mapping[str, Sequence[str | Path]],
+    dataset: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write the files of every cell from shards of sample and mask, and a file of scale factors.
+
+    For parameters and result see `punctate.write`.
+
+    Lengths are in source voxels and distance grids have axes x, y, z, as published; points are float32, not
+    rounded to float16, so that distances belong to them. Meshes are centred on the mean of their vertices.
+    """
+    clouds, meshes = folder / f"pointcloud/{_CATEGORY}", folder / "outputs_mesh"
+    for path in (clouds, meshes, *(folder / PurePosixPath(name).parent for name in _GRIDS.values())):
+        path.mkdir(parents=True)
+    names = ("sdf", "seg", *content(dataset).arrays)
+    opened = {name: [files.read_array(shard, name) for shard in shards["sample"]] for name in names}
+    masked = [files.read_cells(shard).set_index("CellId") for shard in shards["mask"]]
+    as_published, voxel_um = dataset["sample"].get("mode") == "reference", dataset["voxel_um"]
+    for row in each_row(cells):
+        cell, shard = row["CellId"], row["shard"]
+        arrays = {name: np.asarray(stored[shard][row["index"]]) for name, stored in opened.items()}
+        sdf, seg = (folder / name.format(cell) for name in _GRIDS.values())
+        grid = arrays["sdf"] if as_published else arrays["sdf"].T
+        np.save(sdf, np.ascontiguousarray(grid, dtype=np.float64))
+        np.save(seg, arrays["seg"])
+        mesh = stored_mesh(shards["mask"][shard], masked[shard].loc[cell])
+        _write_mesh(meshes / f"{cell}.stl", *mesh, voxel_um)
+        _write_clouds(clouds / cell, row, arrays, voxel_um)
+    for split in ("train", "val", "test"):
+        ids = cells.loc[cells["split"] == split, "CellId"]
+        (clouds / f"{split}.lst").write_text("".join(f"{cell}\n" for cell in ids))
+    factors = cells["scale_factor"].to_numpy(np.float64) * voxel_um
+    np.savez(folder / _FACTORS, keys=cells["CellId"].to_numpy(str), values=factors)
+    return {
+        **{
+            column: [str(root / name.format(cell)) for cell in cells["CellId"]]
+            for column, name in _GRIDS.items()
+        },
+        "mesh_folder": f"{root / 'outputs_mesh'}/",
+        "pointcloud_folder": f"{root / 'pointcloud'}/",
+        "scale_factor": str(root / _FACTORS),
+    }
+
+
+def _write_mesh(path: Path, vertices_um: np.ndarray, faces: np.ndarray, voxel_um: float) -> None:
+    vertices = vertices_um.astype(np.float64) / voxel_um
+    mesh = trimesh.Trimesh(vertices - vertices.mean(axis=0), faces, process=False)
+    path.write_bytes(trimesh.exchange.stl.export_stl(mesh))
+
+
+def _write_clouds(
+    folder: Path, row: Mapping[str, Any], arrays: Mapping[str, np.ndarray], voxel_um: float
+) -> None:
+    folder.mkdir()
+    place = {
+        "loc": np.array([row[column] for column in _LOC_UM]) / voxel_um,
+        "scale": np.float64(row["scale_um"] / voxel_um),
+    }
+    surface = {"points": arrays["surface"], "normals": arrays["normals"], _POINTS_UM: arrays["points_um"]}
+    np.savez(folder / _SURFACE, **surface, **place)
+    occupancies = np.packbits(arrays["distances"] < 0)
+    np.savez(folder / _QUERIES, points=arrays["queries"], occupancies=occupancies, **place)
+    np.save(folder / _DISTANCES, arrays["distances"])

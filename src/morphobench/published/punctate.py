@@ -1,107 +1,70 @@
-"""Published punctate cells: clouds gathered from PLY files, cubes read where they lie."""
+"""Published punctate cells, read and written: a PLY file of points and an image each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plyfile
+import tifffile
 
+from morphobench import files
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
-from morphobench.files import file_rows, shards
+from morphobench.files import file_rows
 from morphobench.files.volumes import Layout
-from morphobench.published import manifest as tables
-from morphobench.published.shard import explained, fetch, rows_of
+from morphobench.published.shard import Cell, Content, each_row, explained
 
-_AXES = ("x", "y", "z")
+# Properties of a vertex: coordinates in voxels, and the intensity.
+_AXES, _INTENSITY = ("x", "y", "z"), "s"
 # As the published reader does with intensities that are not a number.
 _NO_INTENSITY = 1.0
+# Columns of the manifest, and the published file of a cell.
+_FILES = {"pointcloud_path": "pointcloud/{}.ply", "image_path": "image/{}.tiff"}
 
 
-def run(
-    published: str | Path,
-    shard_out: str | Path,
-    *,
-    dataset: Mapping[str, Any],
-    shard: int,
-    n_shards: int,
-    download: Mapping[str, Any],
-    seed: int,
-    max_failed_fraction: float,
-) -> None:
-    """Write one shard of stage `sample` from published files.
+def content(dataset: Mapping[str, Any]) -> Content:
+    """Return what a shard holds: points_um and intensity, and the images as volumes `cube`."""
+    n_points = dataset["sample"]["points"]["n_points"]
+    arrays = {"points_um": Layout(np.float32, (n_points, 3)), "intensity": Layout(np.float32, (n_points,))}
+    return Content(arrays, volumes=("cube",))
 
-    Writes points_um.npy (n_ok, n_points, 3) float32 and intensity.npy (n_ok, n_points) float32, gathered from
-    the PLY files (voxels, z, y, x, s); and the list of the image files, which stay where they are, as array
-    `cube`. Columns: those of the published table and `index`.
 
-    Parameters
-    ----------
-    published
-        Table that `morphobench.published.manifest.run` wrote.
-    shard_out
-        Folder to write, whole or not at all.
-    dataset
-        Keys name, published, voxel_um and sample of the dataset's configuration.
-    shard, n_shards
-        This shard and their number.
-    download
-        Section `download` of the configuration.
-    seed
-        Not used: nothing is drawn.
-    max_failed_fraction
-        Largest share of failed cells that lets the stage go on.
+def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
+    """Add the names of each cell's cloud and image."""
+    return cells.assign(files=cells[list(_FILES)].to_numpy().tolist())
 
-    Raises
-    ------
-    InputError
-        When too many cells fail.
-    """
-    store, size = tables.store_of(dataset, download), dataset["sample"]["cube"]["size"]
-    cells, paths = fetch(rows_of(published, shard, n_shards), _names, store, dataset["name"])
-    n_points, cubes = dataset["sample"]["points"]["n_points"], []
 
-    def work(row: dict[str, Any]) -> shards.Result:
-        points_um, intensity = read_cloud(paths[row["pointcloud_path"]], dataset["voxel_um"])
+def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], Cell]:
+    """Return the function that reads a cell; nothing is drawn."""
+    n_points, size = dataset["sample"]["points"]["n_points"], dataset["sample"]["cube"]["size"]
+
+    def read(row: dict[str, Any]) -> Cell:
+        cloud, image = row["paths"]
+        points_um, intensity = read_cloud(cloud, dataset["voxel_um"])
         if len(points_um) != n_points:
             raise InputError(
                 f"{row['pointcloud_path']} has {len(points_um)} points, not {n_points}. Set "
                 "published.overrides.preprocessed.sample.points.n_points to what the files hold."
             )
-        cube = paths[row["image_path"]]
-        file_rows.read_row(cube, "tiff", (size,) * 3)
-        cubes.append((cube, "tiff"))
-        return {}, {"points_um": points_um, "intensity": intensity}
+        file_rows.read_row(image, "tiff", (size,) * 3)
+        return Cell({}, {"points_um": points_um, "intensity": intensity}, {"cube": (image, "tiff")})
 
-    arrays = {"points_um": Layout(np.float32, (n_points, 3)), "intensity": Layout(np.float32, (n_points,))}
-    with shards.create(shard_out, "published_cells", max_failed_fraction) as created:
-        created.fill(cells, work, arrays)
-        file_rows.write_listing(created.folder, "cube", cubes)
+    return read
 
 
-def _names(row: Mapping[str, Any]) -> list[str]:
-    return [row["pointcloud_path"], row["image_path"]]
+def read_example(path: Path, row: Mapping[str, Any], dataset: Mapping[str, Any], seed: int) -> np.ndarray:
+    """Read the cloud of one cell for a figure; shape (n, 3), micrometres."""
+    return read_cloud(path, dataset["voxel_um"])[0]
 
 
 def read_cloud(path: Path, voxel_um: float) -> tuple[np.ndarray, np.ndarray]:
-    """Read a published cloud.
+    """Read a cloud: x, y, z in micrometres, shape (n, 3), and intensities, shape (n,); both float32.
 
-    Parameters
-    ----------
-    path
-        PLY file with vertex properties z, y, x (voxels) and s (intensity).
-    voxel_um
-        Micrometres per voxel.
-
-    Returns
-    -------
-    points_um
-        Shape (n, 3), x, y, z, float32, micrometres.
-    intensity
-        Shape (n,), float32, as published; 1 where it is not a number.
+    Intensities that are not a number are 1, as in the published reader.
 
     Raises
     ------
@@ -110,17 +73,57 @@ def read_cloud(path: Path, voxel_um: float) -> tuple[np.ndarray, np.ndarray]:
     """
     with explained(path):
         vertices = plyfile.PlyData.read(str(path))["vertex"].data
-        missing = [name for name in (*_AXES, "s") if name not in (vertices.dtype.names or ())]
+        missing = [name for name in (*_AXES, _INTENSITY) if name not in (vertices.dtype.names or ())]
         if missing:
             raise InputError(f"its vertices lack {', '.join(missing)}. Leave the cell out.")
         points_um = np.stack([vertices[axis] for axis in _AXES], axis=1).astype(np.float64) * voxel_um
         if not len(points_um) or not np.isfinite(points_um).all():
             raise InputError("it has no points, or some are not finite. Leave the cell out.")
-        intensity = np.nan_to_num(vertices["s"].astype(np.float32), nan=_NO_INTENSITY)
+        intensity = np.nan_to_num(vertices[_INTENSITY].astype(np.float32), nan=_NO_INTENSITY)
     return points_um.astype(np.float32), intensity
 
 
-def example_um(row: Mapping[str, Any], store: Store, dataset: Mapping[str, Any], seed: int) -> np.ndarray:
-    """Return the cloud of one cell for a figure, fetching that alone; shape (n, 3), micrometres."""
-    path = store.fetch([row["pointcloud_path"]], dataset=dataset["name"])[row["pointcloud_path"]]
-    return read_cloud(path, dataset["voxel_um"])[0]
+def write(
+    folder: Path,
+    root: PurePosixPath,
+    cells: pd.DataFrame,
+    shards: Mapping[str, Sequence[str | Path]],
+    dataset: Mapping[str, Any],
+) -> dict[str, list[str]]:
+    """Write the files of every cell from shards of stage `sample`; return the columns with their paths.
+
+    Parameters
+    ----------
+    folder, root
+        Folder of the manifest, and its name in the published folder.
+    cells
+        Rows of the manifest, all of sampled cells.
+    shards
+        Shard folders by stage, in the order of the manifest's column `shard`.
+    dataset
+        Its configuration.
+    """
+    for name in _FILES.values():
+        (folder / name).parent.mkdir()
+    arrays = {
+        name: [files.read_array(shard, name) for shard in shards["sample"]]
+        for name in ("points_um", "intensity", "cube")
+    }
+    for row in each_row(cells):
+        points_um, intensity, cube = (stored[row["shard"]][row["index"]] for stored in arrays.values())
+        cloud, image = (folder / name.format(row["CellId"]) for name in _FILES.values())
+        write_cloud(cloud, points_um, intensity, dataset["voxel_um"])
+        tifffile.imwrite(image, np.asarray(cube), compression="zlib", metadata={"axes": "ZYX"})
+    return {
+        column: [str(root / name.format(cell)) for cell in cells["CellId"]] for column, name in _FILES.items()
+    }
+
+
+def write_cloud(path: Path, points_um: np.ndarray, intensity: np.ndarray, voxel_um: float) -> None:
+    """Write points, shape (n, 3), and intensities, (n,), as binary PLY: double properties z, y, x, s."""
+    vertices = np.empty(len(points_um), dtype=[(name, "<f8") for name in (*_AXES[::-1], _INTENSITY)])
+    for axis, name in enumerate(_AXES):
+        vertices[name] = np.asarray(points_um[:, axis], dtype=np.float64) / voxel_um
+    vertices[_INTENSITY] = intensity
+    element = plyfile.PlyElement.describe(vertices, "vertex")
+    plyfile.PlyData([element], byte_order="<").write(str(path))

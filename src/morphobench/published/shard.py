@@ -1,94 +1,151 @@
-"""What all kinds of published cells share: the shard's rows, their files, and cells whose files fail."""
+"""One shard of published cells, of any kind: its rows, their files, and the cells whose files fail."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from morphobench import seeds
 from morphobench.download.remote import Store
 from morphobench.errors import InputError
+from morphobench.files import file_rows, shards
+from morphobench.files.volumes import Layout
 from morphobench.log import logger
-from morphobench.published.manifest import read_used
+from morphobench.published.manifest import open_published, read_used
 
 # So many cells in a row without their files are no gaps: the place cannot be reached.
 _GIVE_UP = 5
+_PROGRESS_EVERY = 100
 
 
-def rows_of(published: str | Path, shard: int, n_shards: int) -> pd.DataFrame:
-    """Return the cells of a shard; a group's shard follows from its name alone.
+class Content(NamedTuple):
+    """What a shard holds of each cell.
 
-    Parameters
+    Attributes
     ----------
-    published
-        Table that `morphobench.published.manifest.run` wrote.
-    shard, n_shards
-        This shard and their number.
+    arrays
+        Layouts of the arrays that are copied.
+    volumes
+        Names of the arrays whose rows stay in the published files.
+    edge
+        Side of the cube that smaller volumes are padded to, voxels; 0 to leave them.
+    defaults
+        Further columns, with their values for failed cells.
     """
-    cells = read_used(published)
-    mine = [seeds.shard_of(group, n_shards) == shard for group in cells["group"]]
-    return cells[mine].reset_index(drop=True)
+
+    arrays: Mapping[str, Layout]
+    volumes: tuple[str, ...] = ()
+    edge: int = 0
+    defaults: Mapping[str, float] = {}
 
 
-def fetch(
-    cells: pd.DataFrame,
-    names_of: Callable[[Mapping[str, Any]], Sequence[str]],
-    store: Store,
-    dataset: str,
-) -> tuple[pd.DataFrame, dict[str, Path]]:
-    """Fetch the files of all cells at once; where some cannot be had, find out whose they are.
+class Cell(NamedTuple):
+    """What is read of one cell: columns, rows of the arrays, and file and reader of the volumes."""
 
-    Parameters
-    ----------
-    cells
-        Cell table with CellId, success and error.
-    names_of
-        Names of a cell's files, from its row.
-    store, dataset
-        Where they lie, and the dataset's name for messages.
+    columns: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    volumes: Mapping[str, tuple[Path, str]] = {}
 
-    Returns
-    -------
-    cells
-        With the cells whose files could not be had marked as failed, with the reason.
-    paths
-        Local path of each name.
+
+def run(
+    manifest: str | Path,
+    shard_out: str | Path,
+    *,
+    dataset: Mapping[str, Any],
+    shard: int,
+    n_shards: int,
+    download_config: Mapping[str, Any],
+    seed: int,
+    max_failed_fraction: float,
+) -> None:
+    """Write one shard in the layout of stage `sample`: points are copied, volumes stay where they are.
+
+    The module of the dataset's kind says what cells hold (`content`), which files they have (`with_files`)
+    and how those are read (`reader`).
 
     Raises
     ------
     InputError
-        When several cells in a row fail: then it is not for them.
+        When too many cells fail.
     """
-    wanted = {row["CellId"]: list(names_of(row)) for row in cells[cells["success"]].to_dict("records")}
+    kind, store = shards.stage_module("published", dataset["kind"]), open_published(dataset, download_config)
+    cells = fetch(kind.with_files(rows_of(manifest, shard, n_shards), store, dataset), store, dataset["name"])
+    content, read = kind.content(dataset), kind.reader(dataset, seed)
+    volumes: dict[str, list[tuple[Path, str]]] = {name: [] for name in content.volumes}
+
+    def read_cell(row: dict[str, Any]) -> shards.Result:
+        cell = read(row)
+        for name, volume in cell.volumes.items():
+            volumes[name].append(volume)
+        return cell.columns, cell.arrays
+
+    with shards.create(shard_out, "published_cells", max_failed_fraction) as created:
+        created.fill(cells, read_cell, content.arrays, content.defaults)
+        created.cells = created.cells.drop(columns="paths")
+        for name, paths in volumes.items():
+            file_rows.write_listing(created.folder, name, paths, content.edge)
+
+
+def rows_of(manifest: str | Path, shard: int, n_shards: int) -> pd.DataFrame:
+    """Return the cells of a shard; a group's shard follows from its name alone."""
+    cells = read_used(manifest)
+    mine = [seeds.shard_of(group, n_shards) == shard for group in cells["group"]]
+    return cells[mine].reset_index(drop=True)
+
+
+def fetch(cells: pd.DataFrame, store: Store, dataset: str) -> pd.DataFrame:
+    """Fetch the files of all cells; column `files`, their names, becomes `paths`.
+
+    A cell whose files are missing fails, with the reason.
+
+    Raises
+    ------
+    InputError
+        When several cells in a row fail: then the place is at fault.
+    """
+    names = cells.loc[cells["success"]].set_index("CellId")["files"]
+    errors = cells["error"]
     try:
-        return cells, store.fetch(list(dict.fromkeys(sum(wanted.values(), []))), dataset=dataset)
+        paths = store.fetch(list(dict.fromkeys(name for own in names for name in own)), dataset=dataset)
     except InputError as error:
-        logger.warning("%s; looking for the cells concerned", error)
+        logger.warning("%s; fetching cell by cell", error)
+        paths, reasons = _fetch_each(names, store, dataset)
+        errors = cells["CellId"].map(reasons).fillna(errors)
+    paths_of = [[paths.get(name) for name in own] for own in cells["files"]]
+    return cells.drop(columns="files").assign(success=errors == "", error=errors, paths=paths_of)
+
+
+def _fetch_each(names: pd.Series, store: Store, dataset: str) -> tuple[dict[str, Path], dict[str, str]]:
     paths: dict[str, Path] = {}
     reasons: dict[str, str] = {}
     in_a_row = 0
-    for cell, names in wanted.items():
+    for cell, own in names.items():
         try:
-            paths |= store.fetch(names, dataset=dataset)
+            paths |= store.fetch(own, dataset=dataset)
             in_a_row = 0
         except InputError as error:
             reasons[cell], in_a_row = str(error), in_a_row + 1
             if in_a_row == _GIVE_UP:
                 raise
-    failed = cells["CellId"].isin(reasons)
-    return cells.assign(
-        success=cells["success"] & ~failed,
-        error=cells["error"].where(~failed, cells["CellId"].map(reasons)),
-    ), paths
+    return paths, reasons
+
+
+def each_row(cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the rows of cells whose files are being written, and log the progress."""
+    for number, row in enumerate(cells.to_dict("records"), start=1):
+        yield row
+        if number % _PROGRESS_EVERY == 0 or number == len(cells):
+            logger.info("published %d of %d cells", number, len(cells))
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged published file leads its parser to into an InputError that names it."""
+    """Turn whatever a parser raises for a damaged file into an InputError that names the file."""
     try:
         yield
     except InputError as error:

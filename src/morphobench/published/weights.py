@@ -1,8 +1,7 @@
-"""Checkpoints of the published models (Vasan et al. 2025), loaded as models of this project."""
+"""Weights of the published models (Vasan et al. 2025), loaded as models of this project."""
 
 from __future__ import annotations
 
-import logging
 import pickle
 import textwrap
 from collections.abc import Mapping
@@ -13,12 +12,11 @@ import torch
 import yaml
 
 from morphobench.errors import InputError
+from morphobench.log import logger
 from morphobench.models import create
 from morphobench.models.base import Autoencoder
 from morphobench.models.image.steerable_encoder import without_derived
-from morphobench.published.model_config import Described, describe
-
-logger = logging.getLogger(__name__)
+from morphobench.published.model_config import ModelSection, parse_section
 
 # Parameters of the published implicit model that no output depends on.
 _UNUSED = {
@@ -32,12 +30,8 @@ class KeyReport(NamedTuple):
 
     Attributes
     ----------
-    matched
-        In both, with one shape.
-    missing
-        In the model alone.
-    unexpected
-        In the checkpoint alone.
+    matched, missing, unexpected
+        In both with one shape, in the model alone, in the checkpoint alone.
     misshapen
         In both with different shapes: "name (checkpoint's shape, not the model's)".
     """
@@ -48,44 +42,68 @@ class KeyReport(NamedTuple):
     misshapen: list[str]
 
 
-def translate_keys(state: Mapping[str, torch.Tensor], described: Described) -> dict[str, torch.Tensor]:
-    """Rename the tensors of a published state dictionary, and drop what no model here keeps.
+class Converted(NamedTuple):
+    """A published model in this project's terms.
 
-    Dropped are escnn's tables, which follow from the architecture, and parameters without any use.
-
-    Parameters
+    Attributes
     ----------
-    state
-        Published names to tensors (or to anything, which is kept).
-    described
-        The model that the checkpoint's configuration describes.
-
-    Returns
-    -------
-    dict
-        This project's names to the same tensors; strangers keep their names.
+    model
+        In eval mode, float32, with `variant` "published" where the family has one.
+    section
+        Family and architecture in the yaml beside the checkpoint.
+    report
+        How its tensors compare; nothing is missing, unexpected or misshapen.
+    ignored
+        Published names of tensors that no model here keeps: they follow from the architecture, or no output
+        depends on them.
     """
-    image = described.family.endswith("_image")
-    renamed = {
-        f"encoder.{described.encoder_key}.": "encoder.embedding." if image else "encoder.pcloud.",
-        f"decoder.{described.decoder_key}.": "decoder.image." if image else "decoder.pcloud.",
+
+    model: Autoencoder
+    section: ModelSection
+    report: KeyReport
+    ignored: list[str]
+
+
+def _prefixes(section: ModelSection) -> dict[str, str]:
+    """Return the published prefixes of encoder and decoder, and this project's for them."""
+    image = section.family.endswith("_image")
+    return {
+        f"encoder.{section.encoder_key}.": "encoder.embedding." if image else "encoder.pcloud.",
+        f"decoder.{section.decoder_key}.": "decoder.image." if image else "decoder.pcloud.",
     }
-    translated = {}
-    for key, value in (without_derived(state) if image else state).items():
-        ours = next((new + key.removeprefix(old) for old, new in renamed.items() if key.startswith(old)), key)
-        if not ours.startswith(_UNUSED.get(described.family, ())):
-            translated[ours] = value
-    return translated
 
 
-def compare_keys(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> KeyReport:
+def _rename(key: str, prefixes: Mapping[str, str]) -> str:
+    return next((new + key.removeprefix(old) for old, new in prefixes.items() if key.startswith(old)), key)
+
+
+def translate_keys(state: Mapping[str, torch.Tensor], section: ModelSection) -> dict[str, torch.Tensor]:
+    """Return the tensors of a published state dictionary under this project's names; strangers keep theirs.
+
+    Left out are escnn's tables, which follow from the architecture, and parameters without any use.
+    """
+    state = without_derived(state) if section.family.endswith("_image") else state
+    renamed = {_rename(key, _prefixes(section)): value for key, value in state.items()}
+    unused = _UNUSED.get(section.family, ())
+    return {key: value for key, value in renamed.items() if not key.startswith(unused)}
+
+
+def published_state(model: Autoencoder, section: ModelSection) -> dict[str, torch.Tensor]:
+    """Return a model's tensors under their published names: the inverse of `translate_keys`.
+
+    What that leaves out is not made up.
+    """
+    prefixes = {ours: published for published, ours in _prefixes(section).items()}
+    return {_rename(key, prefixes): value for key, value in model.state_dict().items()}
+
+
+def compare_keys(stored: Mapping[str, torch.Tensor], model: Mapping[str, torch.Tensor]) -> KeyReport:
     """Compare names and shapes of a translated state dictionary with those of a model."""
-    common = [key for key in wanted if key in found]
-    shapes = {key: (tuple(found[key].shape), tuple(wanted[key].shape)) for key in common}
+    shapes = {key: (tuple(stored[key].shape), tuple(model[key].shape)) for key in model if key in stored}
     return KeyReport(
-        matched=[key for key, (given, needed) in shapes.items() if given == needed],
-        missing=[key for key in wanted if key not in found],
-        unexpected=[key for key in found if key not in wanted],
+        matched=[key for key, (a, b) in shapes.items() if a == b],
+        missing=[key for key in model if key not in stored],
+        unexpected=[key for key in stored if key not in model],
         misshapen=[f"{key} ({a}, not {b})" for key, (a, b) in shapes.items() if a != b],
     )
 
@@ -110,7 +128,7 @@ def _read_state(checkpoint: str | Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _read_config(config_yaml: str | Path) -> Mapping[str, Any]:
+def _read_section(config_yaml: str | Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(Path(config_yaml).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -125,11 +143,11 @@ def _read_config(config_yaml: str | Path) -> Mapping[str, Any]:
     return content["model"]
 
 
-def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[Described, Autoencoder]:
-    config = _read_config(config_yaml)
+def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[ModelSection, Autoencoder]:
+    config = _read_section(config_yaml)
     try:
-        described = describe(config, grid_file)
-        return described, create(described.family, **described.architecture)
+        section = parse_section(config, grid_file)
+        return section, create(section.family, **section.architecture)
     except InputError as error:
         raise InputError(f"{config_yaml}: {error}") from error
     except (LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -140,33 +158,11 @@ def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[Descr
         ) from error
 
 
-class Converted(NamedTuple):
-    """A published model in this project's terms.
-
-    Attributes
-    ----------
-    model
-        In eval mode, float32, with `variant` "published" where the family has one.
-    described
-        What the yaml beside the checkpoint says of it.
-    report
-        How its tensors compare; nothing is missing, unexpected or misshapen.
-    ignored
-        Published names of tensors that no model here keeps, because they follow from the architecture or no
-        output depends on them.
-    """
-
-    model: Autoencoder
-    described: Described
-    report: KeyReport
-    ignored: list[str]
-
-
 def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None) -> Converted:
-    """Read a published checkpoint; for parameters and errors see `load_published`."""
-    described, model = _build(config_yaml, grid_file)
-    given = _read_state(checkpoint)
-    state = translate_keys(given, described)
+    """Read a published checkpoint with what is known of its tensors; see `load_published`."""
+    section, model = _build(config_yaml, grid_file)
+    stored = _read_state(checkpoint)
+    state = translate_keys(stored, section)
     report = compare_keys(state, model.state_dict())
     faults = {
         "missing": report.missing,
@@ -178,24 +174,26 @@ def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path 
             f"{len(keys)} {fault}: {', '.join(keys[:_N_NAMED])}" for fault, keys in faults.items() if keys
         )
         raise InputError(
-            f"{checkpoint} does not hold the weights of {described.family} as {config_yaml} describes it: "
+            f"{checkpoint} does not hold the weights of {section.family} as {config_yaml} describes it: "
             f"{len(report.matched)} tensors match, {named}. "
             "Give the yaml file published beside the checkpoint."
         )
     model.load_state_dict(state)
-    kept = {id(tensor) for tensor in state.values()}
-    ignored = [key for key, tensor in given.items() if id(tensor) not in kept]
+    used = {id(tensor) for tensor in state.values()}
+    ignored = [key for key, tensor in stored.items() if id(tensor) not in used]
     logger.info(
         "%s: %s, all %d tensors matched, %d derived or unused ones ignored",
-        *(checkpoint, described.family, len(report.matched), len(ignored)),
+        *(checkpoint, section.family, len(report.matched), len(ignored)),
     )
-    return Converted(model.eval(), described, report, ignored)
+    return Converted(model.eval(), section, report, ignored)
 
 
 def load_published(
     checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None
 ) -> Autoencoder:
-    """Load a published model in eval mode, with `variant` "published" where the family has one.
+    """Load a published model in eval mode, float32, with `variant` "published" where the family has one.
+
+    Its embeddings, canonical and posed reconstructions are the published ones.
 
     Parameters
     ----------
@@ -205,11 +203,6 @@ def load_published(
         The yaml file published beside it, with a section `model`.
     grid_file
         The .npy file whose points the decoder folds (sphere and gaussian models); planes need none.
-
-    Returns
-    -------
-    Autoencoder
-        In float32. Embeddings, canonical and posed reconstructions are the published ones.
 
     Raises
     ------

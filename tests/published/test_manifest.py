@@ -1,0 +1,97 @@
+"""Published manifests: identifiers, paths and splits, and every mistake named with its remedy."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from fabricate.published_folders import ROWS, read_manifest
+
+from morphobench.errors import InputError
+from morphobench.published import manifest
+
+
+def changed(**columns):
+    return {**ROWS, **columns}
+
+
+def without(column):
+    return {name: values for name, values in ROWS.items() if name != column}
+
+
+def test_a_manifest_becomes_a_table_of_cells(tmp_path):
+    table = read_manifest(tmp_path)
+    assert table["CellId"].tolist() == ["a", "b", "c"]
+    assert table["split"].tolist() == ["val", "test", "train"]
+    assert table["pointcloud_path"].tolist() == ["pc/a.ply", "pc/b.ply", "pc/c.ply"]
+    assert table["group"].tolist() == ["a", "b", "c"]
+    assert table["success"].all()
+    assert not [column for column in table if column.startswith("Unnamed")]
+
+
+def test_kept_values_choose_cells_before_max_cells_does(tmp_path):
+    def used(**more):
+        table = read_manifest(tmp_path, keep={"stage": ["G1", "S"]}, **more)
+        assert len(table) == 3
+        return set(table.loc[table["used"], "CellId"])
+
+    assert used() == {"a", "c"}
+    assert used(max_cells=1) < {"a", "c"}
+
+
+def test_shapes_of_packings_keep_their_cells_together(tmp_path):
+    rows = {"CellId": ["9c-1_0", "9c-1_5", "77_2"], "rule": ["a", "b", "c"]}
+    table = read_manifest(tmp_path, rows, kind="packing", split=None)
+    assert table["group"].tolist() == ["77", "9c-1", "9c-1"]
+
+
+def test_columns_get_our_names_and_keep_theirs(tmp_path):
+    table = read_manifest(tmp_path, columns={"phase": "stage"})
+    assert table["phase"].tolist() == table["stage"].tolist()
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret", "/etc/passwd", "bucket/../../a", "C:\\a", "\\\\server\\a", None]
+)
+def test_a_path_that_leaves_the_folder_fails_its_cell_alone(tmp_path, path):
+    table = read_manifest(tmp_path, changed(pointcloud_path=["pc/c.ply", path, "pc/b.ply"])).set_index(
+        "CellId"
+    )
+    assert table["success"].to_dict() == {"a": False, "b": True, "c": True}
+    assert "manifest.csv" in table.loc["a", "error"]
+    assert table.loc["a", "pointcloud_path"] == ""
+
+
+def test_a_repeated_cell_stays_once_as_failed(tmp_path):
+    table = read_manifest(tmp_path, changed(CellId=["a", "a.ply", "b"])).set_index("CellId")
+    assert table["success"].to_dict() == {"a": False, "b": True}
+    assert "more than one row" in table.loc["a", "error"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "words"),
+    [
+        (without("image_path"), {}, "column image_path is missing"),
+        (without("split"), {}, "column split is missing"),
+        (without("CellId"), {}, "column CellId is missing"),
+        (changed(split=["train", "maybe", "test"]), {}, "split maybe is none of"),
+        (changed(), {"keep": {"phase": ["S"]}}, "column phase"),
+        (changed(), {"keep": {"stage": ["X"]}}, "no cell has stage"),
+        (changed(), {"columns": {"a": "b"}}, "column b is missing; mend published.columns"),
+        (changed(CellId=["a/b", "c", "d"]), {}, "cannot be part of a file name"),
+        (changed(), {"preprocessed": "gone.csv"}, "gone.csv"),
+    ],
+)
+def test_a_wrong_manifest_is_named_with_its_remedy(tmp_path, rows, more, words):
+    with pytest.raises(InputError, match=f"tiny: .*{words}"):
+        read_manifest(tmp_path, rows, **more)
+
+
+def test_unexpected_numbers_of_cells_are_logged(tmp_path, caplog):
+    read_manifest(tmp_path, n_cells={"train": 40, "val": 2, "test": 1})
+    assert "1 cells in split train, expected 40" in caplog.text
+    assert "split val" not in caplog.text
+
+
+def test_identifiers_lose_what_published_code_left_on_them():
+    given = pd.Series(["a.ply", "b.tiff", "12-NPM1_3", "13-FBL", "x-NPM1", "5.0", "005", 7])
+    assert manifest.clean_ids(given).tolist() == ["a", "b", "12", "13", "x-NPM1", "5", "005", "7"]
