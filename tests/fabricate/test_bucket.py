@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_else_is_in_the_bucket(tmp_p
 
 def cells_of(name, label, n=3):
     what = described(name)
-    return [bucket.fabricate(name, what, SEED, label, number)[0] for number in range(n)]
+    return [bucket.cell_of_class(name, what, SEED, label, number)[0] for number in range(n)]
 
 
 @pytest.mark.parametrize("number", range(1, 7))
@@ -390,4 +390,4 @@ def test_pieces_without_room_are_refused():
     layer = what["classes"]["NPM1_6"]["layers"][0]
     layer |= {"number": [60, 60], "volume_um3": [300, 300]}
     with pytest.raises(InputError, match="no room for 60 pieces"):
-        bucket.fabricate(HIPSC, what, SEED, "NPM1_6", 0)
+        bucket.cell_of_class(HIPSC, what, SEED, "NPM1_6", 0)

@@ -1,4 +1,4 @@
-"""The body of a fabricated cell: a nucleus within a cell, both lumpy ellipsoids turned about z."""
+"""The body of a fabricated cell: a nucleus within a cell, both lumpy ellipsoids rotated about z."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# What a crop shows around its cell, and how far its outlines stray from ellipsoids.
+# Margin of a crop around its cell, and how far outlines stray from ellipsoids.
 _MARGIN_UM = 1.0
 _LUMPS = 0.08
 _N_WAVES = 4
@@ -21,10 +21,9 @@ class Body(NamedTuple):
     ----------
     spacing_um_zyx
         Edges of a voxel along z, y, x, micrometres, shape (3,).
-    level_zyx
-        Share of the way from the middle of the nucleus to its surface: 0 to 1 within, more outside; float32.
-    outer_zyx
-        Likewise for the cell.
+    level_zyx, outer_zyx
+        Distance from the middle of the nucleus, or of the cell, as a share of its radius in that direction:
+        0 to 1 within, more outside; float32.
     """
 
     spacing_um_zyx: np.ndarray
@@ -50,7 +49,7 @@ def make_body(
     proportions_zyx: Sequence[float],
     cell_scale_zyx: Sequence[float],
 ) -> Body:
-    """Make a cell around a nucleus, turned by a random angle in the imaging plane.
+    """Make a cell around a nucleus, rotated by a random angle about z, in a crop with a margin.
 
     Parameters
     ----------
@@ -64,21 +63,16 @@ def make_body(
         Semi-axes of the nucleus relative to each other: thickness, width, length.
     cell_scale_zyx
         Semi-axes of the cell relative to those of the nucleus.
-
-    Returns
-    -------
-    Body
-        In a crop that holds the whole cell with a margin.
     """
     spacing = np.asarray(spacing_um_zyx, dtype=float)
     semi_axes = semi_axes_um(volume_um3, proportions_zyx)
     outer_axes = semi_axes * cell_scale_zyx
-    turn = inplane_turn(rng.uniform(0, np.pi))
-    reach_um = np.linalg.norm(turn.T * outer_axes, axis=1) * (1 + _LUMPS) + _MARGIN_UM
+    rotation = _rotation_about_z(rng.uniform(0, np.pi))
+    reach_um = np.linalg.norm(rotation.T * outer_axes, axis=1) * (1 + _LUMPS) + _MARGIN_UM
     half = np.ceil(reach_um / spacing).astype(int)
     offsets_um = [(np.arange(2 * n + 1) - n) * edge for n, edge in zip(half, spacing, strict=True)]
     grid_um = np.stack(np.meshgrid(*offsets_um, indexing="ij"), axis=-1)
-    levels = [lumpy_level(grid_um, axes, turn, _LUMPS, rng) for axes in (semi_axes, outer_axes)]
+    levels = [lumpy_level(grid_um, axes, rotation, _LUMPS, rng) for axes in (semi_axes, outer_axes)]
     # The cell holds its nucleus wherever their lumps would cross.
     return Body(spacing, levels[0], np.minimum(levels[1], levels[0]))
 
@@ -89,17 +83,21 @@ def semi_axes_um(volume_um3: float, proportions: Sequence[float]) -> np.ndarray:
     return proportions * (volume_um3 / (4 / 3 * np.pi * proportions.prod())) ** (1 / 3)
 
 
-def inplane_turn(angle: float) -> np.ndarray:
+def _rotation_about_z(angle: float) -> np.ndarray:
     """Return the rotation about z by an angle, acting on columns z, y, x."""
-    turn = np.eye(3)
-    turn[1:, 1:] = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
-    return turn
+    rotation = np.eye(3)
+    rotation[1:, 1:] = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
+    return rotation
 
 
 def lumpy_level(
-    offsets_um: np.ndarray, semi_axes: np.ndarray, turn: np.ndarray, lumps: float, rng: np.random.Generator
+    offsets_um: np.ndarray,
+    semi_axes: np.ndarray,
+    rotation: np.ndarray,
+    lumps: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return how far places lie from the middle of a lumpy ellipsoid, as a share of its radius there.
+    """Return distances from the middle of a lumpy ellipsoid as shares of its radius; float32, shape (...).
 
     Parameters
     ----------
@@ -107,20 +105,15 @@ def lumpy_level(
         Places relative to the middle, z, y, x, shape (..., 3).
     semi_axes
         Micrometres, shape (3,).
-    turn
-        Rotation from the ellipsoid's axes to z, y, x, shape (3, 3).
+    rotation
+        From the ellipsoid's axes to z, y, x, shape (3, 3).
     lumps
-        Largest share by which a radius differs from the ellipsoid's: sums of waves over the directions, so
+        Largest relative difference of a radius from the ellipsoid's: sums of waves over the directions, so
         the shape stays in one piece.
     rng
         Source of randomness.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (...).
     """
-    scaled = (offsets_um @ turn / semi_axes).astype(np.float32)
+    scaled = (offsets_um @ rotation / semi_axes).astype(np.float32)
     level = np.linalg.norm(scaled, axis=-1)
     direction = scaled / np.maximum(level, np.float32(1e-6))[..., None]
     waves = rng.normal(0, _WAVE / np.sqrt(3), (_N_WAVES, 3)).astype(np.float32)

@@ -20,21 +20,10 @@ _PROGRESS_EVERY = 25
 
 
 def run(out: str | Path, *, name: str, bucket: Mapping[str, Any], seed: int) -> None:
-    """Write a bucket: its manifest, and a file for each crop of each cell that its paths lead to.
+    """Write a bucket, whole or not at all: its manifest, and a file for each crop of each cell.
 
-    A cell's bytes depend on the seed, the bucket's name, the cell's class and number and its description
-    alone. Odd cells come after the others; see `odd_cell`.
-
-    Parameters
-    ----------
-    out
-        Folder to write, whole or not at all.
-    name
-        Of the bucket.
-    bucket
-        What `description.read` returns.
-    seed
-        Seed of the run.
+    `bucket` is what `description.read` returns. A cell's bytes depend on the seed, the bucket's name, the
+    cell's class and number and its description alone. Odd cells come after the others; see `odd_cell`.
 
     Raises
     ------
@@ -49,7 +38,7 @@ def run(out: str | Path, *, name: str, bucket: Mapping[str, Any], seed: int) -> 
         for number, (label, of_class, odd) in enumerate(planned, start=1):
             rows += _write_cell(part, name, bucket, seed, (label, of_class, odd), len(rows))
             if number % _PROGRESS_EVERY == 0 or number == len(planned):
-                logger.info("download: bucket %s, %d of %d cells", name, number, len(planned))
+                logger.info("bucket %s, %d of %d cells", name, number, len(planned))
         manifest = pd.DataFrame(rows)
         twice = [odd for _, _, odd in planned].count("duplicate_id")
         if manifest["CellId"].duplicated().sum() > twice:
@@ -57,27 +46,10 @@ def run(out: str | Path, *, name: str, bucket: Mapping[str, Any], seed: int) -> 
         files.write_table(manifest, part / bucket["manifest"])
 
 
-def fabricate(
+def cell_of_class(
     name: str, bucket: Mapping[str, Any], seed: int, label: str, number: int
 ) -> tuple[Cell, np.random.Generator]:
-    """Make one cell of a class.
-
-    Parameters
-    ----------
-    name, bucket, seed
-        See `run`.
-    label
-        Name of the class.
-    number
-        Of the cell within its class.
-
-    Returns
-    -------
-    cell
-        The cell.
-    rng
-        Its generator, for what is drawn after it.
-    """
+    """Make a cell by its number within a class; return it, and its generator for what is drawn after it."""
     rng = seeds.generator(seed, name, "bucket", f"{label}-{number}")
     described = bucket["classes"][label]
     look = {**described, "nucleus": {**bucket["nucleus"], **described.get("nucleus", {})}}
@@ -85,7 +57,7 @@ def fabricate(
 
 
 def odd_cell(cell: Cell, odd: str | None) -> Cell:
-    """Return the cell as an odd case has it: "touches_border", "empty_segmentation", or as it is."""
+    """Return the cell as an odd case has it: "touches_border", "empty_segmentation", or intact."""
     change = {"touches_border": cut_through, "empty_segmentation": without_masks}.get(odd or "")
     return change(cell) if change else cell
 
@@ -110,7 +82,7 @@ def _write_cell(
 ) -> list[dict[str, Any]]:
     """Write the crops of a cell; return its row, twice for the case "duplicate_id"."""
     label, number, odd = planned
-    cell, rng = fabricate(name, bucket, seed, label, number)
+    cell, rng = cell_of_class(name, bucket, seed, label, number)
     cell = odd_cell(cell, odd)
     described = bucket["classes"][label]
     key = f"{seeds.integer(seed, name, 'file', f'{label}-{number}'):016x}"

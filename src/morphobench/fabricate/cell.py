@@ -1,4 +1,4 @@
-"""One fabricated cell: its volumes by role, and what can be measured of it."""
+"""One fabricated cell: its volumes by role, intact or odd."""
 
 from __future__ import annotations
 
@@ -33,23 +33,9 @@ class Cell(NamedTuple):
 
 
 def make_cell(look: Mapping[str, Any], spacing_um_zyx: Sequence[float], rng: np.random.Generator) -> Cell:
-    """Make a cell.
+    """Make a cell of a class that looks as its `nucleus` and `layers` in the bucket's yaml say.
 
-    Parameters
-    ----------
-    look
-        How cells of a class look: nucleus, with keys volume_um3 (least and largest), proportions_zyx and
-        cell_scale_zyx; and layers, each with the name of a function of `layers` under `layer` and its
-        settings.
-    spacing_um_zyx
-        Edges of a voxel, micrometres.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    Cell
-        The structure's mask is the union of its pieces; without any, what is above half the brightest.
+    The structure's mask is the union of its pieces; without any, what is above half the brightest.
 
     Raises
     ------
@@ -92,25 +78,25 @@ def without_masks(cell: Cell) -> Cell:
 
 
 def _structure(
-    body: Body, wanted: Sequence[Mapping[str, Any]], rng: np.random.Generator
+    body: Body, described: Sequence[Mapping[str, Any]], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the structure's counts above background, and its mask."""
     signal_zyx = np.zeros(body.level_zyx.shape, np.float32)
-    pieces_zyx = np.zeros(signal_zyx.shape, bool)
-    for layer in wanted:
+    mask_zyx = np.zeros(signal_zyx.shape, bool)
+    for layer in described:
         if layer["layer"] == "pieces":
-            found_zyx = layers.pieces(body, layer, rng)
-            pieces_zyx |= found_zyx
-            signal_zyx += layers.blurred(found_zyx * np.float32(layer["counts"]), body.spacing_um_zyx)
+            pieces_zyx = layers.pieces(body, layer, rng)
+            mask_zyx |= pieces_zyx
+            signal_zyx += layers.blurred(pieces_zyx * np.float32(layer["counts"]), body.spacing_um_zyx)
         else:
             draw = {"fill": layers.fill, "spots": layers.spots}[layer["layer"]]
             signal_zyx += draw(body, layer, rng)
-    if pieces_zyx.any() or not signal_zyx.any():
-        return signal_zyx, pieces_zyx
+    if mask_zyx.any() or not signal_zyx.any():
+        return signal_zyx, mask_zyx
     return signal_zyx, (signal_zyx > signal_zyx.max() / 2) & body.cell_zyx
 
 
 def _camera(signal_zyx: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what a camera would count: with background and noise."""
+    """Return the counts of a camera, with background and noise."""
     noise = rng.normal(size=signal_zyx.shape) * (_CAMERA_NOISE + _SHOT_NOISE * np.sqrt(signal_zyx))
     return (_BACKGROUND + signal_zyx + noise).round().clip(0, 65535).astype(np.uint16)

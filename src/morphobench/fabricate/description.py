@@ -12,14 +12,7 @@ FOLDER = Path("config/buckets")
 
 
 def read(name: str, root: Path = Path()) -> dict[str, Any]:
-    """Read and check the description of a bucket.
-
-    Parameters
-    ----------
-    name
-        Of ``config/buckets/<name>.yaml``.
-    root
-        Folder that holds `config`.
+    """Read and check the description of a bucket; `root` is the folder that holds `config`.
 
     Raises
     ------
@@ -28,7 +21,7 @@ def read(name: str, root: Path = Path()) -> dict[str, Any]:
     """
     path = FOLDER / f"{name}.yaml"
     if not (root / path).is_file():
-        known = ", ".join(sorted(found.stem for found in (root / FOLDER).glob("*.yaml")))
+        known = ", ".join(sorted(other.stem for other in (root / FOLDER).glob("*.yaml")))
         raise InputError(f"no bucket {name!r}: {FOLDER} has {known}. Mend the dataset's source.")
     bucket = schema.read_yaml(root / path)
     schema.validate(bucket, "bucket", str(path), root)

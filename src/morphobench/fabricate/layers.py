@@ -1,4 +1,4 @@
-"""What fills a fabricated cell: regions, spots and separate pieces, laid over each other."""
+"""Layers of a fabricated cell: regions, spots and separate pieces, as the bucket's yaml describes them."""
 
 from __future__ import annotations
 
@@ -25,23 +25,7 @@ def region(body: Body, levels: Sequence[float]) -> np.ndarray:
 
 
 def fill(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
-    """Return a filled region, counts above background.
-
-    Parameters
-    ----------
-    body
-        The cell.
-    layer
-        Keys levels and counts; optionally texture_um, the grain of a texture, and holes, the least and the
-        largest number of dark balls.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (z, y, x).
-    """
+    """Return a filled region with an optional texture and dark balls, counts above background, float32."""
     signal_zyx = region(body, layer["levels"]).astype(np.float32) * layer["counts"]
     if "texture_um" in layer:
         grain = rng.normal(size=signal_zyx.shape).astype(np.float32)
@@ -56,28 +40,15 @@ def fill(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.n
 
 
 def blurred(signal_zyx: np.ndarray, spacing_um_zyx: np.ndarray) -> np.ndarray:
-    """Return what a microscope makes of a signal."""
+    """Return a signal as a microscope blurs it."""
     return ndimage.gaussian_filter(signal_zyx, _BLUR_UM / spacing_um_zyx)
 
 
 def spots(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
-    """Return round spots, counts above background.
+    """Return round spots, counts above background, float32.
 
-    Parameters
-    ----------
-    body
-        The cell.
-    layer
-        Keys levels, where their middles lie; counts at the middle; number and radius_um, the least and the
-        largest; and optionally cone_degrees, which keeps them on one side of the nucleus.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, shape (z, y, x). Of spots that overlap, the brighter one counts: the brightest voxels, which
-        are drawn by far most often, are the middles of all spots.
+    Of spots that overlap, the brighter one counts: the brightest voxels, which are sampled by far most often,
+    are the middles of all spots.
     """
     signal_zyx = np.zeros(body.level_zyx.shape, np.float32)
     allowed = _allowed(body, layer, rng)
@@ -92,35 +63,20 @@ def spots(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.
 def pieces(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
     """Return separate closed pieces, bool: they do not touch, not even at a corner.
 
-    Parameters
-    ----------
-    body
-        The cell.
-    layer
-        Keys levels; number, the least and the largest; volume_um3, of all of them together, least and
-        largest; and optionally elongation (length relative to a ball's), lumps (see `lumpy_level`) and
-        cone_degrees.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (z, y, x).
-
     Raises
     ------
     InputError
         When the region has no room for so many pieces.
     """
     number, total_um3 = _number(layer["number"], rng), rng.uniform(*layer["volume_um3"])
-    allowed, within = _allowed(body, layer, rng), _compartment(body, layer["levels"])
+    allowed = _allowed(body, layer, rng)
+    within = body.nucleus_zyx if layer["levels"][1] <= 1 else body.cell_zyx & ~body.nucleus_zyx
     shares = rng.dirichlet(np.full(number, 12.0))
     for attempt in range(_ATTEMPTS):
         volumes_um3 = total_um3 * shares * _SHRINK**attempt
-        found_zyx = _pieces_of(body, volumes_um3, allowed, layer, rng)
-        if found_zyx is not None and ndimage.label(found_zyx & within, _CORNERS)[1] == number:
-            return found_zyx & within
+        pieces_zyx = _pieces_of(body, volumes_um3, allowed, layer, rng)
+        if pieces_zyx is not None and ndimage.label(pieces_zyx & within, _CORNERS)[1] == number:
+            return pieces_zyx & within
     raise InputError(
         f"no room for {number} pieces of {total_um3:.0f} um3 at levels {layer['levels']}. Make them fewer or "
         "smaller in the bucket's yaml."
@@ -141,12 +97,12 @@ def _pieces_of(
     middles_um = _apart(body, allowed, reaches_um, rng)
     if middles_um is None:
         return None
-    found_zyx = np.zeros(body.level_zyx.shape, bool)
+    pieces_zyx = np.zeros(body.level_zyx.shape, bool)
     for middle, axes, reach in zip(middles_um, axes_um, reaches_um, strict=True):
-        box, offsets_um = _window(found_zyx.shape, middle, reach, body.spacing_um_zyx)
-        turn = Rotation.random(random_state=rng).as_matrix()
-        found_zyx[box] |= lumpy_level(offsets_um, axes, turn, lumps, rng) < 1
-    return found_zyx
+        box, offsets_um = _window(pieces_zyx.shape, middle, reach, body.spacing_um_zyx)
+        rotation = Rotation.random(random_state=rng).as_matrix()
+        pieces_zyx[box] |= lumpy_level(offsets_um, axes, rotation, lumps, rng) < 1
+    return pieces_zyx
 
 
 def _apart(
@@ -167,23 +123,20 @@ def _apart(
     return middles
 
 
-def _compartment(body: Body, levels: Sequence[float]) -> np.ndarray:
-    return body.nucleus_zyx if levels[1] <= 1 else body.cell_zyx & ~body.nucleus_zyx
-
-
 def _allowed(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
     """Return flat indices of the voxels where middles may lie."""
     here = region(body, layer["levels"])
     if "cone_degrees" in layer:
-        offsets_um = (np.indices(here.shape) - _middle(here.shape)) * _columns(body.spacing_um_zyx)
+        axes = zip(np.indices(here.shape), here.shape, body.spacing_um_zyx, strict=True)
+        offsets_um = [(index - (n - 1) / 2) * edge for index, n, edge in axes]
         angle = rng.uniform(0, 2 * np.pi)
         along = np.cos(angle) * offsets_um[2] + np.sin(angle) * offsets_um[1]
         distance = np.linalg.norm(offsets_um, axis=0)
         here &= along > np.cos(np.deg2rad(layer["cone_degrees"])) * distance
-    found = np.flatnonzero(here)
-    if not len(found):
+    allowed = np.flatnonzero(here)
+    if not len(allowed):
         raise InputError(f"no voxel of the cell is at levels {layer['levels']}. Widen them.")
-    return found
+    return allowed
 
 
 def _place(body: Body, allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -216,11 +169,3 @@ def _window(
 
 def _number(bounds: Sequence[int], rng: np.random.Generator) -> int:
     return int(rng.integers(bounds[0], bounds[1] + 1))
-
-
-def _middle(shape_zyx: Sequence[int]) -> np.ndarray:
-    return _columns((np.array(shape_zyx) - 1) / 2)
-
-
-def _columns(three: np.ndarray) -> np.ndarray:
-    return three[:, None, None, None]

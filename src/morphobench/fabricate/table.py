@@ -28,17 +28,7 @@ _INTEGERS = (1_000_000, 10_000_000)
 
 
 class Place(NamedTuple):
-    """Where a cell stands in its bucket.
-
-    Attributes
-    ----------
-    number
-        In the whole bucket.
-    of_class
-        In its class.
-    class_number
-        Of the class, in the order of the bucket's yaml.
-    """
+    """Where a cell stands: in the bucket, in its class, and its class among those of the bucket's yaml."""
 
     number: int
     of_class: int
@@ -52,72 +42,49 @@ def identifier(kind: str, rng: np.random.Generator) -> str | int:
     return int(rng.integers(*_INTEGERS))
 
 
-def _volume_um3(role: str) -> Callable[[Cell, Place], float]:
-    def measure(cell: Cell, place: Place) -> float:
-        return float(np.count_nonzero(cell.volumes[role]) * np.prod(cell.spacing_um_zyx))
-
-    return measure
+def _voxels(cell: Cell, role: str) -> int:
+    return int(np.count_nonzero(cell.volumes[role]))
 
 
-def _voxels(cell: Cell, place: Place) -> int:
-    return int(np.count_nonzero(cell.volumes["nucleus_mask"]))
+def _um3(cell: Cell, role: str) -> float:
+    return float(_voxels(cell, role) * np.prod(cell.spacing_um_zyx))
 
 
-def _spacing_xyz(cell: Cell, place: Place) -> str:
-    return json.dumps(list(cell.spacing_um_zyx[::-1]))
+def _roi(cell: Cell) -> str:
+    return json.dumps([edge for n in cell.volumes["structure"].shape for edge in (0, n)])
 
 
-def _roi(cell: Cell, place: Place) -> str:
-    shape_zyx = cell.volumes["structure"].shape
-    return json.dumps(list(itertools.chain.from_iterable((0, n) for n in shape_zyx)))
-
-
-def _field(cell: Cell, place: Place) -> int:
-    return place.number // _CELLS_PER_FIELD + 1
-
-
-def _well(cell: Cell, place: Place) -> str:
+def _well(place: Place) -> str:
     row, column = divmod(place.class_number, 10)
     return f"{'BCDEFG'[row % 6]}{column + 2}"
 
 
-def _well_field(cell: Cell, place: Place) -> str:
-    return f"{_well(cell, place)}_{place.of_class % _FIELDS_PER_WELL + 1}"
-
-
 # What a column of the manifest may hold, by the name in the bucket's yaml.
 MEASURES: dict[str, Callable[[Cell, Place], Any]] = {
-    "nucleus_voxels": _voxels,
-    "nucleus_um3": _volume_um3("nucleus_mask"),
-    "cell_um3": _volume_um3("cell_mask"),
-    "spacing_xyz": _spacing_xyz,
-    "roi": _roi,
-    "field": _field,
-    "well": _well,
-    "well_field": _well_field,
+    "nucleus_voxels": lambda cell, _: _voxels(cell, "nucleus_mask"),
+    "nucleus_um3": lambda cell, _: _um3(cell, "nucleus_mask"),
+    "cell_um3": lambda cell, _: _um3(cell, "cell_mask"),
+    "spacing_xyz": lambda cell, _: json.dumps(list(cell.spacing_um_zyx[::-1])),
+    "roi": lambda cell, _: _roi(cell),
+    "field": lambda _, place: place.number // _CELLS_PER_FIELD + 1,
+    "well": lambda _, place: _well(place),
+    "well_field": lambda _, place: f"{_well(place)}_{place.of_class % _FIELDS_PER_WELL + 1}",
 }
 
 
 def values(columns: Mapping[str, Any], cell: Cell, place: Place) -> dict[str, Any]:
     """Return a cell's entries of the manifest.
 
-    Parameters
-    ----------
-    columns
-        By column: a value for all cells; a list, whose values take turns within a class; or a mapping with
-        key measure, a key of `MEASURES`.
-    cell
-        The cell.
-    place
-        Where it stands.
+    `columns` gives by column a value for all cells; a list, whose values take turns within a class; or a
+    mapping with key measure, a key of `MEASURES`.
     """
-    found = {}
+    entries = {}
     for name, value in columns.items():
         if isinstance(value, Mapping):
-            found[name] = MEASURES[value["measure"]](cell, place)
+            entries[name] = MEASURES[value["measure"]](cell, place)
         else:
-            found[name] = value[place.of_class % len(value)] if isinstance(value, list) else value
-    return found
+            entries[name] = value[place.of_class % len(value)] if isinstance(value, list) else value
+    return entries
 
 
 def features(n_columns: int, rng: np.random.Generator) -> dict[str, float]:
