@@ -221,7 +221,7 @@ def test_published_cubes_are_read_as_they_are_unless_they_hold_counts(paper):
         ),
         (
             {"datasets": {"pcna": {"published": {"checkpoints": {"vit": "vit.ckpt"}}}}},
-            ["pcna.yaml: published.checkpoints: unknown model vit"],
+            ["pcna.yaml: published.checkpoints: unknown model 'vit'"],
         ),
         (
             {"datasets": {"pcna": {"published": {"preprocesed": "a.csv"}}}},

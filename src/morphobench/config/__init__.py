@@ -11,6 +11,7 @@ from typing import Any
 from morphobench.config.checks import (
     CLOUDS,
     check_dataset,
+    check_known,
     check_parts,
     check_scored,
     check_seeds,
@@ -80,10 +81,7 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
     for path in sorted((root / FIGURES).glob("*.yaml")):
         source, figure = f"{FIGURES}/{path.name}", read_yaml(path)
         validate(figure, "figure", source, root)
-        if figure["dataset"] not in datasets:
-            raise InputError(
-                f"{source}: unknown dataset {figure['dataset']!r}; there are {', '.join(datasets)}."
-            )
+        check_known(source, "dataset", [figure["dataset"]], datasets)
         letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
         twice = sorted({letter for letter in letters if letters.count(letter) > 1})
         if twice:
@@ -94,8 +92,10 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
 
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
     """Return the configuration of a model on a dataset: with the sizes of its cells, without looks."""
-    known, described = config["models"][model], config["datasets"][dataset]
-    model_config = {key: copy.deepcopy(value) for key, value in known.items() if key not in LOOKS}
+    described = config["datasets"][dataset]
+    model_config = {
+        key: copy.deepcopy(value) for key, value in config["models"][model].items() if key not in LOOKS
+    }
     representation, architecture = model_config["representation"], model_config["architecture"]
     if representation == "cube":
         architecture["size"] = described["sample"]["cube"]["size"]

@@ -5,7 +5,7 @@ Each raises an `InputError` with the file, the key and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from morphobench.config.entry import BY_MODEL
@@ -46,18 +46,25 @@ def _has(data: Any, place: str) -> bool:
     return not below or _has(data[key], below)
 
 
+def check_known(place: str, kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Check that each of the names is a known data set, model or figure."""
+    known = list(known)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            f"{place}: unknown {kind} {', '.join(map(repr, unknown))}; config/{kind}s has {', '.join(known)}."
+        )
+
+
 def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
     """Check one resolved dataset against the models."""
     source = f"config/datasets/{name}.yaml"
     _check_published(source, dataset, models)
-    for model in dataset["models"]:
-        if model not in models:
-            raise InputError(f"{source}: unknown model {model!r}; config/models has {', '.join(models)}.")
-    for key in ("benchmark", "analysis_model"):
-        named = dataset[key] if key == "benchmark" else [dataset[key]]
-        strangers = [model for model in named if model not in dataset["models"]]
-        if strangers:
-            raise InputError(f"{source}: {key} names {', '.join(strangers)}, which `models` does not list.")
+    check_known(source, "model", dataset["models"], models)
+    for key, names in (("benchmark", dataset["benchmark"]), ("analysis_model", [dataset["analysis_model"]])):
+        unlisted = [model for model in names if model not in dataset["models"]]
+        if unlisted:
+            raise InputError(f"{source}: {key} names {', '.join(unlisted)}, which `models` does not list.")
     for model in dataset["models"]:
         if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
             raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
@@ -73,12 +80,7 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
 def _check_published(source: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
     published = dataset.get("published") or {}
     for key in BY_MODEL:
-        strangers = sorted(set(published.get(key) or {}) - set(models))
-        if strangers:
-            raise InputError(
-                f"{source}: published.{key}: unknown model {', '.join(strangers)}; config/models has "
-                f"{', '.join(models)}."
-            )
+        check_known(f"{source}: published.{key}", "model", published.get(key) or {}, models)
     reference = dataset["sample"].get("mode") == "reference"
     if dataset["kind"] == "packing" and reference and dataset["start_from"] == "raw":
         raise InputError(
@@ -88,10 +90,10 @@ def _check_published(source: str, dataset: Mapping[str, Any], models: Mapping[st
 
 
 def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
-    kept = dataset["mask"]["role"]
+    role = dataset["mask"]["role"]
     for key, roles in {
         "align.mask": {dataset["align"]["mask"]},
-        "mask.role": {kept} if isinstance(kept, str) else set(kept.values()),
+        "mask.role": {role} if isinstance(role, str) else set(role.values()),
     }.items():
         for role in sorted(roles - set(dataset["channels"])):
             raise InputError(f"{source}: {key} is {role}, which `channels` does not name.")
@@ -120,9 +122,8 @@ def check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
     parts = dataset.get("cells_from", [])
     if not parts and not dataset["n_shards"]:
         raise InputError(f"{source}: n_shards is 0 and cells_from is empty: there is no cell.")
+    check_known(f"{source}: cells_from", "dataset", parts, datasets)
     for part in parts:
-        if part not in datasets:
-            raise InputError(f"{source}: cells_from: unknown dataset {part!r}.")
         if datasets[part].get("cells_from") or datasets[part]["kind"] != dataset["kind"]:
             raise InputError(
                 f"{source}: cells_from: {part} must be of kind {dataset['kind']} without cells_from."
@@ -160,9 +161,4 @@ def check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models:
         if name in models:
             raise InputError(f"{source}: baselines.{name} has the name of a model. Give it another.")
     for name, parts in config["score"].get("combined", {}).items():
-        strangers = [part for part in parts if part not in datasets]
-        if strangers:
-            raise InputError(
-                f"{source}: score.combined.{name}: unknown dataset {strangers[0]!r}; config/datasets has "
-                f"{', '.join(datasets)}."
-            )
+        check_known(f"{source}: score.combined.{name}", "dataset", parts, datasets)

@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from morphobench.errors import InputError
-
-
-def _known(key: str, names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
-    strangers = [name for name in names if name not in known]
-    if strangers:
-        raise InputError(
-            f"config/config.yaml: outputs.{key} names {', '.join(strangers)}; there are {', '.join(known)}."
-        )
-    return names
+from morphobench.config.checks import check_known
 
 
 def paths(config: Mapping[str, Any], drawn: Sequence[str]) -> list[str]:
@@ -25,10 +16,10 @@ def paths(config: Mapping[str, Any], drawn: Sequence[str]) -> list[str]:
     InputError
         For a data set or figure that does not exist.
     """
-    named = config["outputs"]
-    datasets = _known("datasets", named["datasets"], list(config["datasets"]))
-    figures = drawn if named["figures"] is None else _known("figures", named["figures"], drawn)
+    datasets, figures = config["outputs"]["datasets"], config["outputs"]["figures"]
+    check_known("config/config.yaml: outputs.datasets", "dataset", datasets, config["datasets"])
+    check_known("config/config.yaml: outputs.figures", "figure", figures or [], drawn)
     return [
         *(f"results/score/{dataset}/scores.parquet" for dataset in datasets),
-        *(f"figures/{name}.pdf" for name in figures),
+        *(f"figures/{name}.pdf" for name in (drawn if figures is None else figures)),
     ]

@@ -1,1 +1,1 @@
-"""Stage `download`: bring a dataset's raw cells here, one module for each kind of dataset."""
+"""Stage `download`: pack, cut or fetch the raw cells of a dataset, one module per kind."""

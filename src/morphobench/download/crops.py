@@ -93,15 +93,14 @@ def needed_crops(row: Mapping[str, Any], both_crops: bool) -> list[str]:
 def _locate(
     row: dict[str, Any], path: str | Path, both_crops: bool, find: Callable[[str], Path]
 ) -> dict[str, Any]:
-    state = {"success": True, "error": "", "excluded": False, "seconds": 0.0}
     n_rows = row.pop(N_ROWS)
     try:
         if n_rows > 1:
             raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
         crops = {kind: str(find(row[kind])) for kind in needed_crops(row, both_crops)}
     except InputError as error:
-        return row | state | {"success": False, "error": str(error)}
-    return row | state | crops
+        return row | manifests.state(str(error))
+    return row | manifests.state() | crops
 
 
 def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: Path) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def cut(
         try:
             cells = _cut_field(folder, field, fov)
         except InputError as error:
-            cells = [_row(field["FOVId"], 0, success=False, error=str(error))]
+            cells = [_row(field["FOVId"], 0, str(error))]
         rows += [{column: field[column] for column in metadata} | cell for cell in cells]
         logger.info("download: field %s, %d cells, %d of %d", field["FOVId"], len(cells), number, len(table))
     own = dict.fromkeys(("CellId", *CROPS, "name_dict"), "object") | manifests.STATE
@@ -75,15 +75,14 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
         labels[first], spacing_um, margin_um=fov.get("margin_um", 1.0), z_border=fov.get("z_border", True)
     )
     if not crops:
-        reason = "the field of view holds no labelled cell"
-        return [_row(field["FOVId"], 0, success=False, excluded=True, error=reason)]
+        return [_row(field["FOVId"], 0, "the field of view holds no labelled cell", excluded=True)]
     shared = (time.perf_counter() - start) / len(crops)
     rows = []
     for crop in crops:
         start = time.perf_counter()
         if crop.touches_border:
             reason = f"touches the border of the field of view {field['FOVId']}: part of it may be missing"
-            row = _row(field["FOVId"], crop.label, success=False, excluded=True, error=reason)
+            row = _row(field["FOVId"], crop.label, reason, excluded=True)
         else:
             masks = {first: cell_mask(labels[first], crop)}
             for name in others:
@@ -132,7 +131,7 @@ def _write_cell(
     empty = [name for name, mask_zyx in masks.items() if not mask_zyx.any()]
     if empty:
         reason = f"the cell has no voxels of {', '.join(empty)}. Mend the labels or leave the cell out."
-        return row | {"success": False, "error": reason}
+        return row | manifests.state(reason)
     for kind, channels in zip(CROPS, (volumes, masks), strict=True):
         name = f"{kind}/{row['CellId']}_{kind.removeprefix('crop_')}.ome.tif"
         images.write_crop(folder / name, channels, spacing_um)
@@ -140,7 +139,6 @@ def _write_cell(
     return row | {"name_dict": str(dict(zip(CROPS, (list(volumes), list(masks)), strict=True)))}
 
 
-def _row(field: str, label: int, **state: Any) -> dict[str, Any]:
-    blank = dict.fromkeys((*CROPS, "name_dict", "error"), "")
-    rest = {"success": True, "excluded": False, "seconds": 0.0}
-    return {"CellId": f"{field}_{label}", "FOVId": field} | blank | rest | state
+def _row(field: str, label: int, error: str = "", *, excluded: bool = False) -> dict[str, Any]:
+    blank = dict.fromkeys((*CROPS, "name_dict"), "")
+    return {"CellId": f"{field}_{label}", "FOVId": field} | blank | manifests.state(error, excluded=excluded)

@@ -50,10 +50,10 @@ def write(
     channel = source.get("channel") or "structure"
     crops = {"crop_raw": "", "crop_seg": "", "name_dict": str({"crop_seg": [channel]})}
     chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
-    mine = table["CellId"].isin(chosen).to_numpy() & in_shard(table["CellId"])
+    selected = table["CellId"].isin(chosen).to_numpy() & in_shard(table["CellId"])
     rows = [
         row | crops | _write(folder, row["CellId"], channel, volume_zyx, spacing_um_zyx)
-        for row, volume_zyx in zip(table[mine].to_dict("records"), volumes[mine], strict=True)
+        for row, volume_zyx in zip(table[selected].to_dict("records"), volumes[selected], strict=True)
     ]
     types = table.dtypes.to_dict() | dict.fromkeys(crops, "object") | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
@@ -75,8 +75,8 @@ def read_volumes(path: Path) -> np.ndarray:
     remedy = "It needs `volumes` of shape (n, z, y, x), bool or uint8; or `packed` and `shape`."
     try:
         npz.check_sizes(path)
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in ("volumes", "packed", "shape") if name in held}
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("volumes", "packed", "shape") if name in archive}
     except InputError:
         raise
     # numpy takes a file that is no archive for a bare array or a pickle.
@@ -86,8 +86,8 @@ def read_volumes(path: Path) -> np.ndarray:
     if volumes is None and len(arrays) == 2:
         volumes = _unpacked(path, arrays["packed"], arrays["shape"])
     if volumes is None or volumes.ndim != 4 or volumes.dtype not in (np.bool_, np.uint8):
-        held = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items()) or "none"
-        raise InputError(f"{path}: found {held}. {remedy}")
+        found = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items()) or "none"
+        raise InputError(f"{path}: found {found}. {remedy}")
     return volumes != 0
 
 
@@ -107,10 +107,8 @@ def _write(
     folder: Path, cell: str, channel: str, volume_zyx: np.ndarray, spacing_um_zyx: list[float]
 ) -> dict[str, Any]:
     start = time.perf_counter()
-    state = {"success": True, "error": "", "excluded": False}
     if not volume_zyx.any():
-        reason = "the segmentation is empty. Mend the volume, or leave the cell out."
-        return state | {"success": False, "error": reason, "seconds": 0.0}
+        return manifests.state("the segmentation is empty. Mend the volume, or leave the cell out.")
     name = f"crop_seg/{cell}_seg.ome.tif"
     images.write_crop(folder / name, {channel: volume_zyx}, spacing_um_zyx)
-    return state | {"crop_seg": name, "seconds": time.perf_counter() - start}
+    return manifests.state() | {"crop_seg": name, "seconds": time.perf_counter() - start}

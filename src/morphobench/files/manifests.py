@@ -71,6 +71,11 @@ def read(
     return _without_state(table)
 
 
+def state(error: str = "", *, excluded: bool = False) -> dict[str, Any]:
+    """Return the columns `STATE` of one cell, which succeeded unless it has an error."""
+    return {"success": not error, "error": error, "excluded": excluded, "seconds": 0.0}
+
+
 def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
     """Return a fixed choice of so many cells, spread over all of them; all for None.
 

@@ -24,8 +24,8 @@ class Folder(Store):
         """List the files whose names begin with `under`."""
         self._check()
         paths = (Path(where) / name for where, _, names in os.walk(self.folder) for name in names)
-        found = ((path.relative_to(self.folder).as_posix(), path.stat().st_size, "") for path in paths)
-        rows = sorted(row for row in found if row[0].startswith(under))
+        rows = [(path.relative_to(self.folder).as_posix(), path.stat().st_size, "") for path in paths]
+        rows = sorted(row for row in rows if row[0].startswith(under))
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
     def describe(self, names: Iterable[str], *, dataset: str) -> pd.DataFrame:

@@ -58,17 +58,17 @@ class Store:
 
     def describe(self, names: Iterable[str], *, dataset: str) -> pd.DataFrame:
         """Return name, size (-1 when unknown) and checksum of those of the names that exist."""
-        wanted = {manifests.name_inside(self.location, name) for name in names}
+        inside = {manifests.name_inside(self.location, name) for name in names}
         if not self.is_listed:
-            unknown = {"name": sorted(wanted), "size": UNKNOWN_SIZE, "checksum": ""}
+            unknown = {"name": sorted(inside), "size": UNKNOWN_SIZE, "checksum": ""}
             return pd.DataFrame(unknown).astype(COLUMNS)
         parts = [pd.DataFrame(columns=list(COLUMNS))]
-        for under in _folders(wanted):
+        for under in _folders(inside):
             for page in self.pages(under, dataset):
                 # Not isin: pandas would make a table of all names for every page.
-                parts.append(page[[name in wanted for name in page["name"]]])
-        found = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-        return found.drop_duplicates("name").astype(COLUMNS)
+                parts.append(page[[name in inside for name in page["name"]]])
+        table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+        return table.drop_duplicates("name").astype(COLUMNS)
 
     def check_space(self, described: pd.DataFrame, *, dataset: str) -> None:
         """Raise an InputError when the disk cannot hold those of the described files not yet in the cache."""
