@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import email.utils
 import hashlib
+import logging
 import os
+import re
 import resource
 import shutil
 import signal
@@ -11,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -136,6 +140,15 @@ def test_half_a_file_is_continued_not_fetched_again(fault, bucket, store):
     bucket.proxy.faults = [Fault(IN_URL, fault)]
     fetch(store, **known)
     assert [one.range for one in bucket.proxy.gets(IN_URL)] == ["", f"bytes={len(BODIES[VICTIM]) // 2}-"]
+
+
+def test_a_server_may_name_the_time_of_the_next_try(bucket, store, caplog):
+    known = listed(store)
+    when = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+    bucket.proxy.faults = [Fault(IN_URL, s3_case.answer(503, **{"Retry-After": when}))]
+    with caplog.at_level(logging.INFO, "morphobench"):
+        fetch(store, [VICTIM], **known)
+    assert re.search(r"the server answers 503; next try in [123]\.\d s", caplog.text)
 
 
 def test_failures_that_bring_bytes_are_no_reason_to_give_up(bucket, store):
