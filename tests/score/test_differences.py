@@ -9,7 +9,8 @@ from scipy.stats import false_discovery_control, ttest_rel
 
 from morphobench.score.collect import collect_dataset, combine_datasets, concatenate, spread_rows
 from morphobench.score.differences import difference_table, paired_differences, replicate_difference
-from morphobench.score.summary import Score, score_table, standardise
+from morphobench.score.metrics.relative import relative_scores
+from morphobench.score.summary import Score, score_table
 
 HOW = {"n_resamples": 400, "n_permutations": 499}
 
@@ -194,6 +195,6 @@ def test_datasets_are_joined_and_standardised_together(written, tmp_path):
     assert joined.loc[joined["model"].str.startswith("c"), "relative"].isna().all()
     error = joined[joined["metric"] == "error"].groupby("model").agg({"value": "mean", "relative": "first"})
     compared = error.drop(index=["c_low", "c_high"])
-    expected = standardise(compared["value"], "low")
+    expected = relative_scores(compared["value"], "low")
     np.testing.assert_allclose(compared["relative"], expected)
     assert compared.loc["a_low", "relative"] > 0 > compared.loc["a_high", "relative"]

@@ -50,10 +50,8 @@ def stage(tmp_path):
     z = rng.normal(size=(120, 8)) + 5 * np.eye(6, 8)[np.arange(120) % 6]
     cells = cells.assign(volume_um3=z @ np.arange(8), dead=np.where(np.arange(120) % 6, "no", "yes"))
     test = cells[cells["split"] == "test"]
-    rows_rotation = {"lattice": cube_rotations(), "uniform": uniform(5, rng)}
-    tables = {
-        pose: embedding_table(test, rotations, 0.5, rng, z) for pose, rotations in rows_rotation.items()
-    }
+    rotations = {"lattice": cube_rotations(), "uniform": uniform(5, rng)}
+    tables = {name: embedding_table(test, some, 0.5, rng, z) for name, some in rotations.items()}
     tables["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
     tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z)
     pairs = score_pairs.draw_pairs(test["CellId"], 10, rng)

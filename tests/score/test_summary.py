@@ -1,10 +1,9 @@
-"""Bootstrap intervals, score table, standardised scores."""
+"""Bootstrap intervals, score tabled scores."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from morphobench.score.summary import Score, bootstrap_mean, score_table, standardise
+from morphobench.score.summary import Score, bootstrap_mean, score_table
 
 
 def test_bootstrap_interval_has_the_width_of_the_normal_one():
@@ -44,21 +43,6 @@ def test_bootstrap_drops_what_is_not_finite_and_admits_ignorance(monkeypatch):
     expected = bootstrap_mean(values, rng=np.random.default_rng(7), **whole)
     monkeypatch.setattr("morphobench.score.metrics.covariance._BLOCK_ELEMENTS", 30)
     assert bootstrap_mean(values, rng=np.random.default_rng(7), **whole) == expected
-
-
-def test_standardised_scores_are_relative_and_larger_is_better():
-    values = pd.Series({"a": 1.0, "b": 2.0, "c": 3.0})
-    assert standardise(values, "high").to_dict() == {"a": -1.0, "b": 0.0, "c": 1.0}
-    assert standardise(values, "low").to_dict() == {"a": 1.0, "b": 0.0, "c": -1.0}
-    pd.testing.assert_series_equal(standardise(1000 * values + 7, "low"), standardise(values, "low"))
-
-
-def test_standardised_scores_without_spread_are_zero_and_gaps_stay():
-    same = pd.Series([0.1 + 0.2, 0.3, np.nan], index=list("abc"))
-    result = standardise(same, "low")
-    assert (result[["a", "b"]] == 0).all()
-    assert np.isnan(result["c"])
-    assert standardise(pd.Series({"only": 3.0}), "high")["only"] == 0
 
 
 def test_score_table_has_fixed_columns_and_types():

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.retrieval import retrieval_map, standardise
+from morphobench.score.metrics.retrieval import retrieval_map, standardise_on_controls
 from morphobench.score.metrics.retrieval_null import rank_null, tail_p
 
 # As in the drug screen: 1025 cells, 17 drugs, the rest controls.
@@ -67,7 +67,7 @@ def rows(quick: bool = False) -> list[str]:
 
     n_draws = 200 if quick else 20000
     x, names, control = screen(quick)
-    standard = standardise(x, control)[0]
+    standard = standardise_on_controls(x, control)[0]
     meta = pd.DataFrame({"group": names, "control": control})
     pairs = {"pos_sameby": ["group"], "pos_diffby": [], "neg_sameby": [], "neg_diffby": ["group", "control"]}
     other_s, known = seconds(lambda: average_precision(meta, standard, **pairs, progress_bar=False), 2)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from morphobench.plot import layout
-from morphobench.score.summary import standardise
+from morphobench.score.metrics.relative import relative_scores
 
 # Metric of the score table -> its name; in the order of bars and polar axis.
 TITLES = {
@@ -67,7 +67,7 @@ def relative(scores: pd.DataFrame) -> pd.DataFrame:
     for (metric, title, better), part in scores.groupby(["metric", "title", "better"], sort=False):
         values = part.groupby("model", sort=False)["value"].mean()
         if values.notna().all() and len(values) == scores["model"].nunique():
-            z = standardise(values, better)
+            z = relative_scores(values, better)
             rows.append(
                 pd.DataFrame(
                     {"metric": metric, "title": title, "model": values.index, "value": values, "z": z}

@@ -11,7 +11,8 @@ import pandas as pd
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
 from morphobench.score.differences import difference_table
-from morphobench.score.summary import Score, score_table, standardise
+from morphobench.score.metrics.relative import relative_scores
+from morphobench.score.summary import Score, score_table
 
 ALL_SEEDS = -1
 SPREAD = "_spread"
@@ -95,7 +96,7 @@ def combine_datasets(
     """Write one score table of several datasets, or of one at several resolutions.
 
     `paths` and `models` give the score table of each dataset and its models that are standardised together.
-    The model is named `<model>_<dataset>`; the column `relative` has `standardise` over all these models of
+    The model is named `<model>_<dataset>`; `relative` has `relative_scores` over all these models of
     all datasets, trainings averaged; NaN for other models, for spreads, and where one of them has no value.
     """
     parts = []
@@ -109,5 +110,5 @@ def combine_datasets(
     for (_, _, better), part in joined[joined["chosen"]].groupby(["metric", "variant", "better"]):
         means = part.groupby("model")["value"].mean()
         if len(means) == n_models and means.notna().all():
-            joined.loc[part.index, "relative"] = part["model"].map(standardise(means, better))
+            joined.loc[part.index, "relative"] = part["model"].map(relative_scores(means, better))
     write_table(joined.drop(columns="chosen"), out)

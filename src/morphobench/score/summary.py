@@ -1,4 +1,4 @@
-"""Bootstrap intervals, the rows of the score table, and scores relative to the other models."""
+"""Bootstrap intervals and the rows of the score table."""
 
 from __future__ import annotations
 
@@ -129,20 +129,3 @@ def resample_counts(n: int, n_resamples: int, rng: np.random.Generator) -> Itera
     for drawn in _draws(n, n_resamples, rng):
         flat = drawn + n * np.arange(len(drawn))[:, None]
         yield np.bincount(flat.ravel(), minlength=n * len(drawn)).reshape(len(drawn), -1)
-
-
-def standardise(values: pd.Series, better: Better) -> pd.Series:
-    """Z-scores over models for the common axis of a polar plot, larger always better.
-
-    Formula: ``(x - mean) / sd`` over models (sd with n - 1), sign reversed where low is better; 0 without
-    spread, NaN stays NaN. The result is RELATIVE: it depends on which models are compared, and tiny
-    differences look as large as big ones. Display it beside raw values with their intervals, never instead.
-
-    Source: the polar plots of Vasan et al. 2025.
-    """
-    centred = values - values.mean()
-    spread = values.std(ddof=1)
-    # Rounding gives equal values a spread of their last digit.
-    if not spread > 8 * np.finfo(np.float64).eps * values.abs().max():
-        return 0.0 * centred
-    return (centred if better == "high" else -centred) / spread

@@ -8,7 +8,7 @@ import pytest
 from paths import SHARED
 from scipy.stats import binom
 
-from morphobench.score.metrics.retrieval import average_precisions, retrieval_map, standardise
+from morphobench.score.metrics.retrieval import average_precisions, retrieval_map, standardise_on_controls
 
 PLATE = SHARED / "data/perturbation_profiles"
 FAST = {"n_null": 2000, "n_exchanges": 300}
@@ -66,7 +66,7 @@ def test_average_precision_agrees_with_copairs(with_places):
     x, names, control = conditions(rng, [0.0, 1.0, 3.0])
     apart = rng.integers(0, 5, len(x)) if with_places else None
     found = retrieval_map(x, names, control, apart=apart, **FAST).cells.sort_values("row")
-    known = copairs_precisions(standardise(x, control)[0], names, control, apart)
+    known = copairs_precisions(standardise_on_controls(x, control)[0], names, control, apart)
     np.testing.assert_array_equal(found["row"], known.index)
     np.testing.assert_array_equal(found["n_positives"], known["n_pos_pairs"])
     np.testing.assert_array_equal(found["n_negatives"] + found["n_positives"], known["n_total_pairs"])
@@ -210,7 +210,7 @@ def plate():
 def test_real_profiles_agree_with_copairs(plate):
     x, names, control, _ = plate
     found = retrieval_map(x, names, control, **FAST).cells.sort_values("row")
-    known = copairs_precisions(standardise(x, control)[0], names, control)
+    known = copairs_precisions(standardise_on_controls(x, control)[0], names, control)
     difference = np.abs(found["average_precision"].to_numpy(float) - known["average_precision"].to_numpy())
     # copairs keeps similarities in single precision, where a pair of 384 x 383 may change places.
     assert (difference < 1e-12).mean() > 0.98

@@ -103,7 +103,7 @@ def retrieval_map(
     names = np.asarray(groups).astype(str)
     control = np.asarray(is_control, dtype=bool)
     place = np.arange(len(names)) if apart is None else _places(apart)
-    x, note = standardise(profiles, control)
+    x, note = standardise_on_controls(profiles, control)
     cells = pd.concat(
         [_group_precisions(x, name, names, control, place) for name in np.unique(names[~control])]
         or [_NO_CELLS],
@@ -126,7 +126,7 @@ def retrieval_map(
     return Retrieval(table[_GROUP_COLUMNS], cells[_CELL_COLUMNS], note)
 
 
-def standardise(profiles: np.ndarray, is_control: np.ndarray) -> tuple[np.ndarray, str]:
+def standardise_on_controls(profiles: np.ndarray, is_control: np.ndarray) -> tuple[np.ndarray, str]:
     """Return features in the controls' standard deviations from their mean, shape (n, D), and a note.
 
     A value that is not finite becomes 0, the controls' mean. A feature without a finite value among the
