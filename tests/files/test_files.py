@@ -1,4 +1,4 @@
-"""Files appear whole or not at all; failures are counted and explained."""
+"""Files appear whole or not at all, and say what to do when they cannot."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from morphobench import files, seeds
+from morphobench import files
 from morphobench.errors import InputError
 
 
@@ -66,49 +66,6 @@ def test_tables_come_back_and_have_the_same_bytes_twice(tmp_path, suffix):
     files.write_table(table, second)
     assert first.read_bytes() == second.read_bytes()
     pd.testing.assert_frame_equal(files.read_table(first), table)
-
-
-def test_too_many_failures_stop_a_stage_and_few_do_not():
-    cells = pd.DataFrame(
-        {"CellId": list("abcd"), "success": [True, True, True, False], "error": ["", "", "", "mask is empty"]}
-    )
-    files.check_failures(cells, 0.25, "mask")
-    with pytest.raises(InputError, match=r"mask: 1 of 4 cells failed.*\n  d: mask is empty"):
-        files.check_failures(cells, 0.2, "mask")
-    files.check_failures(cells.iloc[:0], 0.0, "mask")
-
-
-def test_excluded_cells_count_neither_as_failed_nor_at_all():
-    cells = pd.DataFrame(
-        {
-            "CellId": list("abcd"),
-            "success": [True, False, False, False],
-            "error": ["", "touches the border", "touches the border", "mask is empty"],
-            "excluded": [False, True, True, False],
-        }
-    )
-    files.check_failures(cells, 0.5, "download")
-    with pytest.raises(InputError, match=r"download: 1 of 2 cells failed.*\n  d: mask is empty\n[^ ]"):
-        files.check_failures(cells, 0.4, "download")
-    files.check_failures(cells[cells["excluded"]], 0.0, "download")
-
-
-def test_seeds_depend_on_every_part_and_on_nothing_else():
-    parts = [
-        (42, "cellpack", "sample", "7_0"),
-        (43, "cellpack", "sample", "7_0"),
-        (42, "pcna", "sample", "7_0"),
-    ]
-    draws = [seeds.generator(*part).random() for part in parts]
-    assert len(set(draws)) == 3
-    assert seeds.generator(*parts[0]).random() == draws[0]
-
-
-def test_shards_are_stable_and_balanced():
-    numbers = [seeds.shard_of(f"cell-{i}", 8) for i in range(4000)]
-    assert numbers == [seeds.shard_of(f"cell-{i}", 8) for i in range(4000)]
-    counts = np.bincount(numbers, minlength=8)
-    assert (np.abs(counts - 500) < 5 * np.sqrt(500 * 7 / 8)).all()
 
 
 def test_a_copy_to_a_full_disk_is_explained_too(tmp_path):

@@ -16,7 +16,7 @@ from morphobench.geometry.overlap import (
     iou_error,
     iou_error_legacy,
     mean_surface_distance_um,
-    voxelised,
+    voxelise,
 )
 
 GRID_XYZ = (44, 44, 44)
@@ -24,7 +24,7 @@ GRID_XYZ = (44, 44, 44)
 
 def error_of(a, b, n=64):
     grid = common_grid([a, b], n)
-    return iou_error(voxelised(a, grid), voxelised(b, grid))
+    return iou_error(voxelise(a, grid), voxelise(b, grid))
 
 
 # What the published overlap cancels: size, stretch, place. The truths are by volume.
@@ -93,7 +93,7 @@ def test_voxels_are_those_whose_centres_lie_inside(seed):
     mesh = rotation.rotate_points(vertices, turn), faces
     grid = common_grid([mesh], 21)
     expected = meshes.inside(centres(grid), *mesh).reshape(grid.n_xyz[::-1])
-    np.testing.assert_array_equal(voxelised(mesh, grid), expected)
+    np.testing.assert_array_equal(voxelise(mesh, grid), expected)
 
 
 def test_voxels_of_a_mesh_on_the_grid_itself():
@@ -104,21 +104,21 @@ def test_voxels_of_a_mesh_on_the_grid_itself():
 
     vertices, faces, _, _ = marching_cubes(field, 0.0)
     grid = Grid(np.full(3, -0.5), np.ones(3), (11, 11, 11))
-    np.testing.assert_array_equal(voxelised((vertices[:, ::-1], faces), grid), field > 0)
+    np.testing.assert_array_equal(voxelise((vertices[:, ::-1], faces), grid), field > 0)
 
 
 def test_overlapping_pieces_are_inside_once():
     one, other = ball(3.0, subdivisions=3), ball(3.0, (2, 0, 0), subdivisions=3)
     both = np.concatenate([one[0], other[0]]), np.concatenate([one[1], other[1] + len(one[0])])
     grid = common_grid([both], 32)
-    np.testing.assert_array_equal(voxelised(both, grid), voxelised(one, grid) | voxelised(other, grid))
+    np.testing.assert_array_equal(voxelise(both, grid), voxelise(one, grid) | voxelise(other, grid))
 
 
 def test_parts_beyond_the_grid_are_left_out():
     grid = Grid(np.zeros(3), np.ones(3), (4, 4, 4))
-    assert voxelised(box((100, 100, 100)), grid).all()
-    assert not voxelised(box((2, 2, 2), (50, 0, 0)), grid).any()
-    assert not voxelised(NOTHING, grid).any()
+    assert voxelise(box((100, 100, 100)), grid).all()
+    assert not voxelise(box((2, 2, 2), (50, 0, 0)), grid).any()
+    assert not voxelise(NOTHING, grid).any()
 
 
 def test_nothing_has_no_overlap_with_something_and_no_distance():

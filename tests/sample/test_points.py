@@ -49,9 +49,9 @@ def test_draws_follow_the_weights(replacement):
     rng = np.random.default_rng(1)
     n_draws = 20000
     if replacement:
-        drawn = points.draw(logs, n_draws, True, rng)
+        drawn = points.sample_indices(logs, n_draws, True, rng)
     else:
-        drawn = np.concatenate([points.draw(logs, 1, False, rng) for _ in range(n_draws)])
+        drawn = np.concatenate([points.sample_indices(logs, 1, False, rng) for _ in range(n_draws)])
     expected = n_draws * np.exp(logs) / np.exp(logs).sum()
     assert stats.chisquare(np.bincount(drawn, minlength=40), expected).pvalue > 1e-3
 
@@ -59,7 +59,7 @@ def test_draws_follow_the_weights(replacement):
 def test_without_replacement_the_second_draw_follows_what_is_left():
     weights = np.array([6.0, 3, 2, 1])
     rng = np.random.default_rng(2)
-    pairs = np.stack([points.draw(np.log(weights), 2, False, rng) for _ in range(20000)])
+    pairs = np.stack([points.sample_indices(np.log(weights), 2, False, rng) for _ in range(20000)])
     assert (pairs[:, 0] != pairs[:, 1]).all()
     share = weights / weights.sum()
     law = share[:, None] * share / (1 - share[:, None])
@@ -74,7 +74,7 @@ def test_without_replacement_likelier_voxels_are_included_more_often():
     rng = np.random.default_rng(3)
     included = np.zeros(30)
     for _ in range(4000):
-        included[points.draw(logs, 10, False, rng)] += 1
+        included[points.sample_indices(logs, 10, False, rng)] += 1
     assert included.sum() == 40000
     assert stats.spearmanr(included, logs).statistic > 0.98
 
@@ -110,7 +110,7 @@ def test_a_steep_law_does_not_overflow():
         cloud = sample_points(
             counts, labels, n_points=500, variant="cytoplasmic", rng=np.random.default_rng(0)
         )
-        few = points.draw(np.array([0, 1500.0, 1499]), 2, False, np.random.default_rng(0))
+        few = points.sample_indices(np.array([0, 1500.0, 1499]), 2, False, np.random.default_rng(0))
     assert (cloud[:, 3] == 2000).all()
     assert set(few) == {1, 2}
 

@@ -10,7 +10,7 @@ import trimesh
 from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.geometry import meshes
-from morphobench.mask.polymorphic import shape_of
+from morphobench.mask.polymorphic import measure_structure
 from morphobench.sample import manifest
 from morphobench.sample import polymorphic as sample
 from morphobench.sample.distances import signed_distance_grid
@@ -100,7 +100,7 @@ def test_the_grid_keeps_the_volume_of_the_segmentation(resolution):
     inside = np.zeros(z.shape, dtype=bool)
     for (k, j, i), (depth, height, width) in pieces:
         inside |= ((z - k) / depth) ** 2 + ((y - j) / height) ** 2 + ((x - i) / width) ** 2 < 1
-    _, vertices_um, faces, columns = shape_of(inside, "volume", 0.2)
+    _, vertices_um, faces, columns = measure_structure(inside, "volume", 0.2)
     factor = 0.8 * resolution / columns["extent_x_um"]
     place = {"resolution": resolution, "scale_factor": factor}
     volume_um3 = (signed_distance_grid(vertices_um, faces, **place) <= 0).sum() / factor**3

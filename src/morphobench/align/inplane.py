@@ -24,24 +24,17 @@ Box = tuple[slice, slice, slice]
 
 
 def inplane_angle(mask_zyx: np.ndarray, *, unique: bool = False) -> float:
-    """Find the angle of the long axis of a mask in the x, y plane.
+    """Return the angle of the long axis of a mask in the x, y plane, degrees in (-90, 90].
 
     The first principal component of the x and y coordinates of all mask voxels over all z, from the second
-    moments of the projection along z; published as ``aicsshparam.shtools.align_image_2d``.
+    moments of the projection along z; published as ``aicsshparam.shtools.align_image_2d``. 0 for a mask
+    without a long axis (variances equal to within 1e-6).
 
     Parameters
     ----------
-    mask_zyx
-        Shape (z, y, x), nonzero inside.
     unique
-        Whether to tell an axis from its half turn: the coordinate along the axis then has a skewness of zero
-        or more, so that the longer tail lies at positive x after rotation.
-
-    Returns
-    -------
-    float
-        Degrees in (-90, 90], or in (-180, 180] if unique; 0 for a mask without a long axis (variances equal
-        to within 1e-6).
+        Distinguish an axis from its half turn, degrees in (-180, 180]: the skewness of the coordinate along
+        the axis is then zero or more, so that the longer tail lies at positive x after rotation.
 
     Raises
     ------
@@ -67,13 +60,7 @@ def inplane_angle(mask_zyx: np.ndarray, *, unique: bool = False) -> float:
 
 
 def center_zyx(mask_zyx: np.ndarray) -> np.ndarray:
-    """Return the centre of mass of a mask, shape (3,), voxels from the corner along z, y, x.
-
-    Raises
-    ------
-    InputError
-        When the mask is empty.
-    """
+    """Return the centre of mass of a mask, shape (3,), voxels from its corner."""
     counts, y, x = _projection(mask_zyx)
     along_z = np.count_nonzero(mask_zyx, axis=(1, 2))
     z = np.arange(len(along_z)) + 0.5
@@ -83,26 +70,9 @@ def center_zyx(mask_zyx: np.ndarray) -> np.ndarray:
 def rotated_box(
     mask_zyx: np.ndarray, angle_degrees: float, center_zyx_voxel: Sequence[float], *, margin: int
 ) -> Box:
-    """Return the box that holds a rotated mask and a margin, and nothing that lies outside the input.
+    """Return the box around a rotated mask with a margin in voxels, cut where the input ends.
 
-    Parameters
-    ----------
-    mask_zyx
-        Shape (z, y, x), nonzero inside.
-    angle_degrees, center_zyx_voxel
-        The rotation, see the module.
-    margin
-        Room on each side, voxels.
-
-    Returns
-    -------
-    tuple of slice
-        Ranges along z, y, x in the rotated frame, whose indices may be negative or exceed the input's shape.
-
-    Raises
-    ------
-    InputError
-        When the mask is empty.
+    Its ranges are in the rotated frame, see the module: indices may be negative or exceed the input's shape.
     """
     _, y, x = _projection(mask_zyx)
     planes = np.flatnonzero(mask_zyx.any(axis=(1, 2)))
@@ -110,8 +80,10 @@ def rotated_box(
     # The corners of a voxel reach this far beyond its centre along either rotated axis.
     angle = np.deg2rad(angle_degrees)
     reach = (abs(np.cos(angle)) + abs(np.sin(angle))) / 2
-    inside = _turned(y, x, angle_degrees, center_zyx_voxel)
-    corners = _turned(np.array([0, 0, n_y, n_y]), np.array([0, n_x, 0, n_x]), angle_degrees, center_zyx_voxel)
+    inside = _rotated(y, x, angle_degrees, center_zyx_voxel)
+    corners = _rotated(
+        np.array([0, 0, n_y, n_y]), np.array([0, n_x, 0, n_x]), angle_degrees, center_zyx_voxel
+    )
     box = [slice(max(int(planes[0]) - margin, 0), min(int(planes[-1]) + 1 + margin, n_z))]
     for coordinate, limit in zip(inside, corners, strict=True):
         low = max(coordinate.min() - reach - margin, limit.min())
@@ -133,10 +105,6 @@ def rotate_inplane(
 
     Parameters
     ----------
-    volume_zyx
-        Shape (z, y, x).
-    angle_degrees, center_zyx_voxel
-        The rotation, see the module; z stays as it is.
     order
         0, the nearest voxel, for labels, whose type is kept; 1, bilinear, for intensities, float32.
     box
@@ -150,7 +118,7 @@ def rotate_inplane(
     planes = volume_zyx[box[0]]
     n_y, n_x = planes.shape[1:]
     y, x = np.mgrid[box[1], box[2]] + 0.5
-    y, x = _turned(y.ravel(), x.ravel(), -angle_degrees, center_zyx_voxel)
+    y, x = _rotated(y.ravel(), x.ravel(), -angle_degrees, center_zyx_voxel)
     inside = (y >= 0) & (y <= n_y) & (x >= 0) & (x <= n_x)
     kind = planes.dtype if order == 0 else np.dtype(np.float32)
     steps = [_neighbours(coordinate, n, order) for coordinate, n in ((y, n_y), (x, n_x))]
@@ -175,7 +143,7 @@ def _projection(mask_zyx: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return counts_yx[y, x], y + 0.5, x + 0.5
 
 
-def _turned(
+def _rotated(
     y: np.ndarray, x: np.ndarray, angle_degrees: float, center_zyx_voxel: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return R(-angle) (p - c) + c of points p = (x, y)."""

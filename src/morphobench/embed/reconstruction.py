@@ -13,7 +13,7 @@ import torch
 
 from morphobench import models, seeds
 from morphobench.files import read_table, write_table
-from morphobench.geometry.overlap import Mesh, common_grid, iou_error, mean_surface_distance_um, voxelised
+from morphobench.geometry.overlap import Mesh, common_grid, iou_error, mean_surface_distance_um, voxelise
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
@@ -252,5 +252,5 @@ def mesh_errors(shape: Mesh, target: Mesh, embed_config: Mapping[str, Any]) -> t
     if invalid_reason(shape):
         return 1.0, np.nan
     grid = common_grid([shape, target], embed_config["error_voxels"])
-    error = iou_error(voxelised(shape, grid), voxelised(target, grid))
+    error = iou_error(voxelise(shape, grid), voxelise(target, grid))
     return error, mean_surface_distance_um(shape, target, n_points=embed_config["error_points"])

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the shard folders that download to sample write."""
+"""Atomic writing of files and folders; tables, JSON, and the cell table and arrays of a shard."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ CELL_TABLE = "cells.parquet"
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
+    """Raise an InputError with the remedy when the place cannot be written: no space, no permission."""
     try:
         yield
     except OSError as error:
@@ -37,13 +38,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes the final name, on failure it vanishes.
-
-    Raises
-    ------
-    InputError
-        When the place cannot be written (no space, no permission), naming path and remedy.
-    """
+    """Yield a temporary path beside `path`; on success it takes the final name, on failure it vanishes."""
     path = Path(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,13 +53,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it replaces `path`, on failure it vanishes.
-
-    Raises
-    ------
-    InputError
-        When the place cannot be written (no space, no permission), naming path and remedy.
-    """
+    """Yield a temporary folder beside `path`; on success it replaces `path`, on failure it vanishes."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -114,45 +103,14 @@ def read_cell(shard: str | Path, cell: str) -> dict[str, Any]:
 
 
 def array_file(shard: str | Path, name: str) -> Path:
-    """Return the file of the array `name` of a shard folder: the array, or the list of the files it is in."""
+    """Return the file of the array `name` of a shard: the array itself, or the table of its files."""
     path, listing = Path(shard) / f"{name}.npy", Path(shard) / f"{name}{file_rows.SUFFIX}"
     return listing if listing.exists() else path
 
 
 def read_array(shard: str | Path, name: str) -> np.ndarray | file_rows.FileRows:
-    """Open the array `name` of a shard folder without loading it (memory-mapped, or row by row)."""
+    """Open the array `name` of a shard without loading it: memory-mapped, or row by row."""
     path = array_file(shard, name)
     if path.suffix == ".parquet":
         return file_rows.FileRows(path)
     return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) -> None:
-    """Stop a stage when too many of its cells failed.
-
-    Parameters
-    ----------
-    cells
-        Cell table with columns CellId, success (bool), error (str, empty on success) and optionally excluded
-        (bool): cells left out on purpose, which count neither as failed nor at all.
-    max_failed_fraction
-        Largest share of failed cells, 0 to 1, that lets the stage go on.
-    stage
-        Name of the stage, for the message.
-
-    Raises
-    ------
-    InputError
-        Naming the first reasons.
-    """
-    if "excluded" in cells:
-        cells = cells.loc[~cells["excluded"].astype(bool)]
-    failed = cells.loc[~cells["success"].astype(bool)]
-    if len(failed) <= max_failed_fraction * len(cells):
-        return
-    first = "\n".join(f"  {row.CellId}: {row.error}" for row in failed.head(3).itertuples())
-    raise InputError(
-        f"{stage}: {len(failed)} of {len(cells)} cells failed, more than max_failed_fraction = "
-        f"{max_failed_fraction:g} allows. First reasons:\n{first}\n"
-        "Mend or remove these cells, or raise max_failed_fraction in config/config.yaml."
-    )

@@ -1,4 +1,4 @@
-"""Scale factors of a published .npz file, whose pickled arrays are read without running what they hold."""
+"""Scale factors of a published .npz file; its pickled arrays are read without running what they hold."""
 
 from __future__ import annotations
 
@@ -20,18 +20,9 @@ _NUMBERS = {f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8)} - {"f1"}
 
 
 def read_factors(path: str | Path) -> dict[str, float]:
-    """Read the scale factor of each cell.
+    """Read scale factors, grid voxels per source voxel, by CellId as text.
 
-    Parameters
-    ----------
-    path
-        An .npz file with arrays `keys`, CellIds, and `values`, grid voxels per source voxel: of numbers or
-        text, or of Python objects (pickled), as published.
-
-    Returns
-    -------
-    dict
-        Factors by CellId as text.
+    The file has arrays `keys` and `values`: of numbers or text, or of Python objects (pickled), as published.
 
     Raises
     ------
@@ -70,19 +61,15 @@ def _cell(key: object) -> str:
 def _read_list(data: bytes) -> list[Any]:
     """Return the numbers or texts of an .npy file."""
     stream = io.BytesIO(data)
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[np.lib.format.read_magic(stream)]
-    *_, dtype = read_header(stream)
+    _, dtype = npz.read_header(stream)
     if dtype.hasobject:
-        held = _Numbers(stream).load()
-        return held.items if isinstance(held, _Array) else held
+        loaded = _Numbers(stream).load()
+        return loaded.items if isinstance(loaded, _Array) else loaded
     return np.load(io.BytesIO(data), allow_pickle=False).ravel().tolist()
 
 
 class _Dtype:
-    """Stands in for numpy.dtype, whose pickled state could make it take any bytes for pointers."""
+    """Stand-in for numpy.dtype, whose pickled state could make it take any bytes for pointers."""
 
     def __init__(self, code: str, *_: object) -> None:
         if code.lstrip("<>|=") not in _NUMBERS | {"O8", "O"}:
@@ -94,21 +81,21 @@ class _Dtype:
         self.order = ">" if state[1] == ">" else "<"
 
     def numbers(self, data: bytes) -> list[float]:
-        """Return the numbers that some bytes hold."""
+        """Decode bytes as numbers of this type."""
         if self.code.startswith("O"):
             raise pickle.UnpicklingError("objects as bytes")
         return np.frombuffer(data, dtype=self.order + self.code).tolist()
 
 
 class _Array:
-    """Stands in for numpy.ndarray: a list of what it holds."""
+    """Stand-in for numpy.ndarray: a list of its items."""
 
     def __init__(self, *_: object) -> None:
         self.items: list[Any] = []
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, _, dtype, _, held = state
-        self.items = held if isinstance(held, list) else dtype.numbers(held)
+        _, _, dtype, _, items = state
+        self.items = items if isinstance(items, list) else dtype.numbers(items)
 
 
 class _Numbers(pickle.Unpickler):

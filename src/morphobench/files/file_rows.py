@@ -1,4 +1,4 @@
-"""Arrays of a shard whose rows stay in the published files that they came in: nothing is copied."""
+"""Arrays of a shard whose rows stay in the files that they came in: nothing is copied."""
 
 from __future__ import annotations
 
@@ -27,29 +27,23 @@ def _tiff(path: Path) -> np.ndarray:
     return np.squeeze(tifffile.imread(path))
 
 
-# How a file becomes a row: as it is, with its axes x, y, z turned into z, y, x, or as an image z, y, x.
-READERS: dict[str, Callable[[Path], np.ndarray]] = {
-    "npy": _npy,
-    "npy_xyz": _npy_reversed,
-    "tiff": _tiff,
-}
+# How a file becomes a row: as it is, with its axes x, y, z reversed to z, y, x, or as an image z, y, x.
+READERS: dict[str, Callable[[Path], np.ndarray]] = {"npy": _npy, "npy_xyz": _npy_reversed, "tiff": _tiff}
 
 
 def read_row(
     path: Path, reader: str, shape: tuple[int, ...] | None = None, edge: int | None = None
 ) -> np.ndarray:
-    """Read the row of an array that a file holds; a memory map where the file allows it.
+    """Read a volume from a file, memory-mapped where the file allows it.
 
     Parameters
     ----------
-    path
-        The file.
     reader
         Key of `READERS`.
     shape
         Shape that the row must have; None for any volume.
     edge
-        Side of the cube that a smaller volume is grown to, see `padded`.
+        Side of the cube that a smaller volume is padded to, see `padded`.
 
     Raises
     ------
@@ -65,27 +59,20 @@ def read_row(
     if row.dtype.kind not in "biuf":
         raise InputError(f"{path}: holds {row.dtype}, not numbers. {remedy}")
     if row.ndim != 3 or (shape is not None and row.shape != shape):
-        wanted = "a volume" if shape is None else f"shape {shape}"
-        raise InputError(f"{path}: shape {row.shape}, expected {wanted}. {remedy}")
-    if edge is not None:
-        if max(row.shape) > edge:
-            raise InputError(f"{path}: shape {row.shape}, more than the grid's {edge}. {remedy}")
-        return padded(row, edge)
-    return row
+        expected = "a volume" if shape is None else f"shape {shape}"
+        raise InputError(f"{path}: shape {row.shape}, expected {expected}. {remedy}")
+    if edge is None:
+        return row
+    if max(row.shape) > edge:
+        raise InputError(f"{path}: shape {row.shape}, more than the grid's {edge}. {remedy}")
+    return padded(row, edge)
 
 
 def padded(row_zyx: np.ndarray, edge: int) -> np.ndarray:
-    """Grow a volume to a cube with zeros, the odd plane before.
+    """Pad a volume with zeros to a cube of `edge` voxels per side, the odd plane before.
 
-    Published segmentations of odd extents are a voxel short of their grid; so they get the place in it that
-    the published loader gives them in its larger one.
-
-    Parameters
-    ----------
-    row_zyx
-        Shape (z, y, x), none longer than `edge`.
-    edge
-        Side of the cube, voxels.
+    Published segmentations of odd extents are a voxel short of their grid: this puts them where the published
+    loader does.
     """
     missing = [edge - length for length in row_zyx.shape]
     if not any(missing):
@@ -94,13 +81,7 @@ def padded(row_zyx: np.ndarray, edge: int) -> np.ndarray:
 
 
 class FileRows:
-    """Looks like an array whose rows are read from a file each when they are asked for.
-
-    Parameters
-    ----------
-    listing
-        Parquet table that `write_listing` wrote.
-    """
+    """Array-like over the files of a table that `write_listing` wrote; each row is read on access."""
 
     def __init__(self, listing: Path) -> None:
         self._table = pd.read_parquet(listing)
@@ -109,38 +90,22 @@ class FileRows:
         return len(self._table)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Return one row.
-
-        Raises
-        ------
-        InputError
-            When its file is gone, damaged, or no longer as large as when it was listed.
-        """
+        """Read one row; InputError when its file is gone, damaged, or no longer of the listed size."""
         row = self._table.iloc[int(index)]
         path = Path(row["path"])
         size = path.stat().st_size if path.is_file() else None
         if size != row["size"]:
-            found = "is gone" if size is None else f"has {size} bytes, not {row['size']}"
+            reason = "is gone" if size is None else f"has {size} bytes, not {row['size']}"
             raise InputError(
-                f"{path} {found}: it changed since it was indexed. Delete the shards that use it."
+                f"{path} {reason}: it changed since it was indexed. Delete the shards that use it."
             )
-        edge = int(row["edge"])
-        return read_row(path, row["reader"], edge=edge or None)
+        return read_row(path, row["reader"], edge=int(row["edge"]) or None)
 
 
 def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]], edge: int = 0) -> None:
-    """Write the table of the files behind an array.
+    """Write the table of the files behind the array `name` of a shard, file and reader of each row in order.
 
-    Parameters
-    ----------
-    folder
-        The shard folder.
-    name
-        Of the array.
-    rows
-        File and reader of each row, in order.
-    edge
-        Side of the cube that smaller volumes are grown to; 0 to leave them.
+    Volumes smaller than a cube of `edge` voxels are padded to it when read; 0 leaves them.
     """
     table = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Image files: channels by name in, crops out, and resampling to cubic voxels.
+"""Image files: reading channels by name, writing crops, and resampling to cubic voxels.
 
 Frame: the centre of voxel (k, j, i) lies at (index + 1/2) times the voxel's edge from the corner of the
 volume, along z, y and x. Resampling keeps the corner.
@@ -36,18 +36,17 @@ def read_channels(
     spacing_um_zyx: Sequence[float] | None = None,
     may_be_empty: bool = False,
 ) -> tuple[dict[str, np.ndarray], tuple[float, float, float]]:
-    """Read channels of a volume by their names; the other channels stay on disk.
+    """Read channels of an image file by name, and the edges of its voxels along z, y, x, micrometres.
 
     Parameters
     ----------
     path
         File that aicsimageio reads, such as an OME-TIFF: one scene, one time point, several planes.
     names
-        Channels to read; None for all.
-    channel_names
-        Names of all channels in the file's order, as in a manifest's name_dict; None for those in the file.
-    spacing_um_zyx
-        Edges of a voxel along z, y, x, micrometres; None for those in the file.
+        Channels to read; None for all. The others stay on disk.
+    channel_names, spacing_um_zyx
+        Names of all channels in the file's order, as in a manifest's name_dict, and edges of a voxel; None
+        for those in the file.
     may_be_empty
         Whether a channel may be zero everywhere.
 
@@ -56,7 +55,7 @@ def read_channels(
     channels
         Arrays of shape (z, y, x) by name, in the file's type.
     spacing_um_zyx
-        Edges of a voxel along z, y, x, micrometres.
+        Edges of a voxel.
 
     Raises
     ------
@@ -71,18 +70,18 @@ def read_channels(
 
         image = AICSImage(path)
         _check_single_volume(path, image)
-        found = _channel_names(path, image, channel_names)
+        there = _channel_names(path, image, channel_names)
         spacing_um = _spacing_um(path, image, spacing_um_zyx)
         channels = {}
-        for name in found if names is None else names:
-            channels[name] = _read_channel(path, image, _index(path, found, name))
+        for name in there if names is None else names:
+            channels[name] = _read_channel(path, image, _index(path, there, name))
     for name, volume_zyx in channels.items():
         _check_values(path, name, volume_zyx, may_be_empty)
     return channels, spacing_um
 
 
 def channel_names(path: str | Path) -> list[str]:
-    """Return the names of the channels that an image file gives, in its order; see `read_channels`."""
+    """Return the names of the channels of an image file, in its order."""
     path = Path(path)
     _check_there(path)
     with _explained(path):
@@ -92,17 +91,7 @@ def channel_names(path: str | Path) -> list[str]:
 
 
 def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
-    """Write channels as one OME-TIFF, axes C, Z, Y, X, deflated, with channel names and voxel size.
-
-    Parameters
-    ----------
-    path
-        File to write, its name ending in .ome.tif.
-    channels
-        Arrays of the same shape (z, y, x) by name; masks as bool become 0 and 1.
-    spacing_um_zyx
-        Edges of a voxel along z, y, x, micrometres.
-    """
+    """Write channels of one shape (z, y, x) as one OME-TIFF, axes C, Z, Y, X; bool becomes 0 and 1."""
     with _quiet():
         from aicsimageio.types import PhysicalPixelSizes
         from aicsimageio.writers import OmeTiffWriter
@@ -120,7 +109,7 @@ def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_
 
 
 def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) -> dict[str, list[str]]:
-    """Read the channel names of a manifest's name_dict, such as ``{'crop_raw': ['dna'], 'crop_seg': [...]}``.
+    """Parse the channel names of a name_dict, such as ``{'crop_raw': ['dna'], 'crop_seg': [...]}``.
 
     Raises
     ------
@@ -133,8 +122,8 @@ def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) 
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise InputError(f"name_dict {text!r} is no dictionary ({error}). {remedy}") from error
     if not isinstance(names, dict) or not all(_is_names(names.get(crop)) for crop in crops):
-        wanted = " and ".join(crops)
-        raise InputError(f"name_dict {text!r} must give lists of channel names for {wanted}. {remedy}")
+        needed = " and ".join(crops)
+        raise InputError(f"name_dict {text!r} must give lists of channel names for {needed}. {remedy}")
     return {crop: list(names[crop]) for crop in crops}
 
 
@@ -147,14 +136,12 @@ def resample_isotropic(
     ----------
     volume_zyx
         Shape (z, y, x).
-    spacing_um_zyx
-        Edges of its voxels along z, y, x, micrometres.
-    spacing_um
-        Edge of the cubic voxels, micrometres.
+    spacing_um_zyx, spacing_um
+        Edges of its voxels along z, y, x, and edge of the cubic voxels, micrometres.
     order
-        0, the nearest voxel, for labels, whose type is kept; 1, linear, for intensities, after a Gaussian of
-        standard deviation (ratio - 1) / 2 voxels along axes that become coarser, as in
-        skimage.transform.resize. Linear results are float32.
+        0, the nearest voxel, for labels, whose type is kept; 1, linear, for intensities, float32, after a
+        Gaussian of standard deviation (ratio - 1) / 2 voxels along axes that become coarser, as in
+        skimage.transform.resize.
 
     Returns
     -------
@@ -195,16 +182,16 @@ def resample_isotropic(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide aicsimageio's notes on readers that are not installed and on calls of its own."""
-    notes = logging.getLogger("aicsimageio")
-    level = notes.level
-    notes.setLevel(logging.ERROR)
+    """Silence aicsimageio on readers that are not installed and on deprecated calls of its own."""
+    noisy = logging.getLogger("aicsimageio")
+    level = noisy.level
+    noisy.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"aicsimageio\.")
             yield
     finally:
-        notes.setLevel(level)
+        noisy.setLevel(level)
 
 
 @contextmanager
@@ -263,8 +250,8 @@ def _read_channel(path: Path, image: AICSImage, index: int) -> np.ndarray:
             known = series.axes.endswith("YX") and set(series.axes) <= set("TCZYX")
             if known and len(series.pages) == np.prod(series.shape[:-2]):
                 pages = np.arange(len(series.pages)).reshape(series.shape[:-2])
-                wanted = pages.take(index, axis=series.axes.index("C")) if "C" in series.axes else pages
-                return tiff.asarray(key=wanted.ravel().tolist(), series=0)
+                own = pages.take(index, axis=series.axes.index("C")) if "C" in series.axes else pages
+                return tiff.asarray(key=own.ravel().tolist(), series=0)
     return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
@@ -279,13 +266,13 @@ def _channel_names(path: Path, image: AICSImage, given: Sequence[str] | None) ->
     return list(given)
 
 
-def _index(path: Path, found: list[str], name: str) -> int:
-    if found.count(name) != 1:
+def _index(path: Path, names: list[str], name: str) -> int:
+    if names.count(name) != 1:
         raise InputError(
-            f"{path}: channel {name!r} occurs {found.count(name)} times among {', '.join(found)}. Set the "
+            f"{path}: channel {name!r} occurs {names.count(name)} times among {', '.join(names)}. Set the "
             "dataset's channels to names that are there, or mend name_dict in the manifest."
         )
-    return found.index(name)
+    return names.index(name)
 
 
 def _spacing_um(path: Path, image: AICSImage, given: Sequence[float] | None) -> tuple[float, float, float]:

@@ -29,6 +29,17 @@ SEGMENTATION = {"segmentation": Layout(np.uint8, (), VOXELS)}
 MESH = {"vertices_um": Layout(np.float32, (3,), VERTICES), "faces": Layout(np.int32, (3,), FACES)}
 
 
+def surface_arrays(n_surface: int, n_queries: int, n_points: int) -> dict[str, Layout]:
+    """Return the layouts of the clouds of shapes in a shard of stage `sample`."""
+    return {
+        "surface": Layout(np.float32, (n_surface, 3)),
+        "normals": Layout(np.float32, (n_surface, 3)),
+        "queries": Layout(np.float32, (n_queries, 3)),
+        "distances": Layout(np.float32, (n_queries,)),
+        "points_um": Layout(np.float32, (n_points, 3)),
+    }
+
+
 def positions_name(rule: str, shape: str, angle: str) -> str:
     """Return the published file name of one packing."""
     return f"positions_pcna_analyze_{rule}_{shape}_{angle}.json"

@@ -21,10 +21,8 @@ from morphobench.log import logger
 
 # The stratum of every cell where the manifest tells none apart.
 ALL = "all"
-# Columns of the cell table that this stage makes; a source's column of the same name gives way.
+# Columns of the cell table that stages write; a source's column of the same name gives way.
 STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "float64"}
-
-
 # The real manifests have rows of up to 100 kB.
 _BLOCK_BYTES = 2**23
 
@@ -32,18 +30,16 @@ _BLOCK_BYTES = 2**23
 def read(
     path: str | Path, columns: Sequence[str], text: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Read a CSV or parquet table; of a selection of columns, only these are ever held in memory.
+    """Read a CSV or parquet table; columns that are not read are never held in memory.
 
     Parameters
     ----------
-    path
-        File ending in .csv or .parquet.
     columns
-        Columns that must be there.
+        Required columns.
     text
-        Columns, such as identifiers, whose values are text whatever they look like; no value may be missing.
+        Required columns, such as identifiers, whose values are text whatever they look like, none missing.
     optional
-        Further columns to read where they are there; None reads all that there are.
+        Further columns to read where present; None reads all.
 
     Raises
     ------
@@ -77,10 +73,7 @@ def state(error: str = "", *, excluded: bool = False) -> dict[str, Any]:
 
 
 def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
-    """Return a fixed choice of so many cells, spread over all of them; all for None.
-
-    It depends on the identifiers alone, so a larger choice holds a smaller one.
-    """
+    """Choose `max_cells` cells by their identifiers alone, so that a larger choice holds a smaller one."""
     if max_cells is None:
         return set(cells)
     return set(sorted(set(cells), key=lambda cell: seeds.integer("choice", cell))[:max_cells])
@@ -145,21 +138,12 @@ def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
 
 
 def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
-    """Return the path that a table in a folder names, whether or not a file is there.
-
-    Parameters
-    ----------
-    folder
-        Folder of the table, which relative paths start from and may not leave.
-    value
-        The table's entry.
-    absolute
-        Whether an absolute path may lie elsewhere.
+    """Return the path of an entry of a table in `folder`, whether or not the file exists.
 
     Raises
     ------
     InputError
-        When the entry is empty or leaves the folder.
+        When the entry is empty or leaves the folder; with `absolute`, absolute paths may.
     """
     if not isinstance(value, str) or not value:
         raise InputError(f"a row of the table in {folder} names no file. Complete or remove it.")
@@ -193,13 +177,7 @@ def name_inside(location: str, value: object) -> str:
 
 
 def check_file_part(path: Path, column: str, value: str) -> None:
-    """Stop at an identifier that cannot be part of a file's name.
-
-    Raises
-    ------
-    InputError
-        Naming the table and the column.
-    """
+    """Raise an InputError for an identifier that cannot be part of a file's name."""
     if set(value) & set("/\\\0"):
         raise InputError(f"{path}: {column} {value!r} cannot be part of a file name. Take out the slashes.")
 

@@ -1,10 +1,11 @@
-"""Archives of arrays (.npz) from elsewhere: how large they would become, before anything is unpacked."""
+"""Unpacked size of .npz archives from elsewhere, checked before anything is unpacked."""
 
 from __future__ import annotations
 
 import math
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import psutil
@@ -17,27 +18,27 @@ _HEADER_READERS = {
 }
 
 
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Read shape and type from the header of an .npy file; ValueError when it is none."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADER_READERS:
+        raise ValueError(f"array format {version} is not known")
+    shape, _, dtype = _HEADER_READERS[version](stream)
+    return shape, dtype
+
+
 def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
-    """Stop at an archive that claims more than there can be: a few kilobytes may unpack to a full memory.
+    """Check that the entries of an .npz file unpack to at most `max_bytes`; None for the free memory.
 
-    Only the directory of the archive and the headers of its arrays are read. zipfile never unpacks more of an
-    entry than the directory says, so what it says is what counts.
-
-    Parameters
-    ----------
-    path
-        An .npz file.
-    max_bytes
-        Most bytes that all its entries together may unpack to; None for the memory that is free.
+    Only the directory of the archive and the headers of its arrays are read: zipfile never unpacks more of an
+    entry than the directory says.
 
     Raises
     ------
     InputError
         When they would be more, or an array's header claims more values than its entry holds.
-    zipfile.BadZipFile
-        When the file is no archive.
-    ValueError
-        When an entry is no array.
+    zipfile.BadZipFile, ValueError
+        When the file is no archive, or an entry no array.
     """
     limit = psutil.virtual_memory().available if max_bytes is None else max_bytes
     with zipfile.ZipFile(path) as archive:
@@ -50,18 +51,11 @@ def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
             )
         for entry in entries:
             with archive.open(entry) as stream:
-                claimed = _claimed_bytes(stream)
+                shape, dtype = read_header(stream)
+            # Pickled objects claim nothing.
+            claimed = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
             if claimed > entry.file_size:
                 raise InputError(
                     f"{path}: array {entry.filename} claims {claimed / 1e9:.3g} GB and holds "
                     f"{entry.file_size / 1e9:.3g}. It is damaged or made to do harm; get it again."
                 )
-
-
-def _claimed_bytes(stream: zipfile.ZipExtFile) -> int:
-    """Return how many bytes an array's header says that it has; 0 for pickled objects."""
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADER_READERS:
-        raise ValueError(f"array format {version} is not known")
-    shape, _, dtype = _HEADER_READERS[version](stream)
-    return 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize

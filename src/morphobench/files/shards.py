@@ -121,11 +121,26 @@ def create(path: str | Path, stage: str, max_failed_fraction: float) -> Iterator
     with files.atomic_folder(path) as folder:
         shard = Shard(folder, stage)
         yield shard
-        files.check_failures(shard.cells, max_failed_fraction, stage)
+        check_failures(shard.cells, max_failed_fraction, stage)
         files.write_table(shard.cells, folder / files.CELL_TABLE)
     n_good, n_all = int(shard.cells["success"].sum()), len(shard.cells)
     n_excluded = int(shard.cells["excluded"].sum()) if "excluded" in shard.cells else 0
     logger.info("%s: %d of %d cells succeeded, %d excluded", stage, n_good, n_all, n_excluded)
+
+
+def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) -> None:
+    """Raise an InputError with the first reasons when too many cells failed; excluded ones do not count."""
+    if "excluded" in cells:
+        cells = cells.loc[~cells["excluded"].astype(bool)]
+    failed = cells.loc[~cells["success"].astype(bool)]
+    if len(failed) <= max_failed_fraction * len(cells):
+        return
+    first = "\n".join(f"  {row.CellId}: {row.error}" for row in failed.head(3).itertuples())
+    raise InputError(
+        f"{stage}: {len(failed)} of {len(cells)} cells failed, more than max_failed_fraction = "
+        f"{max_failed_fraction:g} allows. First reasons:\n{first}\n"
+        "Mend or remove these cells, or raise max_failed_fraction in config/config.yaml."
+    )
 
 
 def each_cell(

@@ -1,4 +1,4 @@
-"""The tables that stages hand to each other: checked reading, and the embedding as a matrix."""
+"""Tables that one stage writes and another reads: checked reading, embeddings as columns and as a matrix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from morphobench.errors import InputError
 from morphobench.geometry.rotation import MATRIX_COLUMNS
 
 _MU = re.compile(r"mu_(\d+)")
-# Names of splits that tables use, and ours.
+_REMEDY = "Run the rule that writes this table again."
+# Split by each name that tables use for it.
 SPLITS = {
     name: split
     for split, names in {
@@ -27,41 +28,23 @@ SPLITS = {
 
 
 def read_checked(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read a table and make sure that it has the columns a stage needs; CellId becomes a string.
-
-    Parameters
-    ----------
-    path
-        Parquet or CSV file that this workflow wrote.
-    columns
-        Names that must be present.
+    """Read a parquet or CSV table that this workflow wrote; CellId becomes a string.
 
     Raises
     ------
     InputError
-        When the file or one of the columns is missing.
+        When the file or one of `columns` is missing.
     """
-    remedy = "Run the rule that writes this table again."
-    if not Path(path).is_file():
-        raise InputError(f"{path} does not exist. {remedy}")
+    _check_file(path)
     table = files.read_table(path)
-    missing = sorted(set(columns) - set(table.columns))
-    if missing:
-        raise InputError(f"{path} has no column {', '.join(missing)}. {remedy}")
-    return table.assign(CellId=table["CellId"].astype(str)) if "CellId" in table else table
+    _check_columns(path, columns, table)
+    return _with_text_ids(table)
 
 
 def read_batches(path: str | Path, columns: Iterable[str], rows: int = 1 << 14) -> Iterator[pd.DataFrame]:
-    """Read a parquet table batch by batch, with the columns named and all codes; CellId becomes a string.
+    """Read `columns` of a parquet table in batches of at most `rows`; CellId becomes a string.
 
-    Parameters
-    ----------
-    path
-        Parquet file that this workflow wrote.
-    columns
-        Names that must be present. With "CellId" among them the codes mu_0, mu_1, ... are read too.
-    rows
-        Largest number of rows of a batch.
+    With "CellId" among the columns the embedding mu_0, mu_1, ... is read too.
 
     Raises
     ------
@@ -70,22 +53,32 @@ def read_batches(path: str | Path, columns: Iterable[str], rows: int = 1 << 14) 
     """
     import pyarrow.parquet as pq
 
-    remedy = "Run the rule that writes this table again."
-    if not Path(path).is_file():
-        raise InputError(f"{path} does not exist. {remedy}")
+    _check_file(path)
     with pq.ParquetFile(path) as file:
-        names, wanted = file.schema_arrow.names, list(columns)
-        missing = sorted(set(wanted) - set(names))
-        if missing:
-            raise InputError(f"{path} has no column {', '.join(missing)}. {remedy}")
-        wanted += mu_columns(names) if "CellId" in wanted else []
-        for batch in file.iter_batches(batch_size=rows, columns=wanted):
-            table = batch.to_pandas()
-            yield table.assign(CellId=table["CellId"].astype(str)) if "CellId" in table else table
+        names, selected = file.schema_arrow.names, list(columns)
+        _check_columns(path, selected, names)
+        selected += mu_columns(names) if "CellId" in selected else []
+        for batch in file.iter_batches(batch_size=rows, columns=selected):
+            yield _with_text_ids(batch.to_pandas())
+
+
+def _check_file(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist. {_REMEDY}")
+
+
+def _check_columns(path: str | Path, columns: Iterable[str], there: Iterable[str]) -> None:
+    missing = sorted(set(columns) - set(there))
+    if missing:
+        raise InputError(f"{path} has no column {', '.join(missing)}. {_REMEDY}")
+
+
+def _with_text_ids(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(CellId=table["CellId"].astype(str)) if "CellId" in table else table
 
 
 def mu_columns(columns: Iterable[str]) -> list[str]:
-    """Return the names `mu_0`, `mu_1`, ... among `columns` in numeric order, no look-alikes.
+    """Return the names `mu_0`, `mu_1`, ... among `columns` in numeric order.
 
     Examples
     --------
@@ -96,13 +89,7 @@ def mu_columns(columns: Iterable[str]) -> list[str]:
 
 
 def embedding_matrix(table: pd.DataFrame) -> np.ndarray:
-    """Return the embedding of every row of `table`, shape (n, D), float64.
-
-    Raises
-    ------
-    InputError
-        When the table has no embedding column.
-    """
+    """Return the embedding of every row of `table`, shape (n, D), float64; InputError when it has none."""
     names = mu_columns(table.columns)
     if not names:
         raise InputError("An embedding table has no column mu_0, mu_1, ... Run the embed stage again.")
@@ -139,14 +126,14 @@ def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: str | Pa
     """
     known = manifest.set_index("CellId")
     if not known.index.is_unique:
-        twice = known.index[known.index.duplicated()][0]
+        repeated = known.index[known.index.duplicated()][0]
         raise InputError(
-            f"The manifest lists CellId {twice} more than once. Give every cell an id of its own."
+            f"The manifest lists CellId {repeated} more than once. Give every cell an id of its own."
         )
-    strangers = cell_ids[~cell_ids.isin(known.index)]
-    if len(strangers):
+    unknown = cell_ids[~cell_ids.isin(known.index)]
+    if len(unknown):
         raise InputError(
-            f"{source}: {len(strangers)} cells, first {strangers.iloc[0]}, are not in the manifest. "
+            f"{source}: {len(unknown)} cells, first {unknown.iloc[0]}, are not in the manifest. "
             "The two come from different runs; run the embed stage again."
         )
     return known.loc[cell_ids]

@@ -17,16 +17,10 @@ _ROUNDING = 1e-4
 
 @dataclass(frozen=True)
 class Crop:
-    """Where a labelled cell lies in its field of view.
+    """A labelled cell in its field of view.
 
-    Parameters
-    ----------
-    label
-        Its label, 1 or more.
-    box
-        Slices along z, y, x: the cell's bounding box and a margin, cut at the borders of the field.
-    touches_border
-        Whether a voxel of the cell lies at the border, so that part of it may be missing.
+    `box` holds slices along z, y, x: the bounding box and a margin, cut at the borders of the field;
+    `touches_border` whether a voxel of the cell lies at the border, so that part of it may be missing.
     """
 
     label: int
@@ -37,23 +31,14 @@ class Crop:
 def find_cells(
     label_zyx: np.ndarray, spacing_um_zyx: Sequence[float], *, margin_um: float, z_border: bool = True
 ) -> list[Crop]:
-    """Find the cells of a field of view in one pass over its labels.
+    """Find the cells of a field of view, by increasing label, in one pass over its labels (z, y, x).
 
     Parameters
     ----------
-    label_zyx
-        Shape (z, y, x), whole numbers, 0 for background.
-    spacing_um_zyx
-        Edges of a voxel along z, y, x, micrometres.
     margin_um
-        Room around the bounding box, micrometres, rounded up to whole voxels.
+        Room around the bounding box, rounded up to whole voxels.
     z_border
         Whether the first and last plane count as border, as the outer rows and columns always do.
-
-    Returns
-    -------
-    list of Crop
-        By increasing label.
 
     Raises
     ------
@@ -78,12 +63,7 @@ def find_cells(
 def owners(part_zyx: np.ndarray, cell_zyx: np.ndarray) -> np.ndarray:
     """Assign parts, such as nuclei, to the cells in which most of their voxels lie.
 
-    Parameters
-    ----------
-    part_zyx
-        Labels of the parts, shape (z, y, x), 0 for background.
-    cell_zyx
-        Labels of the cells, same shape.
+    Both label images have one shape (z, y, x), 0 for background.
 
     Returns
     -------
@@ -119,30 +99,12 @@ def cell_mask(label_zyx: np.ndarray, crop: Crop) -> np.ndarray:
 
 
 def part_mask(part_zyx: np.ndarray, owner: np.ndarray, cell_zyx: np.ndarray, crop: Crop) -> np.ndarray:
-    """Return the voxels of a cell's parts inside that cell, bool, shape of the crop's box.
-
-    Parameters
-    ----------
-    part_zyx
-        Labels of the parts in the field of view, shape (z, y, x).
-    owner
-        Cell of each part, from `owners`.
-    cell_zyx
-        Labels of the cells, same shape.
-    crop
-        The cell.
-    """
+    """Return the voxels inside a cell of its parts, by `owners`, bool, shape of the crop's box."""
     return (owner[part_zyx[crop.box]] == crop.label) & cell_mask(cell_zyx, crop)
 
 
 def check_labels(label_zyx: np.ndarray) -> None:
-    """Stop at an image that cannot be labels.
-
-    Raises
-    ------
-    InputError
-        When it is no volume of whole numbers from 0 to 2^24.
-    """
+    """Raise an InputError for an image that is no volume of whole numbers from 0 to 2^24."""
     if label_zyx.ndim != 3 or label_zyx.dtype.kind not in "ui":
         raise InputError(
             f"expected labels as whole numbers of shape (z, y, x), found {label_zyx.dtype} of shape "
@@ -156,21 +118,11 @@ def check_labels(label_zyx: np.ndarray) -> None:
 
 
 def occupancy(volume_zyx: np.ndarray) -> np.ndarray:
-    """Return how much of each voxel is foreground.
+    """Return the share of each voxel of a segmentation that is foreground, float32, 0 to 1.
 
     Where all values are whole numbers, masks (0 and 1, 0 and 255) and labels of any number of pieces, every
     value above 0 is foreground. Values with fractions must lie from 0 to 1: they are probabilities, or a mask
-    that was interpolated, and stay. Foreground is what is at least a half.
-
-    Parameters
-    ----------
-    volume_zyx
-        Segmentation of any type.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, 0 to 1, same shape.
+    that was interpolated, and stay.
 
     Raises
     ------
@@ -195,5 +147,5 @@ def occupancy(volume_zyx: np.ndarray) -> np.ndarray:
 
 
 def foreground(volume_zyx: np.ndarray) -> np.ndarray:
-    """Return the foreground of a segmentation, bool; see `occupancy`."""
+    """Return the foreground of a segmentation, bool: what is at least half occupied, see `occupancy`."""
     return occupancy(volume_zyx) >= 0.5

@@ -1,4 +1,4 @@
-"""Closed triangle meshes of nuclei and cells: reading with checks, bare writing, exact depth of points."""
+"""Triangle meshes: checked reading, writing, points inside, and exact distances to the surface."""
 
 from __future__ import annotations
 
@@ -11,23 +11,17 @@ from trimesh.exchange.ply import export_ply
 
 from morphobench.errors import InputError
 
-# The fast winding number is off by a few hundredths; this close to one half it does not tell the side.
+# The fast winding number is off by a few hundredths; this close to one half it does not decide the side.
 _UNSURE = 0.1
 
 
 def read_closed_mesh(path: str | Path) -> trimesh.Trimesh:
-    """Read a mesh, join repeated vertices, and make sure that it encloses a volume.
-
-    Parameters
-    ----------
-    path
-        File in any format that trimesh reads (OBJ, PLY, STL, ...). Unit and axes stay as they are.
+    """Read a mesh file (OBJ, PLY, STL, ...), merge repeated vertices, and check that it encloses a volume.
 
     Raises
     ------
     InputError
-        When the file is missing or unreadable, or its surface is open, inconsistently oriented or turned
-        inside out.
+        When the file is missing or unreadable, or its surface is open, inconsistently oriented or inside out.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,17 +46,7 @@ def read_closed_mesh(path: str | Path) -> trimesh.Trimesh:
 
 
 def write_ply(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Write a mesh as binary PLY with float32 vertices and nothing else.
-
-    Parameters
-    ----------
-    path
-        File to write; its folder is made when missing.
-    vertices
-        Shape (n_vertices, 3).
-    faces
-        Shape (n_faces, 3), indices into `vertices`.
-    """
+    """Write a mesh as binary PLY with float32 vertices and nothing else, in a folder made where missing."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
@@ -70,29 +54,14 @@ def write_ply(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None
 
 
 def inside(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Tell which points lie inside a mesh: where its generalised winding number exceeds one half.
+    """Return which points (n, 3) lie inside a mesh, bool: its generalised winding number exceeds one half.
 
     Holes, overlaps and repeated faces of the mesh do no harm (Jacobson et al. 2013). The number is the fast
     one of Barill et al. 2018, and the exact one for points where that comes close to one half.
-
-    Parameters
-    ----------
-    points
-        Shape (n, 3), unit of `vertices`.
-    vertices
-        Shape (n_vertices, 3).
-    faces
-        Shape (n_faces, 3), outward.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,), bool.
     """
     if len(points) == 0:
         return np.empty(0, dtype=bool)
-    points, vertices = (np.ascontiguousarray(array, dtype=np.float64) for array in (points, vertices))
-    faces = np.ascontiguousarray(faces, dtype=np.int64)
+    points, vertices, faces = _contiguous(points, vertices, faces)
     winding = igl.fast_winding_number(vertices, faces, points)
     unsure = np.abs(winding - 0.5) < _UNSURE
     if unsure.any():
@@ -100,33 +69,28 @@ def inside(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.nd
     return winding > 0.5
 
 
+def distance(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the exact distance (n,) of points to a mesh, and the closest points (n, 3) of its surface."""
+    if len(points) == 0:
+        return np.empty(0), np.empty((0, 3))
+    squared, _, nearest = igl.point_mesh_squared_distance(*_contiguous(points, vertices, faces))
+    return np.sqrt(squared), nearest
+
+
 def signed_distance(
     points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the exact signed distance of points to a mesh, and the nearest surface points.
+    """Return `distance`, negative inside a mesh with outward faces, and the closest points of its surface.
 
-    The distance is exact (AABB tree of libigl). The sign comes from `inside`: the signs of pseudonormals are
-    wrong by micrometres near slivers and folds of real meshes.
-
-    Parameters
-    ----------
-    points
-        Shape (n, 3), unit of `vertices`.
-    vertices
-        Shape (n_vertices, 3).
-    faces
-        Shape (n_faces, 3), outward.
-
-    Returns
-    -------
-    distance
-        Shape (n,), negative inside, unit of `vertices`.
-    nearest
-        Shape (n, 3), the closest point of the surface.
+    The sign comes from `inside`: the signs of pseudonormals are wrong by micrometres near slivers and folds
+    of real meshes.
     """
-    if len(points) == 0:
-        return np.empty(0), np.empty((0, 3))
+    size, nearest = distance(points, vertices, faces)
+    return size * np.where(inside(points, vertices, faces), -1.0, 1.0), nearest
+
+
+def _contiguous(
+    points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     points, vertices = (np.ascontiguousarray(array, dtype=np.float64) for array in (points, vertices))
-    faces = np.ascontiguousarray(faces, dtype=np.int64)
-    squared, _, nearest = igl.point_mesh_squared_distance(points, vertices, faces)
-    return np.sqrt(squared) * np.where(inside(points, vertices, faces), -1.0, 1.0), nearest
+    return points, vertices, np.ascontiguousarray(faces, dtype=np.int64)

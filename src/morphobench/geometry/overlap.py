@@ -1,4 +1,4 @@
-"""How well two shapes agree: overlap in one grid, distance between surfaces, and the published overlap."""
+"""Agreement of two shapes: overlap in one grid, distance between surfaces, and the published overlap."""
 
 from __future__ import annotations
 
@@ -19,17 +19,7 @@ _SHORTEST_UM = 1e-12
 
 
 class Grid(NamedTuple):
-    """Where voxels lie.
-
-    Attributes
-    ----------
-    low_um
-        Corner of the first voxel, x, y, z, shape (3,), micrometres.
-    edge_um
-        Edges of a voxel along x, y, z, shape (3,), micrometres.
-    n_xyz
-        Voxels along x, y, z.
-    """
+    """Corner of the first voxel and edges of a voxel, x, y, z, shape (3,), and numbers of voxels."""
 
     low_um: np.ndarray
     edge_um: np.ndarray
@@ -37,14 +27,7 @@ class Grid(NamedTuple):
 
 
 def common_grid(meshes: Sequence[Mesh], n_longest: int) -> Grid:
-    """Return a grid of cubic voxels over the box that holds all meshes.
-
-    Parameters
-    ----------
-    meshes
-        At least one with a vertex; those without are left aside.
-    n_longest
-        Voxels along the longest side of the box, which sets the edge: longest side / n_longest.
+    """Return a grid of cubic voxels over the bounding box of all meshes, `n_longest` along its longest side.
 
     Raises
     ------
@@ -63,23 +46,11 @@ def common_grid(meshes: Sequence[Mesh], n_longest: int) -> Grid:
     return Grid(low_um, np.full(3, edge_um), tuple(n_xyz.tolist()))
 
 
-def voxelised(mesh: Mesh, grid: Grid) -> np.ndarray:
-    """Return the voxels of a grid whose centres lie inside a mesh: where its winding number is positive.
+def voxelise(mesh: Mesh, grid: Grid) -> np.ndarray:
+    """Return the voxels of a grid whose centres lie inside a closed mesh, bool, axes z, y, x.
 
     Rays run along z through all columns at once. Each triangle above a column's centre changes the winding
-    number there by one, so that overlapping pieces do no harm; the mesh must be closed.
-
-    Parameters
-    ----------
-    mesh
-        Vertices and faces; without faces nothing is inside.
-    grid
-        See `Grid`.
-
-    Returns
-    -------
-    numpy.ndarray
-        Bool, axes z, y, x.
+    number there by one: inside is where it is positive, so that overlapping pieces do no harm.
     """
     n_x, n_y, n_z = grid.n_xyz
     vertices = (np.asarray(mesh[0], np.float64) - grid.low_um) / grid.edge_um - 0.5 + _OFFSET_VOXEL
@@ -91,19 +62,19 @@ def voxelised(mesh: Mesh, grid: Grid) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(winding > 0.5, 2, 0))
 
 
-def own_box_voxelised(mesh: Mesh, n_xyz: Sequence[int]) -> np.ndarray:
-    """Return a mesh in so many voxels stretched over its own bounding box, as published; z, y, x."""
+def voxelise_own_box(mesh: Mesh, n_xyz: Sequence[int]) -> np.ndarray:
+    """Voxelise a mesh in `n_xyz` voxels stretched over its own bounding box, as published; axes z, y, x."""
     if not len(mesh[1]):
         return np.zeros(tuple(n_xyz)[::-1], dtype=bool)
     low_um = mesh[0].min(axis=0).astype(np.float64)
     extent_um = (mesh[0].max(axis=0) - low_um).clip(min=_SHORTEST_UM)
-    return voxelised(mesh, Grid(low_um, extent_um / np.asarray(n_xyz), tuple(int(n) for n in n_xyz)))
+    return voxelise(mesh, Grid(low_um, extent_um / np.asarray(n_xyz), tuple(int(n) for n in n_xyz)))
 
 
 def _crossings(
     vertices: np.ndarray, faces: np.ndarray, n_x: int, n_y: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where rays along z meet triangles: column y n_x + x, height, and the change of the winding."""
+    """Return where rays along z cross triangles: column y n_x + x, height, and the change of the winding."""
     corners = vertices[faces]
     low = np.ceil(corners[..., :2].min(axis=1)).clip(0, None).astype(np.int64)
     high = np.floor(corners[..., :2].max(axis=1)).clip(None, [n_x - 1, n_y - 1]).astype(np.int64)
@@ -120,37 +91,33 @@ def _crossings(
         [dx[:, one] * dy[:, other] - dx[:, other] * dy[:, one] for one, other in ((1, 2), (2, 0), (0, 1))],
         axis=1,
     )
-    met = (areas > 0).all(axis=1) | (areas < 0).all(axis=1)
-    areas, total = areas[met], areas[met].sum(axis=1)
-    height = (areas * offset[met, :, 2]).sum(axis=1) / total
+    crossed = (areas > 0).all(axis=1) | (areas < 0).all(axis=1)
+    areas, total = areas[crossed], areas[crossed].sum(axis=1)
+    height = (areas * offset[crossed, :, 2]).sum(axis=1) / total
     # From below one enters where the outward normal looks down.
-    return (y * n_x + x)[met], height, -np.sign(total)
+    return (y * n_x + x)[crossed], height, -np.sign(total)
 
 
 def iou_error(a_zyx: np.ndarray, b_zyx: np.ndarray) -> np.ndarray | float:
-    """Return 1 - Jaccard index of two shapes in one grid.
+    """Return 1 - Jaccard index of two shapes in one grid, ``1 - |A and B| / |A or B|``.
 
-    Formula: ``1 - |A and B| / |A or B|``; 0 for equal shapes, 1 for disjoint ones or when one is empty.
+    Source: Vasan et al. 2025, "scaled image evaluation", here in a common frame and grid, so that size,
+    position and stretch count; for the published one see `iou_error_legacy`.
 
     Parameters
     ----------
     a_zyx, b_zyx
-        Bool, shapes (..., z, y, x) that broadcast, on one grid (`common_grid`, `voxelised`).
+        Bool, shapes (..., z, y, x) that broadcast, on one grid (`common_grid`, `voxelise`).
 
     Returns
     -------
     numpy.ndarray or float
-        Shape (...), pure number; NaN where both are empty.
+        Shape (...), 0 for equal shapes, 1 for disjoint ones or when one is empty; NaN where both are empty.
 
     Raises
     ------
     InputError
         When the last three axes differ: these are not two shapes in one grid.
-
-    Notes
-    -----
-    Source: 1 - Jaccard of Vasan et al. 2025, "scaled image evaluation", here in a common frame and grid, so
-    that size, position and stretch count. For the published one see `iou_error_legacy`.
     """
     a_zyx, b_zyx = np.asarray(a_zyx, bool), np.asarray(b_zyx, bool)
     if a_zyx.ndim < 3 or a_zyx.shape[-3:] != b_zyx.shape[-3:]:
@@ -170,6 +137,8 @@ def iou_error_legacy(a: Mesh, b: Mesh, n_xyz: Sequence[int]) -> float:
     """Return the published error: 1 - Jaccard index, each shape stretched over a grid of its own box.
 
     Size, position and stretch along an axis cancel: a half-size, a shifted or a stretched copy has error 0.
+    NaN when a mesh has no faces. Source: Vasan et al. 2025, reconstruction error and evolution energy of
+    polymorphic structures. The two voxels of padding around both published grids change no count.
 
     Parameters
     ----------
@@ -178,41 +147,17 @@ def iou_error_legacy(a: Mesh, b: Mesh, n_xyz: Sequence[int]) -> float:
     n_xyz
         Voxels along x, y, z: published, the extents of the target in voxels, rounded up; between two ends of
         an interpolation, the larger of the two along each axis.
-
-    Returns
-    -------
-    float
-        Pure number; NaN when a mesh has no faces.
-
-    Notes
-    -----
-    Source: Vasan et al. 2025, reconstruction error and evolution energy of polymorphic structures. The two
-    voxels of padding around both published grids are the same in both and change no count.
     """
     if not (len(a[1]) and len(b[1])):
         return float("nan")
-    return iou_error(own_box_voxelised(a, n_xyz), own_box_voxelised(b, n_xyz))
+    return iou_error(voxelise_own_box(a, n_xyz), voxelise_own_box(b, n_xyz))
 
 
 def mean_surface_distance_um(a: Mesh, b: Mesh, *, n_points: int = 2048, seed: int = 0) -> float:
-    """Return the mean distance between two surfaces, symmetric.
+    """Return the symmetric mean distance between two surfaces, micrometres; NaN when one has no faces.
 
-    Formula: ``(mean over A of d(p, B) + mean over B of d(q, A)) / 2``, with points drawn uniformly by area
-    and exact distances to the other surface.
-
-    Parameters
-    ----------
-    a, b
-        See `Mesh`.
-    n_points
-        Points drawn on each surface.
-    seed
-        Of the draw.
-
-    Returns
-    -------
-    float
-        Micrometres; NaN when a mesh has no faces.
+    ``(mean over A of d(p, B) + mean over B of d(q, A)) / 2``, with `n_points` points uniform by area on each
+    surface and exact distances to the other.
     """
     if not (len(a[1]) and len(b[1])):
         return float("nan")
@@ -220,12 +165,9 @@ def mean_surface_distance_um(a: Mesh, b: Mesh, *, n_points: int = 2048, seed: in
 
 
 def _mean_distance_um(source: Mesh, target: Mesh, n_points: int, seed: int) -> float:
-    import igl
-
+    # Imported here: environments that only train have no library of meshes.
+    from morphobench.geometry.meshes import distance
     from morphobench.geometry.surface_points import surface_points
 
     points, _ = surface_points(*source, n_points, np.random.default_rng(seed))
-    squared, _, _ = igl.point_mesh_squared_distance(
-        points.astype(np.float64), np.asarray(target[0], np.float64), np.asarray(target[1], np.int64)
-    )
-    return float(np.sqrt(squared).mean())
+    return float(distance(points, *target)[0].mean())

@@ -13,14 +13,10 @@ from morphobench.geometry.rotation import packing_to_um, um_to_packing
 def to_packing_frame(
     mesh: trimesh.Trimesh, *, unit_um: float, voxel_um: float, axes: str, centred: bool
 ) -> trimesh.Trimesh:
-    """Return a copy of a shape in packing units with the depth as its first axis.
+    """Return a copy of a mesh in units of `unit_um` in packing units of `voxel_um`, depth first.
 
     Parameters
     ----------
-    mesh
-        Closed mesh in units of `unit_um`.
-    unit_um, voxel_um
-        Micrometres per unit of the mesh, and per packing unit.
     axes
         "depth_last" (x, y, z with z optical) or "depth_first" (as in packings).
     centred
@@ -35,15 +31,7 @@ def to_packing_frame(
 
 
 def centre_nucleus(mesh: trimesh.Trimesh, voxel_um: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return vertices in micrometres with the centroid of the volume at the origin, and the translation.
-
-    Parameters
-    ----------
-    mesh
-        Nucleus in packing units, depth first.
-    voxel_um
-        Micrometres per packing unit.
-    """
+    """Return the vertices of a nucleus in micrometres, its centroid of volume at 0, and the translation."""
     translation_um = -packing_to_um(mesh.center_mass, voxel_um)
     return packing_to_um(np.asarray(mesh.vertices), voxel_um) + translation_um, translation_um
 
@@ -75,13 +63,7 @@ def keep_inside(
 
 
 def check_fits(points_um: np.ndarray, side_um: float, radius_um: float) -> None:
-    """Make sure that spheres stay inside a centred cube.
-
-    Raises
-    ------
-    InputError
-        When one does not, naming the side that would do.
-    """
+    """Raise an InputError with the side that is needed when a sphere leaves a centred cube."""
     reach_um = float(np.abs(points_um).max()) + radius_um
     if reach_um >= side_um / 2:
         raise InputError(
@@ -96,23 +78,8 @@ def upsample(
     """Repeat a cloud up to a number of points, each copy with its own clipped Gaussian jitter.
 
     Published scheme (Vasan et al. 2025, cellPACK loader): whole copies, all jittered. Where `n_points` is no
-    multiple of the cloud's size, the last copy is a random subset.
-
-    Parameters
-    ----------
-    points_um
-        Shape (k, 3), micrometres.
-    n_points
-        Number of points wanted.
-    jitter_um, jitter_clip_um
-        Standard deviation of the jitter per axis and its largest size, micrometres.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_points, 3), float32, copy after copy.
+    multiple of the cloud's size, the last copy is a random subset. `jitter_um` and `jitter_clip_um` are the
+    standard deviation of the jitter per axis and its largest size; the result is float32, (n_points, 3).
     """
     whole, rest = divmod(n_points, len(points_um))
     last = rng.choice(len(points_um), rest, replace=False)
@@ -124,7 +91,7 @@ def upsample(
 def rasterise(
     points_um: np.ndarray, *, size: int, side_um: float, radius_um: float, oversample: int
 ) -> np.ndarray:
-    """Draw spheres into a centred cube: each voxel counts its sub-voxels that some sphere covers.
+    """Voxelise spheres in a centred cube: each voxel counts its sub-voxels that some sphere covers.
 
     Equals voxelising all spheres at the sub-voxel size and summing blocks, as the published images were made,
     without the oversampled volume. A sub-voxel is covered when its centre lies within the radius of a sphere,
@@ -133,14 +100,9 @@ def rasterise(
     Parameters
     ----------
     points_um
-        Sphere centres, shape (n, 3), xyz, micrometres, origin at the middle of the cube; must pass
-        `check_fits`.
-    size
-        Voxels per side.
-    side_um
-        Side of the cube, micrometres.
-    radius_um
-        Radius of the spheres, micrometres.
+        Sphere centres, shape (n, 3), origin at the middle of the cube; they must pass `check_fits`.
+    size, side_um
+        Voxels per side, and side of the cube.
     oversample
         Sub-voxels per voxel edge.
 

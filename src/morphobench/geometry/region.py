@@ -32,22 +32,11 @@ def centre_of_mass(mask_zyx: np.ndarray) -> np.ndarray:
 
 
 def dilate_ball(mask_zyx: np.ndarray, radius_voxel: float) -> np.ndarray:
-    """Add every voxel whose centre lies within a distance of the centre of a mask voxel.
+    """Add every voxel whose centre lies within `radius_voxel` of the centre of a non-zero voxel.
 
     The squared distance is the sum of one parabola per axis, so its minimum over the mask is found axis after
     axis (Felzenszwalb and Huttenlocher, Theory of Computing 8, 2012), here over the few offsets that matter.
-
-    Parameters
-    ----------
-    mask_zyx
-        Shape (z, y, x); non-zero is the mask.
-    radius_voxel
-        Radius of the ball, voxels.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, `padding(radius_voxel)` voxels larger on every side.
+    The result, bool, is `padding(radius_voxel)` voxels larger on every side.
     """
     reach = padding(radius_voxel)
     squares = {offset: offset**2 for offset in range(-reach, reach + 1)}
@@ -55,21 +44,10 @@ def dilate_ball(mask_zyx: np.ndarray, radius_voxel: float) -> np.ndarray:
 
 
 def dilate_box(mask_zyx: np.ndarray, half_voxel: int) -> np.ndarray:
-    """Dilate with a cube of even side 2 * half_voxel, offsets -half_voxel to half_voxel - 1, as published.
+    """Dilate with a cube of even side 2 * half_voxel, offsets -half_voxel to half_voxel - 1, published: 4.
 
-    The asymmetry is that of `scipy.ndimage.binary_dilation` with an even structuring element.
-
-    Parameters
-    ----------
-    mask_zyx
-        Shape (z, y, x); non-zero is the mask.
-    half_voxel
-        Half the side, voxels; 4 as published.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, `half_voxel` voxels larger on every side.
+    The asymmetry is that of `scipy.ndimage.binary_dilation` with an even structuring element. The result,
+    bool, is `half_voxel` voxels larger on every side.
     """
     nothing = dict.fromkeys(range(-half_voxel, half_voxel) or (0,), 0)
     return _nearest(np.pad(mask_zyx, half_voxel), nothing, limit=0)
@@ -81,7 +59,7 @@ def padding(radius_voxel: float) -> int:
 
 
 def _nearest(mask_zyx: np.ndarray, costs: Mapping[int, int], limit: int) -> np.ndarray:
-    """Return where the cost of the cheapest way from a mask voxel, one offset per axis, is within `limit`."""
+    """Return where the cheapest sum of one offset per axis from a mask voxel costs at most `limit`."""
     kind = np.min_scalar_type(2 * limit + 1)
     cost_zyx = np.where(mask_zyx != 0, kind.type(0), kind.type(limit + 1))
     for axis in range(3):
@@ -90,7 +68,7 @@ def _nearest(mask_zyx: np.ndarray, costs: Mapping[int, int], limit: int) -> np.n
 
 
 def _spread(cost_zyx: np.ndarray, axis: int, costs: Mapping[int, int]) -> np.ndarray:
-    """Return at each place the least sum of the cost at an offset behind it and of the offset's own."""
+    """Return at each voxel the least sum of the cost at an offset behind it and of the offset's own."""
     # Beyond the limit everything is equal, and capped costs plus one offset's never overflow.
     worst = cost_zyx.max()
     source, spread = np.moveaxis(cost_zyx, axis, 0), np.full_like(cost_zyx, worst)
@@ -104,7 +82,7 @@ def _spread(cost_zyx: np.ndarray, axis: int, costs: Mapping[int, int]) -> np.nda
 
 
 def fits(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> dict[str, bool]:
-    """Return for each axis whether a volume is no larger than the box, as columns fits_z, fits_y, fits_x."""
+    """Return for each axis whether a volume fits the box, as columns fits_z, fits_y, fits_x."""
     pairs = zip(AXES, shape_zyx, box_zyx, strict=True)
     return {f"fits_{axis}": bool(n <= size) for axis, n, size in pairs}
 
@@ -125,22 +103,7 @@ def crop_to_box(volume_zyx: np.ndarray, box_zyx: Sequence[int]) -> np.ndarray:
 
 
 def fit_to_box(volume_zyx: np.ndarray, box_zyx: Sequence[int], background: float) -> np.ndarray:
-    """Centre a volume in the box: pad where it is smaller, crop where it is larger.
-
-    Parameters
-    ----------
-    volume_zyx
-        Shape (z, y, x).
-    box_zyx
-        Size of the box, voxels.
-    background
-        Value of the padding.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape `box_zyx`, of the volume's type.
-    """
+    """Centre a volume in a box: pad it with `background` where it is smaller, crop it where it is larger."""
     inside = crop_to_box(volume_zyx, box_zyx)
     before = offset_in_box(inside.shape, box_zyx)
     after = np.asarray(box_zyx) - inside.shape - before

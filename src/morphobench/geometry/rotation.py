@@ -61,16 +61,8 @@ def rotate_points(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 def lattice_axes(rotation: np.ndarray) -> tuple[list[int], list[int]]:
     """Return how one of the 24 cube rotations acts on the last three axes, z, y, x, of a volume.
 
-    Returns
-    -------
-    tuple
-        The order in which to take the axes, and those of the result to reverse; counted from the end, -3 to
-        -1.
-
-    Raises
-    ------
-    ValueError
-        When `rotation`, shape (3, 3), does not map the grid to itself.
+    The order in which to take the axes, and those of the result to reverse, counted from the end, -3 to -1.
+    ValueError when `rotation`, shape (3, 3), does not map the grid to itself.
     """
     signed = np.rint(rotation).astype(int)
     if not np.allclose(signed, rotation, atol=1e-6) or not np.array_equal(abs(signed).sum(0), [1, 1, 1]):
@@ -82,37 +74,18 @@ def lattice_axes(rotation: np.ndarray) -> tuple[list[int], list[int]]:
 
 
 def rotate_cube_lattice(volume_zyx: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Rotate a cubic volume by one of the 24 cube rotations, exactly: axes are swapped and flipped.
-
-    Parameters
-    ----------
-    volume_zyx
-        Shape (..., s, s, s), axes z, y, x last.
-    rotation
-        Shape (3, 3), one of `cube_rotations`.
-
-    Raises
-    ------
-    ValueError
-        When `rotation` does not map the grid to itself.
-    """
+    """Rotate a cubic volume, shape (..., s, s, s), exactly by one of `cube_rotations`: swap and flip axes."""
     order, reversed_axes = lattice_axes(rotation)
     lead = volume_zyx.ndim - 3
-    turned = np.transpose(volume_zyx, [*range(lead), *(axis + lead + 3 for axis in order)])
-    return np.flip(turned, reversed_axes)
+    swapped = np.transpose(volume_zyx, [*range(lead), *(axis + lead + 3 for axis in order)])
+    return np.flip(swapped, reversed_axes)
 
 
 def packing_to_um(positions: np.ndarray, voxel_um: float) -> np.ndarray:
     """Convert packing coordinates, depth first, to micrometres, x, y, z with z along the depth.
 
-    The cyclic permutation (x, y, z) = (second, third, first) is a rotation and mirrors nothing.
-
-    Parameters
-    ----------
-    positions
-        Shape (..., 3), packing units.
-    voxel_um
-        Length of a packing unit, micrometres.
+    The cyclic permutation (x, y, z) = (second, third, first) is a rotation and mirrors nothing. Positions
+    have shape (..., 3) and units of `voxel_um` micrometres.
     """
     return positions[..., [1, 2, 0]] * voxel_um
 

@@ -1,4 +1,4 @@
-"""A shape in its own unit cube: points on its surface, and points in space with their signed distances."""
+"""A mesh in its own unit cube: points on its surface, and points in space with their signed distances."""
 
 from __future__ import annotations
 
@@ -9,11 +9,6 @@ from morphobench.geometry import meshes
 
 def unit_cube(vertices_um: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Centre a mesh by its bounding box and scale its longest side to 1 (Vasan et al. 2025).
-
-    Parameters
-    ----------
-    vertices_um
-        Shape (n, 3), micrometres.
 
     Returns
     -------
@@ -33,25 +28,9 @@ def unit_cube(vertices_um: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 def surface_points(
     vertices: np.ndarray, faces: np.ndarray, n: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw points uniformly by area from the surface of a mesh, with the normals of their faces.
+    """Sample `n` points uniformly by area from a mesh, with the unit normals of their faces.
 
-    Parameters
-    ----------
-    vertices
-        Shape (n_vertices, 3), any unit.
-    faces
-        Shape (n_faces, 3), outward; not all may be of zero area.
-    n
-        Number of points.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    points
-        Shape (n, 3), float32, unit of `vertices`.
-    normals
-        Shape (n, 3), float32, of length 1, outward.
+    Both have shape (n, 3), float32; not all faces may be of zero area.
     """
     corners = np.asarray(vertices, dtype=np.float64)[faces]
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -68,7 +47,7 @@ def surface_points(
 
 
 def query_points(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw points uniformly from the unit cube, -0.5 to 0.5, shape (n, 3), float32."""
+    """Sample points uniformly from the unit cube, -0.5 to 0.5, shape (n, 3), float32."""
     return rng.random((n, 3), dtype=np.float32) - np.float32(0.5)
 
 

@@ -16,16 +16,12 @@ from morphobench.geometry.region import AXES
 def run(
     shards: Iterable[str | Path], out: str | Path, *, quantile: float = 1.0, policy: str = "drop"
 ) -> None:
-    """Write the common box of a dataset as JSON, from the extents that stage `mask` noted.
+    """Write the common box of the shards of stage `mask` as JSON.
 
     Keys: z, y, x (voxels), quantile, policy, n_cells, n_fit, n_not_fit.
 
     Parameters
     ----------
-    shards
-        Shard folders of stage `mask`.
-    out
-        JSON file to write.
     quantile
         Share of the cells, per axis, whose extent the box must hold; 1: the largest too; 0.95 as published.
     policy
@@ -49,18 +45,5 @@ def run(
 
 
 def common_box(extents_zyx: np.ndarray, quantile: float) -> np.ndarray:
-    """Return per axis the quantile of the cells' extents, linearly interpolated and rounded up.
-
-    Parameters
-    ----------
-    extents_zyx
-        Shape (n_cells, 3), voxels.
-    quantile
-        0 to 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (3,), int64, voxels.
-    """
+    """Return per axis the quantile of the cells' extents (n_cells, 3), interpolated and rounded up."""
     return np.ceil(np.quantile(extents_zyx, quantile, axis=0)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""How many pieces a structure has, how large they are, and how far they lie apart."""
+"""Number, sizes and distances of the pieces of a structure."""
 
 from __future__ import annotations
 
@@ -24,19 +24,15 @@ FEATURES = tuple(
 def piece_features(
     mask_zyx: np.ndarray, spacing_um: float, surface: tuple[np.ndarray, np.ndarray] | None = None
 ) -> dict[str, float | int | str]:
-    """Describe the pieces of a structure.
+    """Return number, sizes and distances of the pieces of a mask (z, y, x).
 
     Pieces are 26-connected: voxels that share a corner belong together, as in `isosurface`. Time is linear
     in the voxels, but quadratic in the pieces for their distances.
 
     Parameters
     ----------
-    mask_zyx
-        Bool, shape (z, y, x), at least one voxel inside.
-    spacing_um
-        Edge of a voxel, micrometres.
     surface
-        What `isosurface` returns for them, where at hand.
+        The result of `isosurface`, where at hand.
 
     Returns
     -------
@@ -65,8 +61,8 @@ def piece_features(
         *distance_statistics(centroids_voxel * spacing_um),
     ]
     label = str(n_pieces) if n_pieces < MANY else f">={MANY}"
-    found = dict(zip(FEATURES, map(float, statistics), strict=True))
-    return {"n_pieces": n_pieces, "n_pieces_label": label} | found
+    features = dict(zip(FEATURES, map(float, statistics), strict=True))
+    return {"n_pieces": n_pieces, "n_pieces_label": label} | features
 
 
 def _sizes_and_centroids(label_zyx: np.ndarray, n_pieces: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +78,7 @@ def _sizes_and_centroids(label_zyx: np.ndarray, n_pieces: int) -> tuple[np.ndarr
 def surface_areas(
     label_zyx: np.ndarray, n_pieces: int, vertices_um: np.ndarray, faces: np.ndarray, spacing_um: float
 ) -> np.ndarray:
-    """Estimate the surface area of each piece.
+    """Estimate the surface area of each piece, labels 1 to n_pieces; shape (n_pieces,), square micrometres.
 
     Every face of the isosurface counts with its projection along the normal of its surroundings, so that the
     steps of a digital surface add nothing (as in Flin et al., IEEE Trans. Image Processing 14, 2005).
@@ -90,22 +86,6 @@ def surface_areas(
     isosurface: +8 %; a single ball of 5 voxels may be 4 % off), tori within 1 %; boxes lose their edges: 4 %
     for 10 x 20 x 30 voxels, 8 % for 10 x 10 x 10, 16 % for 5 x 5 x 5. A single voxel has 1.73 squares of its
     edge, the area of its octahedron.
-
-    Parameters
-    ----------
-    label_zyx
-        Pieces 1 to n_pieces, 0 beside them, shape (z, y, x).
-    n_pieces
-        Their number.
-    vertices_um, faces
-        Their isosurface.
-    spacing_um
-        Edge of a voxel, micrometres.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_pieces,), square micrometres.
     """
     vectors_um2 = face_vectors(vertices_um, faces)
     normals = _surrounding_normals(vectors_um2, faces, len(vertices_um))
@@ -142,18 +122,7 @@ def _pieces_of_vertices(label_zyx: np.ndarray, vertices_um: np.ndarray, spacing_
 
 
 def distance_statistics(centroids: np.ndarray) -> tuple[float, float]:
-    """Return mean and standard deviation (population) of the distances of all pairs of points.
-
-    Parameters
-    ----------
-    centroids
-        Shape (n, 3).
-
-    Returns
-    -------
-    tuple of float
-        In the points' unit; NaN without pairs.
-    """
+    """Return mean and standard deviation (population) of all pairwise distances; NaN without pairs."""
     n_pairs = len(centroids) * (len(centroids) - 1) // 2
     if n_pairs == 0:
         return np.nan, np.nan

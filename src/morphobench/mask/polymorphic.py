@@ -59,7 +59,7 @@ def run(
         structure_zyx, core_zyx = stored_cell(shard_in, row)
         inside_zyx = labels.foreground(structure_zyx) & (core_zyx > 0)
         _check_size(inside_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
-        mask_zyx, vertices_um, faces, columns = shape_of(inside_zyx, fill_holes, row["spacing_um"])
+        mask_zyx, vertices_um, faces, columns = measure_structure(inside_zyx, fill_holes, row["spacing_um"])
         return columns, {"segmentation": mask_zyx, "vertices_um": vertices_um, "faces": faces}
 
     with shards.create(shard_out, "mask", max_failed_fraction) as shard:
@@ -67,19 +67,10 @@ def run(
         shard.fill(cells, mask_cell, SEGMENTATION | MESH, _DEFAULTS, timed=True)
 
 
-def shape_of(
+def measure_structure(
     inside_zyx: np.ndarray, fill_holes: str, spacing_um: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-    """Fill a structure, crop to it, and find its surface and its pieces.
-
-    Parameters
-    ----------
-    inside_zyx
-        Bool, the structure in the aligned crop, shape (z, y, x), at least one voxel.
-    fill_holes
-        See `run`.
-    spacing_um
-        Edge of a voxel, micrometres.
+    """Fill a structure in its aligned crop, and measure its surface and its pieces; see `run`.
 
     Returns
     -------
@@ -88,7 +79,7 @@ def shape_of(
     vertices_um, faces
         Its surface, in the frame of the aligned crop.
     columns
-        What `run` says of them, but for where they are stored.
+        Measures of the cell table.
     """
     # Not in the crop: whether a slice is the first one of the image counts for slice2d.
     filled_zyx = isosurface.fill(inside_zyx, fill_holes)

@@ -135,14 +135,9 @@ def cut(
 
 def _window(volume_zyx: np.ndarray, starts: Sequence[int], shape_zyx: Sequence[int]) -> np.ndarray:
     """Return a box out of a volume, with zeros where it lies outside."""
-    window_zyx = np.zeros(shape_zyx, dtype=volume_zyx.dtype)
-    source, target = [], []
-    for start, length, n in zip(starts, shape_zyx, volume_zyx.shape, strict=True):
-        first, last = max(start, 0), min(start + length, n)
-        source.append(slice(first, last))
-        target.append(slice(first - start, last - start))
-    window_zyx[tuple(target)] = volume_zyx[tuple(source)]
-    return window_zyx
+    spans = list(zip(starts, shape_zyx, volume_zyx.shape, strict=True))
+    inner = tuple(slice(max(start, 0), start + length) for start, length, _ in spans)
+    return np.pad(volume_zyx[inner], [(max(-s, 0), max(s + length - n, 0)) for s, length, n in spans])
 
 
 def clip_range(

@@ -16,8 +16,7 @@ from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import file_rows, npz
 from morphobench.files.factors import read_factors
-from morphobench.files.layout import stored_mesh
-from morphobench.files.volumes import Layout
+from morphobench.files.layout import stored_mesh, surface_arrays
 from morphobench.published.manifest import relative_path
 from morphobench.published.shard import Cell, Content, each_row, explained
 
@@ -35,14 +34,7 @@ _MAX_BYTES = 2**30
 def content(dataset: Mapping[str, Any]) -> Content:
     """Return what a shard holds: points on and about the surface, and the grids sdf and seg as volumes."""
     sample = dataset["sample"]
-    shapes = {
-        "surface": (sample["n_surface"], 3),
-        "normals": (sample["n_surface"], 3),
-        "queries": (sample["n_queries"], 3),
-        "distances": (sample["n_queries"],),
-        "points_um": (sample["n_points"], 3),
-    }
-    arrays = {name: Layout(np.float32, shape) for name, shape in shapes.items()}
+    arrays = surface_arrays(**{key: sample[key] for key in ("n_surface", "n_queries", "n_points")})
     defaults = dict.fromkeys((*_LOC_UM, "scale_um", "scale_factor"), np.nan)
     return Content(arrays, ("sdf", "seg"), sample["resolution"], defaults)
 

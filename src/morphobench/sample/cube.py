@@ -1,4 +1,4 @@
-"""Cubes drawn from volumes: the single-channel image that image models read."""
+"""Cubes resampled from volumes: the single-channel image that image models read."""
 
 from __future__ import annotations
 
@@ -27,18 +27,14 @@ def to_cube(
 
     Parameters
     ----------
-    intensity_zyx
-        Shape (z, y, x), camera counts.
-    mask_zyx
-        Same shape; the cube is empty where it is 0.
+    intensity_zyx, mask_zyx
+        Camera counts and mask, of one shape (z, y, x); the cube is empty where the mask is 0.
     center_zyx
-        What falls on the middle of the cube, as an index into the volume.
+        Index into the volume that falls on the middle of the cube.
     spacing_um
-        Edge of a voxel of the volume, micrometres.
-    size
-        Voxels per side of the cube.
-    side_um
-        Side of the cube, micrometres.
+        Edge of a voxel of the volume.
+    size, side_um
+        Voxels per side, and side of the cube.
     clip
         Camera counts that become 0 and 65535; without it the least and the largest in the mask.
     crop
@@ -103,26 +99,10 @@ def _scaled(
 
 
 def resampling(n: int, center: float, spacing_um: float, size: int, side_um: float) -> np.ndarray:
-    """Return the linear operator that resamples one axis.
+    """Return the linear operator (size, n), float32, that resamples n voxels of one axis; see `to_cube`.
 
-    Parameters
-    ----------
-    n
-        Voxels of the volume along the axis.
-    center
-        Index that falls on the middle of the cube.
-    spacing_um
-        Edge of a voxel of the volume, micrometres.
-    size
-        Voxels of the cube along the axis.
-    side_um
-        Side of the cube, micrometres.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (size, n), float32: shares of overlap over the width of the cube's voxel when shrinking, weights
-        of linear interpolation at its centre when enlarging; the volume counts as 0 outside.
+    Shares of overlap over the width of the cube's voxel when shrinking, weights of linear interpolation at
+    its centre when enlarging; the volume counts as 0 outside.
     """
     edge = side_um / size / spacing_um
     places = (np.arange(size) - (size - 1) / 2) * edge + center

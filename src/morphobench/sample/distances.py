@@ -1,4 +1,4 @@
-"""A shape on a grid: signed distances, exact where models look, and the scaled segmentation."""
+"""A mesh on a grid: signed distances, exact where models read them, and the scaled segmentation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt
 from morphobench.errors import InputError
 from morphobench.geometry import meshes
 
-# Models clip at two voxels; half a voxel more keeps what trilinear resampling mixes in exact, too.
+# Models clip at two voxels; half a voxel more keeps the neighbours of trilinear resampling exact, too.
 BAND_VOXEL = 2.5
 # No point of the surface is farther than this from a sample of it.
 _SAMPLE_REACH_VOXEL = 0.5
@@ -26,7 +26,7 @@ def signed_distance_grid(
     band_voxel: float = BAND_VOXEL,
     reference: bool = False,
 ) -> np.ndarray:
-    """Return the signed distances to a scaled shape at the points of a grid.
+    """Return the signed distances to a scaled mesh at the points of a grid, voxels, negative inside.
 
     The mesh is centred by its bounding box. Index (k, j, i) holds the distance at the point
     (i, j, k) - resolution // 2, so an even grid has its origin one half voxel after its middle, as published
@@ -37,23 +37,19 @@ def signed_distance_grid(
 
     Parameters
     ----------
-    vertices_xyz
-        Shape (n_vertices, 3), any unit.
-    faces
-        Shape (n_faces, 3), outward; holes, overlaps and repeated faces do no harm to the sign.
+    vertices_xyz, faces
+        Outward; holes, overlaps and repeated faces do no harm to the sign.
     resolution
         Grid points per side.
     scale_factor
         Grid voxels per unit of `vertices_xyz`.
-    band_voxel
-        Largest distance that must be exact, voxels.
     reference
         Published axis order x, y, z; the same values.
 
     Returns
     -------
     numpy.ndarray
-        Shape (resolution,) * 3, axes z, y, x, float32, voxels, negative inside.
+        Shape (resolution,) * 3, axes z, y, x, float32.
 
     Raises
     ------
@@ -79,26 +75,11 @@ def segmentation_grid(distance_zyx: np.ndarray) -> np.ndarray:
 def reference_segmentation_grid(
     vertices_xyz: np.ndarray, faces: np.ndarray, *, resolution: int, scale_factor: float
 ) -> np.ndarray:
-    """Return the scaled segmentation as published: axes z, y, x, its centre one voxel before the distances'.
+    """Return the scaled segmentation as published, uint8: axes z, y, x, one voxel before the distances'.
 
     The published stencil (aicsshparam) marks the whole-numbered points inside the mesh, from
     trunc(min - 0.5) to trunc(max + 0.5) + 1 on each axis, and is then padded to the grid. Where the published
-    padding left a grid one voxel short, this one pads the last voxel after.
-
-    Parameters
-    ----------
-    vertices_xyz, faces, resolution, scale_factor
-        See `signed_distance_grid`.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (resolution,) * 3, uint8, 0 or 1.
-
-    Raises
-    ------
-    InputError
-        When there is no scale factor, or the shape leaves the grid.
+    padding left a grid one voxel short, this one pads the last voxel after. See `signed_distance_grid`.
     """
     vertices_voxel = _scaled(vertices_xyz, resolution, scale_factor)
     first_xyz = np.trunc(vertices_voxel.min(axis=0) - 0.5).astype(int)
@@ -145,7 +126,7 @@ def _coarse_distance(vertices_voxel: np.ndarray, faces: np.ndarray, resolution: 
 
 
 def _surface_samples(vertices: np.ndarray, faces: np.ndarray, reach: float) -> np.ndarray:
-    """Return points of a mesh, shape (n, 3), such that none of its surface is farther than `reach` from one.
+    """Return points (n, 3) of a mesh such that none of its surface is farther than `reach` from one.
 
     Small triangles need no more than their corners. Others get lines across, parallel to their shortest side,
     so that slivers, which halving into similar triangles would shatter, stay cheap.

@@ -1,4 +1,4 @@
-"""Points drawn from the voxels of a cell, bright ones more often the more skewed the intensities are."""
+"""Points sampled from the voxels of a cell, bright ones more often the more skewed the intensities are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from morphobench.errors import InputError
 from morphobench.geometry import region
-from morphobench.sample.reference import VARIANTS, Variant, darkened, reference_image
+from morphobench.sample.reference import VARIANTS, Variant, darken, reference_image
 
 
 def sample_points(
@@ -23,25 +23,19 @@ def sample_points(
     center_zyx: Sequence[float] | None = None,
     jitter_voxel: float = 0.001,
 ) -> np.ndarray:
-    """Draw voxels of a cell with weights exp(k I / max I), see `log_weights`.
-
-    "corrected" knows the masked voxels only. "reference" is the published law on the published image, which
-    `reference_encoding` makes: background and padding are part of its statistics.
+    """Sample voxels of a cell with weights exp(k I / max I), see `log_weights`.
 
     Parameters
     ----------
     intensity_zyx
         Shape (z, y, x), camera counts; for "reference" the published encoding.
     mask_zyx
-        Same shape: bool, or 0, 1 (rim) and 2 (mask); what is not 0 may be drawn.
-    n_points
-        Number of points.
+        Same shape: bool, or 0, 1 (rim) and 2 (mask); voxels of 0 are never sampled.
     variant
         Key of `sample.reference.VARIANTS`: multiplier, floor, threshold and replacement.
-    rng
-        Source of randomness.
     mode
-        "corrected" or "reference".
+        "corrected": statistics of the masked voxels only. "reference": the published law on the published
+        image, see `reference_encoding`: background and padding are part of its statistics.
     center_zyx
         Origin, index of a voxel. Without it the centre of mass of the mask: of its voxels 2 where there are
         any; for "reference" rounded, and of the dilated mask for the variant that was published so.
@@ -59,29 +53,29 @@ def sample_points(
         When the shapes differ; when the mask is empty or too small; when intensities are not finite, not
         positive, or all equal.
     """
-    settings = VARIANTS[variant]
+    law = VARIANTS[variant]
     intensity_zyx, mask_zyx = np.asarray(intensity_zyx), np.asarray(mask_zyx)
-    voxels = _voxels(intensity_zyx, mask_zyx, n_points, settings, mode)
+    voxels = _candidates(intensity_zyx, mask_zyx, n_points, law, mode)
     if mode == "reference":
-        image = reference_image(intensity_zyx, mask_zyx, settings).ravel()
-        counts, log_weight = image[voxels], log_weights(image, settings.multiplier, settings.floor)[voxels]
+        image = reference_image(intensity_zyx, mask_zyx, law).ravel()
+        counts, log_weight = image[voxels], log_weights(image, law.multiplier, law.floor)[voxels]
     else:
         counts = intensity_zyx.reshape(-1)[voxels]
-        seen = darkened(counts) if settings.threshold else counts
+        kept = darken(counts) if law.threshold else counts
         # A dark structure in a bright cell has negative skewness, which would draw the voxels without it.
-        log_weight = log_weights(seen, settings.multiplier, max(settings.floor or 0, 0))
-    drawn = draw(log_weight, n_points, settings.replacement, rng)
+        log_weight = log_weights(kept, law.multiplier, max(law.floor or 0, 0))
+    index = sample_indices(log_weight, n_points, law.replacement, rng)
     if center_zyx is None:
-        center_zyx = _center(mask_zyx, settings, mode)
-    places = np.stack(np.unravel_index(voxels[drawn], mask_zyx.shape), axis=1)
+        center_zyx = _center(mask_zyx, law, mode)
+    places = np.stack(np.unravel_index(voxels[index], mask_zyx.shape), axis=1)
     noise = (rng.random((n_points, 3)) - 0.5) * jitter_voxel
-    return np.column_stack([places + noise - center_zyx, counts[drawn]]).astype(np.float32)
+    return np.column_stack([places + noise - center_zyx, counts[index]]).astype(np.float32)
 
 
-def _voxels(
-    intensity_zyx: np.ndarray, mask_zyx: np.ndarray, n_points: int, settings: Variant, mode: str
+def _candidates(
+    intensity_zyx: np.ndarray, mask_zyx: np.ndarray, n_points: int, law: Variant, mode: str
 ) -> np.ndarray:
-    """Return the flat indices of the voxels that may be drawn, after all checks."""
+    """Return the flat indices of the voxels to sample from, after all checks."""
     if intensity_zyx.shape != mask_zyx.shape:
         raise InputError(
             f"the image has shape {intensity_zyx.shape}, the mask {mask_zyx.shape}. Use a mask of this image."
@@ -89,21 +83,21 @@ def _voxels(
     voxels = np.flatnonzero(mask_zyx)
     if not len(voxels):
         raise InputError("the mask is empty. Check the segmentation, or remove the cell.")
-    if len(voxels) < n_points and not settings.replacement:
+    if len(voxels) < n_points and not law.replacement:
         raise InputError(
             f"the mask has {len(voxels)} voxels, fewer than sample.points.n_points = {n_points} to draw "
             "without replacement. Lower n_points, raise mask.dilation_voxel, or remove the cell."
         )
-    looked_at = intensity_zyx if mode == "reference" else intensity_zyx.reshape(-1)[voxels]
-    n_bad = int(looked_at.size - np.count_nonzero(np.isfinite(looked_at)))
+    counts = intensity_zyx if mode == "reference" else intensity_zyx.reshape(-1)[voxels]
+    n_bad = int(counts.size - np.count_nonzero(np.isfinite(counts)))
     if n_bad:
-        raise InputError(f"{n_bad} of {looked_at.size} intensities are not finite. Check the image.")
+        raise InputError(f"{n_bad} of {counts.size} intensities are not finite. Check the image.")
     return voxels
 
 
-def _center(mask_zyx: np.ndarray, settings: Variant, mode: str) -> np.ndarray:
+def _center(mask_zyx: np.ndarray, law: Variant, mode: str) -> np.ndarray:
     core_zyx = mask_zyx == region.MASK
-    if (mode == "reference" and settings.dilated_centre) or not core_zyx.any():
+    if (mode == "reference" and law.dilated_centre) or not core_zyx.any():
         core_zyx = mask_zyx
     center_zyx = region.centre_of_mass(core_zyx)
     return np.floor(center_zyx + 0.5) if mode == "reference" else center_zyx
@@ -112,22 +106,8 @@ def _center(mask_zyx: np.ndarray, settings: Variant, mode: str) -> np.ndarray:
 def log_weights(counts: np.ndarray, multiplier: float, floor: float | None) -> np.ndarray:
     """Return the logarithm of each voxel's weight, k p.
 
-    p = I / max I and k = K 3 (mean p - median p) / std p: K times Pearson's second coefficient of skewness,
-    with the standard deviation of the population.
-
-    Parameters
-    ----------
-    counts
-        Intensities, any shape.
-    multiplier
-        K.
-    floor
-        Least k, None for none.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, same shape; at most 3 K in size.
+    p = I / max I and k = K 3 (mean p - median p) / std p, at least `floor`: the multiplier K times Pearson's
+    second coefficient of skewness, with the standard deviation of the population.
 
     Raises
     ------
@@ -152,27 +132,13 @@ def log_weights(counts: np.ndarray, multiplier: float, floor: float | None) -> n
     return p
 
 
-def draw(log_weight: np.ndarray, n_points: int, replacement: bool, rng: np.random.Generator) -> np.ndarray:
-    """Draw indices with probability proportional to exp(log_weight), whatever the size of the logarithms.
+def sample_indices(
+    log_weight: np.ndarray, n_points: int, replacement: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Sample indices, in order, with probability proportional to exp(log_weight) without overflow.
 
     Without replacement: the largest of log_weight plus Gumbel noise have the law of drawing one by one
     (Efraimidis and Spirakis, Information Processing Letters 97, 2006; Kool et al., ICML 2019).
-
-    Parameters
-    ----------
-    log_weight
-        Shape (n,), float64.
-    n_points
-        Number of draws; at most n without replacement.
-    replacement
-        Draw with replacement.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n_points,), int64, in the order drawn.
     """
     if replacement:
         # The cumulated weight ends on the total itself, so no draw lies beyond the last index.
@@ -180,5 +146,5 @@ def draw(log_weight: np.ndarray, n_points: int, replacement: bool, rng: np.rando
         return np.searchsorted(cumulated, rng.random(n_points) * cumulated[-1], side="right")
     keys = rng.gumbel(size=len(log_weight))
     keys += log_weight
-    drawn = np.argpartition(keys, len(keys) - n_points)[len(keys) - n_points :]
-    return drawn[np.argsort(-keys[drawn])]
+    largest = np.argpartition(keys, len(keys) - n_points)[len(keys) - n_points :]
+    return largest[np.argsort(-keys[largest])]

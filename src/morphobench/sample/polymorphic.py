@@ -10,7 +10,7 @@ import numpy as np
 from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.files import shards
-from morphobench.files.layout import stored_mesh
+from morphobench.files.layout import stored_mesh, surface_arrays
 from morphobench.files.volumes import Layout
 from morphobench.geometry import surface_points
 from morphobench.geometry.isosurface import enclosed_volume
@@ -56,43 +56,30 @@ def run(
     resolution
         Grid points per side, R.
     """
-    reference, numbers = mode == "reference", (n_surface, n_queries, n_points)
+    reference = mode == "reference"
+    numbers = {"n_surface": n_surface, "n_queries": n_queries, "n_points": n_points}
     scale_factors = files.read_table(scale_factor).set_index("CellId")["scale_factor"]
 
     def sample_cell(row: dict[str, Any]) -> shards.Result:
         vertices_um, faces = stored_mesh(shard_in, row)
         check_mesh(vertices_um, faces)
         factor = float(scale_factors.get(row["CellId"], np.nan))
+        parts = (seed, dataset_name, "sample", row["CellId"])
         arrays = _grids(vertices_um, faces, resolution, factor, reference)
-        rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
-        arrays |= _clouds(vertices_um, faces, numbers, rng, reference)
-        _, loc_um, scale_um = surface_points.unit_cube(vertices_um)
-        columns = dict(zip(_LOC, loc_um.tolist(), strict=True))
-        columns |= {"scale_um": scale_um, "scale_factor": factor}
-        return columns | {"seed": seeds.integer(seed, dataset_name, "sample", row["CellId"])}, arrays
+        vertices, loc_um, scale_um = surface_points.unit_cube(vertices_um)
+        arrays |= _clouds(vertices, faces, scale_um, seeds.generator(*parts), reference, **numbers)
+        columns = {"scale_um": scale_um, "scale_factor": factor, "seed": seeds.integer(*parts)}
+        return columns | dict(zip(_LOC, loc_um.tolist(), strict=True)), arrays
 
-    layouts = {
-        "sdf": Layout(np.float32, (resolution,) * 3),
-        "seg": Layout(np.uint8, (resolution,) * 3),
-        "surface": Layout(np.float32, (n_surface, 3)),
-        "normals": Layout(np.float32, (n_surface, 3)),
-        "queries": Layout(np.float32, (n_queries, 3)),
-        "distances": Layout(np.float32, (n_queries,)),
-        "points_um": Layout(np.float32, (n_points, 3)),
-    }
+    layouts = {"sdf": Layout(np.float32, (resolution,) * 3), "seg": Layout(np.uint8, (resolution,) * 3)}
     defaults = {"seed": -1} | dict.fromkeys((*_LOC, "scale_um", "scale_factor"), np.nan)
     with shards.create(shard_out, "sample", max_failed_fraction) as shard:
-        shard.fill(files.read_cells(shard_in), sample_cell, layouts, defaults, timed=True)
+        cells = files.read_cells(shard_in)
+        shard.fill(cells, sample_cell, layouts | surface_arrays(**numbers), defaults, timed=True)
 
 
 def check_mesh(vertices_um: np.ndarray, faces: np.ndarray) -> None:
-    """Make sure that a mesh encloses something; it may have holes.
-
-    Raises
-    ------
-    InputError
-        When it is empty, not finite, flat or inside out.
-    """
+    """Raise an InputError for a mesh that is empty, not finite, flat or inside out; it may have holes."""
     if len(faces) == 0 or not np.isfinite(vertices_um).all():
         raise InputError("the mesh has no faces, or vertices that are not finite. Check the segmentation.")
     volume_um3 = enclosed_volume(vertices_um.astype(np.float64), faces)
@@ -114,20 +101,22 @@ def _grids(
 
 
 def _clouds(
-    vertices_um: np.ndarray,
+    vertices: np.ndarray,
     faces: np.ndarray,
-    numbers: tuple[int, int, int],
+    scale_um: float,
     rng: np.random.Generator,
     reference: bool,
+    *,
+    n_surface: int,
+    n_queries: int,
+    n_points: int,
 ) -> dict[str, np.ndarray]:
-    """Draw surface, queries and points, in this order."""
-    n_surface, n_queries, n_points = numbers
-    vertices, _, scale_um = surface_points.unit_cube(vertices_um)
-    points, normals = surface_points.surface_points(vertices, faces, n_surface, rng)
+    """Sample surface, queries and points, in this order."""
+    surface, normals = surface_points.surface_points(vertices, faces, n_surface, rng)
     queries = surface_points.query_points(n_queries, rng)
     points_um, _ = surface_points.surface_points(vertices * scale_um, faces, n_points, rng)
     known = surface_points.signed_distances(queries, vertices, faces)
-    unit = {"surface": points, "normals": normals, "queries": queries}
+    unit = {"surface": surface, "normals": normals, "queries": queries}
     if reference:
         unit = {name: array.astype(np.float16).astype(np.float32) for name, array in unit.items()}
     return {**unit, "distances": known, "points_um": points_um}

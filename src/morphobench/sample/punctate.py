@@ -59,16 +59,23 @@ def run(
     def sample_cell(row: dict[str, Any]) -> shards.Result:
         fit = fits([row[column] for column in SIZES], box_zyx)
         if common["policy"] == "drop" and not all(fit.values()):
-            return fit | _dropped(row, fit, common), {}
-        rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
-        cell = (*stored_cell(shard_in, row), row)
+            return fit | _exclude(row, fit, common), {}
+        parts = (seed, dataset_name, "sample", row["CellId"])
+        volumes_zyx = stored_cell(shard_in, row)
+        cropped_zyx = [crop_to_box(volume_zyx, box_zyx) for volume_zyx in volumes_zyx]
+        center_zyx, clip = _center(row, box_zyx), _clip(row)
         sampler = shards.by_structure(variant, row, "sample.variant")
-        cloud = _points(*cell, box_zyx, mode, {**points, "variant": sampler, "rng": rng})
-        columns = fit | {"seed": seeds.integer(seed, dataset_name, "sample", row["CellId"])}
-        return columns, {
+        law = {**points, "variant": sampler, "mode": mode, "rng": seeds.generator(*parts)}
+        if mode == "reference":
+            encoded = reference_encoding(*volumes_zyx, variant=sampler, box_zyx=box_zyx, clip=clip)
+            cloud = sample_points(*encoded, **law)
+        else:
+            cloud = sample_points(*cropped_zyx, center_zyx=center_zyx, **law)
+        place = {"center_zyx": center_zyx, "spacing_um": row["spacing_um"]}
+        return fit | {"seed": seeds.integer(*parts)}, {
             "points_um": cloud[:, 2::-1] * np.float32(row["spacing_um"]),
             "intensity": cloud[:, 3],
-            "cube": _cube(*cell, box_zyx, cube),
+            "cube": to_cube(*cropped_zyx, **place, clip=clip, **cube),
         }
 
     arrays = {
@@ -84,7 +91,7 @@ def run(
         shard.fill(cells, sample_cell, arrays, defaults, timed=True)
 
 
-def _dropped(row: Mapping[str, Any], fit: Mapping[str, bool], common: Mapping[str, Any]) -> dict[str, Any]:
+def _exclude(row: Mapping[str, Any], fit: Mapping[str, bool], common: Mapping[str, Any]) -> dict[str, Any]:
     sizes = "; ".join(
         f"{axis} {row[f'size_{axis}']} of {common[axis]} voxels" for axis in AXES if not fit[f"fits_{axis}"]
     )
@@ -101,33 +108,3 @@ def _center(row: Mapping[str, Any], box_zyx: Sequence[int]) -> np.ndarray:
     shape_zyx = [row[column] for column in SIZES]
     center_zyx = np.array([row[f"center_{axis}_voxel"] for axis in AXES])
     return center_zyx + np.minimum(offset_in_box(shape_zyx, box_zyx), 0)
-
-
-def _points(
-    structure_zyx: np.ndarray,
-    mask_zyx: np.ndarray,
-    row: Mapping[str, Any],
-    box_zyx: Sequence[int],
-    mode: str,
-    arguments: Mapping[str, Any],
-) -> np.ndarray:
-    """Return the cell's points, z, y, x, s; only the published law sees the padding of the box."""
-    if mode == "reference":
-        encoded, mask_zyx = reference_encoding(
-            structure_zyx, mask_zyx, variant=arguments["variant"], box_zyx=box_zyx, clip=_clip(row)
-        )
-        return sample_points(encoded, mask_zyx, mode=mode, **arguments)
-    cropped = (crop_to_box(volume_zyx, box_zyx) for volume_zyx in (structure_zyx, mask_zyx))
-    return sample_points(*cropped, mode=mode, center_zyx=_center(row, box_zyx), **arguments)
-
-
-def _cube(
-    structure_zyx: np.ndarray,
-    mask_zyx: np.ndarray,
-    row: Mapping[str, Any],
-    box_zyx: Sequence[int],
-    arguments: Mapping[str, Any],
-) -> np.ndarray:
-    cropped = (crop_to_box(volume_zyx, box_zyx) for volume_zyx in (structure_zyx, mask_zyx))
-    place = {"center_zyx": _center(row, box_zyx), "spacing_um": row["spacing_um"]}
-    return to_cube(*cropped, **place, clip=_clip(row), **arguments)

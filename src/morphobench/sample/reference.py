@@ -19,38 +19,23 @@ TOP_COUNTS = 65535
 
 
 class Variant(NamedTuple):
-    """Constants of one published sampler.
+    """Constants of one published sampler, the last five for mode "reference" only."""
 
-    Parameters
-    ----------
-    multiplier
-        Factor K on the skewness.
-    floor
-        Least value of the exponent's factor; None for none.
-    replacement
-        Draw with replacement.
-    threshold
-        Treat voxels up to the mean of the distinct values as dark.
-    bright_filter
-        Reference only: values from `BRIGHT_COUNTS` up become the minimum.
-    boxed
-        Reference only: the image is the one registered in the common box.
-    normalised
-        Reference only: a cell's intensity range, where it has one, is stretched over 1 to 65535.
-    gate_counts
-        Reference only: counts from here up become 0.
-    dilated_centre
-        Reference only: points are centred on the dilated mask, not on the mask itself.
-    """
-
+    # Factor K on the skewness, and least value of the exponent's factor.
     multiplier: float
     floor: float | None = None
     replacement: bool = False
+    # Voxels up to the mean of the distinct values are dark.
     threshold: bool = False
+    # Values from `BRIGHT_COUNTS` up become the minimum.
     bright_filter: bool = True
+    # The image is the one registered in the common box.
     boxed: bool = True
+    # A cell's intensity range, where it has one, is stretched over 1 to 65535.
     normalised: bool = False
+    # Counts from here up become 0.
     gate_counts: float | None = None
+    # Points are centred on the dilated mask, not on the mask itself.
     dilated_centre: bool = False
 
 
@@ -80,14 +65,10 @@ def reference_encoding(
 
     Parameters
     ----------
-    intensity_zyx
-        Shape (z, y, x), camera counts.
-    mask_zyx
-        Same shape; non-zero is the dilated mask.
+    intensity_zyx, mask_zyx
+        Camera counts and mask, of one shape (z, y, x); non-zero is the dilated mask.
     variant
         Key of `VARIANTS`.
-    box_zyx
-        Size of the common box, voxels.
     clip
         Range, camera counts, for variants that were normalised; None leaves counts.
 
@@ -96,13 +77,13 @@ def reference_encoding(
     tuple of numpy.ndarray
         Intensities, int32, and the mask with its own values, both in the box.
     """
-    settings = VARIANTS[variant]
+    law = VARIANTS[variant]
     counts = np.asarray(intensity_zyx)
-    if not settings.boxed:
+    if not law.boxed:
         return np.rint(counts).astype(np.int32), np.asarray(mask_zyx)
-    if settings.gate_counts is not None:
-        counts = np.where(counts >= settings.gate_counts, 0, counts)
-    if clip is None or not settings.normalised:
+    if law.gate_counts is not None:
+        counts = np.where(counts >= law.gate_counts, 0, counts)
+    if clip is None or not law.normalised:
         stored, outside = np.rint(counts), OUTSIDE_COUNTS
     else:
         low, high = clip
@@ -114,22 +95,10 @@ def reference_encoding(
 
 
 def reference_image(encoded_zyx: np.ndarray, mask_zyx: np.ndarray, variant: Variant) -> np.ndarray:
-    """Return the image that the published samplers take intensities and statistics from.
+    """Return the image that the published samplers take intensities and statistics from, float64.
 
-    Parameters
-    ----------
-    encoded_zyx
-        Shape (z, y, x), from `reference_encoding`.
-    mask_zyx
-        Same shape; non-zero is the dilated mask.
-    variant
-        The sampler's constants.
-
-    Returns
-    -------
-    numpy.ndarray
-        Same shape, float64: the global minimum outside the mask, for overbright values too; 0 for those under
-        the threshold.
+    The image of `reference_encoding`, with the global minimum outside the mask and for overbright values, and
+    0 under the threshold.
     """
     image_zyx = np.asarray(encoded_zyx, dtype=np.float64)
     least = image_zyx.min()
@@ -137,14 +106,14 @@ def reference_image(encoded_zyx: np.ndarray, mask_zyx: np.ndarray, variant: Vari
     if variant.bright_filter:
         keep &= image_zyx < BRIGHT_COUNTS
     image_zyx = np.where(keep, image_zyx, least)
-    return darkened(image_zyx) if variant.threshold else image_zyx
+    return darken(image_zyx) if variant.threshold else image_zyx
 
 
-def darkened(counts: np.ndarray) -> np.ndarray:
+def darken(counts: np.ndarray) -> np.ndarray:
     """Set to 0 what does not exceed the mean of the distinct values.
 
-    Interpolated images hold hardly any value twice, which would make this the plain mean; therefore values
-    are told apart as whole counts, as the camera gave them.
+    Interpolated images hold hardly any value twice, which would make this the plain mean; values are
+    therefore compared as whole counts, as the camera recorded them.
     """
     threshold = np.unique(np.rint(counts)).mean()
     return np.where(counts <= threshold, 0, counts)

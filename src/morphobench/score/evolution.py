@@ -13,7 +13,7 @@ import torch
 from morphobench import models, seeds
 from morphobench.files import read_table, write_table
 from morphobench.geometry import rotation
-from morphobench.geometry.overlap import Mesh, common_grid, iou_error, own_box_voxelised, voxelised
+from morphobench.geometry.overlap import Mesh, common_grid, iou_error, voxelise, voxelise_own_box
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
@@ -104,7 +104,7 @@ def mesh_distances(
     if missing.all():
         return [_no_distances(n)] * len(end_sets)
     grid = common_grid(meshes, n_voxels)
-    masks_zyx = np.stack([voxelised(mesh, grid) for mesh in meshes])
+    masks_zyx = np.stack([voxelise(mesh, grid) for mesh in meshes])
     distances = []
     for place in range(n, len(meshes), 2):
         start, end = masks_zyx[place], masks_zyx[place + 1]
@@ -122,7 +122,7 @@ def own_box_distances(interpolants: Sequence[Mesh], ends: Sequence[Mesh], voxel_
         return _no_distances(len(interpolants))
     extents_um = np.max([np.ptp(vertices, axis=0) for vertices, _ in ends], axis=0)
     n_xyz = np.ceil(extents_um / voxel_um - 1e-4).astype(int).clip(min=1)
-    *between, start, end = (own_box_voxelised(mesh, n_xyz) for mesh in (*interpolants, *ends))
+    *between, start, end = (voxelise_own_box(mesh, n_xyz) for mesh in (*interpolants, *ends))
     missing = np.array([len(faces) == 0 for _, faces in interpolants])
     to_start, to_end = (
         np.where(missing, np.nan, iou_error(np.stack(between), side)) for side in (start, end)
