@@ -17,7 +17,7 @@ from morphobench import files
 from morphobench.align import packing as align
 from morphobench.download import packing as download
 from morphobench.errors import InputError
-from morphobench.geometry.overlap import voxelised
+from morphobench.geometry.overlap import voxelise
 from morphobench.geometry.packing import rasterise
 from morphobench.mask import packing as mask
 from morphobench.published import folder, manifest, packing, shard
@@ -116,7 +116,7 @@ def test_an_image_of_a_packing_with_other_axes_is_named(tmp_path, shape, words):
 def test_the_nucleus_of_an_image_is_where_its_mesh_is():
     box = trimesh.creation.box((2.0, 1.0, 0.5))
     box.apply_translation((1.0, 0.5, -0.5))
-    inside_zyx = voxelised((box.vertices, box.faces), packing.centred_grid(40, 8.0))
+    inside_zyx = voxelise((box.vertices, box.faces), packing.centred_grid(40, 8.0))
     k, j, i = (np.flatnonzero(inside_zyx.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
     centre = ((i.mean(), j.mean(), k.mean()) + np.full(3, 0.5)) * 0.2 - 4
     np.testing.assert_allclose(centre, (1.0, 0.5, -0.5), atol=0.11)

@@ -19,7 +19,7 @@ from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name, s
 from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
 from morphobench.files.volumes import Layout
 from morphobench.geometry import meshes, packing
-from morphobench.geometry.overlap import Grid, voxelised
+from morphobench.geometry.overlap import Grid, voxelise
 from morphobench.geometry.rotation import packing_to_um
 from morphobench.published.manifest import fetch_file
 from morphobench.published.shard import Cell, Content, each_row, explained
@@ -188,7 +188,7 @@ def write(
     @lru_cache(maxsize=1)
     def nucleus(shard: int, group: str) -> np.ndarray:
         mesh = meshes.read_closed_mesh(Path(shards["mask"][shard]) / NUCLEI / f"{group}.ply")
-        return voxelised((mesh.vertices, mesh.faces), centred_grid(size, side_um))
+        return voxelise((mesh.vertices, mesh.faces), centred_grid(size, side_um))
 
     masked = [files.read_cells(shard).set_index("CellId") for shard in shards["mask"]]
     for row in each_row(cells.sort_values(["shard", "group"])):
