@@ -114,7 +114,7 @@ def test_names_cannot_break_out_of_the_pages(tmp_path):
     labels = pd.DataFrame(
         {"stratum": evil, "component": 0, "sigma": [-2.0, 0.0], "shape": [0, 0], "archetype": np.nan}
     )
-    groups = shapes.groups_of(labels, {})
+    groups = shapes.group_steps(labels, {})
     path = tmp_path / "evil.html"
     path.write_text(shapes.page(groups, [{"points": np.eye(3)}], title=evil, note=evil))
     table = plot_case.inputs("fig2")["scores"].assign(reason=evil, model=evil)

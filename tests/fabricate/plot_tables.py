@@ -328,8 +328,8 @@ def write_golden(path: Path) -> None:
     import json
     import tempfile
 
+    from harness.figures import NAMES, tables_of
     from harness.page import summary
-    from test_plot import NAMES, tables_of
 
     with tempfile.TemporaryDirectory() as folder:
         found = {

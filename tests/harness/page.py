@@ -25,7 +25,7 @@ def text_of(path: Path, described: Mapping[str, Any]) -> str:
         inner = font["/DescendantFonts"][0].get_object() if "/DescendantFonts" in font else font
         assert "/FontFile2" in inner["/FontDescriptor"].get_object()
     said = sheet.extract_text()
-    assert {panel["letter"] for panel in figure.panels_of(described)} <= set(said.split())
+    assert {panel["letter"] for panel in figure.list_panels(described)} <= set(said.split())
     assert "not drawn" not in said
     assert "no table" not in said
     assert "nan" not in said.split()

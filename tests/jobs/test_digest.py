@@ -85,8 +85,8 @@ def test_a_shard_depends_on_the_module_of_its_kind(stage, kind):
 
 def test_what_a_job_picks_by_name_is_in_its_digest():
     assert "morphobench.plot.contact_sheet.punctate" in reachable("plot_cells", "punctate")
-    assert "morphobench.plot.panels.walks" in reachable("plot_figure", "walks", "scores")
-    assert "morphobench.plot.panels.walks" not in reachable("plot_figure", "scores")
+    assert "morphobench.plot.panels.shapes" in reachable("plot_figure", "shapes", "scores")
+    assert "morphobench.plot.panels.shapes" not in reachable("plot_figure", "scores")
     assert "morphobench.models.classical_image" in reachable("train", "classical_image")
     assert "morphobench.models.classical_image" not in reachable("train", "rotation_invariant_image")
 

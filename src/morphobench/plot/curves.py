@@ -1,4 +1,4 @@
-"""Training curves: the losses of every epoch as a picture."""
+"""Training curves: training and validation loss of every epoch."""
 
 from __future__ import annotations
 
@@ -17,14 +17,7 @@ COLUMNS = ("epoch", "train_loss", "val_loss")
 
 
 def draw(curves: pd.DataFrame, title: str) -> Figure:
-    """Draw training and validation loss over epochs and mark the epoch whose weights are kept.
-
-    Parameters
-    ----------
-    curves
-        One row per epoch: epoch, train_loss, val_loss.
-    title
-        Of the picture.
+    """Draw training and validation loss over epochs (columns `COLUMNS`) and mark the best epoch.
 
     Raises
     ------
@@ -35,7 +28,7 @@ def draw(curves: pd.DataFrame, title: str) -> Figure:
         raise InputError("The training curves hold no epoch. Train the model again.")
     style.apply()
     figure, axes = plt.subplots(figsize=(89 * style.MM, 60 * style.MM), layout="constrained")
-    # A single epoch is a point, which a line does not show.
+    # A line does not display a single epoch.
     marker = "." if len(curves) == 1 else None
     axes.plot(curves["epoch"], curves["train_loss"], color="0.6", lw=1, marker=marker, label="training")
     axes.plot(curves["epoch"], curves["val_loss"], color="C0", lw=1, marker=marker, label="validation")

@@ -1,4 +1,4 @@
-"""Shapes side by side at one scale: clouds of points, or surfaces rendered or drawn."""
+"""Shapes side by side at one scale: clouds of points, or surfaces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import SubFigure
-from matplotlib.transforms import Bbox
 
 from morphobench.plot import layout, style
-from morphobench.plot.context import Context, Missing
-from morphobench.plot.render import centred, seen, shades
+from morphobench.plot.context import Context, EmptyPanel
+from morphobench.plot.render import Mesh, centred, shades, to_view
 
 COORDINATES = ["x_um", "y_um", "z_um"]
 CORNERS = ["corner_0", "corner_1", "corner_2"]
@@ -31,84 +30,70 @@ class Gallery(NamedTuple):
         One row per shape, index 0, 1, ...
     half_um
         Half the width of every picture, micrometres.
-    paint
+    draw
         Draws one shape, by its number, into axes.
     """
 
     labels: pd.DataFrame
     half_um: float
-    paint: Callable[[Axes, int], None]
+    draw: Callable[[Axes, int], None]
 
     def take(self, numbers: Sequence[int]) -> Gallery:
         """Return these shapes in this order, at the scale of all."""
         labels = self.labels.iloc[list(numbers)].reset_index(drop=True)
-        return Gallery(labels, self.half_um, lambda axes, i: self.paint(axes, int(numbers[i])))
+        return Gallery(labels, self.half_um, lambda axes, i: self.draw(axes, int(numbers[i])))
 
-    def named(self, **columns: Sequence[Any]) -> Gallery:
+    def with_labels(self, **columns: Sequence[Any]) -> Gallery:
         """Return the same shapes with further label columns."""
         return self._replace(labels=self.labels.assign(**columns))
 
 
 def clouds(table: pd.DataFrame, by: Sequence[str], *, size: float, max_points: int) -> Gallery:
-    """Make a gallery of clouds out of rows of points, one cloud per combination of the columns `by`."""
+    """Return the clouds of a table of points, one per combination of the columns `by`."""
     groups = list(table.groupby(list(by), sort=False, dropna=False))
     labels = pd.DataFrame([part.iloc[0].drop(COORDINATES) for _, part in groups]).reset_index(drop=True)
     points = [part[COORDINATES].to_numpy() for _, part in groups]
     half_um = layout.half_width(table)
-    return Gallery(
-        labels,
-        half_um,
-        lambda axes, i: layout.cloud(axes, points[i], half_um=half_um, size=size, max_points=max_points),
-    )
+
+    def draw(axes: Axes, i: int) -> None:
+        layout.draw_cloud(axes, points[i], half_um=half_um, size=size, max_points=max_points)
+
+    return Gallery(labels, half_um, draw)
 
 
 def surfaces(
     labels: pd.DataFrame, vertices: pd.DataFrame, faces: pd.DataFrame, pictures: Sequence[np.ndarray] | None
 ) -> Gallery:
-    """Make a gallery of surfaces; without pictures of them, every triangle is drawn.
+    """Return the surfaces of the rows of `labels`, as pictures or, for None, triangle by triangle."""
+    meshes = read_meshes(labels, vertices, faces)
+    half_um = half_width(meshes)
 
-    Parameters
-    ----------
-    labels
-        One row per shape, with the column `shape`.
-    vertices, faces
-        Columns shape, x_um, y_um, z_um and shape, corner_0, corner_1, corner_2.
-    pictures
-        One for each row of `labels`, or None.
-    """
-    meshes = meshes_of(labels, vertices, faces)
-    half_um = reach(meshes)
-
-    def paint(axes: Axes, i: int) -> None:
-        layout.bare(axes, half_um)
-        if pictures is not None:
-            axes.imshow(
-                pictures[i], extent=(-half_um, half_um, -half_um, half_um), interpolation="antialiased"
-            )
-        else:
+    def draw(axes: Axes, i: int) -> None:
+        layout.shape_axes(axes, half_um)
+        if pictures is None:
             _draw_triangles(axes, *meshes[i])
+        else:
+            extent = (-half_um, half_um, -half_um, half_um)
+            axes.imshow(pictures[i], extent=extent, interpolation="antialiased")
 
-    return Gallery(labels.reset_index(drop=True), half_um, paint)
+    return Gallery(labels.reset_index(drop=True), half_um, draw)
 
 
-def meshes_of(
-    labels: pd.DataFrame, vertices: pd.DataFrame, faces: pd.DataFrame
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return vertices, centred, and faces of every row of `labels`."""
+def read_meshes(labels: pd.DataFrame, vertices: pd.DataFrame, faces: pd.DataFrame) -> list[Mesh]:
+    """Return vertices, centred, and faces of the surface `shape` of every row of `labels`."""
     points = {shape: part[COORDINATES].to_numpy(np.float64) for shape, part in vertices.groupby("shape")}
     corners = {shape: part[CORNERS].to_numpy(np.int64) for shape, part in faces.groupby("shape")}
     return [(centred(points[shape]), corners[shape]) for shape in labels["shape"]]
 
 
-def reach(meshes: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return half the width that shows every mesh as seen from the fixed side, micrometres."""
-    return float(np.ceil(1.05 * max(np.abs(seen(vertices)[:, :2]).max() for vertices, _ in meshes)))
+def half_width(meshes: Sequence[Mesh]) -> float:
+    """Return the half width that holds every mesh in the view from the side, micrometres."""
+    return float(np.ceil(1.05 * max(np.abs(to_view(vertices)[:, :2]).max() for vertices, _ in meshes)))
 
 
 def _draw_triangles(axes: Axes, vertices: np.ndarray, faces: np.ndarray) -> None:
-    """Draw a surface far to near, each triangle in the shade that its slope has."""
-    points = seen(vertices)
-    triangles = points[faces]
+    """Draw a surface from far to near, each triangle in the shade of its slope."""
+    triangles = to_view(vertices)[faces]
     order = np.argsort(triangles[:, :, 2].mean(axis=1), kind="stable")
     colors = shades(triangles)[order]
     # Edges in the colour of their face close the hairlines between triangles.
@@ -126,7 +111,7 @@ def from_tables(
     size: float = 1.1,
     max_points: int = 384,
 ) -> Gallery:
-    """Make a gallery of a panel's table: surfaces where it has faces beside it, else clouds."""
+    """Return the shapes of a panel's table: surfaces where it has faces beside it, else clouds."""
     if f"{name}_faces" not in tables:
         return clouds(tables[name], by, size=size, max_points=max_points)
     pictures = context.pictures.get(name)
@@ -136,74 +121,73 @@ def from_tables(
 def mesh_tables(
     inputs: Mapping[str, Any], role: str, name: str, strata: Sequence[str] | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Return the panel tables of the surfaces that play a role: labels, vertices, faces.
-
-    Parameters
-    ----------
-    inputs
-        With the tables `shown` and `meshes` of `morphobench.analyse.surfaces`.
-    role
-        What they are shown as.
-    name
-        Of the panel's table.
-    strata
-        Only these, where given.
+    """Return labels, vertices and faces of the surfaces of a role, of some strata, as tables under `name`.
 
     Raises
     ------
-    Missing
-        When no surface plays this role.
+    EmptyPanel
+        When there are none.
     """
-    shown, meshes = inputs["surfaces"], inputs["meshes"]
-    chosen = (shown["role"] == role) & (True if strata is None else shown["stratum"].isin(strata))
-    rows = shown[chosen].reset_index(drop=True)
+    items = inputs["surfaces"]
+    chosen = items["role"] == role
+    if strata is not None:
+        chosen &= items["stratum"].isin(strata)
+    rows = items[chosen].reset_index(drop=True)
     if rows.empty:
-        raise Missing("no shapes to show")
-    wanted = rows.drop_duplicates("shape").sort_values("shape")
+        raise EmptyPanel("no shapes to show")
     points, corners = [], []
-    for row in wanted.itertuples():
-        vertices = meshes["vertices_um"][row.first_vertex : row.first_vertex + row.n_vertices]
-        faces = meshes["faces"][row.first_face : row.first_face + row.n_faces]
+    for row, vertices, faces in stored_surfaces(rows, inputs["meshes"]):
         points.append(pd.DataFrame(vertices, columns=COORDINATES).assign(shape=row.shape))
         corners.append(pd.DataFrame(faces, columns=CORNERS).assign(shape=row.shape))
-    stored = ["first_vertex", "n_vertices", "first_face", "n_faces"]
-    labels = rows.drop(columns=stored).dropna(axis=1, how="all")
+    offsets = ["first_vertex", "n_vertices", "first_face", "n_faces"]
     return {
-        name: labels,
+        name: rows.drop(columns=offsets).dropna(axis=1, how="all"),
         f"{name}_vertices": pd.concat(points, ignore_index=True),
         f"{name}_faces": pd.concat(corners, ignore_index=True),
     }
 
 
-def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns: Sequence[str]) -> None:
-    """Draw a grid of shapes: one row per value of `rows`, one column per combination of `columns`.
+def stored_surfaces(
+    rows: pd.DataFrame, meshes: Mapping[str, np.ndarray]
+) -> list[tuple[Any, np.ndarray, np.ndarray]]:
+    """Return row, vertices and faces of each surface among the rows once, in the order of `shape`."""
+    return [
+        (
+            row,
+            meshes["vertices_um"][row.first_vertex : row.first_vertex + row.n_vertices],
+            meshes["faces"][row.first_face : row.first_face + row.n_faces],
+        )
+        for row in rows.drop_duplicates("shape").sort_values("shape").itertuples()
+    ]
 
-    Parameters
-    ----------
-    margins
-        Left, right, top and bottom of the grid, as shares of the part.
-    gallery
-        Its labels have the columns named; values keep their order, or have that of their categories. A
-        combination without shape stays blank.
-    rows, columns
-        Names of label columns. The first of two `columns` makes named blocks.
+
+def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns: Sequence[str]) -> None:
+    """Draw a grid of shapes: a row per value of the label `rows`, a column per combination of `columns`.
+
+    The first of two `columns` makes named blocks. Values keep their order, or that of their categories. A
+    combination without shape stays blank.
     """
     labels = gallery.labels
     row_values, narrow = _values(labels[rows]), _values(labels[columns[-1]])
     blocks = _values(labels[columns[0]]) if len(columns) == 2 else [""]
     outer = part.add_gridspec(1, len(blocks), wspace=0.04, **margins)
-    places = {key: i for i, key in enumerate(zip(*(labels[name] for name in (rows, *columns)), strict=True))}
+    numbers = {key: i for i, key in enumerate(zip(*(labels[name] for name in (rows, *columns)), strict=True))}
     for place, block in zip(outer, blocks, strict=True):
         axes = place.subgridspec(len(row_values), len(narrow), wspace=0, hspace=0).subplots(squeeze=False)
         for axis, (row, column) in zip(axes.flat, product(row_values, narrow), strict=True):
             key = (row, block, column) if len(columns) == 2 else (row, column)
-            _paint(axis, gallery, places.get(key))
-        _name(axes[0], narrow)
-        _above(part, place.get_position(part), layout.pretty(block))
+            if key in numbers:
+                gallery.draw(axis, numbers[key])
+            else:
+                layout.shape_axes(axis, gallery.half_um)
+        for axis, value in zip(axes[0], narrow, strict=True):
+            axis.set_title(layout.readable(value), pad=1.5)
+        heading = part.add_axes(place.get_position(part).bounds, frameon=False, xticks=[], yticks=[])
+        heading.set_title(layout.readable(block), pad=10, weight="bold")
         if place.colspan.start == 0:
             _scale(axes[-1, 0], gallery.half_um)
             for axis, row in zip(axes[:, 0], row_values, strict=True):
-                axis.set_ylabel(layout.pretty(row), rotation=0, ha="right", va="center")
+                axis.set_ylabel(layout.readable(row), rotation=0, ha="right", va="center")
 
 
 def _values(labels: pd.Series) -> list[Any]:
@@ -211,41 +195,23 @@ def _values(labels: pd.Series) -> list[Any]:
     return list(labels.cat.categories) if ordered else list(dict.fromkeys(labels))
 
 
-def _paint(axes: Axes, gallery: Gallery, number: int | None) -> None:
-    if number is None:
-        layout.bare(axes, gallery.half_um)
-    else:
-        gallery.paint(axes, number)
-
-
 def _scale(axes: Axes, half_um: float) -> None:
-    length_um = 5 if 8 <= half_um <= 40 else layout.round_length(half_um)
-    layout.scale_bar(axes, half_um, length_um)
+    length_um = 5 if 8 <= half_um <= 40 else layout.scale_bar_length(half_um)
+    layout.draw_scale_bar(axes, half_um, length_um)
 
 
-def _name(axes: Sequence[Axes], values: Sequence[Any]) -> None:
-    for axis, value in zip(axes, values, strict=True):
-        axis.set_title(layout.pretty(value), pad=1.5)
-
-
-def _above(part: SubFigure, box: Bbox, text: str) -> None:
-    """Write the name of a block of panels above their titles."""
-    axes = part.add_axes(box.bounds, frameon=False, xticks=[], yticks=[])
-    axes.set_title(text, pad=10, weight="bold")
-
-
-def wrap(part: SubFigure, margins: Margins, gallery: Gallery, label: str, *, n_rows: int) -> None:
-    """Draw one shape after the other in `n_rows` rows, its value in the column `label` above each."""
-    n_columns = -(-len(gallery.labels) // n_rows)
-    lines = max(str(text).count("\n") for text in gallery.labels[label]) + 1
+def wrap(part: SubFigure, margins: Margins, gallery: Gallery, titles: Sequence[str], *, n_rows: int) -> None:
+    """Draw shapes with their titles one after the other in `n_rows` rows."""
+    n_columns = -(-len(titles) // n_rows)
+    n_lines = max(title.count("\n") for title in titles) + 1
     # Room for the titles between rows, in shares of a picture's height.
     tall_mm = layout.height_mm(part) * (margins["top"] - margins["bottom"]) / n_rows
-    spacing = {"wspace": 0, "hspace": min(0.6, 3.2 * lines / max(tall_mm - 3.2 * lines, 1))}
+    spacing = {"wspace": 0, "hspace": min(0.6, 3.2 * n_lines / max(tall_mm - 3.2 * n_lines, 1))}
     axes = part.subplots(n_rows, n_columns, squeeze=False, gridspec_kw={**spacing, **margins})
     for axis in axes.flat:
         axis.set_axis_off()
-    for i, (axis, name) in enumerate(zip(axes.flat, gallery.labels[label], strict=False)):
-        gallery.paint(axis, i)
-        axis.set_title(layout.pretty(name), pad=1.5, fontsize=style.SMALL if lines > 1 else None)
-    layout.bare(axes[-1, 0], gallery.half_um)
+    for i, (axis, title) in enumerate(zip(axes.flat, titles, strict=False)):
+        gallery.draw(axis, i)
+        axis.set_title(title, pad=1.5, fontsize=style.SMALL if n_lines > 1 else None)
+    layout.shape_axes(axes[-1, 0], gallery.half_um)
     _scale(axes[-1, 0], gallery.half_um)

@@ -1,4 +1,4 @@
-"""What panels and contact sheets share: words, empty panels, clouds, scale bars, captions."""
+"""Elements of panels: captions, legends, empty axes, clouds, scale bars, order and names of strata."""
 
 from __future__ import annotations
 
@@ -11,41 +11,28 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
 from morphobench.plot import style
-from morphobench.plot.style import DEPTH_COLORS
 
-_TITLE_WIDTH = 110  # characters
-_REASON_WIDTH = 60
+_REASON_WIDTH = 60  # characters
 MINUS = "\u2212"
 
 
-def empty(axes: Axes, reason: str, *, width: int = _REASON_WIDTH, size: float | None = None) -> None:
-    """Say in an empty panel why it is empty, in lines of at most `width` characters."""
+def write_reason(axes: Axes, reason: str, *, width: int = _REASON_WIDTH, size: float | None = None) -> None:
+    """Write into empty axes why they are empty, in lines of at most `width` characters."""
     axes.set_axis_off()
     text = "\n".join(textwrap.wrap(reason, width))
-    look = {"ha": "center", "va": "center", "color": "0.4", "fontsize": size}
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="0.4", fontsize=size)
 
 
-def wrapped(identifier: str, width: int = 20) -> str:
-    """Break an identifier, such as a UUID, into lines that fit beside a row of pictures.
-
-    Examples
-    --------
-    >>> wrapped("7624cd5b-715a-478e-9648-3bac4a73abe8").split()
-    ['7624cd5b-715a-478e-', '9648-3bac4a73abe8']
-    """
-    return "\n".join(textwrap.wrap(identifier, width))
-
-
-def pretty(name: Any) -> str:
-    """Turn a column or stratum name into words: planar_gradient_45deg -> planar 45°.
+def readable(name: Any) -> str:
+    """Convert a column or stratum name into words.
 
     Examples
     --------
-    >>> pretty("planar_gradient_45deg"), pretty("surface_gradient"), pretty("2.0")
+    >>> readable("planar_gradient_45deg"), readable("surface_gradient"), readable("2.0")
     ('planar 45°', 'surface', '2')
     """
     if isinstance(name, float):
@@ -54,9 +41,15 @@ def pretty(name: Any) -> str:
     return words.replace("_", " ")
 
 
-def steps(sigma: Sequence[float]) -> list[str]:
+def step_names(sigmas: Sequence[float]) -> list[str]:
     """Name the steps of a latent walk: -2.0 -> −2 sd, 0 -> mean."""
-    return [f"{one:+g} sd".replace("-", MINUS) if one else "mean" for one in sigma]
+    return [f"{sigma:+g} sd".replace("-", MINUS) if sigma else "mean" for sigma in sigmas]
+
+
+def sort_by(table: pd.DataFrame, column: str, order: Sequence[Any]) -> pd.DataFrame:
+    """Sort a table stably by the place of its values in `order`; other values go last."""
+    place = {value: number for number, value in enumerate(order)}
+    return table.sort_values(column, key=lambda values: values.map(place).fillna(len(place)), kind="stable")
 
 
 def height_mm(part: Figure | SubFigure) -> float:
@@ -69,46 +62,43 @@ def width_mm(part: Figure | SubFigure) -> float:
     return part.bbox.width / part.figure.dpi / style.MM
 
 
-def headed(part: SubFigure, letter: str, caption: str) -> None:
+def margins(
+    part: SubFigure, *, left: float = 2, right: float = 1, head: float = 8.5, foot: float = 4
+) -> dict[str, float]:
+    """Convert margins in millimetres into shares of a part."""
+    high, wide = height_mm(part), width_mm(part)
+    return {"left": left / wide, "right": 1 - right / wide, "top": 1 - head / high, "bottom": foot / high}
+
+
+def write_caption(part: SubFigure, letter: str, caption: str) -> None:
     """Write a panel's letter and caption at its upper left corner."""
     top, wide = 1 - 1 / height_mm(part), width_mm(part)
     part.text(1 / wide, top, letter, fontsize=9, weight="bold", va="center_baseline")
     part.text(5.5 / wide, top, caption, va="center_baseline", color="0.25")
 
 
-def margins(
-    part: SubFigure, *, left: float = 2, right: float = 1, head: float = 8.5, foot: float = 4
-) -> dict[str, float]:
-    """Turn margins in millimetres into shares of a part; the head holds its caption, the foot a scale bar."""
-    high, wide = height_mm(part), width_mm(part)
-    return {"left": left / wide, "right": 1 - right / wide, "top": 1 - head / high, "bottom": foot / high}
-
-
-def bare(axes: Axes, half_um: float) -> None:
-    """Prepare axes for shapes: micrometres, +-half_um, no frame."""
+def shape_axes(axes: Axes, half_um: float) -> None:
+    """Prepare axes for a shape: micrometres, +-half_um, no frame."""
     axes.set(xlim=(-half_um, half_um), ylim=(-half_um, half_um), aspect="equal", xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
-def cloud(axes: Axes, points_um: np.ndarray, *, half_um: float, size: float, max_points: int) -> None:
-    """Draw a cloud (n, 3) as seen along the optical axis; darker is nearer. Axes span +-half_um.
-
-    More than `max_points` points are thinned evenly.
-    """
+def draw_cloud(axes: Axes, points_um: np.ndarray, *, half_um: float, size: float, max_points: int) -> None:
+    """Draw about `max_points` of a cloud (n, 3) in projection along the optical axis; darker is nearer."""
     points_um = points_um[:: max(1, len(points_um) // max_points)]
     order = np.argsort(points_um[:, 2], kind="stable")
-    for color, part in zip(DEPTH_COLORS, np.array_split(order, len(DEPTH_COLORS)), strict=True):
+    for color, part in zip(style.DEPTH_COLORS, np.array_split(order, len(style.DEPTH_COLORS)), strict=True):
         x, y, _ = points_um[part].T
         axes.plot(x, y, ".", color=color, markersize=size, markeredgewidth=0)
-    bare(axes, half_um)
+    shape_axes(axes, half_um)
 
 
-def scale_bar(axes: Axes, half_um: float, length_um: float) -> None:
-    """Draw a horizontal bar of `length_um` just below a cloud panel, its length written beside it."""
+def draw_scale_bar(axes: Axes, half_um: float, length_um: float) -> None:
+    """Draw a horizontal bar of `length_um` just below the axes of a shape, its length beside it."""
     start, low = -half_um, -1.06 * half_um
-    look = {"color": "black", "linewidth": 1, "solid_capstyle": "butt", "clip_on": False}
-    axes.plot([start, start + length_um], [low, low], **look)
+    axes.plot(
+        [start, start + length_um], [low, low], color="black", lw=1, solid_capstyle="butt", clip_on=False
+    )
     axes.annotate(
         f"{length_um:g} µm",
         (start + length_um, low),
@@ -120,17 +110,17 @@ def scale_bar(axes: Axes, half_um: float, length_um: float) -> None:
     )
 
 
-def round_length(reach_um: float) -> float:
-    """Return a length of one digit, a quarter of a picture of +-reach_um or a little less."""
-    quarter = reach_um / 2
-    power = 10.0 ** np.floor(np.log10(quarter))
-    return float(np.floor(quarter / power) * power)
+def scale_bar_length(half_um: float) -> float:
+    """Return a length of one digit, at most a quarter of a picture of +-half_um."""
+    quarter = half_um / 2
+    step = 10.0 ** np.floor(np.log10(quarter))
+    return float(np.floor(quarter / step) * step)
 
 
 def half_width(table: pd.DataFrame) -> float:
-    """Return the half width in micrometres that shows nearly all of a table's points, a round number.
+    """Return the half width that holds nearly all points of a table, in micrometres.
 
-    Whole micrometres, or one digit below one: the shapes of a model that has hardly learnt are that small.
+    A whole number, or one digit below 1.
     """
     if table.empty:
         return 1.0
@@ -141,56 +131,51 @@ def half_width(table: pd.DataFrame) -> float:
     return float(np.ceil(reach / step) * step)
 
 
-def sheet(n_rows: int, columns: Sequence[str], title: str) -> tuple[Figure, np.ndarray]:
-    """Return a contact sheet without content: a row per cell, a named column per stage, no frames."""
-    style.apply()
-    size = (180 * style.MM, (36 * n_rows + 14) * style.MM)
-    figure, grid = plt.subplots(n_rows, len(columns), figsize=size, layout="constrained", squeeze=False)
-    figure.suptitle("\n".join(textwrap.wrap(title, _TITLE_WIDTH)), fontsize=7.5)
-    for axes in grid.flat:
-        axes.spines[:].set_visible(False)
-        axes.set(xticks=[], yticks=[])
-    for axes, name in zip(grid[0], columns, strict=True):
-        axes.set_title(name)
-    return figure, grid
+def patches(looks: Mapping[str, Mapping[str, str]]) -> list[Patch]:
+    """Return a legend entry per model or feature set: its label and colour."""
+    return [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
 
 
-def in_order(table: pd.DataFrame, column: str, order: Sequence[Any]) -> pd.DataFrame:
-    """Sort a table by the place of its values in `order`, otherwise as it was; unknown values go last."""
-    place = {value: number for number, value in enumerate(order)}
-    return table.sort_values(column, key=lambda values: values.map(place).fillna(len(place)), kind="stable")
+def draw_legend(part: SubFigure, handles: Sequence[Any], *, top_mm: float | None = None) -> float:
+    """Draw a frameless legend at the foot of a part, or `top_mm` below its top; return its height in mm."""
+    n_columns, high = _legend_columns(part, handles), height_mm(part)
+    loc, y = ("lower center", 1 / high) if top_mm is None else ("upper center", 1 - top_mm / high)
+    part.legend(
+        handles=handles,
+        loc=loc,
+        ncols=n_columns,
+        bbox_to_anchor=(0.5, y),
+        frameon=False,
+        handlelength=1.2,
+        handletextpad=0.5,
+        borderaxespad=0,
+        borderpad=0,
+        labelspacing=0.25,
+        columnspacing=1.5,
+    )
+    return -(-len(handles) // n_columns) * 3.0
 
 
-def text_mm(text: str) -> float:
+def _legend_columns(part: SubFigure, handles: Sequence[Any]) -> int:
+    """Return how many entries of a legend fit side by side."""
+    # Handle, its distance from the text, and the space between columns.
+    around_mm = 3.3 * plt.rcParams["legend.fontsize"] / 72 / style.MM
+    widths = [_text_mm(handle.get_label()) + around_mm for handle in handles]
+    for n_columns in range(len(handles), 1, -1):
+        # Columns are filled downwards, the first ones with an entry more.
+        if sum(max(column) for column in np.array_split(widths, n_columns)) <= width_mm(part):
+            return n_columns
+    return 1
+
+
+def _text_mm(text: str) -> float:
     """Return the width of a line of text at the size of legends; hinted letters are a little wider."""
     size = plt.rcParams["legend.fontsize"]
     return 1.07 * TextPath((0, 0), text, size=size).get_extents().width / 72 / style.MM
 
 
-def legend_columns(part: SubFigure, handles: Sequence[Any]) -> int:
-    """Return how many entries of a legend stand side by side in this part."""
-    # Handle, its distance from the text, and the space between columns.
-    around_mm = 3.3 * plt.rcParams["legend.fontsize"] / 72 / style.MM
-    widths = [text_mm(handle.get_label()) + around_mm for handle in handles]
-    for ncols in range(len(handles), 1, -1):
-        # Columns are filled downwards, the first ones with an entry more.
-        if sum(max(column) for column in np.array_split(widths, ncols)) <= width_mm(part):
-            return ncols
-    return 1
-
-
-def legend(part: SubFigure, handles: Sequence[Any], *, top_mm: float | None = None) -> float:
-    """Draw a frameless legend at the foot of a part, or so far below its top; return its height in mm."""
-    ncols, high = legend_columns(part, handles), height_mm(part)
-    look: Mapping[str, Any] = {
-        "frameon": False,
-        "handlelength": 1.2,
-        "handletextpad": 0.5,
-        "borderaxespad": 0,
-        "borderpad": 0,
-        "labelspacing": 0.25,
-        "columnspacing": 1.5,
-    }
-    loc, y = ("lower center", 1 / high) if top_mm is None else ("upper center", 1 - top_mm / high)
-    part.legend(handles=handles, loc=loc, ncols=ncols, bbox_to_anchor=(0.5, y), **look)
-    return -(-len(handles) // ncols) * 3.0
+def slant_ticks(axes: Axes, names: Sequence[str]) -> None:
+    """Label the x axis at 0, 1, ... with slanted names, half a step of room at both ends."""
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+    axes.tick_params(axis="x", length=0, pad=1.5)
+    axes.set(xlabel="", xlim=(-0.6, len(names) - 0.4))

@@ -1,4 +1,4 @@
-"""Pictures of surfaces by pyvista, without a display; and the view and shading of those drawn by hand."""
+"""Pictures of surfaces by pyvista, without a display; and the view and shading of surfaces without it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AMBIENT = 0.35
 _PROGRAM = ["-m", __name__]
 
 
-def _turned(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
+def _camera(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
     """Return a camera's right, up and backward directions as rows, a proper rotation."""
     a, e = np.radians([azimuth_deg, elevation_deg])
     back = np.array([-np.sin(a) * np.cos(e), -np.cos(a) * np.cos(e), np.sin(e)])
@@ -33,8 +33,8 @@ def _turned(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
     return np.stack([right, np.cross(back, right), back])
 
 
-# From above, y upwards, as all pictures of a contact sheet; or from the front and higher, which shows depth.
-_VIEWS = {"above": np.eye(3), "side": _turned(30, 35)}
+# From above, y upwards, as all pictures of a contact sheet; or from the front and higher.
+_VIEWS = {"above": np.eye(3), "side": _camera(30, 35)}
 
 
 def centred(vertices: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ def centred(vertices: np.ndarray) -> np.ndarray:
     return vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
 
 
-def seen(vertices: np.ndarray, view: View = "side") -> np.ndarray:
+def to_view(vertices: np.ndarray, view: View = "side") -> np.ndarray:
     """Return vertices (n, 3) in the frame of the page: right, up, towards the reader."""
     return vertices @ _VIEWS[view].T
 
@@ -59,25 +59,11 @@ def shades(triangles: np.ndarray, color: str = style.SURFACE) -> np.ndarray:
 def render(
     meshes: Sequence[Mesh], size: int, *, half_um: Sequence[float] | None = None, view: View = "above"
 ) -> list[np.ndarray] | None:
-    """Render surfaces in a parallel view, which keeps lengths.
+    """Render surfaces in parallel projection as pictures (size, size, 3), uint8.
 
-    VTK ends its process where it finds neither EGL nor OSMesa, so it works in one of its own.
-
-    Parameters
-    ----------
-    meshes
-        Vertices (n, 3), x, y, z, and faces (m, 3).
-    size
-        Pixels per side.
-    half_um
-        Half the width that each picture shows, unit of the vertices; None, all at one scale that fits.
-    view
-        Where the camera stands.
-
-    Returns
-    -------
-    list of numpy.ndarray or None
-        Pictures (size, size, 3), uint8; None where VTK cannot draw, which is logged with the remedy.
+    Each shows +-half_um, in the unit of the vertices; None, all at the one scale that fits. Returns None
+    where VTK cannot draw, with a log line. VTK ends its process where it finds neither EGL nor OSMesa, so it
+    runs in one of its own.
     """
     if not meshes:
         return []
@@ -87,13 +73,15 @@ def render(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for i, ((vertices, faces), scale) in enumerate(zip(middle, scales, strict=True)):
-            points = seen(vertices, view).astype(np.float32)
+            points = to_view(vertices, view).astype(np.float32)
             np.savez(folder / f"{i}.npz", points=points, faces=faces, scale=scale)
-        arguments = [sys.executable, *_PROGRAM, name, str(len(meshes)), str(size)]
         # This package is on the path of the process that renders too, wherever it was started.
         path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
         done = subprocess.run(
-            arguments, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False
+            [sys.executable, *_PROGRAM, name, str(len(meshes)), str(size)],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            check=False,
         )
         if done.returncode:
             logger.warning(
@@ -116,13 +104,8 @@ def _main(folder: Path, n: int, size: int) -> None:
     for i in range(n):
         mesh = np.load(folder / f"{i}.npz", allow_pickle=False)
         surface = pyvista.PolyData(mesh["points"], np.insert(mesh["faces"], 0, 3, axis=1).ravel())
-        shown = plotter.add_mesh(
-            surface,
-            color=style.SURFACE,
-            smooth_shading=True,
-            ambient=0.25,
-            diffuse=0.9,
-            specular=0.15,
+        actor = plotter.add_mesh(
+            surface, color=style.SURFACE, smooth_shading=True, ambient=0.25, diffuse=0.9, specular=0.15
         )
         reach = float(mesh["scale"])
         far = float(np.abs(mesh["points"]).max()) + reach
@@ -133,7 +116,7 @@ def _main(folder: Path, n: int, size: int) -> None:
         # The picture is of the last rendering, which came before the camera moved.
         plotter.render()
         np.save(folder / f"{i}.npy", plotter.screenshot(return_img=True))
-        plotter.remove_actor(shown)
+        plotter.remove_actor(actor)
     plotter.close()
 
 

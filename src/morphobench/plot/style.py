@@ -1,4 +1,4 @@
-"""One look for all figures: sizes in print, fonts, colours, and files with the same bytes every time."""
+"""Style of all figures: sizes in print, fonts, colours, and files with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from morphobench.files import atomic_file
 
 MM = 1 / 25.4
 SMALL = 5.5  # points; nothing in a figure is smaller
 DEPTH_COLORS = ("#9ecae1", "#4292c6", "#08306b")  # far to near; one hue, so it reads in grey as well
-# Told apart by colour-blind readers (Okabe and Ito 2008); black and yellow make poor dots and are left out;
-# a dark grey and a dark violet follow.
+# For colour-blind readers (Okabe and Ito 2008), without black and yellow, which make poor dots; then a dark
+# grey and a dark violet.
 CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5B5B5B", "#331E6B")
 SURFACE = "#56B4E9"
 # Sets of features that are neither a model nor a baseline.
@@ -48,14 +48,11 @@ SETTINGS = {
 
 
 def apply() -> None:
-    """Set the style for every figure drawn from now on."""
+    """Set the style of figures drawn from now on."""
     plt.rcdefaults()
     plt.rcParams.update(SETTINGS)
-
-
-def frame(x: float, y: float, width: float = 1, height: float = 1) -> Rectangle:
-    """Return a thin black frame around a field of a heat map."""
-    return Rectangle((x, y), width, height, fill=False, edgecolor="black", linewidth=0.8)
+    # seaborn jitters points by numpy's global generator.
+    np.random.seed(0)
 
 
 def save(figure: Figure, pdf: str | Path, png: str | Path | None) -> None:

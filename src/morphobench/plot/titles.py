@@ -1,4 +1,4 @@
-"""How readers call the metrics of the score table, and which of them a figure shows."""
+"""Names of the metrics in figures, their choice and their z-scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from morphobench.plot import layout
 from morphobench.score.metrics.relative import relative_scores
 
-# Metric of the score table -> its name; in the order of bars and polar axis.
+# Metric of the score table -> its name, in drawing order.
 TITLES = {
     "regression_r2": "Feature regression",
     "reconstruction": "Reconstruction error",
@@ -27,28 +27,30 @@ TITLES = {
 RELATIVE = ["metric", "title", "model", "value", "z"]
 
 
-def titles_of(labels: Sequence[str], top: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
-    """Return metric -> name for a dataset with these classification labels, in drawing order.
+def metric_titles(labels: Sequence[str], top: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
+    """Return metric -> title of a dataset with these classification labels, in drawing order.
 
-    Parameters
-    ----------
-    labels
-        Columns that are classified.
-    top
-        For some of them, among how many best guesses the right one counts; 1 for others.
+    `top` has the k of the top-k accuracy by label; 1 for others.
     """
     classes = {}
     for label in labels:
-        best, name = top.get(label, 1), layout.pretty(label).removesuffix(" label")
-        title = f"Classification of {name}" if best == 1 else f"Top-{best} accuracy, {name}"
-        classes[f"classification_{label}_top_{best}"] = title
+        k, name = top.get(label, 1), layout.readable(label).removesuffix(" label")
+        title = f"Classification of {name}" if k == 1 else f"Top-{k} accuracy, {name}"
+        classes[f"classification_{label}_top_{k}"] = title
     return {**classes, **TITLES}
 
 
+def corrected(table: pd.DataFrame, models: Sequence[str], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows of these models and metrics, variant corrected."""
+    return table[
+        table["metric"].isin(titles) & table["model"].isin(models) & (table["variant"] == "corrected")
+    ]
+
+
 def headline(scores: pd.DataFrame, models: Sequence[str], titles: Mapping[str, str]) -> pd.DataFrame:
-    """Choose a figure's headline scores: corrected variant, one row per model, metric and seed."""
-    chosen = scores["metric"].isin(titles) & scores["model"].isin(models) & (scores["variant"] == "corrected")
-    table = scores[chosen].assign(title=lambda rows: rows["metric"].map(titles))
+    """Return the corrected scores of these models and metrics with their titles, in the order of titles."""
+    table = corrected(scores, models, titles)
+    table = table.assign(title=table["metric"].map(titles))
     order = {metric: place for place, metric in enumerate(titles)}
     return table.sort_values(
         ["metric", "model", "seed"], key=lambda c: c.map(order) if c.name == "metric" else c
@@ -56,21 +58,21 @@ def headline(scores: pd.DataFrame, models: Sequence[str], titles: Mapping[str, s
 
 
 def relative(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the z-scores behind the polar plot: columns metric, title, model, value, z.
+    """Return the z-scores of the polar plot, larger is better: columns `RELATIVE`.
 
-    They compare the models of this figure with each other and say nothing about size (`scores` does); metrics
-    that a model lacks are left out, and so is everything when there is one model alone.
+    Metrics without a value of every model are left out, and so are all when there is a single model.
     """
     rows: list[pd.DataFrame] = []
-    if scores["model"].nunique() < 2:
-        return pd.DataFrame(columns=RELATIVE)
+    n_models = scores["model"].nunique()
     for (metric, title, better), part in scores.groupby(["metric", "title", "better"], sort=False):
-        values = part.groupby("model", sort=False)["value"].mean()
-        if values.notna().all() and len(values) == scores["model"].nunique():
-            z = relative_scores(values, better)
-            rows.append(
-                pd.DataFrame(
-                    {"metric": metric, "title": title, "model": values.index, "value": values, "z": z}
-                )
-            )
+        value = part.groupby("model", sort=False)["value"].mean()
+        if len(value) == n_models > 1 and value.notna().all():
+            columns = {"metric": metric, "title": title, "value": value, "z": relative_scores(value, better)}
+            rows.append(pd.DataFrame(columns).reset_index())
     return pd.concat(rows, ignore_index=True)[RELATIVE] if rows else pd.DataFrame(columns=RELATIVE)
+
+
+def directed_title(scores: pd.DataFrame) -> str:
+    """Return the title of a metric with an arrow in the direction of better values."""
+    arrow = {"high": "\u2191", "low": "\u2193"}[scores["better"].iloc[0]]
+    return f"{scores['title'].iloc[0]} {arrow}"

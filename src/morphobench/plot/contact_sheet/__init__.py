@@ -1,4 +1,4 @@
-"""Contact sheet: a handful of cells after every stage of preprocessing, to see whether it worked."""
+"""Contact sheet: a few cells of a dataset after every stage of preprocessing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.files import shards as stage
+from morphobench.files.shards import stage_module
 
 STAGES = ("download", "align", "mask", "sample")
 
@@ -19,18 +19,18 @@ STAGES = ("download", "align", "mask", "sample")
 def choose(manifest: pd.DataFrame, n_cells: int) -> pd.DataFrame:
     """Return up to `n_cells` sampled cells, evenly spread over the sorted CellIds."""
     sampled = manifest[manifest["success"]].sort_values("CellId", ignore_index=True)
-    picked = np.linspace(0, len(sampled) - 1, min(n_cells, len(sampled))).round().astype(int)
-    return sampled.iloc[picked]
+    rows = np.linspace(0, len(sampled) - 1, min(n_cells, len(sampled))).round().astype(int)
+    return sampled.iloc[rows]
 
 
-def account(manifest: pd.DataFrame) -> str:
-    """Say how many cells came through and how many did not, with the first reason."""
+def summary(manifest: pd.DataFrame) -> str:
+    """Return how many cells were sampled, excluded and failed, with the first error."""
     excluded = manifest["excluded"] if "excluded" in manifest else pd.Series(False, manifest.index)
     lost = manifest[~manifest["success"]]
     text = f"{int(manifest['success'].sum())} of {len(manifest)} cells sampled"
     counts = {"excluded": int(excluded.sum()), "failed": int((~manifest["success"] & ~excluded).sum())}
-    told = [f"{n} {what}" for what, n in counts.items() if n]
-    return f"{text}, {', '.join(told)} (first: {lost['error'].iloc[0]})" if told else text
+    parts = [f"{n} {what}" for what, n in counts.items() if n]
+    return f"{text}, {', '.join(parts)} (first: {lost['error'].iloc[0]})" if parts else text
 
 
 def run(
@@ -43,31 +43,13 @@ def run(
     n_cells: int,
     kind: str,
 ) -> None:
-    """Write the contact sheet of a dataset as PNG.
-
-    Parameters
-    ----------
-    manifest
-        Cell table of stage `sample`, with column shard.
-    shards
-        Shard folders by stage (`STAGES`), each in the order of their numbers.
-    out
-        PNG file to write.
-    dataset
-        See `views` of the kind's sheet.
-    title
-        Name of the dataset.
-    n_cells
-        Cells to show.
-    kind
-        Of the dataset.
-    """
-    table, sheet = files.read_table(manifest), stage.stage_module("plot.contact_sheet", kind)
-    shown = [
-        sheet.views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
+    """Write the contact sheet of a dataset as PNG, from the shard folders of each stage (`STAGES`)."""
+    table, module = files.read_table(manifest), stage_module("plot.contact_sheet", kind)
+    cells = [
+        module.read_views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
         for cell, number in choose(table, n_cells)[["CellId", "shard"]].itertuples(index=False)
     ]
-    figure = sheet.draw(shown, f"{title}: {account(table)}")
+    figure = module.draw(cells, f"{title}: {summary(table)}")
     with files.atomic_file(out) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""The whole score table as one page that sorts and filters in a browser, without a network."""
+"""Page of the whole score table that sorts and filters in a browser, without a network."""
 
 from __future__ import annotations
 
@@ -13,45 +13,26 @@ import numpy as np
 import pandas as pd
 
 _COLUMNS = (
-    "model",
-    "metric",
-    "variant",
-    "value",
-    "ci_low",
-    "ci_high",
-    "unit",
-    "better",
-    "n",
-    "seed",
-    "reason",
+    *("model", "metric", "variant", "value", "ci_low", "ci_high"),
+    *("unit", "better", "n", "seed", "reason"),
 )
 _NUMBERS = ("value", "ci_low", "ci_high", "n", "seed")
 _TEMPLATE = Path(__file__).with_name("scores.html")
 
 
 def page(scores: pd.DataFrame, looks: Mapping[str, Mapping[str, str]], title: str) -> str:
-    """Return the page.
-
-    Parameters
-    ----------
-    scores
-        The score table.
-    looks
-        Label and colour of each model; others go by their own name.
-    title
-        Heading.
-    """
-    shown = [name for name in _COLUMNS if name in scores]
+    """Return the page of a score table; models without label and colour in `looks` go by their own name."""
+    columns = [name for name in _COLUMNS if name in scores]
     heads = "".join(
-        f"<th{' class=number' if name in _NUMBERS else ''}>{name.replace('_', ' ')}</th>" for name in shown
+        f"<th{' class=number' if name in _NUMBERS else ''}>{name.replace('_', ' ')}</th>" for name in columns
     )
-    rows = "\n".join(_row(row, shown, looks) for row in scores.to_dict("records"))
+    rows = "\n".join(_row(row, columns, looks) for row in scores.to_dict("records"))
     return Template(_TEMPLATE.read_text()).substitute(title=html.escape(title), heads=heads, rows=rows)
 
 
-def _row(row: Mapping[str, Any], shown: list[str], looks: Mapping[str, Mapping[str, str]]) -> str:
+def _row(row: Mapping[str, Any], columns: list[str], looks: Mapping[str, Mapping[str, str]]) -> str:
     fields = []
-    for name in shown:
+    for name in columns:
         value = row[name]
         if name in _NUMBERS:
             known = value is not None and np.isfinite(value)

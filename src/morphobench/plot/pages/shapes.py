@@ -1,4 +1,4 @@
-"""A page on which the archetypes and walks of a dataset are turned in the browser, without a network."""
+"""Page that rotates the archetypes and walks of a dataset in the browser, without a network."""
 
 from __future__ import annotations
 
@@ -11,38 +11,30 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from plotly.offline import get_plotlyjs
 
 from morphobench.files import atomic_file
 from morphobench.plot import layout, style
 from morphobench.plot.figure import read_inputs
-from morphobench.plot.gallery import COORDINATES
+from morphobench.plot.gallery import COORDINATES, stored_surfaces
 
 _TEMPLATE = Path(__file__).with_name("shapes.html")
 _MAX_POINTS = 1024
-_HOW = "Drag to turn, scroll to come nearer; the camera stays while you change the step."
+_HELP = "Drag to rotate, scroll to zoom; the camera stays while you change the step."
+
+Shape = Mapping[str, np.ndarray]
 
 
-def page(
-    groups: Sequence[Mapping[str, Any]], shapes: Sequence[Mapping[str, np.ndarray]], *, title: str, note: str
-) -> str:
+def page(groups: Sequence[Mapping[str, Any]], shapes: Sequence[Shape], *, title: str, note: str) -> str:
     """Return the page.
 
-    Parameters
-    ----------
-    groups
-        name, walk (whether its steps are those of a walk), steps: each name and shape, a number.
-    shapes
-        points, shape (n, 3), micrometres; and faces, shape (m, 3), of surfaces.
-    title, note
-        Above the picture.
+    `groups` have name, walk (whether they are the steps of a walk) and steps, each with name and shape, a
+    number. `shapes` have points (n, 3), micrometres, and surfaces also faces (m, 3).
     """
-    from plotly.offline import get_plotlyjs
-
-    drawn = [_listed(shape) for shape in shapes]
     half_um = max((np.abs(shape["points"]).max() for shape in shapes if len(shape["points"])), default=1.0)
     data = {
         "groups": groups,
-        "shapes": drawn,
+        "shapes": [_by_column(shape) for shape in shapes],
         "half_um": float(np.ceil(half_um)),
         "color": style.SURFACE,
     }
@@ -52,45 +44,39 @@ def page(
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(values)
 
 
-def _listed(shape: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Turn arrays into lists by column, lengths in hundredths of a micrometre."""
+def _by_column(shape: Shape) -> dict[str, Any]:
+    """Convert arrays into lists by column, points to hundredths of a micrometre."""
     points = np.round(np.asarray(shape["points"], float), 2).T.tolist()
     faces = shape.get("faces")
     return {"xyz": points} if faces is None else {"xyz": points, "faces": np.asarray(faces).T.tolist()}
 
 
-def groups_of(labels: pd.DataFrame, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Arrange shapes in groups: the archetypes, then one walk per stratum and component.
+def group_steps(labels: pd.DataFrame, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Arrange items in groups: the archetypes, then one walk per stratum and component.
 
-    Parameters
-    ----------
-    labels
-        One row per thing to show: shape, and archetype or stratum, component and sigma.
-    names
-        How figures call strata, in their order.
+    `labels` have shape, and archetype or stratum, component and sigma; `names` those of strata in order.
     """
     groups = []
-    extremes = labels[labels["archetype"].notna()].sort_values("archetype")
-    if len(extremes):
-        steps = [
-            {"name": f"archetype {row.archetype + 1:g}", "shape": int(row.shape)}
-            for row in extremes[["archetype", "shape"]].itertuples(index=False, name="Row")
-        ]
-        groups.append({"name": "archetypes", "walk": False, "steps": steps})
-    walks = layout.in_order(labels[labels["sigma"].notna()], "stratum", list(names))
+    archetypes = labels[labels["archetype"].notna()].sort_values("archetype")
+    if len(archetypes):
+        steps = [f"archetype {number + 1:g}" for number in archetypes["archetype"]]
+        groups.append(_group("archetypes", steps, archetypes["shape"], walk=False))
+    walks = layout.sort_by(labels[labels["sigma"].notna()], "stratum", list(names))
     for (stratum, component), part in walks.groupby(["stratum", "component"], sort=False):
         part = part.sort_values("sigma")
-        name = f"walk: {names.get(str(stratum)) or layout.pretty(stratum)}, component {component + 1:g}"
-        steps = [
-            {"name": step, "shape": int(shape)}
-            for step, shape in zip(layout.steps(part["sigma"]), part["shape"], strict=True)
-        ]
-        groups.append({"name": name, "walk": True, "steps": steps})
+        stratum_name = names.get(str(stratum)) or layout.readable(stratum)
+        name = f"walk: {stratum_name}, component {component + 1:g}"
+        groups.append(_group(name, layout.step_names(part["sigma"]), part["shape"], walk=True))
     return groups
 
 
-def of_clouds(inputs: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
-    """Return labels and clouds of decoded archetypes and walks, thinned for a browser."""
+def _group(name: str, steps: Sequence[str], shapes: pd.Series, *, walk: bool) -> dict[str, Any]:
+    listed = [{"name": step, "shape": int(shape)} for step, shape in zip(steps, shapes, strict=True)]
+    return {"name": name, "walk": walk, "steps": listed}
+
+
+def read_clouds(inputs: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[Shape]]:
+    """Return labels and clouds of decoded archetypes and walks, subsampled for a browser."""
     rows, shapes = [], []
     for name, keys in (("archetypes", ["archetype"]), ("walks", ["stratum", "component", "sigma"])):
         table = inputs.get(name, pd.DataFrame(columns=keys))
@@ -101,40 +87,21 @@ def of_clouds(inputs: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[di
     return pd.DataFrame(rows, columns=["archetype", "stratum", "component", "sigma", "shape"]), shapes
 
 
-def of_surfaces(inputs: Mapping[str, Any]) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
-    """Return labels and surfaces of the real cells nearest to archetypes and walks."""
-    shown, meshes = inputs["surfaces"], inputs["meshes"]
-    labels = shown[shown["role"].isin(["archetype", "walk"])].reset_index(drop=True)
-    found = labels.drop_duplicates("shape").sort_values("shape")
-    shapes = [
-        {
-            "points": meshes["vertices_um"][row.first_vertex : row.first_vertex + row.n_vertices],
-            "faces": meshes["faces"][row.first_face : row.first_face + row.n_faces],
-        }
-        for row in found.itertuples()
-    ]
-    number = {shape: i for i, shape in enumerate(found["shape"])}
+def read_surfaces(inputs: Mapping[str, Any]) -> tuple[pd.DataFrame, list[Shape]]:
+    """Return labels and surfaces of the cells nearest to archetypes and walks."""
+    items = inputs["surfaces"]
+    labels = items[items["role"].isin(["archetype", "walk"])].reset_index(drop=True)
+    stored = stored_surfaces(labels, inputs["meshes"])
+    shapes = [{"points": vertices, "faces": faces} for _, vertices, faces in stored]
+    number = {row.shape: i for i, (row, *_) in enumerate(stored)}
     return labels.assign(shape=labels["shape"].map(number)), shapes
 
 
 def run(inputs: Mapping[str, str | Path], out: str | Path, *, title: str, strata: Mapping[str, str]) -> None:
-    """Write the page of a dataset.
-
-    Parameters
-    ----------
-    inputs
-        Paths of the tables walks and archetypes, or of surfaces and meshes.
-    out
-        Page to write, one file that needs no other.
-    title
-        Heading.
-    strata
-        How figures call strata, in their order.
-    """
-    found = read_inputs(inputs)
-    surfaces = "surfaces" in found
-    labels, shapes = of_surfaces(found) if surfaces else of_clouds(found)
-    what = "The real cells nearest to" if surfaces else "Canonical shapes decoded from"
-    note = f"{what} the archetypes and the walks along principal components of the latent space. {_HOW}"
+    """Write the page of a dataset, one file, from the tables walks and archetypes or surfaces and meshes."""
+    tables = read_inputs(inputs)
+    labels, shapes = read_surfaces(tables) if "surfaces" in tables else read_clouds(tables)
+    source = "Cells nearest to" if "surfaces" in tables else "Canonical shapes decoded from"
+    note = f"{source} the archetypes and the walks along principal components of the latent space. {_HELP}"
     with atomic_file(out) as part:
-        part.write_text(page(groups_of(labels, strata), shapes, title=title, note=note), encoding="utf-8")
+        part.write_text(page(group_steps(labels, strata), shapes, title=title, note=note), encoding="utf-8")

@@ -1,8 +1,8 @@
-"""The same models on grids of two resolutions, metric by metric."""
+"""Scores of the same models on grids of two resolutions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,25 +12,25 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from morphobench.plot import layout, style
-from morphobench.plot import titles as metrics
-from morphobench.plot.context import Context, Missing, need
+from morphobench.plot.context import Context, EmptyPanel, Models, require
+from morphobench.plot.titles import directed_title, headline, metric_titles
 
 _COLUMNS = ["dataset", "model", "metric", "variant", "unit", "better", "value"]
-_N_SHOWN, _N_COLUMNS = 6, 3
-# Cost says little about resolution that a reader could not guess.
+_N_METRICS, _N_COLUMNS = 6, 3
+# Costs, which follow from the resolution, and the second of two rotation errors.
 _LEFT_OUT = ("emissions", "encode_time", "parameters", "rotation_invariance_error_lattice")
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the headline scores of the figure's models on every dataset of the combined table."""
-    scores = need(inputs, "combined", _COLUMNS, "no scores of several resolutions")
-    titles = metrics.titles_of(context.labels, context.options.get("top", {}))
+    scores = require(inputs, "combined", _COLUMNS, "no scores of several resolutions")
+    titles = metric_titles(context.labels, context.options.get("top", {}))
     titles = {metric: title for metric, title in titles.items() if metric not in _LEFT_OUT}
     # In the combined table a model's name carries that of its dataset.
     names = [_base(name, list(context.models)) for name in scores["model"]]
-    table = metrics.headline(scores.assign(model=names), list(context.models), titles)
+    table = headline(scores.assign(model=names), list(context.models), titles)
     if table["dataset"].nunique() < 2:
-        raise Missing("scores of one resolution alone")
+        raise EmptyPanel("scores of one resolution alone")
     return {"resolutions": table}
 
 
@@ -42,38 +42,34 @@ def _base(name: str, models: list[str]) -> str:
 def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
     """Draw a line per model from its value in the first dataset (dot) to that in the second (ring)."""
     table = tables["resolutions"].dropna(subset=["value"])
-    datasets = list(dict.fromkeys(tables["resolutions"]["dataset"]))
+    datasets = list(dict.fromkeys(tables["resolutions"]["dataset"]))[:2]
     counts = table.groupby("metric", sort=False)["dataset"].nunique()
-    shown = list(counts.index[counts > 1])[:_N_SHOWN]
-    if not shown:
-        layout.empty(part.subplots(), "no metric has values at two resolutions")
+    metrics = list(counts.index[counts > 1])[:_N_METRICS]
+    if not metrics:
+        layout.write_reason(part.subplots(), "no metric has values at two resolutions")
         return
-    margins = layout.margins(part, left=3, right=3, head=12, foot=5)
-    n_rows = -(-len(shown) // _N_COLUMNS)
-    axes = part.subplots(
-        n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={"hspace": 1.6, "wspace": 0.18, **margins}
-    )
-    for place in axes.flat[len(shown) :]:
-        place.set_axis_off()
-    for place, metric in zip(axes.flat, shown, strict=False):
-        _dumbbells(place, table[table["metric"] == metric], datasets, context)
+    spacing = {"hspace": 1.6, "wspace": 0.18, **layout.margins(part, left=3, right=3, head=12, foot=5)}
+    grid = part.subplots(-(-len(metrics) // _N_COLUMNS), _N_COLUMNS, squeeze=False, gridspec_kw=spacing)
+    for axes in grid.flat[len(metrics) :]:
+        axes.set_axis_off()
+    for axes, metric in zip(grid.flat, metrics, strict=False):
+        _draw_metric(axes, table[table["metric"] == metric], datasets, context.models)
     handles = [
-        Line2D([], [], ls="", marker="o", ms=3, mfc=fill, mec="0.3", mew=0.8, label=layout.pretty(name))
+        Line2D([], [], ls="", marker="o", ms=3, mfc=fill, mec="0.3", mew=0.8, label=layout.readable(name))
         for name, fill in zip(datasets, ("0.3", "white"), strict=False)
     ]
-    layout.legend(part, handles, top_mm=5.5)
+    layout.draw_legend(part, handles, top_mm=5.5)
 
 
-def _dumbbells(axes: Axes, table: pd.DataFrame, datasets: list[str], context: Context) -> None:
-    arrow = {"high": "\u2191", "low": "\u2193"}[table["better"].iloc[0]]
-    axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
+def _draw_metric(axes: Axes, table: pd.DataFrame, datasets: Sequence[str], models: Models) -> None:
+    axes.set_title(directed_title(table), pad=2, loc="left", fontsize=6)
     means = table.groupby(["model", "dataset"])["value"].mean()
-    for place, (name, look) in enumerate(context.models.items()):
-        values = np.array([means.get((name, dataset), np.nan) for dataset in datasets[:2]])
+    for place, (name, look) in enumerate(models.items()):
+        values = np.array([means.get((name, dataset), np.nan) for dataset in datasets])
         axes.plot(values, [place, place], color=look["color"], lw=1)
         for value, fill in zip(values, (look["color"], "white"), strict=True):
             axes.plot(value, place, "o", ms=3, mfc=fill, mec=look["color"], mew=0.8)
-    axes.set(yticks=[], ylim=(len(context.models) - 0.5, -0.5))
+    axes.set(yticks=[], ylim=(len(models) - 0.5, -0.5))
     axes.margins(x=0.12)
     axes.locator_params(axis="x", nbins=3)
     axes.tick_params(axis="x", pad=1.5, labelsize=style.SMALL)

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import EngFormatter, Formatter, ScalarFormatter
 
 from morphobench.plot import layout, style
-from morphobench.plot import titles as metrics
-from morphobench.plot.context import Context, Models, need
+from morphobench.plot.context import Context, Models, require
 from morphobench.plot.pages import scores as score_page
+from morphobench.plot.titles import corrected, directed_title, headline, metric_titles, relative
 
 _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci_low", "ci_high", "reason"]
 _MAX_DOTS = 200
@@ -27,26 +27,21 @@ _N_COLUMNS = 3
 _REASON_WIDTH = 30
 # Axes of scores of which more is better begin no lower.
 _WORST = -1.0
-# What title, ticks and unit of a chart need besides its own height.
+# Height of title, ticks and unit of a chart.
 _AROUND_MM = 8.6
 
 
 def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
     """Return the headline scores, the values behind them, their z-scores, and the whole score table."""
-    scores, items = need(inputs, "scores", _COLUMNS, "no scores of these models"), inputs["item_values"]
-    titles = metrics.titles_of(context.labels, context.options.get("top", {}))
-    chosen = metrics.headline(scores, list(context.models), titles)
-    shown = (
-        items["metric"].isin(titles)
-        & items["model"].isin(list(context.models))
-        & (items["variant"] == "corrected")
-    )
+    scores = require(inputs, "scores", _COLUMNS, "no scores of these models")
+    titles = metric_titles(context.labels, context.options.get("top", {}))
+    chosen = headline(scores, list(context.models), titles)
     return {
         "scores": chosen,
         "scores_all": scores,
-        "items": items[shown],
-        "polar": metrics.relative(chosen),
-        "baselines": metrics.headline(scores, list(context.baselines), titles),
+        "items": corrected(inputs["item_values"], list(context.models), titles),
+        "polar": relative(chosen),
+        "baselines": headline(scores, list(context.baselines), titles),
     }
 
 
@@ -59,60 +54,53 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     """Draw the polar plot on the left and a small bar chart per metric on the right."""
     scores, baselines = tables["scores"], tables["baselines"]
     if scores.empty:
-        layout.empty(part.subplots(), "no scores of these models")
+        layout.write_reason(part.subplots(), "no scores of these models")
         return
     models, high = context.models, layout.height_mm(part)
-    named = {name: look for name, look in context.baselines.items() if name in set(baselines["model"])}
+    scored = {name: look for name, look in context.baselines.items() if name in set(baselines["model"])}
     left, right = part.subfigures(1, 2, width_ratios=[1, 1.7])
-    foot = 1 + layout.legend(part, _handles(models, named))
-    _polar_part(left, tables["polar"], models, foot)
-    shown = list(dict.fromkeys(scores["metric"]))
+    handles = [*layout.patches(models), *_baseline_lines(scored)]
+    foot = 1 + layout.draw_legend(part, handles)
+    _draw_polar_part(left, tables["polar"], models, foot)
+    metrics = list(dict.fromkeys(scores["metric"]))
     margins = {"left": 0.02, "right": 0.97, "top": 1 - 8.4 / high, "bottom": (foot + 6) / high}
-    n_rows = -(-len(shown) // _N_COLUMNS)
+    n_rows = -(-len(metrics) // _N_COLUMNS)
     each = (high - foot - 14.4 + _AROUND_MM) / n_rows - _AROUND_MM
     spacing = {"hspace": _AROUND_MM / max(each, 1), "wspace": 0.15}
-    axes = right.subplots(n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={**spacing, **margins})
-    for place in axes.flat[len(shown) :]:
-        place.set_axis_off()
-    for place, metric in zip(axes.flat, shown, strict=False):
+    grid = right.subplots(n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={**spacing, **margins})
+    for axes in grid.flat[len(metrics) :]:
+        axes.set_axis_off()
+    for axes, metric in zip(grid.flat, metrics, strict=False):
         rows, items, beside = (
             table[table["metric"] == metric] for table in (scores, tables["items"], baselines)
         )
-        bars(place, rows, items, models)
-        references(place, beside, named)
+        draw_bars(axes, rows, items, models)
+        draw_references(axes, beside, scored)
 
 
-def _polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
+def _draw_polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
     wide, high = layout.width_mm(part), layout.height_mm(part)
     # Labels of two lines stand around the circle, a note below it.
     room = high - foot - 5.5
     side = min(0.5 * wide, room - 22)
     bounds = ((1 - side / wide) / 2, (foot + 4 + (room - 4 - side) / 2) / high, side / wide, side / high)
     if table["title"].nunique() < 3:
-        layout.empty(part.add_axes(bounds), "fewer than two models or three metrics to compare")
+        layout.write_reason(part.add_axes(bounds), "fewer than two models or three metrics to compare")
         return
-    polar(part.add_axes(bounds, projection="polar"), table, models)
+    draw_polar(part.add_axes(bounds, projection="polar"), table, models)
     note = "models relative to each other (z-score), outward is better"
     part.text(0.5, (foot + 1.5) / high, note, ha="center", fontsize=style.SMALL, color="0.3")
 
 
-def _handles(models: Models, baselines: Models) -> list[Any]:
-    """Return what the legend names: bars of models, lines of baselines."""
-    handles: list[Any] = [Patch(color=look["color"], label=look["label"]) for look in models.values()]
-    return handles + [
+def _baseline_lines(baselines: Models) -> list[Line2D]:
+    return [
         Line2D([], [], color=look["color"], ls=dash, lw=1, label=look["label"])
         for look, dash in zip(baselines.values(), _DASHES * 3, strict=False)
     ]
 
 
-def polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
-    """Draw the relative scores (z-scores over the models; larger is better) on a polar axis.
-
-    Parameters
-    ----------
-    table
-        Columns model, title, z; three metrics at least.
-    """
+def draw_polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
+    """Draw the z-scores (columns model, title, z) of three metrics or more on a polar axis."""
     titles = list(dict.fromkeys(table["title"]))
     angles = np.linspace(0, 2 * np.pi, len(titles), endpoint=False)
     around = np.append(angles, angles[0])
@@ -140,59 +128,67 @@ def _two_lines(title: str) -> str:
     return title.replace(", ", ",\n", 1) if ", " in title else title.replace(" ", "\n", 1)
 
 
-def bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -> None:
-    """Draw one metric: a bar per model with its confidence interval, single values as dots.
+def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -> None:
+    """Draw one metric: a bar per model, the mean over seeds, with its interval, and single values as dots.
 
-    Parameters
-    ----------
-    table
-        One row per model and seed: columns model, title, unit, better, value, ci_low, ci_high, reason.
-    items
-        Columns model, value; may be empty. At most about 200 are drawn, evenly chosen.
+    `table` has model, title, unit, better, value, ci_low, ci_high, reason; `items` has model and value, of
+    which at most about 200 per model are drawn.
     """
-    arrow = {"high": "\u2191", "low": "\u2193"}[table["better"].iloc[0]]
-    axes.set_title(f"{table['title'].iloc[0]} {arrow}", pad=2, loc="left", fontsize=6)
+    axes.set_title(directed_title(table), pad=2, loc="left", fontsize=6)
     if table["value"].isna().all():
         reasons = table["reason"].dropna()
         # The cause stands last, behind how many values are missing.
         reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
-        layout.empty(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
+        layout.write_reason(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
         return
-    for place, (name, look) in enumerate(models.items()):
-        row = table[table["model"] == name]
-        if row["value"].isna().all():
+    palette = {name: look["color"] for name, look in models.items()}
+    by = {"x": "value", "y": "model", "order": list(models), "legend": False, "ax": axes}
+    sns.barplot(
+        table,
+        hue="model",
+        hue_order=list(models),
+        palette=palette,
+        saturation=1,
+        errorbar=None,
+        width=0.78,
+        orient="h",
+        **by,
+    )
+    means = table.groupby("model")[["value", "ci_low", "ci_high"]].mean().reindex(list(models))
+    for place, row in enumerate(means.itertuples()):
+        if np.isnan(row.value):
             axes.text(0, place, " no value", va="center", color="0.5", fontsize=style.SMALL)
-            continue
-        value, low, high = row[["value", "ci_low", "ci_high"]].mean()
-        axes.barh(place, value, color=look["color"], height=0.78)
-        if np.isfinite([low, high]).all():
-            axes.plot([low, high], [place, place], color="black", linewidth=0.8)
-        single = items.loc[items["model"] == name, "value"].to_numpy()
-        single = single[:: max(1, len(single) // _MAX_DOTS)]
-        spread = np.linspace(-0.22, 0.22, len(single)) if len(single) > 1 else np.zeros(len(single))
-        axes.plot(single, place + spread, ".", color="black", markersize=0.9, alpha=0.45, markeredgewidth=0)
-    axes.set(yticks=[], ylim=(len(models) - 0.4, -0.6))
+        axes.plot([row.ci_low, row.ci_high], [place, place], color="black", linewidth=0.8, zorder=3)
+    dots = [part.iloc[:: max(1, len(part) // _MAX_DOTS)] for _, part in items.groupby("model")]
+    if dots:
+        look = {"size": 0.7, "linewidth": 0, "alpha": 0.45, "color": "black"}
+        sns.stripplot(pd.concat(dots), jitter=0.22, orient="h", **look, **by)
+    axes.set(yticks=[], ylabel="", ylim=(len(models) - 0.4, -0.6))
+    _format_values(axes, table)
+
+
+def _format_values(axes: Axes, table: pd.DataFrame) -> None:
     if table["better"].iloc[0] == "high":
-        # An r2 may be as bad as it likes; a wide interval below -1 would hide all that is above.
+        # An r2 has no lower bound; a wide interval below -1 would compress all above.
         axes.set_xlim(left=max(axes.get_xlim()[0], _WORST))
     unit = table["unit"].iloc[0]
     unit = unit.replace("um", "µm") if isinstance(unit, str) else ""
-    axes.xaxis.set_major_formatter(_ticks(unit, table["value"].max()))
+    axes.xaxis.set_major_formatter(_tick_format(unit, table["value"].max()))
     axes.locator_params(axis="x", nbins=3)
     axes.tick_params(axis="x", pad=1.5)
     # Seconds stand at the ticks themselves.
     axes.set_xlabel("" if unit == "s" else unit, labelpad=0.5, fontsize=style.SMALL, color="0.3")
 
 
-def references(axes: Axes, table: pd.DataFrame, baselines: Models) -> None:
-    """Draw what feature sets without training reach, as lines across the bars."""
+def draw_references(axes: Axes, table: pd.DataFrame, baselines: Models) -> None:
+    """Draw the values of feature sets without training as lines across the bars."""
     for (name, look), dash in zip(baselines.items(), _DASHES * 3, strict=False):
         value = table.loc[table["model"] == name, "value"].mean()
         if np.isfinite(value):
             axes.axvline(value, color=look["color"], ls=dash, lw=0.8, zorder=3)
 
 
-def _ticks(unit: str, largest: float) -> Formatter:
+def _tick_format(unit: str, largest: float) -> Formatter:
     """Return 5 ms and 200 k for seconds and large counts, plain numbers otherwise."""
     if unit == "s" or largest >= 1e4:
         return EngFormatter(sep="\u2009", unit="s" if unit == "s" else "")

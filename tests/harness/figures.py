@@ -1,0 +1,80 @@
+"""Figures of made-up tables, drawn in a test: descriptions, panel tables, pages and the words on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pypdf
+from fabricate import plot_tables as plot_case
+from fabricate.plot_tables import FIGURES
+
+from morphobench.plot import figure
+
+NAMES = sorted(FIGURES)
+
+
+def described(name: str, about: tuple[str, ...] = ()) -> dict:
+    """A figure's description: whole, or the panels alone that read one of these tables."""
+    rows = [
+        {
+            **row,
+            "panels": [panel for panel in row["panels"] if not about or set(about) & set(panel["tables"])],
+        }
+        for row in FIGURES[name]["rows"]
+    ]
+    rows = [row for row in rows if row["panels"]]
+    return {**FIGURES[name], "rows": rows, "strata": plot_case.strata_of(name)}
+
+
+def tables_of(name: str, folder: Path, *, n_models: int = 6, drop: tuple[str, ...] = (), **changed) -> dict:
+    """The panel tables of a figure, through their CSV files."""
+    found = {key: table for key, table in plot_case.inputs(name, n_models).items() if key not in drop}
+    folder.mkdir(exist_ok=True, parents=True)
+    figure.write_tables(described(name), {**found, **changed}, plot_case.context(name, n_models), folder)
+    return figure.read_tables(folder)
+
+
+def blank(tables: dict) -> dict[str, list[np.ndarray]]:
+    """Stand in for rendered surfaces where the words of a figure are looked at."""
+    stems = [stem.removesuffix("_faces") for stem in tables if stem.endswith("_faces")]
+    return {stem: [np.full((2, 2, 3), 200, np.uint8)] * len(tables[stem]) for stem in stems}
+
+
+def drawn(
+    name: str,
+    tables: dict,
+    *,
+    n_models: int = 6,
+    pictures: dict | None = None,
+    about: tuple[str, ...] = (),
+) -> plt.Figure:
+    """Draw without files and without VTK; every text really is laid out, as in a saved figure."""
+    context = plot_case.context(name, n_models)
+    pictures = blank(tables) if pictures is None else pictures
+    look = {"title": "A title", "demo": True, "width_mm": 180, "pictures": pictures}
+    page = figure.draw(described(name, about), tables, context, **look)
+    page.canvas.draw()
+    return page
+
+
+def run(name: str, folder: Path, *, demo: bool = False, drop: tuple[str, ...] = (), **more) -> Path:
+    """Draw a figure as the workflow does."""
+    found = {key: table for key, table in plot_case.inputs(name).items() if key not in drop}
+    context = plot_case.context(name)
+    out = {"pdf": folder / "f.pdf", "png": folder / "f.png", "tables_out": folder / "tables"}
+    look = {key: getattr(context, key) for key in ("models", "baselines", "labels", "analysis_model")}
+    paths = plot_case.written(found, folder / "in")
+    figure.run(
+        paths, **out, **look, figure=described(name), title="Small cells", demo=demo, width_mm=180, **more
+    )
+    return folder
+
+
+def text_of(pdf: Path) -> str:
+    return " ".join(pypdf.PdfReader(pdf).pages[0].extract_text().split())
+
+
+def words(page: plt.Figure) -> set[str]:
+    return {text.get_text() for text in page.findobj(plt.Text) if text.get_text()}

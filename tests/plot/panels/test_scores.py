@@ -1,0 +1,92 @@
+"""The panel of scores: bars, polar plot, baselines, missing values."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from fabricate import plot_tables as plot_case
+from fabricate.score_tables import MODELS, small_scores
+from harness.figures import described, drawn, tables_of, words
+from matplotlib.colors import to_hex
+
+from morphobench.plot import figure
+from morphobench.plot.panels import scores as scores_panel
+
+
+def test_a_model_without_scores_has_no_value(tmp_path):
+    scores = plot_case.inputs("fig2")["scores"]
+    tables = tables_of("fig2", tmp_path, scores=scores[scores["model"] != "classical_image"])
+    said = [text.get_text().strip() for text in drawn("fig2", tables, about=("scores",)).findobj(plt.Text)]
+    n_metrics = tables["b_scores"].dropna(subset=["value"])["metric"].nunique()
+    assert said.count("no value") == n_metrics
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [("2 of 2 values are missing; no meter", "no meter"), ("", "no value")]
+)
+def test_a_metric_without_any_value_says_why(reason, said, tmp_path):
+    scores = plot_case.inputs("fig2")["scores"]
+    missing = scores["metric"] == "encode_time"
+    scores.loc[missing, ["value", "ci_low", "ci_high"]] = np.nan
+    scores.loc[missing, "reason"] = reason
+    found = words(drawn("fig2", tables_of("fig2", tmp_path, scores=scores), about=("scores",)))
+    assert said in found
+    assert "Encoding time \u2193" in found
+
+
+def test_a_dataset_without_labels_has_scores_all_the_same(tmp_path):
+    context = plot_case.context("fig2")._replace(labels=[])
+    figure.write_tables(described("fig2"), plot_case.inputs("fig2"), context, tmp_path)
+    table = figure.read_tables(tmp_path)["b_scores"]
+    assert len(table)
+    assert not table["metric"].str.startswith("classification").any()
+
+
+@pytest.mark.parametrize("n_metrics", [1, 2, 3])
+def test_a_polar_plot_needs_three_metrics(n_metrics, tmp_path):
+    scores = plot_case.inputs("fig2")["scores"]
+    kept = scores["metric"].isin(["reconstruction", "compactness", "parameters"][:n_metrics])
+    page = drawn("fig2", tables_of("fig2", tmp_path, scores=scores[kept]), about=("scores",))
+    assert ("fewer than two models or three metrics to compare" in words(page)) is (n_metrics < 3)
+
+
+def test_seeds_are_averaged_into_one_bar():
+    rows = small_scores(["reconstruction"], seeds=(1, 2))
+    rows.loc[rows["seed"] == 1, "value"] += 1
+    _, axes = plt.subplots()
+    table = rows[rows["variant"] == "corrected"].assign(title="x")
+    scores_panel.draw_bars(axes, table, pd.DataFrame({"model": [], "value": []}), MODELS)
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.8, 0.85])
+
+
+def test_baselines_are_lines_where_they_have_a_value():
+    _, axes = plt.subplots()
+    rows = small_scores(["reconstruction"], models=("plain", "none"))
+    rows.loc[rows["model"] == "none", "value"] = np.nan
+    looks = {"plain": {"label": "Plain", "color": "#777777"}, "none": {"label": "None", "color": "#777777"}}
+    scores_panel.draw_references(axes, rows[rows["variant"] == "corrected"], looks)
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.3]
+
+
+def test_a_long_reason_stays_within_its_chart():
+    _, axes = plt.subplots(figsize=(1.4, 0.4))
+    rows = small_scores(["reconstruction"]).assign(
+        value=np.nan, reason="11 of 11 values are missing or not finite"
+    )
+    scores_panel.draw_bars(axes, rows.assign(title="x"), pd.DataFrame({"model": [], "value": []}), MODELS)
+    (said,) = [text for text in axes.texts if "missing" in text.get_text()]
+    assert max(map(len, said.get_text().split("\n"))) <= 30
+
+
+def test_models_have_their_colours(tmp_path):
+    tables = tables_of("fig2", tmp_path)
+    page = drawn("fig2", tables)
+    colors = [look["color"].lower() for look in plot_case.context("fig2").models.values()]
+    polar = next(axes for axes in page.findobj(plt.Axes) if axes.name == "polar")
+    assert {to_hex(line.get_color()) for line in polar.lines} == set(colors)
+    bars = [axes for axes in page.findobj(plt.Axes) if axes.patches and axes.name != "polar"]
+    assert len(bars) == tables["b_scores"].dropna(subset=["value"])["metric"].nunique()
+    for axes in bars:
+        assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == colors
