@@ -13,8 +13,6 @@ import pandas as pd
 from morphobench.score.metrics.classification import (
     SCORES,
     Classification,
-    auroc,
-    balanced_accuracy,
     classification_scores,
     classification_scores_legacy,
 )
@@ -73,12 +71,7 @@ def _add_scores(
         if name in result.per_cell:
             rows.add_mean(metric, result.per_cell[name], items, groups, result.reason)
         elif np.isfinite(result.scores[name]):
-            statistic = (
-                partial(balanced_accuracy, result.per_cell["top_1"], result.truth)
-                if name == "balanced_accuracy"
-                else partial(auroc, result.probability, result.classes, result.truth)
-            )
-            rows.add_statistic(metric, statistic, groups, result.reason)
+            rows.add_statistic(metric, result.statistics[name], groups, result.reason)
         else:
             rows.add_missing(metric, result.reason or _FEW_LABELS)
 

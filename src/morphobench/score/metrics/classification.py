@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +27,9 @@ class Classification(NamedTuple):
         Rows of the input that were scored, shape (n_test,).
     per_cell
         For the top-k scores and the majority an array of shape (n_test,) whose mean is the score.
-    classes, probability, truth
-        Labels of the training cells, sorted, shape (labels,); their probability for every scored cell, shape
-        (n_test, labels); and the labels of the scored cells, shape (n_test,).
+    statistics
+        For the others a function of weights, how often each scored cell counts, shape (resamples, n_test),
+        that returns the score of each resample.
     reason
         Why values are missing, or what was left out; empty when neither.
     """
@@ -36,9 +37,7 @@ class Classification(NamedTuple):
     scores: dict[str, float]
     rows: np.ndarray
     per_cell: dict[str, np.ndarray]
-    classes: np.ndarray
-    probability: np.ndarray
-    truth: np.ndarray
+    statistics: dict[str, Callable[[np.ndarray], np.ndarray]]
     reason: str
 
 
@@ -85,20 +84,19 @@ def classification_scores(
         problem = "no test cell with embedding and label"
         if len(classes) < 2:
             problem = f"{len(classes)} label among training cells"
-        nothing = np.empty((0, len(classes)))
-        undefined = dict.fromkeys(SCORES, np.nan)
-        return Classification(undefined, test[:0], {}, classes, nothing, names[:0], join(problem, reason))
+        return Classification(dict.fromkeys(SCORES, np.nan), test[:0], {}, {}, join(problem, reason))
     model = fit_logistic(z[train], which, len(train) / (len(classes) * count))
     probability, truth = model.probabilities(scored[fit_to_score]), names[test]
     per_cell = {f"top_{k}": _top_hits(probability, classes, truth, k) for k in _TOP if k < len(classes)}
     per_cell["majority"] = (truth == classes[count.argmax()]).astype(float)
-    means = {name: float(values.mean()) for name, values in per_cell.items()}
-    once = np.ones((1, len(test)))
-    means["balanced_accuracy"] = float(balanced_accuracy(per_cell["top_1"], truth, once)[0])
-    means["auroc"] = float(auroc(probability, classes, truth, once)[0])
-    scores = dict.fromkeys(SCORES, np.nan) | means
+    statistics = {
+        "balanced_accuracy": partial(balanced_accuracy, per_cell["top_1"], truth),
+        "auroc": partial(auroc, probability, classes, truth),
+    }
+    scores = dict.fromkeys(SCORES, np.nan) | {name: float(one.mean()) for name, one in per_cell.items()}
+    scores |= {name: float(one(np.ones((1, len(test))))[0]) for name, one in statistics.items()}
     stopped = "" if model.converged else f"solver stopped after {MAX_ITERATIONS} iterations"
-    return Classification(scores, test, per_cell, classes, probability, truth, join(reason, stopped))
+    return Classification(scores, test, per_cell, statistics, join(reason, stopped))
 
 
 def classification_scores_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> FoldScores:
