@@ -12,7 +12,7 @@ from morphobench import files
 from morphobench.download import punctate as download
 from morphobench.errors import InputError
 from morphobench.files import images, manifests
-from morphobench.files import shards as stage
+from morphobench.files.shards import stage_module
 
 FIELD = SHARED / "data/hipsc_nuclei_fov"
 SPACING = (0.29, 0.26, 0.26)
@@ -300,7 +300,7 @@ def test_a_group_must_be_there_for_every_cell(cells, tmp_path):
 
 
 def test_the_stage_is_found_by_its_kind():
-    assert stage.stage_module("download", "punctate") is download
+    assert stage_module("download", "punctate") is download
 
 
 def test_real_nuclei_of_a_field_of_view(tmp_path):

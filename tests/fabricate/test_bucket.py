@@ -17,7 +17,7 @@ from morphobench.errors import InputError
 from morphobench.fabricate import bucket, description
 from morphobench.fabricate.body import Body, lumpy_level, make_body, semi_axes_um
 from morphobench.files import images
-from morphobench.files import shards as stage
+from morphobench.files.shards import stage_module
 from morphobench.mask import box as mask_box
 from morphobench.mask import scale_factor as mask_scale_factor
 from morphobench.sample import manifest as sample_manifest
@@ -256,11 +256,11 @@ def run_stages(name, folder, out):
     what = dataset(name, folder)
     kind, failed = what["kind"], {"max_failed_fraction": demo()["max_failed_fraction"]}
     shards = {step: out / step for step in ("download", "align", "mask", "sample")}
-    stage.stage_module("download", kind).run(
+    stage_module("download", kind).run(
         shards["download"], dataset=what, shard=0, n_shards=1, seed=SEED, **failed
     )
-    stage.stage_module("align", kind).run(shards["download"], shards["align"], dataset=what, **failed)
-    stage.stage_module("mask", kind).run(shards["align"], shards["mask"], **what["mask"], **failed)
+    stage_module("align", kind).run(shards["download"], shards["align"], dataset=what, **failed)
+    stage_module("mask", kind).run(shards["align"], shards["mask"], **what["mask"], **failed)
     if kind == "punctate":
         shared = {"box": out / "box.json"}
         mask_box.run([shards["mask"]], shared["box"], **what["box"])
@@ -268,7 +268,7 @@ def run_stages(name, folder, out):
         shared = {"scale_factor": out / "scale_factor.parquet"}
         settings = what["scale_factor"] | {"resolution": what["sample"]["resolution"]}
         mask_scale_factor.run([shards["mask"]], shared["scale_factor"], **settings)
-    stage.stage_module("sample", kind).run(
+    stage_module("sample", kind).run(
         shards["mask"], shards["sample"], dataset_name=name, **shared, **what["sample"], seed=SEED, **failed
     )
     split = {"train": 0.7, "val": 0.15, "test": 0.15}

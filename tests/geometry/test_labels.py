@@ -91,3 +91,21 @@ def test_what_is_no_label_image_is_refused(label_zyx, reason):
 
 def test_no_label_no_cell():
     assert labels.find_cells(np.zeros((3, 3, 3), np.uint8), SPACING, margin_um=1) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 1, 2, 255], [0, 1, 1, 1]),
+        (np.array([0, 3, 200], np.uint8), [0, 1, 1]),
+        (np.array([-1, 0, 4], np.int16), [0, 0, 1]),
+        ([False, True], [0, 1]),
+        ([0, 0.25, 0.5, 1], [0, 0.25, 0.5, 1]),
+        ([-1e-7, 0.5, 1 + 1e-6], [0, 0.5, 1]),
+    ],
+)
+def test_the_rule_of_values(values, expected):
+    found = labels.occupancy(np.asarray(values))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.asarray(expected, np.float32))
+    np.testing.assert_array_equal(labels.foreground(np.asarray(values)), found >= 0.5)

@@ -13,9 +13,9 @@ from morphobench.align import polymorphic as align
 from morphobench.download import polymorphic as download
 from morphobench.errors import InputError
 from morphobench.files import images, layout, volumes
-from morphobench.files import shards as stage
 from morphobench.files.layout import VOXELS
-from morphobench.geometry import labels, meshes
+from morphobench.files.shards import stage_module
+from morphobench.geometry import meshes
 from morphobench.mask import pieces, scale_factor
 from morphobench.mask import polymorphic as mask
 
@@ -114,24 +114,6 @@ def test_shares_are_foreground_from_a_half(tmp_path):
     shares = np.where(structure > 0, rng.uniform(0.5, 1, SHAPE), rng.uniform(0, 0.499, SHAPE))
     _, stored = one(tmp_path, shares.astype(np.float32), fill_holes="none")
     np.testing.assert_array_equal(stored, structure[3:11, 3:18, 3:26])
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0, 1, 2, 255], [0, 1, 1, 1]),
-        (np.array([0, 3, 200], np.uint8), [0, 1, 1]),
-        (np.array([-1, 0, 4], np.int16), [0, 0, 1]),
-        ([False, True], [0, 1]),
-        ([0, 0.25, 0.5, 1], [0, 0.25, 0.5, 1]),
-        ([-1e-7, 0.5, 1 + 1e-6], [0, 0.5, 1]),
-    ],
-)
-def test_the_rule_of_values(values, expected):
-    found = labels.occupancy(np.asarray(values))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, np.asarray(expected, np.float32))
-    np.testing.assert_array_equal(labels.foreground(np.asarray(values)), found >= 0.5)
 
 
 def hollow():
@@ -261,7 +243,7 @@ def test_the_cells_do_not_depend_on_the_number_of_shards(tmp_path):
 
 
 def test_the_stage_is_found_by_its_kind():
-    assert stage.stage_module("mask", "polymorphic") is mask
+    assert stage_module("mask", "polymorphic") is mask
 
 
 def test_mitochondria_of_a_field_of_view(tmp_path):

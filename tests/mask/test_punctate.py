@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from fabricate.masked import cell, write_aligned
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import ndimage
 
 from morphobench import files
@@ -14,7 +10,6 @@ from morphobench.errors import InputError
 from morphobench.files import volumes
 from morphobench.files.layout import VOXELS
 from morphobench.geometry import region
-from morphobench.mask import box
 from morphobench.mask import punctate as mask
 
 
@@ -31,36 +26,6 @@ def run(shard_in, out, max_failed_fraction=1.0, **changes):
 
 def stored(shard, row):
     return tuple(volumes.select(files.read_array(shard, name), row, VOXELS) for name in ("structure", "mask"))
-
-
-def scattered(seed, shape=(7, 9, 11), share=0.03):
-    found = np.random.default_rng(seed).random(shape) < share
-    found[3, 4, 5] = True
-    return found
-
-
-@pytest.mark.parametrize("radius", [0, 1, 2.5, 4, 13.2])
-def test_a_ball_adds_what_lies_within_its_radius(radius):
-    core = scattered(1)
-    distance = ndimage.distance_transform_edt(~np.pad(core, int(radius)))
-    np.testing.assert_array_equal(region.dilate_ball(core, radius), distance <= radius)
-
-
-@pytest.mark.parametrize("half", [1, 4])
-def test_the_published_box_dilates_as_scipy_does(half):
-    core = scattered(2)
-    expected = ndimage.binary_dilation(np.pad(core, half), np.ones((2 * half,) * 3))
-    np.testing.assert_array_equal(region.dilate_box(core, half), expected)
-    one = region.dilate_box(np.ones((1, 1, 1)), half)
-    assert np.flatnonzero(one.any((0, 1))).tolist() == list(range(2 * half))  # offsets -half to half - 1
-
-
-@given(st.integers(0, 1000), st.sets(st.integers(0, 2)), st.floats(0, 5))
-@settings(max_examples=40, deadline=None)
-def test_a_ball_knows_no_direction(seed, axes, radius):
-    core = scattered(seed)
-    flipped = region.dilate_ball(np.flip(core, tuple(axes)), radius)
-    np.testing.assert_array_equal(flipped, np.flip(region.dilate_ball(core, radius), tuple(axes)))
 
 
 def test_volumes_are_cropped_to_the_dilated_mask_with_its_last_planes(tmp_path):
@@ -182,60 +147,3 @@ def test_too_many_failures_stop_the_stage_and_leave_nothing(tmp_path):
 
 def test_a_shard_of_failed_cells_passes(tmp_path):
     assert run(write_aligned(tmp_path / "in", {}), tmp_path / "out").index.tolist() == ["old"]
-
-
-def masked_shards(folder):
-    sizes = {"a": (3, 5, 8), "b": (4, 6, 7), "c": (5, 4, 9), "d": (3, 4, 5)}
-    for name, semi_axes in sizes.items():
-        shard = write_aligned(folder / f"in-{name}", {name: cell((14, 20, 24), semi_axes)})
-        run(shard, folder / f"out-{name}")
-    return [folder / f"out-{name}" for name in sizes]
-
-
-@pytest.mark.parametrize(("quantile", "policy"), [(1.0, "drop"), (0.5, "crop")])
-def test_the_common_box_holds_the_quantile_of_all_shards(tmp_path, quantile, policy):
-    shards = masked_shards(tmp_path)
-    box.run(shards, tmp_path / "box.json", quantile=quantile, policy=policy)
-    found = json.loads((tmp_path / "box.json").read_text())
-    tables = [files.read_cells(shard).query("success") for shard in shards]
-    extents = np.array([table[[f"box_{axis}" for axis in "zyx"]].iloc[0] for table in tables])
-    expected = np.ceil(np.quantile(extents, quantile, axis=0))
-    n_fit = (extents <= expected).all(1).sum()
-    assert found == {
-        **dict(zip("zyx", expected, strict=True)),
-        "quantile": quantile,
-        "policy": policy,
-        "n_cells": 4,
-        "n_fit": n_fit,
-        "n_not_fit": 4 - n_fit,
-    }
-    assert n_fit == (4 if quantile == 1 else 1)
-
-
-def test_a_box_needs_cells(tmp_path):
-    run(write_aligned(tmp_path / "in", {}), tmp_path / "out")
-    with pytest.raises(InputError, match="no cell passed stage mask"):
-        box.run([tmp_path / "out"], tmp_path / "box.json")
-
-
-def test_fitting_pads_the_smaller_half_first_and_crops_as_published():
-    line = np.arange(1, 6).reshape(1, 1, 5)
-    assert region.fit_to_box(line, (1, 1, 8), -1).ravel().tolist() == [-1, 1, 2, 3, 4, 5, -1, -1]
-    assert region.fit_to_box(line, (1, 1, 4), -1).ravel().tolist() == [1, 2, 3, 4]
-    assert region.fit_to_box(line, (1, 1, 2), -1).ravel().tolist() == [2, 3]
-    mixed = region.fit_to_box(line, (2, 1, 3), 0)
-    assert mixed[:, 0].tolist() == [[2, 3, 4], [0, 0, 0]]
-    assert region.fits((1, 1, 5), (2, 1, 3)) == {"fits_z": True, "fits_y": True, "fits_x": False}
-
-
-@given(*[st.tuples(*[st.integers(1, 9)] * 3) for _ in range(2)])
-def test_fitting_gives_the_box_and_keeps_the_overlap(shape, size):
-    fitted = region.fit_to_box(np.ones(shape), size, 0)
-    assert fitted.shape == size
-    assert fitted.sum() == np.minimum(shape, size).prod()
-
-
-def test_the_centre_and_bounds_are_those_of_the_mask():
-    labels = ndimage.binary_dilation(np.pad(np.ones((1, 2, 3)), 3))
-    assert region.bounds(labels) == (slice(2, 5), slice(2, 6), slice(2, 7))
-    np.testing.assert_allclose(region.centre_of_mass(labels), [3, 3.5, 4])

@@ -17,10 +17,6 @@ def _npy(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _npy_reversed(path: Path) -> np.ndarray:
-    return _npy(path).T
-
-
 def _tiff(path: Path) -> np.ndarray:
     import tifffile
 
@@ -28,7 +24,11 @@ def _tiff(path: Path) -> np.ndarray:
 
 
 # How a file becomes a row: as it is, with its axes x, y, z reversed to z, y, x, or as an image z, y, x.
-READERS: dict[str, Callable[[Path], np.ndarray]] = {"npy": _npy, "npy_xyz": _npy_reversed, "tiff": _tiff}
+READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    "npy": _npy,
+    "npy_xyz": lambda path: _npy(path).T,
+    "tiff": _tiff,
+}
 
 
 def read_row(

@@ -64,11 +64,7 @@ def read_channels(
         voxels, or a channel is not finite, or zero everywhere though it may not be.
     """
     path = Path(path)
-    _check_there(path)
-    with _explained(path):
-        from aicsimageio import AICSImage
-
-        image = AICSImage(path)
+    with _opened(path) as image:
         _check_single_volume(path, image)
         there = _channel_names(path, image, channel_names)
         spacing_um = _spacing_um(path, image, spacing_um_zyx)
@@ -82,12 +78,8 @@ def read_channels(
 
 def channel_names(path: str | Path) -> list[str]:
     """Return the names of the channels of an image file, in its order."""
-    path = Path(path)
-    _check_there(path)
-    with _explained(path):
-        from aicsimageio import AICSImage
-
-        return _channel_names(path, AICSImage(path), None)
+    with _opened(Path(path)) as image:
+        return list(image.channel_names)
 
 
 def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
@@ -121,10 +113,11 @@ def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) 
         names = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise InputError(f"name_dict {text!r} is no dictionary ({error}). {remedy}") from error
-    if not isinstance(names, dict) or not all(_is_names(names.get(crop)) for crop in crops):
+    lists = [names.get(crop) for crop in crops] if isinstance(names, dict) else [None]
+    if not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
         needed = " and ".join(crops)
         raise InputError(f"name_dict {text!r} must give lists of channel names for {needed}. {remedy}")
-    return {crop: list(names[crop]) for crop in crops}
+    return dict(zip(crops, lists, strict=True))
 
 
 def resample_isotropic(
@@ -195,10 +188,14 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _opened(path: Path) -> Iterator[AICSImage]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Restore it, or mend its path in the manifest.")
     try:
         with _quiet():
-            yield
+            from aicsimageio import AICSImage
+
+            yield AICSImage(path)
     except InputError:
         raise
     # A broken file can raise anything: struct, zlib, XML, index and type errors all occur.
@@ -208,11 +205,6 @@ def _explained(path: Path) -> Iterator[None]:
             f"{path}: not readable as an image ({reason}). It may be truncated or of a foreign format; "
             "fetch or export it again as OME-TIFF."
         ) from error
-
-
-def _check_there(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Restore it, or mend its path in the manifest.")
 
 
 def _check_single_volume(path: Path, image: AICSImage) -> None:
@@ -296,7 +288,3 @@ def _check_values(path: Path, name: str, volume_zyx: np.ndarray, may_be_empty: b
         raise InputError(
             f"{path}: channel {name!r} is zero everywhere. Remove the cell or restore its image."
         )
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
