@@ -48,16 +48,16 @@ def test_a_condition_with_an_effect_is_separated_and_one_without_is_not():
     x, hit = two_classes(rng, 2.5)
     plate = np.arange(len(x)) % 4
     found = separate(x, hit, plate, **MANY, rng=rng)
-    assert found.auroc > 0.9
+    assert found.cv_auroc > 0.9
     assert found.p == 1 / 100
     assert found.p_half < 0.05
     assert found.reason == ""
     x, hit = two_classes(rng, 0.0)
     nothing = separate(x, hit, plate, **MANY, rng=rng)
     assert nothing.p > 0.01
-    assert abs(nothing.auroc - 0.5) < 0.25
-    assert abs(nothing.half_mean - 0.5) < 0.1
-    assert nothing.half_high > nothing.half_mean
+    assert abs(nothing.cv_auroc - 0.5) < 0.25
+    assert abs(nothing.half_auroc_mean - 0.5) < 0.1
+    assert nothing.half_auroc_high > nothing.half_auroc_mean
 
 
 def test_scores_come_from_axes_that_have_not_seen_the_cell():
@@ -65,7 +65,7 @@ def test_scores_come_from_axes_that_have_not_seen_the_cell():
     rng = np.random.default_rng(2)
     x, hit = two_classes(rng, 0.0, n=20, n_controls=20, dimension=20)
     assert auroc(fit_axis(x, hit).scores(x), hit) > 0.85
-    assert separate(x, hit, None, **MANY, rng=rng).auroc < 0.75
+    assert separate(x, hit, None, **MANY, rng=rng).cv_auroc < 0.75
 
 
 def test_p_is_uniform_without_an_effect():
@@ -84,7 +84,7 @@ def test_a_difference_between_plates_is_no_effect():
     plate = np.where(hit, np.arange(72) % 12 > 1, np.arange(72) % 6 == 0).astype(int)
     x[plate == 1] += 4
     found = separate(x, hit, plate, **MANY, rng=rng)
-    assert found.auroc > 0.7
+    assert found.cv_auroc > 0.7
     assert separate(x, hit, None, **MANY, rng=rng).p == 1 / 100
     assert found.p > 0.01
 
@@ -103,12 +103,12 @@ def test_too_few_cells_have_no_separation_but_a_reason(n):
     x, hit = two_classes(rng, 2.0, n=n)
     found = separate(x, hit, None, **MANY, rng=rng)
     assert np.isnan(found.scores).all()
-    assert np.isnan(found.auroc)
+    assert np.isnan(found.cv_auroc)
     assert found.reason == f"{n} cells in a class"
 
 
 def test_equal_embeddings_are_not_separated():
     hit = np.arange(20) < 8
     found = separate(np.ones((20, 3)), hit, None, **MANY, rng=np.random.default_rng(0))
-    assert found.auroc == 0.5
+    assert found.cv_auroc == 0.5
     assert found.p == 1

@@ -98,7 +98,7 @@ def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator
         max_rounds = _REFINEMENT_ROUNDS
     fit = _fit(scores, np.ones(len(scores)), start, max_rounds, _FINE)
     weights = _assign(scores, fit.positions, fit.weights, _FINAL_STEPS)
-    residual = _residual(scores, weights, fit.positions)
+    residual = _residual(float((scores**2).sum()), weights.T @ weights, weights.T @ scores, fit.positions)
     order = np.argsort(-weights.mean(axis=0), kind="stable")
     z_archetypes = np.stack([fit.points[i].shares @ z[fit.points[i].rows] for i in order])
     return Archetypes(z_archetypes, weights[:, order], 1 - residual, np.array([*fit.residuals, residual]))
@@ -200,8 +200,7 @@ def _fit(
                 others = gram[i] @ positions - gram[i, i] * positions[i]
                 points[i] = project((cross[i] - others) / gram[i, i], scores, points[i], scale)
             positions[i] = points[i].position
-        explained = 2 * (cross * positions).sum() - (gram * (positions @ positions.T)).sum()
-        residuals.append(1 - explained / total)
+        residuals.append(_residual(total, gram, cross, positions))
         if len(residuals) > 1 and residuals[-2] - residuals[-1] < tolerance:
             break
     return _Fit(points, weights, residuals)
@@ -233,11 +232,10 @@ def _loss(weights: np.ndarray, gram: np.ndarray, cross: np.ndarray) -> np.ndarra
     return ((weights @ gram) * weights).sum(axis=1) / 2 - (weights * cross).sum(axis=1)
 
 
-def _residual(scores: np.ndarray, weights: np.ndarray, positions: np.ndarray) -> float:
+def _residual(total: float, gram: np.ndarray, cross: np.ndarray, positions: np.ndarray) -> float:
     """Return the residual sum of squares as a share of the total."""
-    gram, cross = weights.T @ weights, weights.T @ scores
     explained = 2 * (cross * positions).sum() - (gram * (positions @ positions.T)).sum()
-    return float(1 - explained / (scores**2).sum())
+    return float(1 - explained / total)
 
 
 def to_simplex(rows: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def lda(
     for name in np.unique(condition[~is_control]):
         rows = np.flatnonzero(is_control | (condition == name))
         own, treated = x[rows], ~is_control[rows]
-        found = separate(
+        separation = separate(
             own,
             treated,
             None if plate is None else plate[rows],
@@ -107,22 +107,11 @@ def lda(
             n_halves=n_permutations,
             rng=np.random.default_rng(seeds.integer(seed, "analyse", "lda", str(name))),
         )
-        tests.append(
-            {
-                "condition": name,
-                "n_cells": treated.sum(),
-                "n_controls": (~treated).sum(),
-                "cv_auroc": found.auroc,
-                "p": found.p,
-                "p_half": found.p_half,
-                "half_auroc_mean": found.half_mean,
-                "half_auroc_high": found.half_high,
-                "reason": found.reason,
-            }
-        )
+        counts = {"condition": name, "n_cells": treated.sum(), "n_controls": (~treated).sum()}
+        tests.append({**counts, **separation._asdict()})
         classes = np.where(treated, "condition", "control")
         table = pd.DataFrame({"condition": name, "CellId": cells.ids[rows], "class": classes})
-        table = table.assign(**_plane(own), score=found.scores, score_fitted=np.nan)
+        table = table.assign(**_plane(own), score=separation.scores, score_fitted=np.nan)
         if treated.any() and (~treated).any():
             axis = fit_axis(own, treated)
             table["score_fitted"] = axis.scores(own)
@@ -131,8 +120,8 @@ def lda(
             steps = steps.assign(step=np.arange(len(steps)), position=positions, distance=distances)
             walks.append(steps.assign(**_plane(axis.middle + positions[:, None] * axis.direction)))
         scores.append(table)
-        logger.info("%s: AUROC %.3f, p %.3g", name, found.auroc, found.p)
-    table = pd.DataFrame(tests)
+        logger.info("%s: AUROC %.3f, p %.3g", name, separation.cv_auroc, separation.p)
+    table = pd.DataFrame(tests).drop(columns="scores")
     table.insert(table.columns.get_loc("p") + 1, "q", benjamini_hochberg(table["p"].to_numpy()))
     write_table(_with_drug(table, drugs), tests_out)
     write_table(_with_drug(pd.concat(scores, ignore_index=True), drugs), scores_out)

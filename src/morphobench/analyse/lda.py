@@ -32,24 +32,24 @@ class Separation(NamedTuple):
     scores
         Cross-validated score of each cell: its position along the axis of the other folds, over the standard
         deviation within classes there; shape (n,).
-    auroc
+    cv_auroc
         Area under the ROC curve of these scores.
     p
         Share of label permutations with at least this area.
     p_half
         The same share among random halves of the controls.
-    half_mean, half_high
+    half_auroc_mean, half_auroc_high
         Mean and 95 % quantile of the area between random halves of the controls.
     reason
         Why values are missing, or what the null could not keep.
     """
 
     scores: np.ndarray
-    auroc: float
+    cv_auroc: float
     p: float
     p_half: float
-    half_mean: float
-    half_high: float
+    half_auroc_mean: float
+    half_auroc_high: float
     reason: str
 
 

@@ -15,7 +15,7 @@ def centre_clouds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return table.assign(**(table[_COORDINATES] - groups.transform("mean")))
 
 
-def central_slab(table: pd.DataFrame, by: Sequence[str], fraction: float | None) -> pd.DataFrame:
+def central_section(table: pd.DataFrame, by: Sequence[str], fraction: float | None) -> pd.DataFrame:
     """Keep the points of each cloud (rows of equal `by`) near its middle plane: ``|z - m| <= fraction h``.
 
     m is the middle between the cloud's lowest and highest point and h half its depth; None keeps all, and so

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import SubFigure
 
 from morphobench.plot import gallery, layout
-from morphobench.plot.clouds import central_slab, centre_clouds
+from morphobench.plot.clouds import central_section, centre_clouds
 from morphobench.plot.context import Context, EmptyPanel, require
 from morphobench.plot.gallery import Gallery
 
@@ -68,7 +68,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
         shapes = context.sort_strata(shapes)
     if "surfaces" not in inputs:
         shapes = centre_clouds(shapes, role.keys) if role.decoded else shapes
-        shapes = central_slab(shapes, role.keys, context.options.get("slab"))
+        shapes = central_section(shapes, role.keys, context.options.get("section"))
     own[role.name] = shapes
     if "pca_scores" in inputs:
         cells = require(inputs, "pca_scores", ["CellId", "stratum"])
@@ -89,35 +89,27 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     if name == "walk":
         _draw_walks(part, shapes, context)
         return
+    titles = _titles(part, shapes.labels, tables, context)
+    head = 11 if "\n" in titles[0] else 8.5
     n_rows = context.options.get("n_rows", 1)
-    titles = {"example": _strata, "archetype": _numbers, "volume_bin": _limits}[name]
-    lines = titles(part, shapes.labels, tables, context)
-    head = 11 if "\n" in lines[0] else 8.5
-    gallery.wrap(part, layout.margins(part, head=head), shapes, lines, n_rows=n_rows)
+    gallery.wrap(part, layout.margins(part, head=head), shapes, titles, n_rows=n_rows)
 
 
-def _strata(
+def _titles(
     part: SubFigure, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], context: Context
 ) -> list[str]:
+    """Return the number of each archetype, the limits of each volume bin, or the name of each stratum."""
+    if context.options["role"] == "archetype":
+        narrow = layout.width_mm(part) * context.options.get("n_rows", 1) < 17 * len(labels)
+        return [f"{'' if narrow else 'archetype '}{number + 1:g}" for number in labels["archetype"]]
+    if context.options["role"] == "volume_bin":
+        bins = tables["volume_bins"].set_index("bin").loc[labels["bin"]]
+        return [f"{row.lo_um3:.0f}\u2013{row.hi_um3:.0f} µm³\nn = {row.n:.0f}" for row in bins.itertuples()]
     names = [context.name(stratum) for stratum in labels["stratum"]]
     if "counts" not in tables:
         return names
     counts = tables["counts"].set_index("stratum")["n"].reindex(labels["stratum"], fill_value=0)
     return [f"{name}\nn = {n:g}" for name, n in zip(names, counts, strict=True)]
-
-
-def _numbers(
-    part: SubFigure, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], context: Context
-) -> list[str]:
-    narrow = layout.width_mm(part) * context.options.get("n_rows", 1) < 17 * len(labels)
-    return [f"{'' if narrow else 'archetype '}{number + 1:g}" for number in labels["archetype"]]
-
-
-def _limits(
-    part: SubFigure, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], context: Context
-) -> list[str]:
-    bins = tables["volume_bins"].set_index("bin").loc[labels["bin"]]
-    return [f"{row.lo_um3:.0f}\u2013{row.hi_um3:.0f} µm³\nn = {row.n:.0f}" for row in bins.itertuples()]
 
 
 def _draw_walks(part: SubFigure, shapes: Gallery, context: Context) -> None:
