@@ -31,7 +31,7 @@ def test_without_a_prior_the_code_is_free():
 
 def test_the_divergence_is_that_of_two_normals(gaussian):
     code = torch.randn(4, 6)
-    mean, log_variance = gaussian.parameters_of(code).chunk(2, dim=1)
+    mean, log_variance = gaussian.mean_and_log_variance(code).chunk(2, dim=1)
     expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(dim=1)
     torch.testing.assert_close(gaussian.sample(code, seeded())[1], expected)
 
@@ -39,7 +39,7 @@ def test_the_divergence_is_that_of_two_normals(gaussian):
 def test_draws_spread_about_the_mean_and_follow_the_generator(gaussian):
     code = torch.randn(1, 6).expand(20000, 6)
     z = gaussian.sample(code, seeded())[0]
-    _, log_variance = gaussian.parameters_of(code[:1]).chunk(2, dim=1)
+    _, log_variance = gaussian.mean_and_log_variance(code[:1]).chunk(2, dim=1)
     torch.testing.assert_close(z.mean(dim=0), gaussian.mean(code)[0], atol=0.04, rtol=0)
     torch.testing.assert_close(z.var(dim=0), log_variance[0].exp(), atol=0, rtol=0.05)
     assert torch.equal(z, gaussian.sample(code, seeded())[0])

@@ -1,4 +1,4 @@
-"""The contestants: one module per family, found by name, built from keywords, saved as plain data."""
+"""Models: one module per family, built from keyword arguments, saved as tensors and JSON text."""
 
 from __future__ import annotations
 
@@ -26,28 +26,9 @@ FAMILIES = {
     "rotation_invariant_pointcloud_sdf": "RotationInvariantPointcloudSDF",
 }
 
-# What torch, json and the families raise for a file that is cut short, altered or of another kind.
-_DAMAGED = (
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-)
-
 
 def create(family: str, **architecture: Any) -> Autoencoder:
-    """Build an untrained model.
-
-    Parameters
-    ----------
-    family
-        Key of `FAMILIES`, which is also the name of the module.
-    **architecture
-        Keyword arguments of the family's class.
+    """Build an untrained model of a family of `FAMILIES` from the keyword arguments of its class.
 
     Raises
     ------
@@ -58,9 +39,9 @@ def create(family: str, **architecture: Any) -> Autoencoder:
         raise InputError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}.")
     cls = getattr(importlib.import_module(f"{__name__}.{family}"), FAMILIES[family])
     known = list(inspect.signature(cls).parameters)
-    strangers = [key for key in architecture if key not in known]
-    if strangers:
-        raise InputError(f"{family}: unknown architecture key {strangers[0]!r}; known: {', '.join(known)}.")
+    unknown = [key for key in architecture if key not in known]
+    if unknown:
+        raise InputError(f"{family}: unknown architecture key {unknown[0]!r}; known: {', '.join(known)}.")
     return cls(**architecture)
 
 
@@ -87,7 +68,7 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
         model_config = json.loads(content["model_config"])
         model = create(model_config["family"], **model_config["architecture"])
         model.load_state_dict(content["state_dict"])
-    except _DAMAGED as error:
+    except Exception as error:  # a damaged or foreign file fails in as many ways as there are bytes in it
         # torch's own advice for a pickle that it refuses is to execute it.
         refused = isinstance(error, pickle.UnpicklingError)
         reason = "it holds more than tensors and text" if refused else textwrap.shorten(str(error), 300)

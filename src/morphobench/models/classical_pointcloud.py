@@ -1,10 +1,10 @@
-"""The contestant without symmetry: DGCNN (Wang et al. 2019) encoder, FoldingNet decoder."""
+"""Point-cloud autoencoder without symmetry: DGCNN encoder (Wang et al. 2019), FoldingNet decoder."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
+from torch.nn import functional as F  # noqa: N812
 
 from morphobench.models.base import Embedding
 from morphobench.models.cloud.base import PointcloudAutoencoder
@@ -18,10 +18,10 @@ _SLOPE = 0.2
 class EdgeConv(nn.Sequential):
     """Edge convolution with batch normalisation, leaky rectifier and maximum over neighbours.
 
-    The published order is: convolve every edge [f_j - f_i, f_i], normalise, rectify, take the maximum. Here
-    the convolution acts on points before they are gathered; normalisation and rectifier, which are monotonic,
-    act after the maximum. Channels that the normalisation would turn upside down are turned beforehand, so
-    that their maximum is the right one. Results are the same.
+    The published order: convolve every edge [f_j - f_i, f_i], normalise, rectify, take the maximum. Here the
+    convolution acts on points before they are gathered; normalisation and rectifier, which are monotonic, act
+    after the maximum. Channels of negative weight are negated beforehand, so that their maximum is the right
+    one. Results are the same.
     """
 
     def __init__(self, n_in: int, n_out: int) -> None:
@@ -32,12 +32,12 @@ class EdgeConv(nn.Sequential):
         convolution, norm = self
         signs = torch.where(norm.weight < 0, -1.0, 1.0).to(norm.weight)
         of_offset, of_centre = (convolution.weight.flatten(1) * signs.unsqueeze(1)).chunk(2, dim=1)
-        gathered = gather_neighbours(functional.linear(features, of_offset), neighbours)
-        centre = functional.linear(features, of_centre - of_offset)
+        gathered = gather_neighbours(F.linear(features, of_offset), neighbours)
+        centre = F.linear(features, of_centre - of_offset)
         mean, variance = _statistics(norm, gathered, centre, signs)
         scale = norm.weight * signs * (variance + norm.eps).rsqrt()
         highest = gathered.max(dim=2).values + centre
-        return functional.leaky_relu((highest - mean) * scale + norm.bias, _SLOPE)
+        return F.leaky_relu((highest - mean) * scale + norm.bias, _SLOPE)
 
 
 def _statistics(
@@ -64,16 +64,9 @@ def _statistics(
 
 
 class ScalarEncoder(nn.Module):
-    """DGCNN on plain coordinates; the graph is rebuilt in the features of every layer.
+    """DGCNN on plain coordinates; the graph of k neighbours is rebuilt in the features of every layer.
 
-    Parameters
-    ----------
-    latent_dim
-        Length of a code.
-    hidden_dim
-        Width of the first layer; the four layers have 1, 1, 2 and 4 times it.
-    k
-        Neighbours of a point, itself included.
+    The four layers have 1, 1, 2 and 4 times `hidden_dim` channels.
     """
 
     def __init__(self, latent_dim: int, hidden_dim: int, k: int) -> None:
@@ -101,25 +94,7 @@ class ScalarEncoder(nn.Module):
 class ClassicalPointcloud(PointcloudAutoencoder):
     """Autoencoder of point clouds without symmetry or pose; defaults are the published widths.
 
-    Parameters
-    ----------
-    latent_dim, hidden_dim, k
-        See `ScalarEncoder`.
-    n_output_points, grid, grid_file
-        Points to decode and the grid they are folded from, see `morphobench.models.cloud.folding.make_grid`.
-    folding_hidden
-        Width of the decoder.
-    prior
-        Of the code, see `morphobench.models.priors`.
-
-    Raises
-    ------
-    InputError
-        When the grid cannot be made.
-
-    Notes
-    -----
-    Vasan et al. 2025.
+    Arguments as in `PointcloudAutoencoder`.
     """
 
     def __init__(

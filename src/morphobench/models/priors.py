@@ -1,4 +1,4 @@
-"""Priors on the code: none, as every published model has it, or a standard normal one."""
+"""Priors on the embedding: none, as every published model has it, or a standard normal one."""
 
 from __future__ import annotations
 
@@ -16,50 +16,42 @@ _LARGEST_LOG_VARIANCE = 8.0
 
 
 class IdentityPrior(nn.Module):
-    """No prior: the code is used as it is and costs nothing."""
+    """No prior: the embedding is used as it is, without divergence."""
 
-    def mean(self, code: torch.Tensor) -> torch.Tensor:
-        """Return the code, shape (batch, latent_dim)."""
-        return code
+    def mean(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the embedding, shape (batch, latent_dim)."""
+        return z
 
-    def sample(self, code: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the code and a divergence of zero for each cell, shapes (batch, latent_dim) and (batch,)."""
-        return code, code.new_zeros(len(code))
+    def sample(self, z: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the embedding, (batch, latent_dim), and a divergence of zero for each cell, (batch,)."""
+        return z, z.new_zeros(len(z))
 
 
 class GaussianPrior(nn.Module):
-    """Standard normal prior: the code's mean and variance are read off the encoder's (invariant) output.
+    """Standard normal prior (Kingma & Welling 2014, appendix B; the isotropic prior of the published code).
 
-    The read-out is linear, so that the variance of a code that is made of lengths can be less than one.
-
-    Parameters
-    ----------
-    latent_dim
-        Length of a code.
-
-    Notes
-    -----
-    Kingma & Welling 2014, appendix B; the isotropic prior of the published code base.
+    A linear layer reads mean and log variance off the encoder's (invariant) output, so that the variance of
+    an embedding made of lengths can be less than one.
     """
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
-        self.parameters_of = nn.Linear(latent_dim, 2 * latent_dim)
+        self.mean_and_log_variance = nn.Linear(latent_dim, 2 * latent_dim)
 
-    def _moments(self, code: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, log_variance = self.parameters_of(code).chunk(2, dim=1)
+    def _distribution(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, log_variance = self.mean_and_log_variance(z).chunk(2, dim=1)
         return mean, log_variance.clamp_max(_LARGEST_LOG_VARIANCE)
 
-    def mean(self, code: torch.Tensor) -> torch.Tensor:
-        """Return the most probable code, shape (batch, latent_dim)."""
-        return self._moments(code)[0]
+    def mean(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the mean embedding, shape (batch, latent_dim), of the encoder's output."""
+        return self._distribution(z)[0]
 
-    def sample(self, code: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw a code for each cell with a CPU generator; return the codes and the divergences to the prior.
+    def sample(self, z: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sample embeddings, (batch, latent_dim), with a CPU generator; return them and their divergences.
 
-        Shapes (batch, latent_dim) and (batch,); the divergence is summed over the code.
+        The Kullback-Leibler divergence from the prior, shape (batch,), is summed over latent dimensions.
         """
-        mean, log_variance = self._moments(code)
+        mean, log_variance = self._distribution(z)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         return mean + (log_variance / 2).exp() * noise, divergence.sum(dim=1)

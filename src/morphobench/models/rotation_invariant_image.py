@@ -1,4 +1,4 @@
-"""The published image autoencoder with a rotation-invariant code and a pose."""
+"""Published image autoencoder with a rotation-invariant embedding and a pose."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 from morphobench.models.base import Embedding
 from morphobench.models.image.base import CHANNELS, STRIDES, ImageAutoencoder
 from morphobench.models.image.steerable_basis import Group
+from morphobench.models.inputs import rotate_volumes
 from morphobench.models.priors import Prior
 
 _SHORTEST = 1e-8
@@ -22,19 +23,10 @@ def _unit_or(vectors: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
 
 
 def pose_from_vectors(vectors: torch.Tensor) -> torch.Tensor:
-    """Turn two vectors that follow the object into the rotation from its canonical to its observed frame.
+    """Return rotations (batch, 3, 3) from canonical to observed frame of equivariant vectors (batch, 2, 3).
 
-    Parameters
-    ----------
-    vectors
-        Shape (batch, 2, 3), components x, y, z.
-
-    Returns
-    -------
-    torch.Tensor
-        Rotations of shape (batch, 3, 3). Gram-Schmidt gives unit vectors e1, e2 and e3 = e1 x e2; the
-        columns are e1, -e2, -e3, the frame in which the published decoders draw. Where a vector vanishes or
-        both are parallel a fixed direction stands in, so that the result always is a rotation.
+    Gram-Schmidt gives unit vectors e1, e2 and e3 = e1 x e2; the columns are e1, -e2, -e3, the frame of the
+    published decoders. A fixed direction replaces a vector that vanishes or is parallel to the other.
     """
     axes = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
     first = _unit_or(vectors[:, 0], axes[0])
@@ -47,29 +39,10 @@ def pose_from_vectors(vectors: torch.Tensor) -> torch.Tensor:
     return torch.stack([first, -second, -third], dim=-1)
 
 
-def rotate_volumes(volumes_zyx: torch.Tensor, rotations: torch.Tensor, background: float) -> torch.Tensor:
-    """Rotate volumes about their centres, with linear interpolation.
-
-    Parameters
-    ----------
-    volumes_zyx
-        Shape (batch, channels, s, s, s).
-    rotations
-        Shape (batch, 3, 3), acting on column vectors (x, y, z).
-    background
-        Value outside the volume.
-    """
-    # The value at point p of the turned volume is the value at R^-1 p of the given one.
-    theta = F.pad(rotations.transpose(1, 2), [0, 1])
-    grid = F.affine_grid(theta, list(volumes_zyx.shape), align_corners=False)
-    return F.grid_sample(volumes_zyx - background, grid, align_corners=False) + background
-
-
 def ball_mask(size: int) -> torch.Tensor:
-    """Return weights of shape (size, size, size): 1 in the inscribed ball, a soft fall beyond it.
+    """Return weights (size, size, size): 1 in the inscribed ball, exp(-(d^2 - r^2) / 4) beyond it.
 
-    Outside, exp(-(d^2 - r^2) / 4) with the squared distance d^2 from the centre and r = (size - 1) / 2, in
-    voxels (the mask of the published 118^3 models).
+    d is the distance from the centre and r = (size - 1) / 2, voxels; as in the published 118^3 models.
     """
     from_centre = torch.arange(size) - (size - 1) / 2
     squares = from_centre.square()
@@ -78,27 +51,20 @@ def ball_mask(size: int) -> torch.Tensor:
 
 
 class RotationInvariantImage(ImageAutoencoder):
-    """Autoencoder of cubes whose code ignores rotations (Vasan et al. 2025, "rotation-invariant image").
+    """Autoencoder of cubes whose embedding ignores rotations (Vasan et al. 2025, "rotation-invariant image").
 
-    The encoder's scalars are the code; its two vectors give the pose, by which the decoded canonical cube
-    is turned. Exact for the 24 rotations of the grid if every grid size is odd down to the last block (size
-    2^m + 1, such as 33, 65, 129); with the published sizes 35, 67 and 118 the pose does not follow exactly.
+    The encoder's scalars are the embedding; its two vectors give the pose, by which the decoded canonical
+    cube is rotated. Exact for the 24 rotations of the grid if every grid size is odd down to the last block
+    (size 2^m + 1, such as 33, 65, 129); with the published sizes 35, 67 and 118 the pose is not exact.
 
     Parameters
     ----------
-    size, latent_dim, num_res_units, prior
-        See `ImageAutoencoder`.
-    channels, strides
-        Scalar (and as many vector) fields and stride of each encoder block; the decoder mirrors them.
+    size, latent_dim, channels, strides, num_res_units, prior
+        See `ImageAutoencoder`; channels count scalar fields, and as many vector fields.
     background
         Value outside the object, in model units (published: 2 for signed distances, else 0).
     mask_output
         Whether to fade decoded cubes to `background` outside the inscribed ball (published: 118^3 only).
-
-    Raises
-    ------
-    InputError
-        When arguments do not fit together.
     """
 
     group: ClassVar[Group] = "so3"
@@ -127,27 +93,16 @@ class RotationInvariantImage(ImageAutoencoder):
         self.register_buffer("mask", ball_mask(size) if mask_output else None, persistent=False)
 
     def infer(self, x: torch.Tensor) -> Embedding:
-        """Encode cubes of shape (batch, 1, size, size, size), zyx.
-
-        Raises
-        ------
-        InputError
-            When the shape is another, the batch is empty or a value is not finite.
-        """
-        scalars, vectors = self.encoded(x)
+        """Encode cubes of shape (batch, 1, size, size, size), zyx; errors as in `check_cubes`."""
+        scalars, vectors = self.encoder_output(x)
         return Embedding(scalars, pose_from_vectors(vectors))
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
-        """Decode codes of shape (batch, latent_dim) to cubes of shape (batch, 1, size, size, size), zyx.
+        """Decode embeddings (batch, latent_dim) to cubes (batch, 1, size, size, size), zyx.
 
-        With `pose`, shape (batch, 3, 3), the canonical cubes are turned by it.
-
-        Raises
-        ------
-        InputError
-            When the codes have another length.
+        Canonical cubes, or rotated by `pose`, shape (batch, 3, 3); errors as in `check_embeddings`.
         """
-        cubes = self.decoded(z)
+        cubes = self.decoder_output(z)
         if pose is not None:
             cubes = rotate_volumes(cubes, pose, self.background)
         if self.mask is not None:

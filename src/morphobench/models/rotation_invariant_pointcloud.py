@@ -1,4 +1,4 @@
-"""The contestant with built-in symmetry: vector-neuron DGCNN encoder, FoldingNet decoder, pose."""
+"""Rotation-invariant point-cloud autoencoder: vector-neuron DGCNN encoder, FoldingNet decoder, pose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from morphobench.errors import InputError
 from morphobench.models.base import Embedding
 from morphobench.models.cloud.base import PointcloudAutoencoder
 from morphobench.models.cloud.folding import FoldingNet, make_grid
-from morphobench.models.cloud.vector_encoder import Variant, VectorBackbone, check_variant
+from morphobench.models.cloud.vector_encoder import Variant, VectorBackbone
 from morphobench.models.cloud.vector_neurons import VectorFrame, VectorLinear
 from morphobench.models.priors import Prior
 
@@ -17,19 +17,9 @@ _LEAST_LATENT_DIM = 4
 
 
 class VectorEncoder(VectorBackbone):
-    """DGCNN of vector neurons: the code is lengths of vectors, the pose a frame of two of them.
+    """DGCNN of vector neurons: the embedding is lengths of vectors, the pose a frame of two of them.
 
-    Parameters
-    ----------
-    latent_dim
-        Length of a code, at least 4.
-    hidden_dim, k, intensity, variant
-        See `VectorBackbone`.
-
-    Raises
-    ------
-    InputError
-        When `latent_dim` is too small.
+    Arguments as in `VectorBackbone`; an InputError for a `latent_dim` below 4.
     """
 
     def __init__(
@@ -43,59 +33,42 @@ class VectorEncoder(VectorBackbone):
         if latent_dim < _LEAST_LATENT_DIM:
             raise InputError(
                 f"latent_dim = {latent_dim} is too small for rotation_invariant_pointcloud, which reads its "
-                f"pose off a quarter of the code's vectors. Set latent_dim to {_LEAST_LATENT_DIM} or more."
+                f"pose off a quarter of the vectors. Set latent_dim to {_LEAST_LATENT_DIM} or more."
             )
         super().__init__(latent_dim, hidden_dim, k, intensity, variant)
         self.rotation = VectorFrame(latent_dim, slope=0.2)
         self.embedding_head = VectorLinear(latent_dim, latent_dim)
 
     def forward(self, points: torch.Tensor) -> Embedding:
-        """Encode points of shape (batch, n_points, 3), or 4 columns with intensity."""
-        return self.read_out(self.vectors(self.edges(points)))
+        """Encode points (batch, n_points, 3, or 4 columns with intensity).
 
-    def read_out(self, vectors: torch.Tensor) -> Embedding:
-        """Reduce vectors of shape (batch, 3, latent_dim) to code and pose.
-
-        The published code is measured in the frame of the pose, which changes no length. The pose's columns
-        are the frame u1, u2, u3 of the observed cloud, so it takes canonical axes to observed ones:
-        x = R x_canonical. (The published model hands around the transpose, for points as rows.)
+        The published embedding is measured in the frame of the pose, which changes no length. The pose's
+        columns are the frame u1, u2, u3 of the observed cloud: x = R x_canonical. (The published model
+        returns the transpose, for points as rows.)
         """
+        vectors = self.vectors(self.edges(points))
         z = torch.linalg.vector_norm(self.embedding_head(vectors), dim=1)
         return Embedding(z, self.rotation(vectors))
 
 
 class RotationInvariantPointcloud(PointcloudAutoencoder):
-    """Autoencoder of point clouds whose code ignores, and whose pose follows, rotations about the origin.
+    """Autoencoder of point clouds: rotations about the origin change the pose, not the embedding.
+
+    Arguments as in `PointcloudAutoencoder`, and as follows.
 
     Parameters
     ----------
-    latent_dim
-        Length of a code, at least 4.
-    hidden_dim, k
-        See `VectorBackbone`.
-    n_output_points, grid, grid_file
-        Points to decode and the grid they are folded from, see `morphobench.models.cloud.folding.make_grid`.
-    folding_hidden
-        Width of the decoder.
     intensity
-        Whether points have a fourth column, a scalar in model units, which is encoded and decoded too and
-        which no rotation touches.
+        Whether points have a fourth column, a scalar in model units that no rotation touches; it is encoded
+        and decoded too.
     variant
-        Matters with `intensity` alone. "corrected" is invariant under every rotation; "published", only
-        under quarter turns about the axes, gives published weights their meaning (`intensity_vectors`).
-    prior
-        Of the code, see `morphobench.models.priors`.
-
-    Raises
-    ------
-    InputError
-        When the grid cannot be made, or an argument is not one of those named; when encoding, for clouds
-        that `check_points` refuses.
+        With `intensity`: "corrected" is invariant under every rotation; "published" only under quarter turns
+        about the axes, for published weights (`intensity_vectors`).
 
     Notes
     -----
     The published code builds a wrong frame for a batch of exactly three clouds (a cross product over the
-    batch axis). No variant repeats that: a cloud's code never depends on its batch.
+    batch axis). No variant repeats that: the embedding of a cloud never depends on its batch.
     """
 
     def __init__(
@@ -112,7 +85,6 @@ class RotationInvariantPointcloud(PointcloudAutoencoder):
         variant: Variant = "corrected",
         prior: Prior = "identity",
     ) -> None:
-        check_variant(variant)
         points = make_grid(grid, n_output_points, grid_file)
         super().__init__(
             VectorEncoder(latent_dim, hidden_dim, k, intensity, variant),

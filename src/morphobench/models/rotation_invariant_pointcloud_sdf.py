@@ -1,4 +1,4 @@
-"""The implicit contestant: vector-neuron encoder of a surface's points, distances at any point decoded."""
+"""Implicit autoencoder: vector-neuron encoder of a surface's points, distances at any point decoded."""
 
 from __future__ import annotations
 
@@ -17,15 +17,7 @@ from morphobench.models.inputs import Batch
 
 
 def query_grid(size: int, half_extent: float) -> torch.Tensor:
-    """Return the centres of a regular grid over a cube, shape (size^3, 3), xyz, model units; x runs fastest.
-
-    Parameters
-    ----------
-    size
-        Points along an edge; the first and last lie on the faces of the cube.
-    half_extent
-        Half the edge of the cube, in model units.
-    """
+    """Return a regular grid over a cube with its faces, shape (size^3, 3), xyz, model units, x fastest."""
     ticks = torch.linspace(-half_extent, half_extent, size)
     z, y, x = torch.meshgrid(ticks, ticks, ticks, indexing="ij")
     return torch.stack((x, y, z), dim=-1).flatten(0, 2)
@@ -34,8 +26,8 @@ def query_grid(size: int, half_extent: float) -> torch.Tensor:
 class RotationInvariantPointcloudSDF(Autoencoder):
     """Implicit autoencoder: points of a surface in, distances to it at query points out.
 
-    The network keeps a code of vectors that turn with the cloud (`vectors`); the representation z is their
-    lengths. Lengths alone do not hold the shape, so `decode` takes the vectors, as `decode_at` does.
+    The embedding z is the lengths of equivariant vectors (`vectors`). Lengths alone do not hold the shape, so
+    `decode` takes the vectors, as `decode_at` does.
 
     Parameters
     ----------
@@ -58,8 +50,8 @@ class RotationInvariantPointcloudSDF(Autoencoder):
 
     Notes
     -----
-    Vasan et al. 2025, "rotation-invariant point cloud SDF"; defaults are the published widths. The published
-    class also holds a pose net and a linear head that no output depends on; they are left out here.
+    Vasan et al. 2025, "rotation-invariant point cloud SDF"; defaults are the published widths. The pose net
+    and linear head of the published class, on which no output depends, are left out.
     """
 
     representations: ClassVar[tuple[str, ...]] = ("surface",)
@@ -88,24 +80,20 @@ class RotationInvariantPointcloudSDF(Autoencoder):
     def vectors(self, x: torch.Tensor) -> torch.Tensor:
         """Encode points (batch, n_points, 3), xyz, model units, into vectors (batch, latent_dim, 3), xyz.
 
-        Raises
-        ------
-        InputError
-            For clouds that `check_points` refuses.
+        Errors as in `check_points`.
         """
         encoder = self.encoder["pcloud"]
         check_points(x, encoder.k)
         return encoder.vectors(encoder.edges(x)).transpose(1, 2)
 
     def decoder_input(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of a batch, whose lengths z do not hold the shape."""
+        """Return the vectors of a batch."""
         return self.vectors(x)
 
     def infer(self, x: torch.Tensor) -> Embedding:
-        """Return the lengths of the vectors and the frame of their two halves' means.
+        """Return the lengths of the vectors and, as the pose, the frame of their two halves' means.
 
-        The published model has no pose; this frame, which has no parameters, turns with the cloud and so
-        serves to bring clouds, or their vectors, into one frame. Errors as in `vectors`.
+        The published model has no pose; this frame, without parameters, rotates with the cloud.
         """
         vectors = self.vectors(x)
         halves = vectors.tensor_split(2, dim=1)
@@ -113,19 +101,9 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         return Embedding(torch.linalg.vector_norm(vectors, dim=-1), pose)
 
     def decode_at(self, vectors: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
-        """Return the distances that a code describes at query points.
+        """Return distances (batch, n_queries), model units, for vectors (batch, latent_dim, 3).
 
-        Parameters
-        ----------
-        vectors
-            Shape (batch, latent_dim, 3), xyz, what `vectors` returns.
-        queries
-            Shape (batch, n_queries, 3), xyz, model units, in the frame of the vectors.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (batch, n_queries), model units.
+        Queries have shape (batch, n_queries, 3), xyz, model units, in the frame of the vectors.
 
         Raises
         ------
@@ -134,13 +112,12 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         """
         if vectors.ndim != 3 or tuple(vectors.shape[1:]) != (self.latent_dim, 3):
             raise InputError(
-                f"codes have shape {tuple(vectors.shape)}, the implicit model decodes (batch, "
-                f"{self.latent_dim}, 3): vectors as `vectors` returns them. Their lengths, "
-                "the representation z, do not hold a shape."
+                f"embeddings have shape {tuple(vectors.shape)}, the implicit model decodes (batch, "
+                f"{self.latent_dim}, 3): vectors as `vectors` returns them. Lengths z do not hold a shape."
             )
         if queries.ndim != 3 or queries.shape[-1] != 3 or len(queries) != len(vectors):
             raise InputError(
-                f"query points have shape {tuple(queries.shape)}, {len(vectors)} codes need "
+                f"query points have shape {tuple(queries.shape)}, {len(vectors)} embeddings need "
                 f"({len(vectors)}, n_queries, 3), columns x, y, z."
             )
         if not torch.isfinite(queries).all():
@@ -148,41 +125,17 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         return self.decoder["pcloud"](queries, vectors)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
-        """Decode vectors into distances on the model's grid.
+        """Decode vectors (batch, latent_dim, 3), rotated by `pose` where one is given, on the model's grid.
 
-        Parameters
-        ----------
-        z
-            Vectors of shape (batch, latent_dim, 3); turned by the inverse of the pose, they give the
-            canonical shape.
-        pose
-            Rotations of shape (batch, 3, 3) that turn the vectors first, and so the shape; or None.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (batch, 1, grid_size, grid_size, grid_size), zyx, model units.
-
-        Raises
-        ------
-        InputError
-            When `z` has another shape, as lengths have.
+        Distances have shape (batch, 1, grid_size, grid_size, grid_size), zyx, model units; errors as in
+        `decode_at`. Vectors rotated by the inverse of the pose give the canonical shape.
         """
         posed = z if pose is None or z.ndim != 3 else z @ pose.transpose(1, 2)
         distances = self.decode_at(posed, self.grid.expand(len(z), -1, -1))
         return distances.unflatten(1, (1, *(self.grid_size,) * 3))
 
     def reconstruct(self, x: torch.Tensor, queries: torch.Tensor | None = None) -> torch.Tensor:
-        """Encode clouds and decode them in their observed frame.
-
-        Parameters
-        ----------
-        x
-            Shape (batch, n_points, 3), xyz, model units.
-        queries
-            Shape (batch, n_queries, 3): distances of shape (batch, n_queries) are returned. None evaluates
-            on the model's grid, as `decode`.
-        """
+        """Encode clouds and decode them in their observed frame, at query points or on the model's grid."""
         vectors = self.vectors(x)
         return self.decode(vectors) if queries is None else self.decode_at(vectors, queries)
 
@@ -203,5 +156,5 @@ class RotationInvariantPointcloudSDF(Autoencoder):
                 "the implicit model is trained on query points and distances. Set representation: surface "
                 "in the model's yaml, and sample them (dataset of kind polymorphic)."
             )
-        found = self.decode_at(self.vectors(batch.x), batch.queries)
-        return LossTerms(found, batch.distances, batch.x.new_zeros(len(batch.x)))
+        output = self.decode_at(self.vectors(batch.x), batch.queries)
+        return LossTerms(output, batch.distances, batch.x.new_zeros(len(batch.x)))

@@ -19,11 +19,11 @@ from morphobench.models.image.clebsch_gordan import clebsch_gordan, provide_py3n
 from morphobench.models.image.steerable import NormReLU, ScalarNorm, SteerableConvolution, VectorNorm, pool
 from morphobench.models.image.steerable_basis import kernel_bases
 from morphobench.models.image.steerable_encoder import without_derived
+from morphobench.models.inputs import rotate_volumes
 from morphobench.models.rotation_invariant_image import (
     RotationInvariantImage,
     ball_mask,
     pose_from_vectors,
-    rotate_volumes,
 )
 
 ROTATIONS = cube_rotations()
@@ -86,7 +86,7 @@ class TestClebschGordan:
     def test_known_values(self, doubled, value):
         assert clebsch_gordan(*doubled) == pytest.approx(value, abs=1e-15)
 
-    @pytest.mark.parametrize(("two_j1", "two_j2"), [(2, 2), (4, 6), (3, 4), (16, 16)])
+    @pytest.mark.parametrize(("two_j1", "two_j2"), [(2, 2), (4, 6), (3, 4), (8, 8)])
     def test_orthogonal(self, two_j1, two_j2):
         m1, m2 = np.meshgrid(
             np.arange(-two_j1, two_j1 + 1, 2), np.arange(-two_j2, two_j2 + 1, 2), indexing="ij"

@@ -1,4 +1,4 @@
-"""What the explicit point-cloud contestants share: an encoder, a FoldingNet decoder, checked input."""
+"""Base of the explicit point-cloud models: an encoder, a FoldingNet decoder, checked input."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from torch import nn
 from morphobench.models.base import Autoencoder, Embedding
 from morphobench.models.cloud.folding import FoldingNet
 from morphobench.models.cloud.graph import check_points
+from morphobench.models.inputs import rotate_clouds
 from morphobench.models.priors import Prior, make_prior
 
 
-def turn(points: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
-    """Rotate clouds of shape (batch, n_points, 3 or more) by (batch, 3, 3); columns after xyz stay."""
-    turned = points[..., :3] @ rotations.transpose(1, 2)
-    return turned if points.shape[-1] == 3 else torch.cat((turned, points[..., 3:]), dim=-1)
-
-
 class PointcloudAutoencoder(Autoencoder):
-    """Autoencoder of point clouds, put together from its two halves.
+    """Autoencoder of point clouds (Vasan et al. 2025); weights are named as in the published checkpoints.
 
-    Weights are named as in the published checkpoints.
+    The encoder maps points (batch, n_points, columns) to an `Embedding` and has an attribute `k`, the least
+    number of points it can read. Families take these arguments:
 
     Parameters
     ----------
-    encoder
-        Maps points of shape (batch, n_points, columns) to an `Embedding`; its attribute `k` is the least
-        number of points it can read.
-    decoder
-        Maps codes to clouds with as many columns.
+    latent_dim
+        Length of the embedding.
+    hidden_dim
+        Width of the encoder's first layer.
+    k
+        Neighbours of a point, itself included.
+    n_output_points, grid, grid_file
+        Points to decode and the grid they are folded from, see `morphobench.models.cloud.folding.make_grid`.
+    folding_hidden
+        Width of the decoder.
     prior
-        "identity" or "gaussian", see `morphobench.models.priors`.
+        See `morphobench.models.priors`.
     """
 
     representations: ClassVar[tuple[str, ...]] = ("points",)
@@ -45,18 +46,15 @@ class PointcloudAutoencoder(Autoencoder):
         self.prior = make_prior(prior, decoder.latent_dim)
 
     def infer(self, x: torch.Tensor) -> Embedding:
-        """Encode points of shape (batch, n_points, columns): xyz and, if the model reads it, intensity.
+        """Encode points (batch, n_points, columns): xyz and, if the model reads it, intensity.
 
-        Raises
-        ------
-        InputError
-            For clouds that `check_points` refuses.
+        Errors as in `check_points`.
         """
         encoder = self.encoder["pcloud"]
         check_points(x, encoder.k, self.n_columns)
         return encoder(x)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
-        """Decode codes of shape (batch, latent_dim) into points, turned by `pose` where one is given."""
+        """Decode embeddings (batch, latent_dim) into points, rotated by `pose` where one is given."""
         points = self.decoder["pcloud"](z)
-        return points if pose is None else turn(points, pose)
+        return points if pose is None else rotate_clouds(points, pose)

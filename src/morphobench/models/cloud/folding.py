@@ -1,4 +1,4 @@
-"""FoldingNet decoder (Yang et al. 2018): a fixed grid of points is folded twice into the shape of a code."""
+"""FoldingNet decoder (Yang et al. 2018): a fixed grid of points is folded twice into a shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
+from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
 
@@ -17,30 +17,24 @@ EXTENT = 0.3
 
 
 def plane(n_points: int) -> np.ndarray:
-    """Return the published plane: a square grid with as many whole rows as fit into `n_points`.
+    """Return the published square grid, shape (floor(sqrt(n_points))^2, 2), within +-0.3 model units.
 
-    Returns
-    -------
-    np.ndarray
-        Shape (floor(sqrt(n_points))^2, 2), model units, within +-0.3, float64; 2025 points for 2048.
+    2025 points for 2048.
     """
     ticks = np.linspace(-EXTENT, EXTENT, math.isqrt(n_points))
     return np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def sphere(n_points: int) -> np.ndarray:
-    """Return exactly `n_points` evenly spread points of a sphere (Fibonacci lattice, Gonzalez 2010).
+    """Return evenly spread points of a sphere of radius 0.3 model units, shape (n_points, 3), xyz.
 
-    Returns
-    -------
-    np.ndarray
-        Shape (n_points, 3), xyz, model units, radius 0.3, float64.
+    Fibonacci lattice (Gonzalez 2010).
     """
     rank = np.arange(n_points)
     z = 1 - (2 * rank + 1) / n_points
-    turn = rank * np.pi * (3 - np.sqrt(5))
+    longitude = rank * np.pi * (3 - np.sqrt(5))
     ring = np.sqrt(1 - z**2)
-    return EXTENT * np.stack((ring * np.cos(turn), ring * np.sin(turn), z), axis=-1)
+    return EXTENT * np.stack((ring * np.cos(longitude), ring * np.sin(longitude), z), axis=-1)
 
 
 def read_grid(path: str | Path) -> np.ndarray:
@@ -67,26 +61,14 @@ def read_grid(path: str | Path) -> np.ndarray:
 
 
 def make_grid(kind: str, n_points: int, grid_file: str | Path | None) -> np.ndarray:
-    """Return the grid of a decoder: the file's if one is given, else a plane or a sphere.
+    """Return the grid of a decoder, shape (n, 2 or 3), model units: the file's, or a "plane" or "sphere".
 
-    Parameters
-    ----------
-    kind
-        "plane" or "sphere".
-    n_points
-        Number of points wanted; a plane has fewer when it is no square number, a file what it holds.
-    grid_file
-        A .npy file, or None.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (n, 2) or (n, 3), model units.
+    A plane has fewer points than asked for when that is no square number, a file what it holds.
 
     Raises
     ------
     InputError
-        When the kind is unknown, no point is wanted or the file is no grid.
+        When the kind is unknown, `n_points` is not positive or the file is no grid.
     """
     kinds = {"plane": plane, "sphere": sphere}
     if kind not in kinds:
@@ -97,18 +79,9 @@ def make_grid(kind: str, n_points: int, grid_file: str | Path | None) -> np.ndar
 
 
 class FoldingNet(nn.Module):
-    """Decode codes into point clouds.
+    """Decoder of embeddings into point clouds of `n_coordinates` columns.
 
-    Parameters
-    ----------
-    latent_dim
-        Length of a code.
-    hidden_dim
-        Width of both folds.
-    grid
-        Points to fold, shape (n_points, 2 or 3), model units; not part of the weights.
-    n_coordinates
-        Columns of a decoded point.
+    Both folds have width `hidden_dim`; the grid, shape (n_points, 2 or 3), is not part of the weights.
     """
 
     def __init__(self, latent_dim: int, hidden_dim: int, grid: np.ndarray, n_coordinates: int = 3) -> None:
@@ -121,9 +94,9 @@ class FoldingNet(nn.Module):
         self.register_buffer("grid", torch.tensor(grid, dtype=torch.get_default_dtype()), persistent=False)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Map codes of shape (batch, latent_dim) to clouds of shape (batch, n_points, n_coordinates)."""
-        code = self.project(z).unsqueeze(1)
-        return _fold(self.folding2, code, _fold(self.folding1, code, self.grid))
+        """Map embeddings (batch, latent_dim) to clouds (batch, n_points, n_coordinates)."""
+        projected = self.project(z).unsqueeze(1)
+        return _fold(self.folding2, projected, _fold(self.folding1, projected, self.grid))
 
 
 def _perceptron(hidden_dim: int, n_in: int, n_out: int) -> nn.Sequential:
@@ -136,8 +109,8 @@ def _perceptron(hidden_dim: int, n_in: int, n_out: int) -> nn.Sequential:
     )
 
 
-def _fold(perceptron: nn.Sequential, code: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    # The code is the same for all points of a cloud, so its share of the first layer is computed once.
-    first, width = perceptron[0], code.shape[-1]
-    from_code = functional.linear(code, first.weight[:, :width], first.bias)
-    return perceptron[1:](from_code + functional.linear(points, first.weight[:, width:]))
+def _fold(perceptron: nn.Sequential, projected: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    # The embedding is the same for all points of a cloud, so its share of the first layer is computed once.
+    first, width = perceptron[0], projected.shape[-1]
+    from_embedding = F.linear(projected, first.weight[:, :width], first.bias)
+    return perceptron[1:](from_embedding + F.linear(points, first.weight[:, width:]))

@@ -1,4 +1,4 @@
-"""Neighbour graphs of point clouds and what is read off their edges; k counts the point itself."""
+"""Neighbour graphs of point clouds and the vectors on their edges; k counts the point itself."""
 
 from __future__ import annotations
 
@@ -11,16 +11,7 @@ _COLUMNS = {3: "x, y, z", 4: "x, y, z, intensity"}
 
 
 def check_points(points: torch.Tensor, k: int, n_columns: int = 3) -> None:
-    """Refuse a batch that no point-cloud model can encode.
-
-    Parameters
-    ----------
-    points
-        Claimed to be of shape (batch, n_points, n_columns), in model units.
-    k
-        Number of neighbours the model looks at, the point itself included.
-    n_columns
-        3 for xyz, 4 for xyz and intensity.
+    """Check a batch of clouds (batch, n_points, n_columns), xyz and, as a fourth column, intensity.
 
     Raises
     ------
@@ -50,70 +41,33 @@ def check_points(points: torch.Tensor, k: int, n_columns: int = 3) -> None:
         )
 
 
+@torch.no_grad()
 def nearest_points(points: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the `k` nearest points of every point, itself included, by exact differences.
+    """Return indices (batch, n_points, k), unordered, of the k nearest of points (batch, n_points, 3).
 
-    Squares are not expanded, so that the graph of a cloud far from the origin is still the right one. One
-    cloud at a time, so that memory grows with n_points^2 and not with the batch.
-
-    Parameters
-    ----------
-    points
-        Shape (batch, n_points, 3), xyz, any unit.
-    k
-        Number of neighbours, at most n_points.
-
-    Returns
-    -------
-    torch.Tensor
-        Indices into the points axis, int64, shape (batch, n_points, k), in no particular order.
+    By exact differences, for a cloud may lie far from the origin; one cloud at a time, so that memory grows
+    with n_points^2 and not with the batch.
     """
-    with torch.no_grad():
-        return torch.stack(
-            [pair_distances(cloud, cloud).topk(k, largest=False, sorted=False).indices for cloud in points]
-        )
+    return torch.stack(
+        [pair_distances(cloud, cloud).topk(k, largest=False, sorted=False).indices for cloud in points]
+    )
 
 
+@torch.no_grad()
 def nearest_features(features: torch.Tensor, k: int) -> torch.Tensor:
-    """Return the `k` nearest points of every point in a wide feature space, itself included.
+    """Return indices (batch, n_points, k), unordered, of the k nearest of features (batch, n_points, n).
 
-    The nearest j of i has the largest <f_i, f_j> - |f_j|^2 / 2: one matrix product. Features are centred
-    first, which keeps the digits that a common offset would eat.
-
-    Parameters
-    ----------
-    features
-        Shape (batch, n_points, channels).
-    k
-        Number of neighbours, at most n_points.
-
-    Returns
-    -------
-    torch.Tensor
-        Indices into the points axis, int64, shape (batch, n_points, k), in no particular order.
+    The nearest j of i has the largest <f_i, f_j> - |f_j|^2 / 2: one matrix product, of centred features, for
+    a common offset would cost digits.
     """
-    with torch.no_grad():
-        centred = features - features.mean(dim=1, keepdim=True)
-        half_squares = centred.square().sum(-1).unsqueeze(1) / 2
-        closeness = centred @ centred.transpose(1, 2) - half_squares
-        return closeness.topk(k, sorted=False).indices
+    centred = features - features.mean(dim=1, keepdim=True)
+    half_squares = centred.square().sum(-1).unsqueeze(1) / 2
+    closeness = centred @ centred.transpose(1, 2) - half_squares
+    return closeness.topk(k, sorted=False).indices
 
 
 def gather_neighbours(values: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
-    """Return the values of every point's neighbours.
-
-    Parameters
-    ----------
-    values
-        Shape (batch, n_points, channels).
-    neighbours
-        Indices into the points axis, shape (batch, n_points, k).
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch, n_points, k, channels).
-    """
+    """Return values (batch, n_points, k, channels) of neighbours (batch, n_points, k), indices of points."""
     batch, n_points, channels = values.shape
     starts = torch.arange(batch, device=values.device).view(-1, 1, 1) * n_points
     flat = values.reshape(-1, channels).index_select(0, (neighbours + starts).flatten())
@@ -121,22 +75,10 @@ def gather_neighbours(values: torch.Tensor, neighbours: torch.Tensor) -> torch.T
 
 
 def edge_vectors(points: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
-    """Return the vectors that the vector-neuron encoder reads off every edge (Vasan et al. 2025).
+    """Return x_j - x_i, x_j x x_i and x_i of every edge, shape (batch, n_points, k, 3 vectors, 3 xyz).
 
-    For the edge from x_i to x_j they are, in this order, x_j - x_i, x_j x x_i and x_i. All three turn with
-    the cloud (the second because a rotation keeps handedness).
-
-    Parameters
-    ----------
-    points
-        Shape (batch, n_points, 3), xyz, in model units.
-    neighbours
-        Indices into the points axis, shape (batch, n_points, k).
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch, n_points, k, 3 vectors, 3 xyz).
+    The equivariant input of the vector-neuron encoder (Vasan et al. 2025), from points (batch, n_points, 3)
+    and neighbours (batch, n_points, k).
     """
     centres = points.unsqueeze(2)
     offsets = gather_neighbours(points, neighbours) - centres

@@ -1,4 +1,4 @@
-"""The published implicit decoder: distances at query points from inner products with a code's vectors."""
+"""Published implicit decoder: distances at query points from inner products with equivariant vectors."""
 
 from __future__ import annotations
 
@@ -24,17 +24,10 @@ class _Block(nn.Module):
 
 
 class InnerProductDecoder(nn.Module):
-    """Signed or unsigned distances at query points, from what rotations of points and code leave alone.
+    """Signed or unsigned distances at query points, invariant to rotations of queries and vectors together.
 
-    A query p and the vectors c_m of a code enter as |p|^2, the <p, c_m> and the <c_m, (W c)_m>; residual
-    layers turn these into one number (Deng et al. 2021; Vasan et al. 2025).
-
-    Parameters
-    ----------
-    n_vectors
-        Vectors of a code.
-    hidden_dim
-        Width of the layers.
+    A query p and the vectors c_m enter as |p|^2, the <p, c_m> and the <c_m, (W c)_m>; residual layers of
+    width `hidden_dim` map these to one number (Deng et al. 2021; Vasan et al. 2025).
     """
 
     def __init__(self, n_vectors: int, hidden_dim: int) -> None:
@@ -46,26 +39,16 @@ class InnerProductDecoder(nn.Module):
         self.fc_out = nn.Linear(hidden_dim, 1)
 
     def forward(self, queries: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Return distances at points.
+        """Return distances (batch, n_queries), model units, at queries (batch, n_queries, 3), xyz.
 
-        Parameters
-        ----------
-        queries
-            Shape (batch, n_queries, 3), xyz, model units.
-        vectors
-            Shape (batch, n_vectors, 3), xyz.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (batch, n_queries), model units.
+        The vectors have shape (batch, n_vectors, 3), xyz.
         """
         mixed = self.c_in(vectors.transpose(1, 2)).transpose(1, 2)
-        # What belongs to the code alone is the same for all queries, so its share is computed once.
-        of_square, of_product, of_code = self.fc_in.weight.split([1, *2 * [vectors.shape[1]]], dim=1)
-        from_code = nn.functional.linear((vectors * mixed).sum(-1), of_code, self.fc_in.bias)
+        # What depends on the vectors alone is the same for all queries, so its share is computed once.
+        of_square, of_product, of_vectors = self.fc_in.weight.split([1, *2 * [vectors.shape[1]]], dim=1)
+        from_vectors = nn.functional.linear((vectors * mixed).sum(-1), of_vectors, self.fc_in.bias)
         along = queries @ torch.einsum("hm,bmx->bxh", of_product, vectors)
-        x = along + queries.square().sum(-1, keepdim=True) * of_square.squeeze(1) + from_code.unsqueeze(1)
+        x = along + queries.square().sum(-1, keepdim=True) * of_square.squeeze(1) + from_vectors.unsqueeze(1)
         for i in range(_N_BLOCKS):
             x = self.get_submodule(f"block{i}")(x)
         return self.fc_out(torch.relu(x)).squeeze(-1)

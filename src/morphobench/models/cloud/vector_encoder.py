@@ -1,4 +1,4 @@
-"""The vector-neuron graph encoder that explicit and implicit point-cloud models share."""
+"""Vector-neuron graph encoder of the explicit and implicit point-cloud models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from morphobench.models.cloud.vector_neurons import VectorLeakyReLU, VectorLinea
 
 Variant = Literal["corrected", "published"]
 
-# Vectors that `edge_vectors` reads off an edge.
+# Vectors that `edge_vectors` returns for an edge.
 _N_EDGE_VECTORS = 3
 # In a batch; 32 clouds of 2048 points are four times as many.
 _MANY_POINTS = 2**14
@@ -23,48 +23,19 @@ _MANY_POINTS = 2**14
 _N_ROUNDINGS = 8
 
 
-def check_variant(variant: str) -> None:
-    """Refuse a variant that is not one of `Variant`.
-
-    Raises
-    ------
-    InputError
-        Naming the two variants.
-    """
-    if variant not in ("corrected", "published"):
-        raise InputError(
-            f"variant = {variant!r} is unknown. Choose 'corrected', or 'published' for published weights."
-        )
-
-
 def intensity_vectors(edges: torch.Tensor, intensity: torch.Tensor, variant: Variant) -> torch.Tensor:
-    """Return the edge vectors at length one, times the intensity of the edge's centre.
+    """Return the edge vectors at length one, times the intensity of the edge's centre (Vasan et al. 2025).
 
-    Parameters
-    ----------
-    edges
-        What `edge_vectors` returns, shape (batch, n_points, k, 3 vectors, 3 xyz), model units.
-    intensity
-        Scalar of every point, shape (batch, n_points), model units.
-    variant
-        "corrected" divides each vector by its length over xyz, which commutes with every rotation; a vector
-        too short to have a direction in this precision gives zero. "published" divides each Cartesian
-        component by its norm over the three vectors, as the published models do, which commutes with signed
-        permutations of the axes alone; 0 / 0, there NaN, gives zero.
-
-    Returns
-    -------
-    torch.Tensor
-        Same shape as `edges`.
-
-    Notes
-    -----
-    Vasan et al. 2025, the intensity models of PCNA and other punctate structures.
+    Edges have shape (batch, n_points, k, 3 vectors, 3 xyz), model units, as the result; intensity has shape
+    (batch, n_points). "corrected" divides each vector by its length over xyz, which commutes with every
+    rotation; a vector too short to have a direction in this precision gives zero. "published" divides each
+    Cartesian component by its norm over the three vectors, as the published models do, which commutes with
+    signed permutations of the axes alone; 0 / 0, there NaN, gives zero.
     """
     corrected = variant == "corrected"
     norms = torch.linalg.vector_norm(edges, dim=-1 if corrected else -2, keepdim=True)
-    known = norms > (_rounding(norms) if corrected else 0)
-    units = torch.where(known, edges / torch.where(known, norms, 1), 0)
+    nonzero = norms > (_rounding(norms) if corrected else 0)
+    units = torch.where(nonzero, edges / torch.where(nonzero, norms, 1), 0)
     return intensity[..., None, None, None] * units
 
 
@@ -78,10 +49,10 @@ def _rounding(lengths: torch.Tensor) -> torch.Tensor:
 
 
 def _recomputed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
-    """Apply a function without keeping what it computes on the way; the backward pass computes it again.
+    """Apply a function; the backward pass computes it again instead of keeping intermediate results.
 
-    For the two steps whose intermediate results would be half of the memory of a training step. Batches of
-    few points have the memory, and save the time.
+    For the two steps that would hold half of the memory of a training step. Batches of few points have the
+    memory, and save the time.
     """
     n_points = inputs[0].shape[0] * max(inputs[0].shape[1:3])
     if not torch.is_grad_enabled() or n_points < _MANY_POINTS:
@@ -90,7 +61,7 @@ def _recomputed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) ->
 
 
 class VectorBackbone(nn.Module):
-    """DGCNN of vector neurons, from a cloud to vectors that turn with it (Vasan et al. 2025).
+    """DGCNN of vector neurons, from a cloud to vectors that rotate with it (Vasan et al. 2025).
 
     Parameters
     ----------
@@ -103,7 +74,12 @@ class VectorBackbone(nn.Module):
     intensity
         Whether points have a fourth column, a scalar that rotations leave alone.
     variant
-        How directions are scaled by it, see `intensity_vectors`.
+        How intensity scales the directions, see `intensity_vectors`.
+
+    Raises
+    ------
+    InputError
+        For another variant.
     """
 
     def __init__(
@@ -115,6 +91,10 @@ class VectorBackbone(nn.Module):
         variant: Variant = "corrected",
     ) -> None:
         super().__init__()
+        if variant not in ("corrected", "published"):
+            raise InputError(
+                f"variant = {variant!r} is unknown. Choose 'corrected', or 'published' for published weights."
+            )
         self.k, self.intensity, self.variant = k, intensity, variant
         wide = 2 * hidden_dim
         n_edge_vectors = _N_EDGE_VECTORS * (1 + intensity)
@@ -137,29 +117,18 @@ class VectorBackbone(nn.Module):
         )
 
     def edges(self, points: torch.Tensor) -> torch.Tensor:
-        """Return the vectors on the edges of the neighbour graph.
+        """Return the edge vectors, shape (batch, n_points, k, 3 or, with intensity, 6 vectors, 3 xyz).
 
-        Parameters
-        ----------
-        points
-            Shape (batch, n_points, 3 or 4): x, y, z and, with `intensity`, a scalar; model units.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (batch, n_points, k, 3 or 6 vectors, 3 xyz).
+        Points have shape (batch, n_points, 3 or 4): x, y, z and, with intensity, a scalar; model units.
         """
-        places = points[..., :3]
-        edges = edge_vectors(places, nearest_points(places, self.k))
+        xyz = points[..., :3]
+        edges = edge_vectors(xyz, nearest_points(xyz, self.k))
         if not self.intensity:
             return edges
         return torch.cat((edges, intensity_vectors(edges, points[..., 3], self.variant)), dim=-2)
 
     def vectors(self, edges: torch.Tensor) -> torch.Tensor:
-        """Map edges to vectors that turn with them.
-
-        Shapes (batch, n_points, k, 3 or 6 vectors, 3 xyz) and (batch, 3 xyz, n_vectors).
-        """
+        """Map `edges` to equivariant vectors, shape (batch, 3 xyz, n_vectors)."""
         layers = [_recomputed(self.convs[0].edge_mean, edges)]
         for conv in self.convs[1:-1]:
             local = conv(layers[-1])
@@ -168,6 +137,6 @@ class VectorBackbone(nn.Module):
         return _recomputed(self._pooled, *layers)
 
     def _pooled(self, *layers: torch.Tensor) -> torch.Tensor:
-        bend, mix = self.final_conv
+        rectify, mix = self.final_conv
         # Mixing channels and averaging points commute; averaging first spares the largest matrix product.
-        return mix(bend(torch.cat(layers, dim=-1)).mean(dim=2))
+        return mix(rectify(torch.cat(layers, dim=-1)).mean(dim=2))

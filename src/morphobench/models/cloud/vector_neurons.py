@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
+from torch.nn import functional as F  # noqa: N812
 
 _TINY = 1e-12
 
 
-def bend(features: torch.Tensor, directions: torch.Tensor, slope: float) -> torch.Tensor:
+def leaky_relu(features: torch.Tensor, directions: torch.Tensor, slope: float) -> torch.Tensor:
     """Apply the leaky rectifier of vector neurons (Deng et al. 2021, eq. 6 to 8).
 
-    Where a feature points against its direction, its part along the direction is scaled by `slope`.
-
-    Parameters
-    ----------
-    features, directions
-        Shape (batch, 3 xyz, ..., channels).
-    slope
-        0 removes the part against the direction; 1 changes nothing.
-
-    Returns
-    -------
-    torch.Tensor
-        Same shape as `features`.
+    Where a feature points against its direction, its part along the direction is scaled by `slope`; features
+    and directions have shape (batch, 3 xyz, ..., channels).
     """
     against = (features * directions).sum(1, keepdim=True).clamp(max=0)
     lengths = directions.square().sum(1, keepdim=True)
@@ -36,20 +25,10 @@ def bend(features: torch.Tensor, directions: torch.Tensor, slope: float) -> torc
 
 
 def frame(vectors: torch.Tensor) -> torch.Tensor:
-    """Return the rotation whose columns are the Gram-Schmidt frame of two vectors.
+    """Return rotations (batch, 3, 3) whose columns are the Gram-Schmidt frame of vectors (batch, 3 xyz, 2).
 
-    Where a vector vanishes, or the second is parallel to the first, no frame can turn with the input; an
-    arbitrary valid one is returned then, so that the result is always a rotation.
-
-    Parameters
-    ----------
-    vectors
-        Shape (batch, 3 xyz, 2).
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch, 3, 3), orthogonal, determinant +1.
+    Where a vector vanishes, or the second is parallel to the first, no frame can rotate with the input; an
+    arbitrary valid one is returned then.
     """
     first, second = vectors.unbind(-1)
     fallback = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
@@ -68,7 +47,7 @@ def _reject(vector: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
 
 def _unit(vector: torch.Tensor, fallback: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     length = torch.linalg.vector_norm(vector, dim=1, keepdim=True)
-    return functional.normalize(torch.where(length > noise, vector, fallback), dim=1, eps=0.0)
+    return F.normalize(torch.where(length > noise, vector, fallback), dim=1, eps=0.0)
 
 
 class VectorLinear(nn.Module):
@@ -84,7 +63,7 @@ class VectorLinear(nn.Module):
 
 
 class VectorLeakyReLU(nn.Module):
-    """Bend every channel at a plane whose normal is a learned mix of all channels."""
+    """Rectify every channel at a plane whose normal is a learned mix of all channels."""
 
     def __init__(self, n_channels: int, slope: float) -> None:
         super().__init__()
@@ -93,11 +72,11 @@ class VectorLeakyReLU(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map (batch, 3, ..., n_channels) to the same shape."""
-        return bend(features, self.map_to_dir(features), self.slope)
+        return leaky_relu(features, self.map_to_dir(features), self.slope)
 
 
 class VectorLinearLeakyReLU(nn.Module):
-    """Mix channels, then bend them at planes learned from the same input."""
+    """Mix channels, then rectify them at planes learned from the same input."""
 
     def __init__(self, n_in: int, n_out: int, slope: float) -> None:
         super().__init__()
@@ -107,34 +86,24 @@ class VectorLinearLeakyReLU(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map (batch, 3, ..., n_in) to (batch, 3, ..., n_out)."""
-        return bend(self.map_to_feat(features), self.map_to_dir(features), self.slope)
+        return leaky_relu(self.map_to_feat(features), self.map_to_dir(features), self.slope)
 
     def edge_mean(self, edges: torch.Tensor) -> torch.Tensor:
-        """Return the mean of this layer's output over the edges of every point.
+        """Map edges (batch, n_points, k, n_in, 3 xyz) to their mean output (batch, 3 xyz, n_points, n_out).
 
-        Equal to `forward` followed by the mean, but never holds a vector per edge and output channel: how far
-        a channel is bent depends on the inner products of the edge's few input vectors alone (a quadratic
-        form per channel), and what is left is linear in those vectors.
-
-        Parameters
-        ----------
-        edges
-            Shape (batch, n_points, k, n_in, 3 xyz).
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (batch, 3 xyz, n_points, n_out).
+        Equal to `forward` and a mean over k, but without a vector per edge and output channel: the rectifier
+        depends on the inner products of the edge's few input vectors alone (a quadratic form per channel),
+        and what is left is linear in those vectors.
         """
         to_feature, to_direction = self.map_to_feat.linear.weight, self.map_to_dir.linear.weight
         products = (edges @ edges.transpose(-1, -2)).flatten(-2)
-        against = functional.linear(products, _quadratic(to_feature, to_direction)).clamp(max=0)
-        lengths = functional.linear(products, _quadratic(to_direction, to_direction))
+        against = F.linear(products, _quadratic(to_feature, to_direction)).clamp(max=0)
+        lengths = F.linear(products, _quadratic(to_direction, to_direction))
         shares = against / (torch.maximum(lengths, _rounding(products, to_direction)) + _TINY)
         summed = shares.transpose(-1, -2) @ edges.flatten(-2)
-        bent = summed.unflatten(-1, edges.shape[-2:]) / edges.shape[2]
-        straight = torch.einsum("cm,bnma->banc", to_feature, edges.mean(dim=2))
-        return straight + (self.slope - 1) * torch.einsum("cm,bncma->banc", to_direction, bent)
+        removed = summed.unflatten(-1, edges.shape[-2:]) / edges.shape[2]
+        linear = torch.einsum("cm,bnma->banc", to_feature, edges.mean(dim=2))
+        return linear + (self.slope - 1) * torch.einsum("cm,bncma->banc", to_direction, removed)
 
 
 def _quadratic(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -146,11 +115,11 @@ def _quadratic(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 def _rounding(products: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Return the size below which a squared length, computed from inner products, is rounding error."""
     own_products = products[..., :: weight.shape[1] + 1]
-    return functional.linear(own_products, 4 * torch.finfo(weight.dtype).eps * weight.square())
+    return F.linear(own_products, 4 * torch.finfo(weight.dtype).eps * weight.square())
 
 
 class VectorFrame(nn.Module):
-    """Read a rotation off vector features: it turns with them."""
+    """Read an equivariant rotation off vector features."""
 
     def __init__(self, n_channels: int, slope: float) -> None:
         super().__init__()

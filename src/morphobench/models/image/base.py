@@ -1,4 +1,4 @@
-"""What the image contestants share: a steerable encoder, a residual decoder, checked input."""
+"""Base of the image models: steerable encoder, residual decoder, checked input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from morphobench.models.base import Autoencoder
-from morphobench.models.image.checks import check_architecture, check_codes, check_cubes
+from morphobench.models.image.checks import check_architecture, check_cubes, check_embeddings
 from morphobench.models.image.plain_encoder import with_plain_parts
 from morphobench.models.image.residual_decoder import residual_decoder
 from morphobench.models.image.steerable_basis import Group
@@ -28,13 +28,13 @@ class ImageAutoencoder(Autoencoder):
     size
         Edge of the cubes in voxels.
     latent_dim
-        Length of the code.
+        Length of the embedding.
     channels, strides
         Fields and stride of each encoder block; the decoder mirrors them.
     num_res_units
         Convolutions in each encoder block (published: 1 for 118^3 cubes, 2 for smaller ones).
     prior
-        Of the code, see `morphobench.models.priors`.
+        See `morphobench.models.priors`.
 
     Raises
     ------
@@ -65,34 +65,16 @@ class ImageAutoencoder(Autoencoder):
         self.decoder = nn.ModuleDict({"image": decoder})
         self.prior = make_prior(prior, latent_dim)
 
-    def encoded(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return what the encoder makes of cubes (batch, 1, size, size, size): scalars, vectors or None.
-
-        Raises
-        ------
-        InputError
-            When the shape is another, the batch is empty or a value is not finite.
-        """
+    def encoder_output(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return scalars and vectors of cubes, see `SteerableEncoder`; errors as in `check_cubes`."""
         check_cubes(x, self.size)
         return self.encoder["embedding"](x)
 
-    def decoded(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the canonical cubes (batch, 1, size, size, size) of codes (batch, latent_dim).
-
-        Raises
-        ------
-        InputError
-            When the codes have another length.
-        """
-        check_codes(z, self.latent_dim)
+    def decoder_output(self, z: torch.Tensor) -> torch.Tensor:
+        """Return canonical cubes (batch, 1, size, size, size); errors as in `check_embeddings`."""
+        check_embeddings(z, self.latent_dim)
         return self.decoder["image"](z)
 
     def export(self) -> Self:
-        """Return a copy for inference with faster parts, see `with_plain_parts`.
-
-        Raises
-        ------
-        InputError
-            When the model is in training mode.
-        """
+        """Return a copy for inference with faster parts, see `with_plain_parts`."""
         return with_plain_parts(self)

@@ -12,13 +12,7 @@ from morphobench.errors import InputError
 def check_architecture(
     size: int, latent_dim: int, channels: Sequence[int], strides: Sequence[int], num_res_units: int
 ) -> None:
-    """Check the constructor arguments of an image model.
-
-    Raises
-    ------
-    InputError
-        Naming the argument, its value and what it may be.
-    """
+    """Raise an InputError for constructor arguments of an image model that do not fit together."""
     if len(channels) != len(strides) or len(channels) < 2:
         raise InputError(
             f"image model: channels has {len(channels)} entries and strides {len(strides)}. "
@@ -34,13 +28,7 @@ def check_architecture(
 
 
 def check_cubes(x: torch.Tensor, size: int) -> None:
-    """Check a batch of cubes, which must have shape (batch, 1, size, size, size) and finite values.
-
-    Raises
-    ------
-    InputError
-        Naming the shape or value at fault and the remedy.
-    """
+    """Raise an InputError unless cubes have shape (batch, 1, size, size, size), a batch and finite values."""
     if x.ndim != 5 or tuple(x.shape[1:]) != (1, size, size, size):
         raise InputError(
             f"image batch has shape {tuple(x.shape)}, the model reads (batch, 1, {size}, {size}, {size}). "
@@ -56,16 +44,10 @@ def check_cubes(x: torch.Tensor, size: int) -> None:
         )
 
 
-def check_codes(z: torch.Tensor, latent_dim: int) -> None:
-    """Check a batch of codes, which must have shape (batch, latent_dim).
-
-    Raises
-    ------
-    InputError
-        Naming the shape at fault.
-    """
+def check_embeddings(z: torch.Tensor, latent_dim: int) -> None:
+    """Raise an InputError unless embeddings have shape (batch, latent_dim)."""
     if z.ndim != 2 or z.shape[1] != latent_dim:
         raise InputError(
-            f"codes have shape {tuple(z.shape)}, the model decodes (batch, {latent_dim}). "
-            "Decode codes with the model that made them."
+            f"embeddings have shape {tuple(z.shape)}, the model decodes (batch, {latent_dim}). "
+            "Decode embeddings with the model that made them."
         )

@@ -1,16 +1,16 @@
-"""The published image decoder rewritten for inference: doubling and convolution are one step.
+"""Published image decoder for inference: doubling and convolution are one step.
 
-A convolution of a grid that was doubled by repeating its voxels adds up repeated voxels: the same sums are a
-transposed convolution of the small grid, with 64 products for each of its voxels and channels instead of 216.
-The normalisation of eval mode is folded into its weights, and the 1^3 convolution beside it runs on the small
-grid. Measured on one CPU core at published widths, eleven cubes of 33^3 decode in about half of the time.
+A convolution of a grid doubled by repeating its voxels is a transposed convolution of the small grid, with 64
+products for each of its voxels and channels instead of 216. The normalisation of eval mode is folded into its
+weights, and the 1^3 convolution beside it runs on the small grid. On one CPU core at published widths, eleven
+cubes of 33^3 decode in about half of the time.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
+from torch.nn import functional as F  # noqa: N812
 
 from morphobench.models.image.residual_decoder import ResidualUnit
 
@@ -36,15 +36,12 @@ class DoublingUnit(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (batch, n_in, z, y, x) to (batch, n_out, 2 z, 2 y, 2 x)."""
-        found = functional.conv_transpose3d(x, self.weight, self.bias, stride=2, padding=1).relu_()
-        return found + functional.interpolate(self.residual(x), scale_factor=2.0)
+        main = F.conv_transpose3d(x, self.weight, self.bias, stride=2, padding=1).relu_()
+        return main + F.interpolate(self.residual(x), scale_factor=2.0)
 
 
 def plain_decoder(decoder: nn.Sequential) -> nn.Sequential:
-    """Return a decoder of `residual_decoder` for inference: the same cubes, up to rounding.
-
-    Its blocks are shared with the given decoder, which must be in eval mode, where they gain nothing.
-    """
+    """Return a `residual_decoder` in eval mode rewritten for inference; other blocks are shared with it."""
     edge = decoder[0][1].unflattened_size[-1]
     blocks = [decoder[0]]
     for block in decoder[1:]:

@@ -1,11 +1,10 @@
-"""Steerable encoders rewritten for inference, as ordinary 3D convolutions and matrix products.
+"""Steerable encoders for inference, as ordinary 3D convolutions and matrix products.
 
-The normalisations of eval mode are folded into the weights, and a block's parallel convolutions into one.
-A convolution takes whichever form needs clearly fewer products: full filters, or the fixed kernels followed
-by one matrix of learned weights. Pooling comes first, on the input instead of the wider output, and exactly
-so (`pooled_shifts`). Values lie channels last, and a few planes of the output are made at a time, in the
-cache: no response of the fixed kernels is ever held for a whole grid. Measured on two CPU cores at published
-widths, four cubes of 35^3 are encoded in 0.57 s, by the model itself in eval mode in 1.13 s.
+The normalisations of eval mode are folded into the weights, and a block's parallel convolutions into one, by
+full filters or by fixed kernels and a matrix of learned weights, whichever needs clearly fewer products.
+Pooling comes first, on the input instead of the wider output (`pooled_shifts`). Values lie channels last, and
+a few planes of the output are made at a time, in the cache. On two CPU cores at published widths, four cubes
+of 35^3 are encoded in 0.57 s, by the model itself in eval mode in 1.13 s.
 """
 
 from __future__ import annotations
@@ -43,20 +42,17 @@ _SLAB_BYTES = 2**24
 
 
 def pooled_shifts(size: int, padding: Padding) -> torch.Tensor:
-    """Return the weights of shifting by -1, 0, 1 and pooling along one axis, float64.
+    """Return the weights of shifts by -1, 0, 1 and pooling along an axis, (3, ceil(size / 2), size), float64.
 
-    Returns
-    -------
-    torch.Tensor
-        Shape (3, ceil(size / 2), size). A convolution and its pooling are one sum over taps of these, exactly
-        so at borders: pooling drops what the convolution would give outside the grid.
+    A convolution and its pooling are one sum over taps of these, at borders too: pooling drops what the
+    convolution would give outside the grid.
     """
     padded = F.pad(torch.eye(size, dtype=torch.float64)[None], [1, 1], mode=padding)[0]
     return torch.stack([pooling_matrix(size) @ padded[:, t : t + size].T for t in range(3)])
 
 
 def _affine(unit: Unit, n_channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return scale and shift of each channel that the normalisations of a unit amount to."""
+    """Return scale and shift of each channel by the normalisations of a unit."""
     scale = unit.net["0"].weights.new_ones(n_channels)
     shift = torch.zeros_like(scale)
     for norm in unit.modules():
@@ -137,7 +133,7 @@ class _Convolution(nn.Module):
         return -(-fields[0].shape[1] // (2 if self.pools else 1))
 
     def voxel_bytes(self) -> int:
-        """Return the memory that one voxel of the output needs on the way."""
+        """Return the memory of intermediate results per voxel of the output."""
         n_values = len(self.bias)
         if self.mixes:
             n_values += sum(len(self.get_buffer(f"mixing_{i}")) for i in self.degrees)
@@ -146,7 +142,7 @@ class _Convolution(nn.Module):
         return n_values * self.bias.element_size()
 
     def _padded_slab(self, field: torch.Tensor, planes: slice) -> torch.Tensor:
-        """Return the planes that a slab of the output sees, with what is padded but zeros along y and x."""
+        """Return the planes that a slab of the output depends on, padded, but not by zeros along y and x."""
         first, last = planes.start - self.margin, planes.stop + self.margin
         before, after = max(-first, 0), max(last - field.shape[1], 0)
         slab = field[:, first + before : last - after]
@@ -168,19 +164,19 @@ class _Convolution(nn.Module):
             return _convolve(volumes, self.filters, 1, zeros, spacing)
         summed: torch.Tensor | None = None
         for i, n, slab in zip(self.degrees, self.n_in, slabs, strict=True):
-            seen = _convolve(slab, self.get_buffer(f"kernels_{i}"), n, zeros, spacing)
+            responses = _convolve(slab, self.get_buffer(f"kernels_{i}"), n, zeros, spacing)
             mixing = self.get_buffer(f"mixing_{i}")
-            rows = seen.flatten(0, 3)
+            rows = responses.flatten(0, 3)
             summed = rows @ mixing if summed is None else summed.addmm_(rows, mixing)
-        return summed.view(*seen.shape[:4], -1)
+        return summed.view(*responses.shape[:4], -1)
 
 
 def _pooled_slab(field: torch.Tensor, shifts: Sequence[torch.Tensor], planes: slice) -> torch.Tensor:
     """Return pooled shifts of a field for planes of the pooled grid; along each axis shift after shift."""
-    # A pooled voxel j sees the voxels 2j - 2 to 2j + 2.
-    seen = slice(max(2 * planes.start - 2, 0), 2 * planes.stop + 1)
-    along_z = shifts[0][:, planes, seen]
-    return along_axes(field[:, seen], [matrices.flatten(0, 1) for matrices in (along_z, *shifts[1:])])
+    # A pooled voxel j depends on the voxels 2j - 2 to 2j + 2.
+    support = slice(max(2 * planes.start - 2, 0), 2 * planes.stop + 1)
+    along_z = shifts[0][:, planes, support]
+    return along_axes(field[:, support], [matrices.flatten(0, 1) for matrices in (along_z, *shifts[1:])])
 
 
 def _convolve(
@@ -193,10 +189,10 @@ def _convolve(
     padding = (0, zeros, zeros * n)
     if rows.is_cpu and rows.dtype == torch.float32 and torch.backends.mkldnn.is_available():
         # F.conv3d does so by itself but for one sample of few channels: there it is ten times slower.
-        seen = torch.mkldnn_convolution(rows, kernels, None, padding, (1, 1, 1), dilation, 1)
+        responses = torch.mkldnn_convolution(rows, kernels, None, padding, (1, 1, 1), dilation, 1)
     else:
-        seen = F.conv3d(rows, kernels, padding=padding, dilation=dilation)
-    return seen.movedim(1, -1).unflatten(3, (-1, n)).flatten(4)
+        responses = F.conv3d(rows, kernels, padding=padding, dilation=dilation)
+    return responses.movedim(1, -1).unflatten(3, (-1, n)).flatten(4)
 
 
 class _Unit(nn.Module):
@@ -261,12 +257,7 @@ class _Block(nn.Module):
 
 
 class PlainEncoder(nn.Module):
-    """A `SteerableEncoder` in eval mode, rewritten for inference: same arguments, same result.
-
-    Parameters
-    ----------
-    encoder
-        The encoder, in eval mode; it is left as it is.
+    """A `SteerableEncoder` rewritten for inference: same arguments, same result.
 
     Raises
     ------
@@ -287,8 +278,8 @@ class PlainEncoder(nn.Module):
         """Encode volumes, see `SteerableEncoder.forward`."""
         fields = self.blocks({0: cube_zyx.movedim(1, -1)})
         means = {degree: values.mean((1, 2, 3), keepdim=True) for degree, values in fields.items()}
-        (codes,) = self.last(means)
-        return codes[0].flatten(1), codes[1].view(-1, 2, 3) if 1 in codes else None
+        (fields,) = self.last(means)
+        return fields[0].flatten(1), fields[1].view(-1, 2, 3) if 1 in fields else None
 
 
 Image = TypeVar("Image", bound=Autoencoder)
@@ -298,8 +289,7 @@ Image = TypeVar("Image", bound=Autoencoder)
 def with_plain_parts(model: Image) -> Image:
     """Return a copy of an image model, for inference only, with a `PlainEncoder` and a `plain_decoder`.
 
-    Codes, poses and reconstructions are the same; the copy has other weights and can be neither trained nor
-    saved as the model it came from. Exporting pays off with the first few batches.
+    Results are the same; the copy can be neither trained nor saved as the model it came from.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The published image decoder: a linear layer, then nearest-neighbour upsampling and residual units."""
+"""Published image decoder: a linear layer, then nearest-neighbour upsampling and residual units."""
 
 from __future__ import annotations
 
@@ -32,18 +32,8 @@ def residual_decoder(
 ) -> nn.Sequential:
     """Return a decoder from (batch, latent_dim) to (batch, 1, size, size, size).
 
-    Parameters
-    ----------
-    latent_dim
-        Length of the code.
-    size
-        Edge of the decoded cube in voxels; the last block resizes to it.
-    first_size
-        Edge in voxels of the grid that the linear layer makes.
-    channels
-        Channels of that grid and after each block but the last, which has one channel.
-    strides
-        Upsampling factor of each block; the last one is overridden by `size`.
+    The linear layer makes `channels[0]` grids of edge `first_size`, voxels; each block upsamples by its
+    stride to the next of `channels`, the last to one channel of edge `size` whatever its stride.
     """
     grid = (first_size,) * 3
     linear = nn.Linear(latent_dim, channels[0] * first_size**3)

@@ -31,11 +31,8 @@ _BLUR_SIGMA_VOXEL = 0.33
 def pooling_matrix(size: int) -> torch.Tensor:
     """Return the weights of antialiased pooling along one axis, shape (ceil(size / 2), size), float64.
 
-    A Gaussian of sigma 0.33 voxel over three voxels, zeros outside, around voxels 0, 2, 4, ...
-
-    Notes
-    -----
-    Zhang 2019 (arXiv:1904.11486). The published 3^3 filter is the product of three of these.
+    A Gaussian of sigma 0.33 voxel over three voxels, zeros outside, around voxels 0, 2, 4, ... (Zhang 2019,
+    arXiv:1904.11486); the published 3^3 filter is the product of three of these.
     """
     offsets_voxel = torch.arange(size) - 2 * torch.arange(-(-size // 2))[:, None]
     weights = torch.exp(-0.5 * (offsets_voxel.double() / _BLUR_SIGMA_VOXEL) ** 2)
@@ -44,18 +41,7 @@ def pooling_matrix(size: int) -> torch.Tensor:
 
 
 def pool(volumes: torch.Tensor) -> torch.Tensor:
-    """Smooth and keep every second voxel (`pooling_matrix`) of each axis.
-
-    Parameters
-    ----------
-    volumes
-        Shape (batch, z, y, x, channels).
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch, ceil(z / 2), ceil(y / 2), ceil(x / 2), channels).
-    """
+    """Pool each axis of volumes (batch, z, y, x, channels) by `pooling_matrix`."""
     return along_axes(volumes, [pooling_matrix(size) for size in volumes.shape[1:4]])
 
 
@@ -68,14 +54,10 @@ def along_axes(volumes: torch.Tensor, matrices: Sequence[torch.Tensor]) -> torch
 
 
 class Responses(NamedTuple):
-    """What the fixed kernels see in a batch, before the learned mixing.
+    """Responses of the fixed kernels, before the learned mixing.
 
-    Attributes
-    ----------
-    maps
-        Maps (input degree, output degree) to a tensor of shape (batch, n_in * elements, 2 out + 1, z, y, x).
-    coverage
-        The response of the pooling to a constant 1, broadcastable to (z, y, x): less than 1 at borders.
+    `maps` from (input degree, output degree) have shape (batch, n_in * elements, 2 out + 1, z, y, x);
+    `coverage` is the response of the pooling to a constant 1, (z, y, x): less than 1 at borders.
     """
 
     maps: dict[Pair, torch.Tensor]
@@ -90,25 +72,9 @@ class SteerableConvolution(nn.Module):
     than expanding full filters, and the mixing runs on the pooled grid. Input fields that feed two
     convolutions share the first step (`responses`).
 
-    Parameters
-    ----------
-    n_in, n_out
-        Number of fields of each degree.
-    kernel_size
-        Edge in voxels, odd; zeros or edge values are padded so that the grid keeps its size.
-    group
-        "so3" or "trivial".
-    padding
-        "constant" (zeros) or "replicate" (edge values).
-    stride
-        2 pools (`pool`) after the convolution, 1 does not.
-
-    Attributes
-    ----------
-    weights
-        Concatenation over sorted pairs (input degree, output degree) of (output field, input field, kernel).
-    bias
-        One value for each scalar output field.
+    The kernel has an odd edge, voxels, and the grid is padded by zeros or edge values to keep its size;
+    stride 2 pools after the convolution. `weights` concatenates, over sorted pairs (input degree, output
+    degree), (output field, input field, kernel); `bias` has one value for each scalar output field.
     """
 
     def __init__(
@@ -136,10 +102,9 @@ class SteerableConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_out[0]))
 
     def mixing(self) -> dict[int, torch.Tensor]:
-        """Return the learned weights as matrices from the responses to all output channels.
+        """Return, by input degree, the learned weights as matrices (n_in, kernels, channels out).
 
-        Maps each input degree to a tensor of shape (n_in, kernels, channels out). Kernels are in the order of
-        `kernels`; channels are the scalar fields, then x, y, z of each vector field in turn.
+        Kernels are in the order of `kernels`; channels are the scalar fields, then x, y, z of each vector.
         """
         n_channels = {o: n * (2 * o + 1) for o, n in self.n_out.items()}
         sizes = [math.prod(shape) for shape in self.weight_shapes.values()]
@@ -155,11 +120,11 @@ class SteerableConvolution(nn.Module):
         return {i: torch.cat(parts, dim=1) for i, parts in blocks.items()}
 
     def kernels(self, degree: int) -> torch.Tensor:
-        """Return the fixed kernels that see fields of a degree, shape (kernels, 2 degree + 1, k, k, k)."""
+        """Return the fixed kernels for fields of a degree, shape (kernels, 2 degree + 1, k, k, k)."""
         return self.get_buffer(f"kernels_{degree}")
 
     def _initial_weights(self) -> torch.Tensor:
-        """Draw weights so that white input of variance 1 gives output of variance 1.
+        """Return random weights that map white input of variance 1 to output of variance 1.
 
         Each kernel alone has unit gain, so the variances of the weights that reach an output field must
         sum to 1; input degrees share this equally (the generalised He rule of Weiler & Cesa 2019).
@@ -179,11 +144,11 @@ class SteerableConvolution(nn.Module):
             volumes = F.pad(field.flatten(0, 1), [self.margin_voxel] * 6, mode=self.padding)
             # With so few channels this layout is about five times faster on a CPU.
             volumes = volumes.to(memory_format=torch.channels_last_3d)
-            seen = self._pooled(F.conv3d(volumes, self.kernels(i)).permute(0, 2, 3, 4, 1))
+            responses = self._pooled(F.conv3d(volumes, self.kernels(i)).permute(0, 2, 3, 4, 1))
             outputs = [o for pair_in, o in self.weight_shapes if pair_in == i]
             elements = [self.weight_shapes[i, o][2] for o in outputs]
             widths = [n * (2 * o + 1) for n, o in zip(elements, outputs, strict=True)]
-            for o, n, part in zip(outputs, elements, seen.split(widths, dim=-1), strict=True):
+            for o, n, part in zip(outputs, elements, responses.split(widths, dim=-1), strict=True):
                 part = part.unflatten(-1, (n, 2 * o + 1)).unflatten(0, field.shape[:2])
                 maps[i, o] = part.permute(0, 1, 5, 6, 2, 3, 4).flatten(1, 2)
         constant = fields[0].new_ones(1, *fields[0].shape[-3:], 1)
@@ -256,8 +221,8 @@ class ScalarNorm(nn.Module):
 class VectorNorm(nn.Module):
     """Scaling of the vector fields to unit mean square component (escnn's NormBatchNorm).
 
-    Always divides by the running value, in training too, right after updating it; no gradient flows through
-    it. Parameter names follow the published checkpoints.
+    Divides by the running value, in training too, right after updating it, without gradient. Parameter names
+    follow the published checkpoints.
     """
 
     def __init__(self, n_fields: int) -> None:

@@ -1,4 +1,4 @@
-"""Tables of the rotation-steerable kernels on a small voxel grid, in this project's axes."""
+"""Rotation-steerable kernels on a small voxel grid, in this project's axes."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _symmetrised(basis: np.ndarray, pair: Pair) -> np.ndarray:
     escnn's tables obey the symmetry to 1e-8 only; networks in float64 would show it.
     """
     rotations = cube_rotations()
-    turned = np.stack([rotate_cube_lattice(basis, rotation) for rotation in rotations])
+    rotated = np.stack([rotate_cube_lattice(basis, rotation) for rotation in rotations])
     rho_in, rho_out = (_representation(degree, rotations) for degree in pair)
-    return np.einsum("gAa,gbac...,gCc->bAC...", rho_out, turned, rho_in) / len(rotations)
+    return np.einsum("gAa,gbac...,gCc->bAC...", rho_out, rotated, rho_in) / len(rotations)
 
 
 def _escnn_blocks(kernel_size: int, group: Group) -> dict[Pair, np.ndarray]:
@@ -61,24 +61,12 @@ def _escnn_blocks(kernel_size: int, group: Group) -> dict[Pair, np.ndarray]:
 
 @cache
 def kernel_bases(kernel_size: int, group: Group) -> MappingProxyType[Pair, np.ndarray]:
-    """Return all kernels between scalar and vector fields that commute with the group.
+    """Return all kernels of odd edge, voxels, between scalar and vector fields that commute with the group.
 
-    Parameters
-    ----------
-    kernel_size
-        Edge of the kernel in voxels, odd.
-    group
-        "so3", or "trivial" for kernels that are only band limited.
+    Maps (input degree, output degree), sorted, to a basis (elements, 2 out + 1, 2 in + 1, k, k, k), float64,
+    volumes zyx, vector components x, y, z; a pair without kernels is absent. Each element maps white noise of
+    variance 1 to components of mean variance 1; those of group "trivial" are only band limited.
 
-    Returns
-    -------
-    MappingProxyType
-        Maps (input degree, output degree), sorted, to the basis: float64, shape (elements, 2 out + 1,
-        2 in + 1, k, k, k), volumes zyx, vector components x, y, z. Each element turns white noise of
-        variance 1 into components of mean variance 1. A pair without kernels is absent.
-
-    Notes
-    -----
     The basis of Weiler et al. 2018 (3D Steerable CNNs, arXiv:1807.02547) as sampled by escnn 1.0.11: two
     rings, so that published weights keep their meaning.
     """

@@ -1,4 +1,4 @@
-"""The published image encoder: residual blocks of steerable convolutions, then a mean over space."""
+"""Published image encoder: residual blocks of steerable convolutions, then a mean over space."""
 
 from __future__ import annotations
 
@@ -30,17 +30,9 @@ _DERIVED = re.compile(
 
 
 def without_derived(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Drop from a published image checkpoint what follows from the architecture: tables, indices, counters.
+    """Drop tables, indices and counters of a published image checkpoint, which follow from the architecture.
 
-    Parameters
-    ----------
-    state
-        State dictionary with keys ``encoder.embedding.net...`` and ``decoder.<key>...``.
-
-    Returns
-    -------
-    dict
-        The entries that a model of `morphobench.models` holds, under the same keys.
+    Keys are ``encoder.embedding.net...`` and ``decoder.<key>...``, as in a model of `morphobench.models`.
     """
     return {key: value for key, value in state.items() if not _DERIVED.search(key)}
 
@@ -113,26 +105,12 @@ class Block(nn.Module):
 
 
 class SteerableEncoder(nn.Module):
-    """Encoder of volumes into scalars, which a rotation leaves alone, and two vectors, which follow it.
+    """Encoder of volumes into `latent_dim` invariant scalars and two equivariant vectors (Vasan et al. 2025).
 
     Exact for the 24 rotations of the grid when every grid size is odd down to the last block (input edge
-    2^m + 1); pooling breaks the symmetry of an even grid.
-
-    Parameters
-    ----------
-    group
-        "so3", or "trivial": an encoder of the same shape without the symmetry, and without vectors.
-    latent_dim
-        Number of scalars.
-    channels, strides
-        Scalar fields (and as many vector fields) and stride, 1 or 2, of each block.
-    num_res_units
-        Convolutions in each block.
-
-    Notes
-    -----
-    Vasan et al. 2025; layers by Weiler et al. 2018 (arXiv:1807.02547). Parameter names follow the published
-    checkpoints.
+    2^m + 1); pooling breaks the symmetry of an even grid. Group "trivial" is an encoder of the same shape
+    without the symmetry, and without vectors. Channels count scalar fields, and as many vector fields, of
+    each block. Layers by Weiler et al. 2018 (arXiv:1807.02547); parameter names as in published checkpoints.
     """
 
     def __init__(
@@ -156,19 +134,9 @@ class SteerableEncoder(nn.Module):
         self.net = nn.ModuleList(blocks)
 
     def forward(self, cube_zyx: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Encode volumes.
+        """Encode volumes (batch, 1, z, y, x) into scalars (batch, latent_dim) and vectors (batch, 2, 3), xyz.
 
-        Parameters
-        ----------
-        cube_zyx
-            Shape (batch, 1, z, y, x).
-
-        Returns
-        -------
-        scalars
-            Shape (batch, latent_dim).
-        vectors
-            Shape (batch, 2, 3), components x, y, z; None for the trivial group.
+        The trivial group has None for vectors.
         """
         fields: Fields = {0: cube_zyx[:, :, None]}
         *blocks, last = self.net

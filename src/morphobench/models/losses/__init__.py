@@ -15,32 +15,18 @@ from morphobench.models.losses.sinkhorn import sinkhorn
 def chamfer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return the Chamfer distance: mean distance from a to the nearest of b, plus the same from b to a.
 
-    Distances are Euclidean, not squared, and averaged, so the value is a length that does not grow with the
-    number of points. (The published loss sums squared distances.)
-
-    Parameters
-    ----------
-    a, b
-        Shape (batch, n_points, dim), any unit; numbers of points may differ.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch,), in the unit of the points.
-
-    Raises
-    ------
-    InputError
-        When the shapes do not fit.
+    For clouds (batch, n_points, dim), in their unit, shape (batch,); numbers of points may differ. Distances
+    are Euclidean and averaged, so the value does not grow with the number of points. (The published loss sums
+    squared distances.) Errors as in `comparable`.
     """
     a, b = comparable(a, b)
-    # Only who is nearest needs all pairs; the gradient runs through the nearest pairs alone.
+    # Only the choice of the nearest needs all pairs; the gradient runs through the nearest pairs alone.
     nearest_in_b, nearest_in_a = _nearest(a.detach(), b.detach())
     return _mean_distance(a, b, nearest_in_b) + _mean_distance(b, a, nearest_in_a)
 
 
 def _nearest(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return who of b is nearest to each of a, and who of a to each of b; holds a block of distances only."""
+    """Return the index in b of the nearest to each of a, and in a to each of b, in blocks of distances."""
     in_b = []
     least = a.new_full(b.shape[:2], math.inf)
     in_a = torch.zeros(b.shape[:2], dtype=torch.int64, device=b.device)
@@ -48,8 +34,8 @@ def _nearest(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     for start in range(0, a.shape[1], rows):
         distances = pair_distances(a[:, start : start + rows], b)
         in_b.append(distances.argmin(dim=2))
-        nearer, who = distances.min(dim=1)
-        in_a = torch.where(nearer < least, who + start, in_a)
+        nearer, row = distances.min(dim=1)
+        in_a = torch.where(nearer < least, row + start, in_a)
         least = torch.minimum(least, nearer)
     return torch.cat(in_b, dim=1), in_a
 
@@ -60,57 +46,36 @@ def _mean_distance(source: torch.Tensor, target: torch.Tensor, nearest: torch.Te
 
 
 def l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return the summed absolute difference over all values (query points) of a sample.
+    """Return the summed absolute difference over all values of a sample (batch, ...), shape (batch,).
 
     A sum, as published, so that the learning rate of the paper keeps its meaning.
 
-    Parameters
-    ----------
-    a, b
-        Shape (batch, ...), the same for both.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch,), in the unit of the values.
-
     Raises
     ------
     InputError
         When the shapes differ.
     """
-    _check_same_shape(a, b, "l1")
-    return (a - b).abs().flatten(1).sum(dim=1)
+    return _difference(a, b, "l1").abs().flatten(1).sum(dim=1)
 
 
 def mse(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared difference over all voxels of a sample.
-
-    Parameters
-    ----------
-    a, b
-        Shape (batch, ...), the same for both.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch,), in squared units of the values.
+    """Return the mean squared difference over all values of a sample (batch, ...), shape (batch,).
 
     Raises
     ------
     InputError
         When the shapes differ.
     """
-    _check_same_shape(a, b, "mse")
-    return (a - b).square().flatten(1).mean(dim=1)
+    return _difference(a, b, "mse").square().flatten(1).mean(dim=1)
 
 
-def _check_same_shape(a: torch.Tensor, b: torch.Tensor, loss: str) -> None:
+def _difference(a: torch.Tensor, b: torch.Tensor, loss: str) -> torch.Tensor:
     if a.shape != b.shape:
         raise InputError(
             f"The {loss} loss got shapes {tuple(a.shape)} and {tuple(b.shape)}, which must be equal. "
             "Check that model and data are configured for the same size."
         )
+    return a - b
 
 
 LOSSES: dict[str, Callable[..., torch.Tensor]] = {

@@ -1,8 +1,8 @@
-"""The Sinkhorn divergence on a GPU: kernels that never write a distance to memory.
+"""Sinkhorn divergence on a GPU: Triton kernels that never write a distance to memory.
 
-A step of the annealing reads the points and the potentials of the other cloud, and computes distances and
-exponentials in registers: what bounds it is arithmetic, not memory. Imported only where a GPU and Triton are,
-which comes with torch there. (No postponed annotations here: Triton reads them.)
+A step of the annealing reads points and potentials and computes distances and exponentials in registers, so
+that arithmetic bounds it, not memory. Imported only where a GPU and Triton are. (No postponed annotations
+here: Triton reads them.)
 """
 
 import math
@@ -123,24 +123,12 @@ def _pulled(
 
 @torch.no_grad()
 def divergence(
-    a: torch.Tensor, b: torch.Tensor, schedules: list[list[float]], wanted: tuple[bool, bool]
+    a: torch.Tensor, b: torch.Tensor, schedules: list[list[float]], need_gradient: tuple[bool, bool]
 ) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
-    """Return the debiased Sinkhorn divergences of a batch, and their gradients by the points.
+    """Return the debiased Sinkhorn divergences (batch,) of clouds, and their gradients by a and b, or None.
 
-    Parameters
-    ----------
-    a, b
-        Shape (batch, n_points, 3 or 4), float32, contiguous, on one GPU.
-    schedules
-        Entropic scales of every sample, falling to the blur; samples may have unequally many.
-    wanted
-        Whether the gradient by a, and by b, is wanted.
-
-    Returns
-    -------
-    tuple
-        Divergences, shape (batch,); gradients by a and b, shaped as these, or None. They are those of the
-        last dual step with the potentials before it held fixed, see `morphobench.models.losses.sinkhorn`.
+    Clouds have shape (batch, n_points, 3 or 4), float32, contiguous, on one GPU. A schedule is a sample's
+    entropic scales, falling to the blur; samples may have unequally many. Gradients as in `sinkhorn`.
     """
     n_steps = max(map(len, schedules))
     # A sample with fewer steps waits at its first scale.
@@ -148,11 +136,12 @@ def divergence(
     padded = [[schedule[0]] * wait + schedule for schedule, wait in zip(schedules, waits, strict=True)]
     scales = torch.tensor(padded, dtype=torch.float32).T.contiguous().to(a.device)
     begun = torch.tensor(waits).to(a.device).unsqueeze(1) <= torch.arange(n_steps, device=a.device)
-    # Potentials on a and b that look across, and those that look at their own cloud.
-    sides, seen = ((a, b), (b, a), (a, a), (b, b)), (1, 0, 2, 3)
+    # Potentials on a and b against the other cloud, then against their own; and the index of their partner.
+    sides, partners = ((a, b), (b, a), (a, a), (b, b)), (1, 0, 2, 3)
 
     def stepped(potentials: list[torch.Tensor], scale: torch.Tensor) -> list[torch.Tensor]:
-        return [_stepped(*side, potentials[other], scale) for side, other in zip(sides, seen, strict=True)]
+        pairs = zip(sides, partners, strict=True)
+        return [_stepped(*side, potentials[partner], scale) for side, partner in pairs]
 
     potentials = stepped([own.new_zeros(own.shape[:2]) for own, _ in sides], scales[0])
     for scale, active in zip(scales, begun.T.unsqueeze(-1), strict=True):
@@ -162,9 +151,10 @@ def divergence(
     values = (last[0] - last[2]).mean(1) + (last[1] - last[3]).mean(1)
     gradients: list[torch.Tensor | None] = [None, None]
     for side in (0, 1):
-        if wanted[side]:
+        if need_gradient[side]:
             across, within = (
-                _pulled(*sides[row], last[row], potentials[seen[row]], scales[-1]) for row in (side, side + 2)
+                _pulled(*sides[row], last[row], potentials[partners[row]], scales[-1])
+                for row in (side, side + 2)
             )
             gradients[side] = (across - within) / across.shape[1]
     return values, gradients

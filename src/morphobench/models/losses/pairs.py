@@ -1,4 +1,4 @@
-"""Distances between the points of two clouds, and which clouds can be compared."""
+"""Distances between the points of two clouds, and the check that clouds can be compared."""
 
 from __future__ import annotations
 
@@ -8,19 +8,10 @@ from morphobench.errors import InputError
 
 
 def pair_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return the Euclidean distances of all pairs, by exact differences; not differentiable at equal points.
+    """Return the Euclidean distances (..., n, m) of points (..., n, dim) and (..., m, dim), in their unit.
 
-    Squares are not expanded: nothing cancels, however far the clouds are from the origin.
-
-    Parameters
-    ----------
-    a, b
-        Shape (..., n, dim) and (..., m, dim), any unit.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (..., n, m), in the unit of the points.
+    By exact differences: nothing cancels, however far the clouds are from the origin. Not differentiable at
+    equal points.
     """
     if a.device.type == "cpu":
         return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
@@ -47,12 +38,6 @@ def comparable(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     InputError
         When their shapes do not fit.
     """
-    _check_clouds(a, b)
-    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-    return a.to(dtype), b.to(dtype)
-
-
-def _check_clouds(a: torch.Tensor, b: torch.Tensor) -> None:
     fits = a.ndim == b.ndim == 3 and len(a) == len(b) > 0 and a.shape[2] == b.shape[2]
     if not fits or 0 in (a.shape[1], b.shape[1]):
         raise InputError(
@@ -60,3 +45,5 @@ def _check_clouds(a: torch.Tensor, b: torch.Tensor) -> None:
             "(batch, n_points, dim) with equal batch and dim and at least one point. "
             "Choose loss 'mse' for cubes, or check the sampled data."
         )
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    return a.to(dtype), b.to(dtype)

@@ -1,4 +1,4 @@
-"""The debiased Sinkhorn divergence of point clouds, with its gradient."""
+"""Debiased Sinkhorn divergence of point clouds, with its gradient."""
 
 from __future__ import annotations
 
@@ -26,25 +26,15 @@ _LEAST_SUM = 1e-25
 def sinkhorn(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -> torch.Tensor:
     """Return the debiased Sinkhorn divergence (Feydy et al. 2019, geomloss) of uniformly weighted points.
 
-    An approximation of the earth mover's distance with Euclidean cost (p = 1), zero for equal clouds. Every
-    sample is annealed from the diameter of its own bounding box (both clouds), so its loss does not depend on
-    the batch; one pair of clouds at a time, which bounds memory by about n_points^2. The gradient is that of
-    the last dual step with the potentials before it held fixed (the convention of geomloss); a second
-    derivative is not available. NaN for clouds with NaN or infinite coordinates.
+    An approximation of the earth mover's distance with Euclidean cost (p = 1), zero for equal clouds; for
+    clouds (batch, n_points, dim), in their unit, shape (batch,); numbers of points may differ. `blur` is the
+    entropic scale in that unit (published 0.01), `scaling` the ratio of successive annealing scales
+    (published 0.5; nearer to 1 is slower, better).
 
-    Parameters
-    ----------
-    a, b
-        Shape (batch, n_points, dim), any unit; numbers of points may differ.
-    blur
-        Entropic scale, in the unit of the points (published 0.01).
-    scaling
-        Ratio of successive annealing scales, between 0 and 1 (published 0.5); nearer to 1 is slower, better.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape (batch,), in the unit of the points.
+    Every sample is annealed from the diameter of its own bounding box (both clouds), so its loss does not
+    depend on the batch; one pair of clouds at a time, which bounds memory by about n_points^2. The gradient
+    is that of the last dual step with the potentials before it held fixed (the convention of geomloss), once
+    differentiable. NaN for clouds with NaN or infinite coordinates.
 
     Raises
     ------
@@ -79,17 +69,17 @@ def _kernels() -> ModuleType | None:
 def _fused(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -> torch.Tensor:
     both = torch.cat((a.detach(), b.detach()), dim=1)
     diameters = torch.linalg.vector_norm(both.amax(1) - both.amin(1), dim=-1).tolist()
-    finite = [math.isfinite(diameter) for diameter in diameters]
-    known = [diameter if whole else blur for diameter, whole in zip(diameters, finite, strict=True)]
-    schedules = [_annealing(diameter, blur, scaling) for diameter in known]
-    wanted = tuple(torch.is_grad_enabled() and cloud.requires_grad for cloud in (a, b))
+    schedules = [
+        _annealing(diameter if math.isfinite(diameter) else blur, blur, scaling) for diameter in diameters
+    ]
+    need_gradient = tuple(torch.is_grad_enabled() and cloud.requires_grad for cloud in (a, b))
     clouds = (a.detach().contiguous(), b.detach().contiguous())
-    value, gradients = _kernels().divergence(*clouds, schedules, wanted)
+    value, gradients = _kernels().divergence(*clouds, schedules, need_gradient)
     for points, gradient in zip((a, b), gradients, strict=True):
         if gradient is not None:
             # The term added is exactly zero; only its derivative is not.
             value = value + (gradient * (points - points.detach())).flatten(1).sum(1)
-    return value * value.new_tensor([1.0 if whole else math.nan for whole in finite])
+    return value * value.new_tensor([1.0 if math.isfinite(diameter) else math.nan for diameter in diameters])
 
 
 def _sinkhorn_pair(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -> torch.Tensor:
@@ -151,9 +141,8 @@ def _dual_step(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return -scale log mean_j exp((g_j - C_ij) / scale) and the same of f over i.
 
-    Both are read off one matrix exp((f_i + g_j - C_ij) / scale): the means over its rows and its columns tell
-    how far f and g are off. That spares half of the exponentials; within one cloud, where f = g, symmetry
-    spares half again.
+    Both follow from the means over rows and columns of one matrix exp((f_i + g_j - C_ij) / scale), with half
+    of the exponentials; within one cloud, where f = g, symmetry spares half again.
     """
     row_sums = torch.zeros_like(f)
     column_sums = row_sums if costs.symmetric else torch.zeros_like(g)
@@ -172,7 +161,7 @@ def _dual_step(
 def _exact_dual_step(
     costs: _Costs, f: torch.Tensor, g: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Do `_dual_step` however far the potentials are off: two logarithmic sums, each with its own maximum."""
+    """Return `_dual_step` without overflow for any potentials: two logarithmic sums with their maxima."""
     row_sums = torch.full_like(f, -math.inf)
     column_sums = row_sums if costs.symmetric else torch.full_like(g, -math.inf)
     for rows, columns, mirrored, block in costs.parts():
@@ -206,7 +195,7 @@ class _Potentials(NamedTuple):
 def _pull(
     points: torch.Tensor, others: torch.Tensor, last: torch.Tensor, potential: torch.Tensor, scale: float
 ) -> torch.Tensor:
-    """Return the gradient of the sum of `last` by `points`: the mean direction away from where mass goes."""
+    """Return the gradient of the sum of `last` by `points`: the mean direction away from received mass."""
     pulls = torch.empty_like(points)
     tiny = torch.finfo(points.dtype).tiny ** 0.5
     n_rows = rows_per_block(len(others), points.device)
