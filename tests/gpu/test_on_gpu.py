@@ -26,7 +26,8 @@ from morphobench.embed import run as embed
 from morphobench.files import read_table
 from morphobench.files.tables import embedding_matrix
 from morphobench.models.device import configure_torch
-from morphobench.models.losses import chamfer, sinkhorn
+from morphobench.models.losses import chamfer
+from morphobench.models.losses.sinkhorn import sinkhorn
 from morphobench.score import cost
 from morphobench.train.module import AutoencoderModule
 

@@ -29,8 +29,9 @@ import reference_models as plain
 import torch
 
 from morphobench import models
-from morphobench.models import cells as loading
 from morphobench.models import losses
+from morphobench.models.cells import EpochOrder, data_loader, open_cells
+from morphobench.models.losses.sinkhorn import sinkhorn
 
 REPEATS = 5
 # A call slower than this is its own warm-up; repeats end when they have taken this long together.
@@ -181,7 +182,7 @@ def pointcloud_models(sizes: Sizes, device: str) -> tuple[torch.nn.Module, torch
 def pointcloud_rows(sizes: Sizes, device: str) -> Iterator[Row]:
     x = clouds(sizes.batch, sizes.n_points, 1, device)
     theirs, ours = pointcloud_models(sizes, device)
-    entropic = partial(losses.sinkhorn, blur=BLUR, scaling=SCALING)
+    entropic = partial(sinkhorn, blur=BLUR, scaling=SCALING)
     as_published = partial(plain.sinkhorn, blur=BLUR, scaling=SCALING)
     decoded = clouds(sizes.batch, len(ours.decoder["pcloud"].grid), 2, device) + 0.2
     shape, pair = f"{sizes.batch}x{sizes.n_points}x3", f"{decoded.shape[1]} to {sizes.n_points} points"
@@ -236,11 +237,11 @@ def peak_gb(device: str) -> float:
 def step_memory_gb(formulation: str, batch: int, sizes: Sizes, device: str) -> float:
     """Return what one training step with Sinkhorn loss adds to the memory; for a fresh process."""
     model = pointcloud_models(sizes, device)[("plain", "ours").index(formulation)]
-    sinkhorn = {"plain": plain.sinkhorn, "ours": losses.sinkhorn}[formulation]
+    loss = {"plain": plain.sinkhorn, "ours": sinkhorn}[formulation]
     x = clouds(batch, sizes.n_points, 1, device)
     before_gb = peak_gb(device)
     # Few annealing steps: each needs the same memory.
-    step(model, x, partial(sinkhorn, blur=BLUR, scaling=1e-3))
+    step(model, x, partial(loss, blur=BLUR, scaling=1e-3))
     return peak_gb(device) - before_gb
 
 
@@ -266,10 +267,9 @@ def loader_seconds(sizes: Sizes) -> float:
         table = pd.DataFrame({"CellId": [str(i) for i in range(n_cells)], "index": range(n_cells)})
         table.assign(split="train", shard=0, success=True).to_parquet(Path(folder) / "manifest.parquet")
         settings = {"representation": "points", "input_scale": 0.1}
-        cells = loading.open_cells(Path(folder) / "manifest.parquet", [folder], settings, "train")
-        batches = loading.data_loader(
-            cells, settings, batch_size=sizes.batch, order=loading.EpochOrder(len(cells), 1)
-        )
+        cells = open_cells(Path(folder) / "manifest.parquet", [folder], settings, "train")
+        order = EpochOrder(len(cells), seed=1)
+        batches = data_loader(cells, settings, batch_size=sizes.batch, order=order)
         return seconds(lambda: sum(len(batch.x) for batch in batches), "cpu") / len(batches)
 
 

@@ -64,7 +64,7 @@ class Sizes:
 
 
 class Stored:
-    """Cells in memory, read as `loading.Cells` are."""
+    """Cells in memory, read as `models.cells.Cells` are."""
 
     def __init__(self, **arrays: np.ndarray) -> None:
         self.arrays = arrays

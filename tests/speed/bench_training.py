@@ -29,8 +29,8 @@ from morphobench import models
 from morphobench.config import schema
 from morphobench.embed import run as embed
 from morphobench.geometry import rotation
-from morphobench.models import cells as loading
 from morphobench.models import inputs
+from morphobench.models.cells import Cells, open_cells
 from morphobench.models.device import autocast, configure_torch, select_device
 from morphobench.models.losses import LOSSES
 from morphobench.train import run as train
@@ -149,7 +149,7 @@ def trained(
 
 
 def stepped(
-    cells: loading.Cells,
+    cells: Cells,
     model: torch.nn.Module,
     model_config: Mapping[str, Any],
     precision: str,
@@ -178,7 +178,7 @@ def stepped(
 
 
 def encoded(
-    cells: loading.Cells,
+    cells: Cells,
     model: torch.nn.Module,
     model_config: Mapping[str, Any],
     how: Mapping[str, Any],
@@ -218,10 +218,10 @@ def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -
         configure_torch(threads, tf32=tf32)
         train_s, validate_s = trained(manifest, model, model_config, train_config)
         peak_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else float("nan")
-        cells = loading.open_cells(manifest, [folder], model_config, "train")
+        cells = open_cells(manifest, [folder], model_config, "train")
         step_s = stepped(cells, model, model_config, precision, device)
         configure_torch(threads)
-        few = loading.Cells(cells.table[:TURNED], {0: folder}, model_config)
+        few = Cells(cells.table[:TURNED], {0: folder}, model_config)
         embed_s = encoded(few, model, model_config, config["embed"], device)
     seconds = (second / batch_size for second in (train_s, step_s, validate_s))
     return Row(name, dataset, batch_size, *seconds, embed_s, peak_gb)

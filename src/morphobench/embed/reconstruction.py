@@ -28,7 +28,8 @@ from morphobench.models.decode import (
 from morphobench.models.decode_clouds import subsample, to_points_um
 from morphobench.models.decode_surfaces import masked_mesh
 from morphobench.models.device import configure_torch, model_device, select_device
-from morphobench.models.losses import chamfer, sinkhorn
+from morphobench.models.losses import chamfer
+from morphobench.models.losses.sinkhorn import sinkhorn
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
 CLOUD_COLUMNS = (

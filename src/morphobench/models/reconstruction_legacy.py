@@ -10,7 +10,7 @@ import torch
 
 from morphobench.geometry.overlap import Mesh, iou_error_legacy
 from morphobench.models.decode_clouds import cube_to_points_legacy, subsample
-from morphobench.models.losses import sinkhorn
+from morphobench.models.losses.sinkhorn import sinkhorn
 
 _BLUR, _SCALING = 0.01, 0.5
 

@@ -12,8 +12,9 @@ from paths import SHARED
 
 from morphobench.errors import InputError
 from morphobench.models import losses
-from morphobench.models.losses import LOSSES, chamfer, mse, sinkhorn
+from morphobench.models.losses import LOSSES, chamfer, mse
 from morphobench.models.losses import sinkhorn as entropic
+from morphobench.models.losses.sinkhorn import sinkhorn
 
 earth_mover = partial(sinkhorn, blur=0.01, scaling=0.5)
 CLOUD_LOSSES = [chamfer, earth_mover]

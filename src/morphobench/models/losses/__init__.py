@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 
 from morphobench.errors import InputError
+from morphobench.models.losses import sinkhorn
 from morphobench.models.losses.pairs import comparable, pair_distances, rows_per_block
-from morphobench.models.losses.sinkhorn import sinkhorn
 
 
 def chamfer(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -80,7 +80,7 @@ def _difference(a: torch.Tensor, b: torch.Tensor, loss: str) -> torch.Tensor:
 
 LOSSES: dict[str, Callable[..., torch.Tensor]] = {
     "chamfer": chamfer,
-    "sinkhorn": sinkhorn,
+    "sinkhorn": sinkhorn.sinkhorn,
     "mse": mse,
     "l1": l1,
 }
