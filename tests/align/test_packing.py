@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate.packings import dataset, ellipsoid, write_shapes
+from fabricate.packings import ellipsoid, packing_dataset, write_shapes
 
 from morphobench import files
 from morphobench.align import packing as align
@@ -20,7 +20,7 @@ def downloaded(tmp_path):
     moved.apply_translation([40, 5, -9])
     shapes = write_shapes(tmp_path / "shapes", {"a": moved, "b": ellipsoid([2, 3, 1.8])})
     (shapes / "manifest.csv").write_text("CellId,angle\na,0\nb,0\nmissing,0\n")
-    config = dataset(shapes)
+    config = packing_dataset(shapes)
     out = tmp_path / "download"
     download.run(out, dataset=config, shard=0, n_shards=1, seed=1, max_failed_fraction=0.4)
     return out, config

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fabricate.trained import EMBED, SIDE_UM, settings
+from fabricate.sampled import SIDE_UM
+from fabricate.trained import EMBED, small_config
 
 from morphobench import models
 from morphobench.analyse import decoded
@@ -15,7 +16,7 @@ BLOCK = {"embed": EMBED, "side_um": SIDE_UM, "seed": 3}
 
 def model_file(folder, family):
     path = folder / f"{family}.pt"
-    known = settings(family)
+    known = small_config(family)
     torch.manual_seed(1)
     models.save(models.create(known["family"], **known["architecture"]), known, path)
     return path

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate.packings import RULES, dataset, ellipsoid, write_shapes
+from fabricate.packings import RULES, ellipsoid, packing_dataset, write_shapes
 
 from morphobench import files, seeds
 from morphobench.download import packing as download
@@ -36,7 +36,7 @@ def read_positions(folder, rule, shape):
 
 
 def test_a_shard_has_the_published_layout(shapes, tmp_path):
-    cells = fetch(dataset(shapes), tmp_path / "out")
+    cells = fetch(packing_dataset(shapes), tmp_path / "out")
     assert list(cells["CellId"]) == [f"{shape}_{rule}" for shape in ("007", "a-b") for rule in range(6)]
     assert list(cells["rule"]) == list(RULES) * 2
     assert set(cells["group"]) == {"007", "a-b"}
@@ -53,7 +53,7 @@ def test_a_shard_has_the_published_layout(shapes, tmp_path):
 
 
 def test_shapes_enter_the_packing_frame(shapes, tmp_path):
-    cells = fetch(dataset(shapes), tmp_path / "out")
+    cells = fetch(packing_dataset(shapes), tmp_path / "out")
     mesh = meshes.read_closed_mesh(tmp_path / "out/reference_nuclear_shapes/007_0.obj")
     # x, y, z of 3, 2.5, 1.5 um become depth first in units of 0.1 um.
     np.testing.assert_allclose(mesh.bounds[1], [15, 30, 25], atol=1e-3)
@@ -66,7 +66,7 @@ def test_a_shape_is_centred_by_its_volume_wherever_it_was(tmp_path):
     far = mesh.copy()
     far.apply_translation([100, -20, 7])
     folder = write_shapes(tmp_path / "shapes", {"far": far})
-    fetch(dataset(folder), tmp_path / "out")
+    fetch(packing_dataset(folder), tmp_path / "out")
     packed = meshes.read_closed_mesh(tmp_path / "out/reference_nuclear_shapes/far_0.obj")
     np.testing.assert_allclose(packed.center_mass, 0, atol=1e-3)
 
@@ -76,12 +76,12 @@ def test_other_mesh_formats_are_read(suffix, tmp_path):
     folder = write_shapes(tmp_path / "shapes", {"a": ellipsoid([3, 2.5, 1.5])})
     meshes.read_closed_mesh(folder / "a_0.ply").export(folder / f"a_0.{suffix}")
     (folder / "a_0.ply").unlink()
-    assert fetch(dataset(folder), tmp_path / "out")["success"].all()
+    assert fetch(packing_dataset(folder), tmp_path / "out")["success"].all()
 
 
 def test_the_published_orientation_is_kept(tmp_path):
     folder = write_shapes(tmp_path / "shapes", {"a": ellipsoid([15, 30, 25])})
-    config = dataset(folder)
+    config = packing_dataset(folder)
     config["source"] |= {"shape_unit_um": 0.1, "shape_axes": "depth_first"}
     fetch(config, tmp_path / "out")
     mesh = meshes.read_closed_mesh(tmp_path / "out/reference_nuclear_shapes/a_0.obj")
@@ -90,7 +90,7 @@ def test_the_published_orientation_is_kept(tmp_path):
 
 def test_packings_depend_on_the_seed_and_on_nothing_else(shapes, tmp_path):
     def contents(out, **settings):
-        fetch(dataset(shapes), tmp_path / out, **settings)
+        fetch(packing_dataset(shapes), tmp_path / out, **settings)
         return {p.name: p.read_bytes() for p in (tmp_path / out / "packings").iterdir()}
 
     one = contents("one")
@@ -104,8 +104,8 @@ def test_packings_depend_on_the_seed_and_on_nothing_else(shapes, tmp_path):
 
 def test_an_empty_shard_has_a_typed_table(shapes, tmp_path):
     taken = {seeds.shard_of(shape, 64) for shape in ("007", "a-b")}
-    full = fetch(dataset(shapes), tmp_path / "full")
-    empty = fetch(dataset(shapes), tmp_path / "out", shard=min(set(range(64)) - taken), n_shards=64)
+    full = fetch(packing_dataset(shapes), tmp_path / "full")
+    empty = fetch(packing_dataset(shapes), tmp_path / "out", shard=min(set(range(64)) - taken), n_shards=64)
     assert len(empty) == 0
     pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
 
@@ -133,7 +133,7 @@ def inside_out():
 )
 def test_a_bad_shape_fails_its_six_cells_only(bad, reason, tmp_path):
     folder = write_shapes(tmp_path / "shapes", {"bad": bad, "good": ellipsoid([3, 2.5, 1.5])})
-    cells = fetch(dataset(folder), tmp_path / "out", max_failed_fraction=0.5).set_index("group")
+    cells = fetch(packing_dataset(folder), tmp_path / "out", max_failed_fraction=0.5).set_index("group")
     assert len(cells) == 12
     assert cells.loc["good", "success"].all()
     assert not cells.loc["bad", "success"].any()
@@ -149,7 +149,7 @@ def test_a_missing_or_broken_mesh_fails_its_cells(content, shapes, tmp_path):
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    cells = fetch(dataset(shapes), tmp_path / "out", max_failed_fraction=0.5).set_index("group")
+    cells = fetch(packing_dataset(shapes), tmp_path / "out", max_failed_fraction=0.5).set_index("group")
     assert cells.loc["007", "error"].str.contains("007_0").all()
     assert cells.loc["a-b", "success"].all()
 
@@ -157,7 +157,7 @@ def test_a_missing_or_broken_mesh_fails_its_cells(content, shapes, tmp_path):
 def test_too_many_failures_stop_the_stage_and_leave_nothing(shapes, tmp_path):
     (shapes / "007_0.ply").write_bytes(b"")
     with pytest.raises(InputError, match="6 of 12 cells failed(.|\n)*007_0.ply"):
-        fetch(dataset(shapes), tmp_path / "out", max_failed_fraction=0.4)
+        fetch(packing_dataset(shapes), tmp_path / "out", max_failed_fraction=0.4)
     assert [path.name for path in tmp_path.iterdir()] == ["shapes"]
 
 
@@ -171,7 +171,7 @@ def test_published_packings_are_copied_unchanged_with_their_frame(tmp_path):
     for rule in list(RULES)[:5]:
         name = f"positions_pcna_analyze_{rule}_{shape}_0.json"
         (packings / name).write_text('{"0": {"nucleus_interior_pcna": [[2, 0.5, 1]]}}')
-    config = dataset(folder, packings)
+    config = packing_dataset(folder, packings)
     config["source"] |= {"shape_unit_um": 0.1, "shape_axes": "depth_first"}
     cells = fetch(config, tmp_path / "out", max_failed_fraction=0.2)
     assert list(cells["CellId"]) == [f"{shape}_{rule}" for rule in range(6)]
@@ -185,9 +185,9 @@ def test_published_packings_are_copied_unchanged_with_their_frame(tmp_path):
 
 def test_missing_sources_name_path_and_remedy(shapes, tmp_path):
     with pytest.raises(InputError, match=r"nowhere/manifest\.csv: no such file\. Point source\.shapes"):
-        fetch(dataset(tmp_path / "nowhere"), tmp_path / "out")
+        fetch(packing_dataset(tmp_path / "nowhere"), tmp_path / "out")
     with pytest.raises(InputError, match=r"absent: no such folder \(source\.packings\).*null"):
-        fetch(dataset(shapes, tmp_path / "absent"), tmp_path / "out")
+        fetch(packing_dataset(shapes, tmp_path / "absent"), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -202,5 +202,5 @@ def test_missing_sources_name_path_and_remedy(shapes, tmp_path):
 def test_a_bad_manifest_stops_the_stage(text, reason, shapes, tmp_path):
     (shapes / "manifest.csv").write_text(text)
     with pytest.raises(InputError, match=reason) as caught:
-        fetch(dataset(shapes), tmp_path / "out")
+        fetch(packing_dataset(shapes), tmp_path / "out")
     assert str(shapes / "manifest.csv") in str(caught.value)

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fabricate.shapes import DATASET, SPLITS, SURFACE, Balls, Echo, volume_settings, write_shapes
-from fabricate.trained import DATASET as TINY
-from fabricate.trained import DECODING, EMBED, SIDE_UM, cube_of, settings, write_case, write_untrained
-from fabricate.trained import SPLITS as TINY_SPLITS
+from fabricate.perfect_models import SURFACE_CONFIG, Balls, Echo, volume_config
+from fabricate.sampled import DATASET as TINY
+from fabricate.sampled import SIDE_UM, cube_of, write_sampled
+from fabricate.sampled import SPLITS as TINY_SPLITS
+from fabricate.shapes import DATASET, SPLITS, write_sampled_shapes
+from fabricate.trained import DECODING, EMBED, small_config, write_untrained
 
 from morphobench import models
 from morphobench.embed import reconstruction
@@ -33,7 +35,7 @@ ERRORS = ["reconstruction_iou", "reconstruction_surface_um"]
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    return write_shapes(tmp_path_factory.mktemp("shapes"))
+    return write_sampled_shapes(tmp_path_factory.mktemp("shapes"))
 
 
 def tables_of(case, folder, model_path, *, dataset, meshes=(), side_um=None, **changes):
@@ -57,7 +59,7 @@ def errors_of(monkeypatch, shapes, folder, model, chosen, *, meshes=None, **chan
 
 @pytest.mark.parametrize("representation", ["sdf", "seg"])
 def test_a_perfect_autoencoder_of_shapes_is_at_the_floor(representation, shapes, monkeypatch, tmp_path):
-    found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings(representation))
+    found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_config(representation))
     assert found["CellId"].tolist() == TEST
     assert (found["split"] == "test").all()
     np.testing.assert_allclose(found[ERRORS], found[FLOORS], atol=1e-6)
@@ -69,7 +71,7 @@ def test_a_perfect_autoencoder_of_shapes_is_at_the_floor(representation, shapes,
 
 def test_a_shape_of_another_size_is_penalised_but_not_by_the_published_error(shapes, monkeypatch, tmp_path):
     by_voxels = [
-        errors_of(monkeypatch, shapes, tmp_path, Echo(enlarge), volume_settings("sdf"))
+        errors_of(monkeypatch, shapes, tmp_path, Echo(enlarge), volume_config("sdf"))
         for enlarge in (0.0, 1.0, 2.0)
     ]
     for column in ERRORS:
@@ -81,7 +83,7 @@ def test_a_shape_of_another_size_is_penalised_but_not_by_the_published_error(sha
 
 
 def test_shapes_that_decode_to_nothing_have_the_largest_error_and_a_reason(shapes, monkeypatch, tmp_path):
-    found = errors_of(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
+    found = errors_of(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_config("sdf"))
     assert (found["reconstruction_iou"] == 1).all()
     assert found[["reconstruction_surface_um", "reconstruction_iou_legacy"]].isna().all(axis=None)
     assert (found["reason"] == "decodes to no surface").all()
@@ -89,20 +91,22 @@ def test_shapes_that_decode_to_nothing_have_the_largest_error_and_a_reason(shape
 
 
 def test_without_masked_meshes_errors_stay_empty_with_a_reason(shapes, monkeypatch, tmp_path):
-    found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), meshes=())
+    found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_config("sdf"), meshes=())
     assert found[list(SHAPE_COLUMNS)].isna().all(axis=None)
     assert (found["reason"] == "no masked surface to compare with").all()
 
 
 @pytest.mark.parametrize("representation", ["sdf", "surface"])
 def test_errors_do_not_depend_on_batches(representation, shapes, monkeypatch, tmp_path):
-    model, chosen = (Balls(), SURFACE) if representation == "surface" else (Echo(), volume_settings("sdf"))
+    model, chosen = (
+        (Balls(), SURFACE_CONFIG) if representation == "surface" else (Echo(), volume_config("sdf"))
+    )
     one, other = (errors_of(monkeypatch, shapes, tmp_path, model, chosen, batch_size=size) for size in (2, 7))
     pd.testing.assert_frame_equal(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_the_implicit_model_stores_vectors_in_the_canonical_frame(shapes, monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "load", lambda path: (Balls(), SURFACE))
+    monkeypatch.setattr(models, "load", lambda path: (Balls(), SURFACE_CONFIG))
     options = {"dataset": DATASET, "error_points": 256, "error_voxels": 32}
     table, errors = tables_of(shapes, tmp_path, "model.pt", meshes=shapes.meshes, **options)
     assert np.isfinite(errors[ERRORS]).all(axis=None)
@@ -155,7 +159,7 @@ class Same(Autoencoder):
 
 @pytest.fixture(scope="module")
 def clouds(tmp_path_factory):
-    return write_case(tmp_path_factory.mktemp("clouds"))
+    return write_sampled(tmp_path_factory.mktemp("clouds"))
 
 
 @pytest.fixture(scope="module")
@@ -185,14 +189,14 @@ def test_no_untrained_model_is_better_than_perfect(untrained, family):
 
 @pytest.mark.parametrize("family", DECODING)
 def test_errors_of_clouds_do_not_depend_on_batches_or_shards(untrained, family, tmp_path):
-    case = write_case(tmp_path / "data", n_shards=1)
+    case = write_sampled(tmp_path / "data", n_shards=1)
     path = write_untrained(tmp_path / "model.pt", family)
     found = tables_of(case, tmp_path, path, dataset=TINY, side_um=SIDE_UM, batch_size=2)[1]
     pd.testing.assert_frame_equal(found, untrained[family], rtol=1e-3, atol=1e-4)
 
 
 def test_without_test_cells_the_table_is_empty(tmp_path):
-    case = write_case(tmp_path / "data", splits=["train"] * 6)
+    case = write_sampled(tmp_path / "data", splits=["train"] * 6)
     path = write_untrained(tmp_path / "model.pt", "classical_pointcloud")
     found = tables_of(case, tmp_path, path, dataset=TINY, side_um=SIDE_UM)[1]
     assert found.empty
@@ -201,7 +205,7 @@ def test_without_test_cells_the_table_is_empty(tmp_path):
 
 def cloud_errors_of(monkeypatch, clouds, folder, representation, **changes):
     turn = rotation.about_z(40)
-    chosen = settings("classical_pointcloud" if representation == "points" else "classical_image")
+    chosen = small_config("classical_pointcloud" if representation == "points" else "classical_image")
     model = Same((64, 3) if representation == "points" else (1, 9, 9, 9), turn)
     monkeypatch.setattr(models, "load", lambda path: (model, chosen))
     return tables_of(clouds, folder, "model.pt", dataset=TINY, side_um=SIDE_UM, **changes)[1]
@@ -224,7 +228,7 @@ def test_a_perfect_autoencoder_of_choices_is_at_the_floor(representation, clouds
 
 def test_cloud_errors_have_their_columns_in_order(clouds):
     cells = open_cells(clouds.manifest, clouds.shards, POINT_CLOUDS, "test")
-    chosen = settings("classical_pointcloud")
+    chosen = small_config("classical_pointcloud")
     codes = cells.raw(range(len(cells)))["points_um"].reshape(len(cells), -1) * chosen["input_scale"]
     found = cloud_errors(
         Same((64, 3), np.eye(3)), cells, codes, None, chosen, EMBED, cells, dataset=TINY, side_um=None, seed=1
@@ -239,7 +243,7 @@ def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
         def decode(self, z, pose=None):
             return super().decode(z, pose) + 1.0
 
-    chosen = settings("classical_pointcloud")
+    chosen = small_config("classical_pointcloud")
     monkeypatch.setattr(models, "load", lambda path: (Moved((64, 3), np.eye(3)), chosen))
     _, found = tables_of(clouds, tmp_path, "model.pt", dataset=TINY, error_points=64)
     expected = 3**0.5
@@ -248,12 +252,12 @@ def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
 
 
 def test_a_turned_cube_keeps_its_background_at_the_corners():
-    from fabricate.trained import clouds_um
+    from fabricate.sampled import clouds_um
 
     from morphobench.models.inputs import rotate_arrays, to_batch
 
     counts = cube_of(clouds_um(1)[0])[None]
-    chosen = settings("classical_image")
+    chosen = small_config("classical_image")
     background = to_batch({"cube": counts}, chosen).x.min()
     for turn in rotation.uniform(3, np.random.default_rng(0)):
         x = to_batch(rotate_arrays({"cube": counts}, turn, chosen), chosen).x[0, 0]

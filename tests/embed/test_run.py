@@ -6,19 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fabricate.trained import (
-    DATASET,
-    DECODING,
-    EMBED,
-    FAILED,
-    FAMILIES,
-    SIDE_UM,
-    SPLITS,
-    clouds_um,
-    cube_of,
-    write_case,
-    write_untrained,
-)
+from fabricate.sampled import DATASET, FAILED, SIDE_UM, SPLITS, clouds_um, cube_of, write_sampled
+from fabricate.trained import DECODING, EMBED, FAMILIES, write_untrained
 
 from morphobench.embed import run as embed
 from morphobench.files import read_table
@@ -193,7 +182,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def case(folder):
-    return write_case(folder / "data")
+    return write_sampled(folder / "data")
 
 
 def table_of(case, family, rotations, out, **changes):
@@ -285,7 +274,7 @@ def test_rotations_are_of_the_cell_itself(tables, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tables_do_not_depend_on_batches_or_shards(tables, family, folder, tmp_path):
-    one_shard = write_case(tmp_path / "data", n_shards=1)
+    one_shard = write_sampled(tmp_path / "data", n_shards=1)
     found = table_of(one_shard, family, "identity", tmp_path, batch_size=2)
     expected = tables[family, "identity"]
     assert list(found) == list(expected)
@@ -353,7 +342,7 @@ def test_cells_and_turns_share_batches():
 
 
 def test_without_test_cells_tables_under_rotations_are_empty_with_a_warning(tmp_path, caplog):
-    case = write_case(tmp_path / "data", splits=["train"] * 6)
+    case = write_sampled(tmp_path / "data", splits=["train"] * 6)
     turned = table_of(case, "classical_pointcloud", "lattice", tmp_path)
     assert turned.empty
     assert "no sampled cell in split test" in caplog.text

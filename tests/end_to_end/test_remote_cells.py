@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate.packings import dataset as packing_dataset
-from fabricate.packings import ellipsoid, write_shapes
-from harness import s3 as s3_case
+from fabricate.packings import ellipsoid, packing_dataset, write_shapes
+from harness import s3_server
 from harness.clone import job_counts, make_clone, snakemake
-from harness.s3 import BUCKET, SETTINGS, Fault, away, server
+from harness.s3_server import BUCKET, SETTINGS, Fault, away, server
 
 from morphobench import files
 from morphobench.download import index, packing, polymorphic, punctate
@@ -155,7 +154,7 @@ def test_an_object_that_changed_since_the_index_stops_the_shard(there, tmp_path)
 
 def test_a_fault_ends_the_job_and_the_next_one_goes_on(there, tmp_path):
     index.run(tmp_path / "manifest.parquet", dataset=described(), download_config=settings(tmp_path))
-    there.proxy.faults = [Fault("5_raw", s3_case.answer(503), times=99)]
+    there.proxy.faults = [Fault("5_raw", s3_server.answer(503), times=99)]
     with pytest.raises(InputError, match="toy: .*5_raw.*the server answers 503"):
         run(tmp_path, described())
     there.proxy.faults = []

@@ -20,20 +20,20 @@ PCNA, HIPSC, DRUGS = BUCKETS = (
 SEED = 7
 
 
-def described(name: str, n: int | None = None) -> dict:
+def bucket_description(name: str, n: int | None = None) -> dict:
     """The bucket's description, with n cells of each class."""
-    found = copy.deepcopy(description.read(name, ROOT))
-    for look in found["classes"].values():
+    content = copy.deepcopy(description.read(name, ROOT))
+    for look in content["classes"].values():
         look["n"] = n or look["n"]
-    return found
+    return content
 
 
-def write(folder: Path, name: str, n: int = 1) -> Path:
-    bucket.run(folder / name, name=name, bucket=described(name, n), seed=SEED)
+def write_bucket(folder: Path, name: str, n: int = 1) -> Path:
+    bucket.run(folder / name, name=name, bucket=bucket_description(name, n), seed=SEED)
     return folder / name
 
 
-def demo() -> dict:
+def demo_config() -> dict:
     """The resolved configuration at demo scale."""
     paper, overlay = (
         yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("config", "demo")
@@ -41,8 +41,8 @@ def demo() -> dict:
     return config.resolve(schema.merge(paper, overlay), ROOT)
 
 
-def dataset(name: str, folder: Path) -> dict:
+def bucket_dataset(name: str, folder: Path) -> dict:
     """A data set at demo scale, reading the buckets in a folder."""
-    found = demo()["datasets"][name]
-    found["source"]["location"] = found["source"]["location"].replace("results/bucket", str(folder))
-    return found
+    dataset = demo_config()["datasets"][name]
+    dataset["source"]["location"] = dataset["source"]["location"].replace("results/bucket", str(folder))
+    return dataset

@@ -36,6 +36,13 @@ def spots(mask_zyx: np.ndarray, rng: np.random.Generator, n: int = 30) -> np.nda
     return counts
 
 
+def make_cell(shape_zyx=(14, 20, 24), semi_axes_zyx=(4, 6, 8), seed=0) -> tuple[np.ndarray, np.ndarray]:
+    """Counts with bright spots, and the mask they lie in."""
+    mask_zyx = ellipsoid_mask(shape_zyx, semi_axes_zyx)
+    counts = spots(mask_zyx, np.random.default_rng(seed), n=12).round()
+    return counts.astype(np.float32), mask_zyx.astype(np.uint8)
+
+
 def write_ome(
     path: Path, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float] = (VOXEL_UM,) * 3
 ) -> Path:

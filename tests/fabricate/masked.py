@@ -7,17 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fabricate.cells import VOXEL_UM, ellipsoid_mask, spots
+import trimesh
+from fabricate.cells import VOXEL_UM
 
 from morphobench.files import shards
-from morphobench.files.layout import CELL, CLOUD
-
-
-def cell(shape_zyx=(14, 20, 24), semi_axes_zyx=(4, 6, 8), seed=0) -> tuple[np.ndarray, np.ndarray]:
-    """Counts with bright spots, and the mask they lie in."""
-    mask_zyx = ellipsoid_mask(shape_zyx, semi_axes_zyx)
-    counts = spots(mask_zyx, np.random.default_rng(seed), n=12).round()
-    return counts.astype(np.float32), mask_zyx.astype(np.uint8)
+from morphobench.files.layout import CELL, CLOUD, MESH
 
 
 def write_aligned(
@@ -41,4 +35,17 @@ def write_clouds(folder: Path, clouds: Mapping[str, np.ndarray]) -> Path:
     with shards.create(folder, "align", 1.0) as shard:
         cells = table.assign(group=table["CellId"].str[0])
         shard.fill(cells, lambda row: ({}, {"points_um": clouds[row["CellId"]]}), CLOUD)
+    return folder
+
+
+def write_meshes(folder: Path, meshes: Mapping[str, trimesh.Trimesh]) -> Path:
+    """A shard of structures as mask leaves them, with their surfaces alone."""
+    table = pd.DataFrame({"CellId": list(meshes), "group": list(meshes), "success": True, "error": ""})
+
+    def surface(row: dict) -> shards.Result:
+        mesh = meshes[row["CellId"]]
+        return {}, dict(zip(MESH, (mesh.vertices, mesh.faces), strict=True))
+
+    with shards.create(folder, "mask", 0.0) as shard:
+        shard.fill(table.assign(excluded=False, spacing_um=0.5), surface, MESH)
     return folder

@@ -32,7 +32,7 @@ def write_shapes(folder: Path, shapes: dict[str, trimesh.Trimesh]) -> Path:
     return folder
 
 
-def dataset(shapes: Path, packings: Path | None = None) -> dict:
+def packing_dataset(shapes: Path, packings: Path | None = None) -> dict:
     return copy.deepcopy(
         {
             "name": "cellpack",

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 import trimesh
-from fabricate.trained import CUBE_SIZE, N_POINTS, SIDE_UM, clouds_um, cube_of, intensities
+from fabricate.masked import write_meshes
+from fabricate.sampled import CUBE_SIZE, N_POINTS, SIDE_UM, clouds_um, cube_of, intensities
 
 from morphobench.files import CELL_TABLE, read_array, read_cells, write_table
 from morphobench.published import manifest, polymorphic, punctate, shard
@@ -26,7 +27,7 @@ ROWS = {
 }
 
 
-def dataset(location: Path, kind: str, **published) -> dict:
+def published_dataset(location: Path, kind: str, **published) -> dict:
     """The configuration of a dataset over a published folder; keywords replace entries of `published`."""
     sample = {
         "packing": {},
@@ -64,9 +65,8 @@ def read_manifest(
     # As pandas writes it, with its index.
     pd.DataFrame(rows).to_csv(folder / "cells/manifest.csv")
     out = folder / "published.parquet"
-    manifest.run(
-        out, dataset=dataset(folder, kind, **published), max_cells=max_cells, download_config=DOWNLOAD
-    )
+    dataset = published_dataset(folder, kind, **published)
+    manifest.run(out, dataset=dataset, max_cells=max_cells, download_config=DOWNLOAD)
     return pd.read_parquet(out)
 
 
@@ -136,7 +136,12 @@ def write_polymorphic(root: Path) -> list[Path]:
         "points_um": clouds[3, :, :16],
     }
     shards = _write_shards(root / "sample", table, arrays)
-    both = {"sample": shards, "mask": _write_meshes(root / "mask", table)}
+    box = trimesh.creation.box((1.0, 2.0, 3.0))
+    masked = [
+        write_meshes(root / f"mask/shard-{number}", dict.fromkeys(part["CellId"], box))
+        for number, part in table.groupby("shard")
+    ]
+    both = {"sample": shards, "mask": masked}
     _publish(root, "polymorphic", polymorphic, table, both)
     return shards
 
@@ -169,27 +174,10 @@ def _write_shards(root: Path, table: pd.DataFrame, arrays: dict[str, np.ndarray]
     return shards
 
 
-def _write_meshes(root: Path, table: pd.DataFrame) -> list[Path]:
-    box = trimesh.creation.box((1.0, 2.0, 3.0))
-    n_vertices, n_faces, each = len(box.vertices), len(box.faces), np.arange(N_CELLS // N_SHARDS)
-    places = {"first_vertex": each * n_vertices, "n_vertices": n_vertices}
-    places |= {"first_face": each * n_faces, "n_faces": n_faces}
-    arrays = {
-        "vertices_um": np.tile(box.vertices, (N_CELLS, 1, 1)).astype(np.float32),
-        "faces": np.tile(box.faces, (N_CELLS, 1, 1)).astype(np.int32),
-    }
-    folders = _write_shards(root, table, arrays)
-    for number, folder in enumerate(folders):
-        for name in arrays:
-            np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy").reshape(-1, 3))
-        write_table(table[table["shard"] == number].assign(**places), folder / CELL_TABLE)
-    return folders
-
-
 def _publish(root: Path, kind: str, writer, table: pd.DataFrame, shards: dict[str, list[Path]]) -> None:
     folder = root / "bucket/cells"
     folder.mkdir(parents=True)
-    paths = writer.write(folder, PurePosixPath("cells"), table, shards, dataset(root, kind))
+    paths = writer.write(folder, PurePosixPath("cells"), table, shards, published_dataset(root, kind))
     kept = table[["CellId", "stage", "split"]].assign(**paths)
     kept = kept.assign(**{column: "./bucket/" + kept[column].astype(str) for column in paths})
     kept.to_csv(folder / "manifest.csv")

@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from aicsimageio import AICSImage
-from fabricate.buckets import BUCKETS, DRUGS, HIPSC, PCNA, ROOT, SEED, dataset, demo, described, write
+from fabricate.buckets import (
+    BUCKETS,
+    DRUGS,
+    HIPSC,
+    PCNA,
+    ROOT,
+    SEED,
+    bucket_dataset,
+    bucket_description,
+    demo_config,
+    write_bucket,
+)
 from scipy import ndimage
 
 from morphobench import files
@@ -54,7 +65,7 @@ INTERPHASE = {"G1", "earlyS", "earlyS-midS", "midS", "midS-lateS", "lateS", "lat
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("buckets")
     for name in BUCKETS:
-        write(folder, name)
+        write_bucket(folder, name)
     return folder
 
 
@@ -71,15 +82,14 @@ def test_the_table_has_the_published_columns_and_is_wide(written, name):
     assert set(COLUMNS[name].split()) <= set(table)
     assert len(table.columns) > 30
     assert [column for column in table if column.startswith("Texture_2D_")]
-    assert (
-        len(table)
-        == len(described(name)["classes"]) + len(described(name)["odd"]) + table["CellId"].duplicated().sum()
-    )
+    described = bucket_description(name)
+    n_cells = len(described["classes"]) + len(described["odd"])
+    assert len(table) == n_cells + table["CellId"].duplicated().sum()
 
 
 @pytest.mark.parametrize("name", BUCKETS)
 def test_crops_have_the_published_paths_channels_types_and_voxels(written, name):
-    table, spacing = manifest_of(written, name), described(name)["spacing_um_zyx"]
+    table, spacing = manifest_of(written, name), bucket_description(name)["spacing_um_zyx"]
     row = table.iloc[0]
     for column, channels in LAYOUT[name][1].items():
         assert re.fullmatch(rf"{column}/[0-9a-f]{{16}}_{column.removeprefix('crop_')}\.ome\.tif", row[column])
@@ -106,7 +116,7 @@ def test_pcna_is_the_third_of_six_raw_channels_and_ids_are_uuids(written):
 
 def test_nuclei_fit_the_published_volumes_and_the_table_tells_them(written):
     pcna, hipsc = (manifest_of(written, name) for name in (PCNA, HIPSC))
-    regular = pcna.head(len(described(PCNA)["classes"]))
+    regular = pcna.head(len(bucket_description(PCNA)["classes"]))
     interphase = regular[regular["cell_stage_fine"].isin(INTERPHASE)]
     assert interphase["volume_of_nucleus_um3"].between(230, 1000).all()
     row = hipsc.iloc[0]
@@ -117,19 +127,19 @@ def test_nuclei_fit_the_published_volumes_and_the_table_tells_them(written):
 
 def test_every_drug_and_the_control_are_on_several_plates_and_in_wells():
     table = pd.DataFrame(
-        [look["columns"] | {"n": look["n"]} for look in described(DRUGS)["classes"].values()]
+        [look["columns"] | {"n": look["n"]} for look in bucket_description(DRUGS)["classes"].values()]
     ).set_index("condition")
     assert len(table) == 18
     assert table["n"].min() >= 4
     assert table.loc["DMSO (control)", "n"] == 24
-    assert len(described(DRUGS)["columns"]["plate_id"]) == 4
+    assert len(bucket_description(DRUGS)["columns"]["plate_id"]) == 4
 
 
 # Determinism
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_else_is_in_the_bucket(tmp_path):
-    few = described(PCNA, 1)
+    few = bucket_description(PCNA, 1)
     few["classes"] = {label: few["classes"][label] for label in ("earlyS", "lateS")}
     few["odd"] = []
     more = copy.deepcopy(few)
@@ -150,7 +160,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_else_is_in_the_bucket(tmp_p
 
 
 def cells_of(name, label, n=3):
-    what = described(name)
+    what = bucket_description(name)
     return [bucket.cell_of_class(name, what, SEED, label, number)[0] for number in range(n)]
 
 
@@ -253,8 +263,8 @@ def test_bodies_and_lumps_are_of_the_asked_size():
 
 def run_stages(name, folder, out):
     """All stages up to the manifest, as the rules call them at demo scale; one shard."""
-    what = dataset(name, folder)
-    kind, failed = what["kind"], {"max_failed_fraction": demo()["max_failed_fraction"]}
+    what = bucket_dataset(name, folder)
+    kind, failed = what["kind"], {"max_failed_fraction": demo_config()["max_failed_fraction"]}
     shards = {step: out / step for step in ("download", "align", "mask", "sample")}
     stage_module("download", kind).run(
         shards["download"], dataset=what, shard=0, n_shards=1, seed=SEED, **failed
@@ -279,7 +289,7 @@ def run_stages(name, folder, out):
 def odd_rows(folder, name):
     """CellIds of the odd cells by case: they come last, in the order of the description."""
     ids = manifest_of(folder, name)["CellId"].astype(str).drop_duplicates().tolist()
-    cases = [odd["case"] for odd in described(name)["odd"]]
+    cases = [odd["case"] for odd in bucket_description(name)["odd"]]
     return dict(zip(ids[-len(cases) :], cases, strict=True))
 
 
@@ -326,7 +336,7 @@ def test_odd_cells_are_accounted_for_and_labels_survive(written, tmp_path, name,
 
 def of_buckets():
     found = {}
-    for name, what in demo()["datasets"].items():
+    for name, what in demo_config()["datasets"].items():
         parts = (what["source"].get("location") or "").split("/")
         if parts[:2] == ["results", "bucket"]:
             found[name] = (parts[2], what["source"]["cells"], what)
@@ -335,7 +345,7 @@ def of_buckets():
 
 def test_the_demo_reads_all_published_datasets_from_buckets_that_exist():
     found = of_buckets()
-    shared = {name for name, what in demo()["datasets"].items() if what["n_shards"] == 0}
+    shared = {name for name, what in demo_config()["datasets"].items() if what["n_shards"] == 0}
     assert set(found) | shared == {
         "pcna",
         "other_punctate",
@@ -386,7 +396,7 @@ def test_an_unknown_bucket_and_an_unknown_class_are_named(tmp_path):
 
 
 def test_pieces_without_room_are_refused():
-    what = described(HIPSC)
+    what = bucket_description(HIPSC)
     layer = what["classes"]["NPM1_6"]["layers"][0]
     layer |= {"number": [60, 60], "volume_um3": [300, 300]}
     with pytest.raises(InputError, match="no room for 60 pieces"):

@@ -8,18 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fabricate.trained import (
-    DATASET,
-    DECODING,
-    EMBED,
-    FAMILIES,
-    SIDE_UM,
-    cost_of,
-    run_training,
-    settings,
-    write_case,
-    write_untrained,
-)
+from fabricate.sampled import DATASET, SIDE_UM, write_sampled
+from fabricate.trained import DECODING, EMBED, FAMILIES, cost_of, run_training, small_config, write_untrained
 
 from morphobench.embed import reconstruction
 from morphobench.embed import run as embed
@@ -41,7 +31,7 @@ class Interrupted(Exception):
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    return write_case(tmp_path_factory.mktemp("data"))
+    return write_sampled(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +59,7 @@ def reconstructed(case, folder, family, accelerator):
 
 
 def trained(case, folder, family, **trainer):
-    run_training(case, folder, settings(family, max_epochs=3), accelerator="gpu", **trainer)
+    run_training(case, folder, small_config(family, max_epochs=3), accelerator="gpu", **trainer)
     return pd.read_csv(folder / "curves.csv"), json.loads((folder / "record.json").read_text())
 
 
@@ -90,7 +80,7 @@ def test_codes_and_errors_are_those_of_a_cpu(family, case, tmp_path):
 @pytest.mark.parametrize("family", INVARIANT)
 def test_codes_ignore_the_rotations_of_the_grid(family, case, tmp_path):
     turned = embedded(case, tmp_path, family, "lattice", "gpu")
-    codes = embedding_matrix(turned).reshape(24, -1, settings(family)["architecture"]["latent_dim"])
+    codes = embedding_matrix(turned).reshape(24, -1, small_config(family)["architecture"]["latent_dim"])
     assert relative(codes, codes[:1]) < 1e-4
 
 

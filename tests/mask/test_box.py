@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from fabricate.masked import cell, write_aligned
+from fabricate.cells import make_cell
+from fabricate.masked import write_aligned
 
 from morphobench import files
 from morphobench.errors import InputError
@@ -17,7 +18,7 @@ SETTINGS = {"role": "nucleus_mask", "dilation_voxel": 2, "max_failed_fraction": 
 def masked_shards(folder):
     sizes = {"a": (3, 5, 8), "b": (4, 6, 7), "c": (5, 4, 9), "d": (3, 4, 5)}
     for name, semi_axes in sizes.items():
-        shard = write_aligned(folder / f"in-{name}", {name: cell((14, 20, 24), semi_axes)})
+        shard = write_aligned(folder / f"in-{name}", {name: make_cell((14, 20, 24), semi_axes)})
         mask.run(shard, folder / f"out-{name}", **SETTINGS)
     return [folder / f"out-{name}" for name in sizes]
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fabricate.masked import cell, write_aligned
+from fabricate.cells import make_cell
+from fabricate.masked import write_aligned
 from scipy import ndimage
 
 from morphobench import files
@@ -29,7 +30,7 @@ def stored(shard, row):
 
 
 def test_volumes_are_cropped_to_the_dilated_mask_with_its_last_planes(tmp_path):
-    structure, core = cell()
+    structure, core = make_cell()
     shard = write_aligned(tmp_path / "in", {"a": (structure, core)})
     row = run(shard, tmp_path / "out").loc["a"]
     found, labels = stored(tmp_path / "out", row)
@@ -58,12 +59,12 @@ def test_a_mask_at_the_border_keeps_its_planes_and_zeros_are_added(tmp_path):
 
 
 def test_without_dilation_there_is_no_rim(tmp_path):
-    row = run(write_aligned(tmp_path / "in", {"a": cell()}), tmp_path / "out", dilation_voxel=0).loc["a"]
+    row = run(write_aligned(tmp_path / "in", {"a": make_cell()}), tmp_path / "out", dilation_voxel=0).loc["a"]
     assert set(np.unique(stored(tmp_path / "out", row)[1])) == {0, 2}
 
 
 def test_reference_reaches_four_voxels_back_and_three_ahead(tmp_path):
-    structure, core = cell((20, 26, 30), (3, 5, 7))
+    structure, core = make_cell((20, 26, 30), (3, 5, 7))
     shard = write_aligned(tmp_path / "in", {"a": (structure, core)})
     row = run(shard, tmp_path / "out", dilation_voxel=4, reference=True).loc["a"]
     extents = [span.stop - span.start for span in region.bounds(core)]
@@ -73,7 +74,7 @@ def test_reference_reaches_four_voxels_back_and_three_ahead(tmp_path):
 
 
 def broken(name):
-    structure, core = cell()
+    structure, core = make_cell()
     if name == "empty":
         core = np.zeros_like(core)
     elif name == "few":
@@ -96,7 +97,7 @@ def broken(name):
     ],
 )
 def test_each_bad_cell_is_kept_with_its_reason(tmp_path, name, words):
-    shard = write_aligned(tmp_path / "in", {"a": cell(), "bad": broken(name), "z": cell(seed=1)})
+    shard = write_aligned(tmp_path / "in", {"a": make_cell(), "bad": broken(name), "z": make_cell(seed=1)})
     cells = run(shard, tmp_path / "out")
     assert words in cells.loc["bad", "error"]
     assert cells["success"].tolist() == [True, False, True, False]
@@ -104,12 +105,12 @@ def test_each_bad_cell_is_kept_with_its_reason(tmp_path, name, words):
     assert cells.loc["bad", ["size_z", "box_z", "n_voxels"]].tolist() == [0, 0, 0]
     np.testing.assert_array_equal(
         stored(tmp_path / "out", cells.loc["z"])[0],
-        mask.cut(*cell(seed=1), dilation_voxel=2, reference=False)[0],
+        mask.cut(*make_cell(seed=1), dilation_voxel=2, reference=False)[0],
     )
 
 
 def test_the_range_comes_from_the_mask_or_from_the_table(tmp_path):
-    structure, core = cell()
+    structure, core = make_cell()
     structure[core == 0] = 1e5
     shard = write_aligned(tmp_path / "in", {"a": (structure, core)})
     found = run(shard, tmp_path / "q", clip="quantile", quantile=0.9).loc["a", ["clip_low", "clip_high"]]
@@ -128,12 +129,12 @@ def test_the_range_comes_from_the_mask_or_from_the_table(tmp_path):
     ],
 )
 def test_a_range_that_cannot_be_fails_the_cell(tmp_path, changes, words):
-    cells = run(write_aligned(tmp_path / "in", {"a": cell()}), tmp_path / "out", **changes)
+    cells = run(write_aligned(tmp_path / "in", {"a": make_cell()}), tmp_path / "out", **changes)
     assert words in cells.loc["a", "error"]
 
 
 def test_the_published_dilation_is_a_whole_number_of_voxels(tmp_path):
-    shard = write_aligned(tmp_path / "in", {"a": cell()})
+    shard = write_aligned(tmp_path / "in", {"a": make_cell()})
     with pytest.raises(InputError, match="mask.dilation_voxel is 2.5"):
         run(shard, tmp_path / "out", dilation_voxel=2.5, reference=True)
     assert not (tmp_path / "out").exists()
@@ -141,7 +142,7 @@ def test_the_published_dilation_is_a_whole_number_of_voxels(tmp_path):
 
 def test_too_many_failures_stop_the_stage_and_leave_nothing(tmp_path):
     with pytest.raises(InputError, match="mask: 2 of 3 cells failed"):
-        run(write_aligned(tmp_path / "in", {"a": cell(), "b": broken("empty")}), tmp_path / "out", 0.5)
+        run(write_aligned(tmp_path / "in", {"a": make_cell(), "b": broken("empty")}), tmp_path / "out", 0.5)
     assert not (tmp_path / "out").exists()
 
 

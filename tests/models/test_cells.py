@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fabricate.trained import (
-    FAILED,
-    SPLITS,
-    clouds_um,
-    cube_of,
-    intensities,
-    settings,
-    surfaces,
-    with_intensity,
-    write_case,
-)
+from fabricate.sampled import FAILED, SPLITS, clouds_um, cube_of, intensities, surfaces, write_sampled
+from fabricate.trained import intensity_config, small_config
 
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
@@ -24,12 +15,12 @@ from morphobench.models.inputs import to_batch
 
 PARTS = ("train", "val", "test")
 CUBES = {"representation": "cube"}
-IMPLICIT = settings("rotation_invariant_pointcloud_sdf")
+IMPLICIT = small_config("rotation_invariant_pointcloud_sdf")
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids="{} shard(s)".format)
 def case(request, tmp_path_factory):
-    return write_case(tmp_path_factory.mktemp("data"), n_shards=request.param)
+    return write_sampled(tmp_path_factory.mktemp("data"), n_shards=request.param)
 
 
 def numbers(cells):
@@ -61,7 +52,7 @@ def test_splits_hold_every_sampled_cell_once(case):
 
 
 def test_a_split_without_cells_is_named(tmp_path):
-    case = write_case(tmp_path, splits=["train"] * 6)
+    case = write_sampled(tmp_path, splits=["train"] * 6)
     with pytest.raises(InputError, match=r"manifest\.parquet: no sampled cell in split val"):
         open_cells(case.manifest, case.shards, POINT_CLOUDS, "val")
 
@@ -90,7 +81,7 @@ def test_order_of_an_epoch_does_not_need_the_epochs_before():
 @pytest.mark.parametrize("order_seed", [None, 7])
 def test_loader_gives_all_cells_normalised_in_the_order_of_the_epoch(case, order_seed):
     cells = open_cells(case.manifest, case.shards, POINT_CLOUDS, "train")
-    chosen = settings("classical_pointcloud")
+    chosen = small_config("classical_pointcloud")
     order = None if order_seed is None else EpochOrder(len(cells), order_seed)
     batches = list(data_loader(cells, chosen, batch_size=3, order=order))
     assert [len(batch.x) for batch in batches] == [3, 3, 2]
@@ -102,7 +93,7 @@ def test_loader_gives_all_cells_normalised_in_the_order_of_the_epoch(case, order
 
 def test_models_with_several_arrays_get_them_of_the_same_cells(case):
     rows = [4, 1, 7]
-    cells = open_cells(case.manifest, case.shards, with_intensity())
+    cells = open_cells(case.manifest, case.shards, intensity_config())
     chosen = numbers(cells)[rows]
     np.testing.assert_array_equal(cells.raw(rows)["intensity"], intensities()[chosen])
     np.testing.assert_array_equal(cells.raw(rows)["points_um"], clouds_um()[chosen])
@@ -119,7 +110,7 @@ def norms_of(case, tmp_path):
 
 def test_intensities_are_normalised_by_structure_when_they_are_read(case, tmp_path):
     norms = {"SON": [100, 300], "RAB5A": [0, 50]}
-    chosen = with_intensity() | {"intensity": {"input_scale": 10, "structure_norms": norms}}
+    chosen = intensity_config() | {"intensity": {"input_scale": 10, "structure_norms": norms}}
     cells = open_cells(norms_of(case, tmp_path), case.shards, chosen)
     low, high = np.array([norms[name] for name in cells.table["structure_name"]]).T[..., None]
     expected = (intensities()[numbers(cells)] - low) / (high - low)
@@ -127,12 +118,12 @@ def test_intensities_are_normalised_by_structure_when_they_are_read(case, tmp_pa
 
 
 def test_a_structure_without_a_range_is_named(case, tmp_path):
-    chosen = with_intensity() | {"intensity": {"input_scale": 10, "structure_norms": {"SON": [0, 1]}}}
+    chosen = intensity_config() | {"intensity": {"input_scale": 10, "structure_norms": {"SON": [0, 1]}}}
     with pytest.raises(InputError, match="structure RAB5A has no range"):
         open_cells(norms_of(case, tmp_path), case.shards, chosen)
 
 
-@pytest.mark.parametrize("chosen", [with_intensity(), IMPLICIT], ids=["intensity", "implicit"])
+@pytest.mark.parametrize("chosen", [intensity_config(), IMPLICIT], ids=["intensity", "implicit"])
 def test_a_cell_is_judged_on_the_same_draw_in_any_batch(case, chosen):
     cells = open_cells(case.manifest, case.shards, chosen)
     together = cell_batch(cells, [0, 1, 2], chosen, seed=3)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fabricate.shapes import Balls, Echo, volume_settings
+from fabricate.perfect_models import Balls, Echo, volume_config
 
 from morphobench.errors import InputError
 from morphobench.geometry import rotation
@@ -29,7 +29,7 @@ def ball_distances(radius_voxel, centre_xyz=(0, 0, 0)):
 def decoded(fields, representation, sizes_um, scale=1.0, **more):
     z = np.stack(fields).reshape(len(fields), -1) * scale
     place = {"batch_size": 2, "sizes_um": np.asarray(sizes_um)}
-    return decode_shapes(Echo(size=SIZE), z, volume_settings(representation, scale, SIZE), **place, **more)
+    return decode_shapes(Echo(size=SIZE), z, volume_config(representation, scale, SIZE), **place, **more)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
@@ -97,7 +97,7 @@ def test_implicit_shapes_are_as_large_as_the_cell_and_turn_with_their_pose():
 
 def test_shapes_without_a_size_are_refused():
     with pytest.raises(InputError, match="no size"):
-        decode_shapes(Echo(size=SIZE), np.zeros((1, SIZE**3)), volume_settings("sdf"), batch_size=1)
+        decode_shapes(Echo(size=SIZE), np.zeros((1, SIZE**3)), volume_config("sdf"), batch_size=1)
     with pytest.raises(InputError, match="no column scale_factor"):
         model_sizes_um(pd.DataFrame({"CellId": ["a"]}), "sdf")
     table = pd.DataFrame({"scale_factor": [4.0], "scale_um": [9.0]})

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from fabricate.malice import Malice
-from fabricate.trained import FAMILIES, clouds_um, settings, write_untrained
+from fabricate.sampled import clouds_um
+from fabricate.trained import FAMILIES, small_config, write_untrained
 
 from morphobench import models
 from morphobench.errors import InputError
@@ -19,7 +20,7 @@ from morphobench.errors import InputError
 def test_model_is_the_same_after_saving(family, tmp_path):
     path = write_untrained(tmp_path / "model.pt", family)
     model, kept = models.load(path)
-    assert kept == settings(family)
+    assert kept == small_config(family)
     models.save(model, kept, tmp_path / "again.pt")
     again, _ = models.load(tmp_path / "again.pt")
     raw = clouds_um(2)
@@ -66,7 +67,7 @@ def test_nothing_in_a_foreign_file_is_executed(tmp_path, writer):
         ({"family": ["no_such"]}, "not a model"),
         ({"architecture": {"width": 3}}, "unknown architecture key 'width'"),
         (
-            {"architecture": {**settings("classical_pointcloud")["architecture"], "latent_dim": 9}},
+            {"architecture": {**small_config("classical_pointcloud")["architecture"], "latent_dim": 9}},
             "size mismatch",
         ),
         ({"architecture": []}, "not a model"),

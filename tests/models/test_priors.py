@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from fabricate.trained import run_training, settings, write_case
+from fabricate.sampled import write_sampled
+from fabricate.trained import run_training, small_config
 from torch.distributions import Normal, kl_divergence
 
 from morphobench import models
@@ -60,9 +61,9 @@ def test_an_unknown_prior_is_named():
     "family", [family for family in models.FAMILIES if family != "rotation_invariant_pointcloud_sdf"]
 )
 def test_every_explicit_family_trains_with_it_and_comes_back(family, tmp_path):
-    chosen = settings(family, max_epochs=2, beta=0.01)
+    chosen = small_config(family, max_epochs=2, beta=0.01)
     chosen["architecture"]["prior"] = "gaussian"
-    out = run_training(write_case(tmp_path / "data"), tmp_path / "out", chosen)
+    out = run_training(write_sampled(tmp_path / "data"), tmp_path / "out", chosen)
     model = models.load(out / "model.pt")[0]
     shape = (2, 1, 9, 9, 9) if chosen["representation"] == "cube" else (2, 64, 3)
     x = torch.randn(shape, generator=seeded(1))

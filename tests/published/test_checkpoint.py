@@ -12,21 +12,21 @@ import torch
 import yaml
 from fabricate.malice import Malice
 from fabricate.published_folders import DOWNLOAD
-from fabricate.trained import FAMILIES, settings, with_intensity
+from fabricate.trained import FAMILIES, intensity_config, small_config
 
 from morphobench import models
 from morphobench.errors import InputError
 from morphobench.published import checkpoint, weights
 from morphobench.published.model_config import parse_section, to_section
 
-CASES = {family: settings(family) for family in FAMILIES} | {
-    "plane": settings("classical_pointcloud"),
-    "published_intensity": with_intensity(),
+CASES = {family: small_config(family) for family in FAMILIES} | {
+    "plane": small_config("classical_pointcloud"),
+    "published_intensity": intensity_config(),
 }
 CASES["plane"]["architecture"] = {**CASES["plane"]["architecture"], "grid": "plane"}
 CASES["published_intensity"]["architecture"]["variant"] = "published"
 # No published class can be configured to be these.
-OWN = {"corrected_intensity": with_intensity(), "gaussian": settings("classical_pointcloud")}
+OWN = {"corrected_intensity": intensity_config(), "gaussian": small_config("classical_pointcloud")}
 OWN["gaussian"]["architecture"]["prior"] = "gaussian"
 
 
@@ -109,7 +109,7 @@ def test_published_names_are_those_of_the_listings():
 
 
 def test_the_grid_of_another_is_copied_beside_the_model(tmp_path):
-    chosen = settings("classical_pointcloud")
+    chosen = small_config("classical_pointcloud")
     described = published(tmp_path, chosen)
     grid = tmp_path / "bucket" / described["published"]["grid_file"]
     np.save(grid, np.random.default_rng(0).normal(size=(11, 3)))
@@ -121,8 +121,8 @@ def test_the_grid_of_another_is_copied_beside_the_model(tmp_path):
 
 
 def test_models_that_fold_other_points_keep_their_own_format(tmp_path):
-    chosen = settings("classical_pointcloud")
-    wider = settings("classical_pointcloud")
+    chosen = small_config("classical_pointcloud")
+    wider = small_config("classical_pointcloud")
     wider["architecture"]["n_output_points"] = 50
     for name, one in {"a": chosen, "b": wider}.items():
         (tmp_path / name).mkdir()
@@ -133,9 +133,9 @@ def test_models_that_fold_other_points_keep_their_own_format(tmp_path):
 
 
 def test_another_family_is_refused(tmp_path):
-    described = published(tmp_path, settings("classical_pointcloud"))
+    described = published(tmp_path, small_config("classical_pointcloud"))
     with pytest.raises(InputError, match=r"holds a classical_pointcloud, but config/models/model\.yaml"):
-        fetched(tmp_path, described, settings("rotation_invariant_pointcloud"))
+        fetched(tmp_path, described, small_config("rotation_invariant_pointcloud"))
 
 
 # Bad input
@@ -199,7 +199,7 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
 
 
 def test_sphere_models_without_their_points_say_what_is_missing(tmp_path):
-    described = published(tmp_path, settings("classical_pointcloud"))
+    described = published(tmp_path, small_config("classical_pointcloud"))
     described["published"]["grid_file"] = None
     with pytest.raises(InputError, match="grid_file"):
-        fetched(tmp_path, described, settings("classical_pointcloud"))
+        fetched(tmp_path, described, small_config("classical_pointcloud"))

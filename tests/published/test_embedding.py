@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate.published_folders import DOWNLOAD, dataset, read_manifest
+from fabricate.published_folders import DOWNLOAD, published_dataset, read_manifest
 
 from morphobench.errors import InputError
 from morphobench.geometry.rotation import MATRIX_COLUMNS
@@ -31,7 +31,7 @@ def read(tmp_path):
         embedding.run(
             tmp_path / "published.parquet",
             *outs,
-            dataset=dataset(tmp_path, kind, embeddings={"model": "embeddings.csv"}),
+            dataset=published_dataset(tmp_path, kind, embeddings={"model": "embeddings.csv"}),
             model="model",
             download_config=DOWNLOAD,
         )

@@ -5,7 +5,13 @@ from __future__ import annotations
 import shutil
 
 import pandas as pd
-from fabricate.published_folders import DOWNLOAD, dataset, read_manifest, read_shards, write_punctate
+from fabricate.published_folders import (
+    DOWNLOAD,
+    published_dataset,
+    read_manifest,
+    read_shards,
+    write_punctate,
+)
 
 from morphobench.published import labels
 
@@ -25,7 +31,7 @@ def test_labels_have_the_split_of_the_embeddings_where_the_manifest_has_none(tmp
 
 def test_examples_fetch_their_own_files_alone(tmp_path):
     write_punctate(tmp_path)
-    described = dataset(tmp_path / "bucket", "punctate")
+    described = published_dataset(tmp_path / "bucket", "punctate")
     read_shards(tmp_path, described)
     cells = pd.read_parquet(tmp_path / "published.parquet").assign(shard=-1, index=-1)
     cells.to_parquet(tmp_path / "manifest.parquet")

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 import trimesh
-from fabricate.packings import dataset as raw_dataset
-from fabricate.packings import ellipsoid, write_shapes
+from fabricate.packings import ellipsoid, packing_dataset, write_shapes
 from fabricate.published_folders import DOWNLOAD
 
 from morphobench import files
@@ -34,7 +33,7 @@ def published(tmp_path_factory) -> tuple[Path, dict]:
     """Pack, sample and publish two shapes; return the folder of all, and the dataset that reads them back."""
     root = tmp_path_factory.mktemp("packings")
     shapes = write_shapes(root / "shapes", {"1": ellipsoid([3, 2.5, 1.5]), "2": ellipsoid([2, 3, 1.8])})
-    dataset = raw_dataset(shapes) | {
+    dataset = packing_dataset(shapes) | {
         "mask": MASK,
         "sample": {"points": POINTS, "cube": CUBE},
         "stratum": "rule",

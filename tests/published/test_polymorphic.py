@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from fabricate.malice import Malice
-from fabricate.published_folders import arrays_by_cell, dataset, failures, read_shards, write_polymorphic
+from fabricate.published_folders import (
+    arrays_by_cell,
+    failures,
+    published_dataset,
+    read_shards,
+    write_polymorphic,
+)
 
 from morphobench import files
 from morphobench.errors import InputError
@@ -20,7 +26,7 @@ from morphobench.published import polymorphic
 @pytest.fixture
 def shapes(tmp_path):
     shards = write_polymorphic(tmp_path)
-    return tmp_path, shards, dataset(tmp_path / "bucket", "polymorphic")
+    return tmp_path, shards, published_dataset(tmp_path / "bucket", "polymorphic")
 
 
 @pytest.mark.parametrize("mode", ["corrected", "reference"])

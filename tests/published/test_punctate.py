@@ -10,8 +10,8 @@ from fabricate.published_folders import (
     N_CELLS,
     VOXEL_UM,
     arrays_by_cell,
-    dataset,
     failures,
+    published_dataset,
     read_shards,
     write_punctate,
 )
@@ -23,7 +23,7 @@ from morphobench.published import punctate
 @pytest.fixture
 def clouds(tmp_path):
     shards = write_punctate(tmp_path)
-    return tmp_path, shards, dataset(tmp_path / "bucket", "punctate")
+    return tmp_path, shards, published_dataset(tmp_path / "bucket", "punctate")
 
 
 def test_punctate_cells_come_back_as_they_were_published(clouds):

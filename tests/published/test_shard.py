@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from fabricate.published_folders import CUBE_SIZE, DOWNLOAD, N_CELLS, dataset, read_shards, write_punctate
+from fabricate.published_folders import (
+    CUBE_SIZE,
+    DOWNLOAD,
+    N_CELLS,
+    published_dataset,
+    read_shards,
+    write_punctate,
+)
 
 from morphobench import files
 from morphobench.download.remote import open_store
@@ -22,7 +29,7 @@ from morphobench.train import record
 @pytest.fixture
 def clouds(tmp_path):
     shards = write_punctate(tmp_path)
-    return tmp_path, shards, dataset(tmp_path / "bucket", "punctate")
+    return tmp_path, shards, published_dataset(tmp_path / "bucket", "punctate")
 
 
 def test_volumes_stay_where_they_lie(clouds):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fabricate.masked import write_clouds
-from fabricate.packings import dataset, ellipsoid, write_shapes
+from fabricate.packings import ellipsoid, packing_dataset, write_shapes
 
 from morphobench import files, seeds
 from morphobench.align import packing as align
@@ -84,7 +84,7 @@ def shapes(tmp_path_factory):
 
 
 def whole_run(shapes, folder, n_shards):
-    config = dataset(shapes)
+    config = packing_dataset(shapes)
     for shard in range(n_shards):
         stages = [folder / f"{name}-{shard}" for name in ("download", "align", "mask", "sample")]
         download.run(stages[0], dataset=config, shard=shard, n_shards=n_shards, seed=7, max_failed_fraction=0)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from fabricate.masked import cell
+from fabricate.cells import make_cell
 from scipy import stats
 
 from morphobench.errors import InputError
@@ -15,7 +15,7 @@ from morphobench.sample.reference import VARIANTS, reference_encoding
 
 
 def masked(seed=0, **shape):
-    structure, core = cell(seed=seed, **shape)
+    structure, core = make_cell(seed=seed, **shape)
     return mask.cut(structure, core, dilation_voxel=2, reference=False)
 
 
@@ -234,7 +234,7 @@ def published_law(image, dilated, variant):
 @pytest.mark.parametrize("clip", [None, (350, 3000)])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_reference_is_the_published_law(variant, clip):
-    counts, core = cell((9, 10, 11), (2, 3, 3))
+    counts, core = make_cell((9, 10, 11), (2, 3, 3))
     counts[4, 5, 5:7] = 4321, 0
     counts, labels = mask.cut(counts, core, dilation_voxel=1, reference=True)
     size = [n + extra for n, extra in zip(counts.shape, (3, 0, 4), strict=True)]

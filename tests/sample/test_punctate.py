@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fabricate.cells import VOXEL_UM, ellipsoid_mask, spots, write_cells
-from fabricate.masked import cell, write_aligned
+from fabricate.cells import VOXEL_UM, ellipsoid_mask, make_cell, spots, write_cells
+from fabricate.masked import write_aligned
 
 from morphobench import files, seeds
 from morphobench.align import punctate as align
@@ -33,7 +33,7 @@ ALIGN = {
 
 
 def masked(seed=0, **shape):
-    structure, core = cell(seed=seed, **shape)
+    structure, core = make_cell(seed=seed, **shape)
     return mask.cut(structure, core, dilation_voxel=2, reference=False)
 
 
@@ -62,8 +62,8 @@ def run(shard_in, out, *, quantile=1.0, policy="drop", max_failed_fraction=1.0, 
 
 
 def test_reference_depends_on_the_box_and_corrected_does_not(tmp_path):
-    shard = write_masked(tmp_path, {"a": cell(), "big": cell((20, 30, 40), (8, 12, 18))})
-    small = write_masked(tmp_path / "small", {"a": cell()})
+    shard = write_masked(tmp_path, {"a": make_cell(), "big": make_cell((20, 30, 40), (8, 12, 18))})
+    small = write_masked(tmp_path / "small", {"a": make_cell()})
     for mode, same in (("corrected", True), ("reference", False)):
         clouds = []
         for number, folder in enumerate((shard, small)):
@@ -73,8 +73,8 @@ def test_reference_depends_on_the_box_and_corrected_does_not(tmp_path):
 
 
 def test_arrays_hold_the_cells_that_succeeded(tmp_path):
-    tiny = cell((14, 20, 24), (1, 1, 1))
-    shard = write_masked(tmp_path, {"a": cell(), "tiny": tiny, "c": cell(seed=2)})
+    tiny = make_cell((14, 20, 24), (1, 1, 1))
+    shard = write_masked(tmp_path, {"a": make_cell(), "tiny": tiny, "c": make_cell(seed=2)})
     cells, arrays = run(shard, tmp_path / "out", points=POINTS | {"n_points": 200})
     assert cells["index"].tolist() == [0, -1, 1, -1]
     assert "fewer than sample.points.n_points = 200" in cells.loc["tiny", "error"]
@@ -97,7 +97,7 @@ def test_arrays_hold_the_cells_that_succeeded(tmp_path):
 
 
 def test_the_last_axis_is_x_y_z(tmp_path):
-    cells, arrays = run(write_masked(tmp_path, {"a": cell()}), tmp_path / "out")
+    cells, arrays = run(write_masked(tmp_path, {"a": make_cell()}), tmp_path / "out")
     points_um = arrays["points_um"][cells.loc["a", "index"]]
     reach = np.abs(points_um).max(0)
     assert reach[0] > reach[1] > reach[2]
@@ -106,8 +106,8 @@ def test_the_last_axis_is_x_y_z(tmp_path):
 
 @pytest.mark.parametrize("policy", ["drop", "crop"])
 def test_cells_beyond_the_box_are_left_out_or_cut(tmp_path, policy):
-    cells = {name: cell(seed=seed) for seed, name in enumerate("abc")}
-    shard = write_masked(tmp_path, cells | {"big": cell((20, 30, 40), (4, 12, 18))})
+    cells = {name: make_cell(seed=seed) for seed, name in enumerate("abc")}
+    shard = write_masked(tmp_path, cells | {"big": make_cell((20, 30, 40), (4, 12, 18))})
     cube = {"size": 16, "side_um": 5.0}
     table, arrays = run(shard, tmp_path / "out", quantile=0.5, policy=policy, cube=cube)
     assert table.loc["big", ["fits_z", "fits_y", "fits_x"]].tolist() == [True, False, False]
@@ -129,7 +129,7 @@ def test_cells_beyond_the_box_are_left_out_or_cut(tmp_path, policy):
 
 
 def test_the_sampler_may_depend_on_the_structure(tmp_path):
-    shard = write_masked(tmp_path, {"a": cell()})
+    shard = write_masked(tmp_path, {"a": make_cell()})
     by_name, one_name = ({"SON": "cytoplasmic"}, "cytoplasmic")
     clouds = [
         run(shard, tmp_path / str(n), variant=variant)[1]["points_um"]
@@ -141,7 +141,7 @@ def test_the_sampler_may_depend_on_the_structure(tmp_path):
 
 
 def test_the_range_of_stage_mask_scales_the_cube(tmp_path):
-    shard = write_masked(tmp_path, {"a": cell()}, clip="structure", structure_clips={"SON": [300, 2000]})
+    shard = write_masked(tmp_path, {"a": make_cell()}, clip="structure", structure_clips={"SON": [300, 2000]})
     _, arrays = run(shard, tmp_path / "out")
     structure, labels = masked()
     center_zyx = region.centre_of_mass(labels == 2)
@@ -152,7 +152,7 @@ def test_the_range_of_stage_mask_scales_the_cube(tmp_path):
 
 
 def test_a_cell_without_room_in_the_cube_fails_with_the_remedy(tmp_path):
-    shard = write_masked(tmp_path, {"a": cell()})
+    shard = write_masked(tmp_path, {"a": make_cell()})
     cells, arrays = run(shard, tmp_path / "out", cube={"size": 8, "side_um": 1.0})
     assert "sample.cube.side_um = 1. Raise it to at least 2.1" in cells.loc["a", "error"]
     assert [len(array) for array in arrays.values()] == [0, 0, 0]
@@ -161,7 +161,7 @@ def test_a_cell_without_room_in_the_cube_fails_with_the_remedy(tmp_path):
 
 
 def test_too_many_failures_stop_the_stage_and_leave_nothing(tmp_path):
-    shard = write_masked(tmp_path, {"a": cell()})
+    shard = write_masked(tmp_path, {"a": make_cell()})
     with pytest.raises(InputError, match="sample: 1 of 2 cells failed"):
         run(shard, tmp_path / "out", max_failed_fraction=0.1)
     assert not (tmp_path / "out").exists()
@@ -192,7 +192,7 @@ def whole_run(made, folder, n_shards):
 
 
 def test_any_number_of_shards_gives_the_same_cells(tmp_path):
-    made = {f"c{n}": cell((14, 20, 24), (3 + n % 2, 5 + n % 3, 8), seed=n) for n in range(9)}
+    made = {f"c{n}": make_cell((14, 20, 24), (3 + n % 2, 5 + n % 3, 8), seed=n) for n in range(9)}
     one, arrays = whole_run(made, tmp_path / "1", 1)
     assert list(one["CellId"]) == sorted(made)
     assert len({cloud.tobytes() for cloud, *_ in arrays.values()}) == 9

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fabricate.shapes import SURFACE, Balls, Echo, volume_settings, write_shapes
-from fabricate.trained import FAMILIES, N_REPEATS, RECORD, cost_of, write_case
+from fabricate.perfect_models import SURFACE_CONFIG, Balls, Echo, volume_config
+from fabricate.sampled import write_sampled
+from fabricate.shapes import write_sampled_shapes
+from fabricate.trained import FAMILIES, N_REPEATS, RECORD, cost_of
 
 from morphobench.models.cells import open_cells
 from morphobench.score import cost
@@ -16,7 +18,7 @@ from morphobench.score import cost
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    return write_case(tmp_path_factory.mktemp("data"))
+    return write_sampled(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -149,14 +151,14 @@ def test_what_is_too_short_to_count_is_empty_not_zero(no_gpu, monkeypatch, emiss
 
 
 def test_needs_no_test_cell(tmp_path):
-    case = write_case(tmp_path / "data", splits=["train"] * 6)
+    case = write_sampled(tmp_path / "data", splits=["train"] * 6)
     assert cost_of(case, tmp_path, "classical_pointcloud")["encode_s"]
 
 
 @pytest.mark.parametrize(("representation", "model"), [("seg", Echo), ("sdf", Echo), ("surface", Balls)])
 def test_the_published_time_of_shapes_includes_meshing_and_comparing(representation, model, tmp_path):
-    shapes = write_shapes(tmp_path)
-    chosen = SURFACE if representation == "surface" else volume_settings(representation)
+    shapes = write_sampled_shapes(tmp_path)
+    chosen = SURFACE_CONFIG if representation == "surface" else volume_config(representation)
     cells = open_cells(shapes.manifest, shapes.shards, chosen, "train")
     how = {"n_points": 16, "device": torch.device("cpu"), "n_cells": 9}
     with torch.inference_mode():

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import torch
 from fabricate.meshes import NOTHING, ball, box
-from fabricate.shapes import SURFACE, Balls, Echo, volume_settings, write_shapes
-from fabricate.trained import DATASET, DECODING, EMBED, FAILED, N_POINTS, SIDE_UM, write_case, write_untrained
+from fabricate.perfect_models import SURFACE_CONFIG, Balls, Echo, volume_config
+from fabricate.sampled import DATASET, FAILED, N_POINTS, SIDE_UM, write_sampled
+from fabricate.shapes import write_sampled_shapes
+from fabricate.trained import DECODING, EMBED, write_untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,7 +55,7 @@ def embeddings(n):
 
 def measure(monkeypatch, tmp_path, model, degrees=0, n_fractions=4):
     """Run the stage on cells whose stored clouds are the model's shapes, rotated about z."""
-    case = write_case(tmp_path / "data")
+    case = write_sampled(tmp_path / "data")
     manifest = read_table(case.manifest)
     z, matrix = embeddings(len(manifest)), rotation.about_z(degrees)
     decoded_um = model.decode(torch.tensor(z, dtype=torch.float32)).numpy() / SCALE
@@ -152,7 +154,7 @@ def test_broken_shapes_have_no_energy_and_the_reason_says_which():
 
 @pytest.mark.parametrize("family", DECODING)
 def test_every_family_interpolates_alike_in_any_batches(family, tmp_path):
-    case = write_case(tmp_path / "data")
+    case = write_sampled(tmp_path / "data")
     embed.run(
         case.manifest,
         case.shards,
@@ -247,7 +249,7 @@ def test_distances_of_clouds_are_the_symmetric_chamfer_distance():
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    return write_shapes(tmp_path_factory.mktemp("shapes"))
+    return write_sampled_shapes(tmp_path_factory.mktemp("shapes"))
 
 
 ENDS = {"start": ["03", "04"], "end": ["05", "06"]}
@@ -277,9 +279,9 @@ def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, 
 
 
 MODELS = {
-    "sdf": (Echo, volume_settings("sdf")),
-    "seg": (Echo, volume_settings("seg")),
-    "surface": (Balls, SURFACE),
+    "sdf": (Echo, volume_config("sdf")),
+    "seg": (Echo, volume_config("seg")),
+    "surface": (Balls, SURFACE_CONFIG),
 }
 
 
@@ -297,7 +299,7 @@ def test_shapes_have_every_energy_whatever_the_batch(representation, shapes, mon
 
 def test_energy_of_inputs_differs_by_the_error_of_the_grid(shapes, monkeypatch, tmp_path):
     """A perfect model's ends are the cells themselves, but for its grid."""
-    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"))
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_config("sdf"))
     assert (abs(found["energy_input"] - found["energy"]) < 0.25).all()
 
 
@@ -310,13 +312,13 @@ def test_size_counts_in_the_common_grid_alone(shapes, monkeypatch, tmp_path):
             same[:, 1, 0] = 0.2 + z[:, 0, 0].abs()
             return super().decode(same)
 
-    found = shape_evolution(monkeypatch, shapes, tmp_path, Growing(), SURFACE)
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Growing(), SURFACE_CONFIG)
     assert np.isfinite(found["energy"]).all()
     assert (found["energy_legacy"].isna() | (found["energy_legacy"] > found["energy"] + 0.5)).any()
 
 
 def test_what_decodes_to_nothing_has_a_reason(shapes, monkeypatch, tmp_path):
-    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_settings("sdf"))
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(enlarge=-99.0), volume_config("sdf"))
     assert found[["energy", "energy_legacy"]].isna().all(axis=None)
     # Nothing is at 1 from either input, the farthest that a shape can be.
     assert (found["energy_input"] >= 2).all()
@@ -325,14 +327,14 @@ def test_what_decodes_to_nothing_has_a_reason(shapes, monkeypatch, tmp_path):
 
 def test_without_pairs_the_table_is_empty_with_a_warning(shapes, monkeypatch, tmp_path, caplog):
     none = {side: pd.Series(dtype=str) for side in ("start", "end")}
-    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), ends=none)
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_config("sdf"), ends=none)
     assert found.empty
     assert {"pair", "start", "end", "fraction", *ENERGIES, "reason"} == set(found)
     assert "no pair of test cells" in caplog.text
 
 
 def test_without_masked_meshes_only_the_energy_of_inputs_is_missing(shapes, monkeypatch, tmp_path):
-    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_settings("sdf"), meshes=())
+    found = shape_evolution(monkeypatch, shapes, tmp_path, Echo(), volume_config("sdf"), meshes=())
     assert np.isfinite(found[["energy", "energy_legacy"]]).all(axis=None)
     assert found["energy_input"].isna().all()
     assert (found["reason"] == "no masked surface to take for the input").all()

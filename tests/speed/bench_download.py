@@ -130,7 +130,7 @@ def moto_server(n: int, n_bytes: int) -> Iterator[int]:
     import boto3
 
     sys.path.insert(0, str(HERE.parent))
-    from harness.s3 import s3_server
+    from harness.s3_server import s3_server
 
     with s3_server(max_keys=1000) as port:
         url = f"http://127.0.0.1:{port}"

@@ -7,7 +7,8 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fabricate.trained import N_POINTS, TRAIN_CONFIG, run_training, settings, write_case
+from fabricate.sampled import N_POINTS, write_sampled
+from fabricate.trained import TRAIN_CONFIG, run_training, small_config
 from torch import nn
 from torch.utils.data import SequentialSampler
 
@@ -38,7 +39,7 @@ class Linear(Autoencoder):
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    return write_case(tmp_path_factory.mktemp("data"))
+    return write_sampled(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize(("n", "n_processes", "batch"), [(8, 2, 4), (12, 3, 6), (10, 2, 4)])
@@ -63,7 +64,7 @@ def test_processes_have_as_many_cells_each_and_leave_none_out(n):
 
 
 def fitted(case, folder, trainer, max_epochs):
-    chosen = settings("classical_pointcloud", loss="mse", jitter=0.0, max_epochs=max_epochs, lr=1e-2)
+    chosen = small_config("classical_pointcloud", loss="mse", jitter=0.0, max_epochs=max_epochs, lr=1e-2)
     folder.mkdir(exist_ok=True)
     torch.manual_seed(4)
     train.fit(
@@ -95,7 +96,7 @@ def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, 
 
 
 def test_what_one_process_cannot_do_ends_all_with_its_message(case, tmp_path):
-    chosen = copy.deepcopy(settings("classical_pointcloud", lr=1e30, max_epochs=9))
+    chosen = copy.deepcopy(small_config("classical_pointcloud", lr=1e30, max_epochs=9))
     with pytest.raises(InputError, match=r"^the (train|val) loss is .*training\.lr") as caught:
         run_training(case, tmp_path, chosen, devices=2)
     assert "Traceback" not in str(caught.value)

@@ -15,14 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fabricate.trained import (
-    FAMILIES,
-    SPLITS,
-    run_training,
-    settings,
-    with_intensity,
-    write_case,
-)
+from fabricate.sampled import SPLITS, write_sampled
+from fabricate.trained import FAMILIES, intensity_config, run_training, small_config
 from paths import ROOT
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
@@ -36,7 +30,7 @@ from morphobench.train import run as train
 from morphobench.train.module import AutoencoderModule
 from morphobench.train.record import training_record
 
-POINTS = settings("classical_pointcloud", max_epochs=5)
+POINTS = small_config("classical_pointcloud", max_epochs=5)
 
 
 class Interrupted(Exception):
@@ -45,7 +39,7 @@ class Interrupted(Exception):
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    return write_case(tmp_path_factory.mktemp("data"))
+    return write_sampled(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +99,7 @@ def interrupt(case, out, chosen, owner, method, on_call):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_same_seed_same_bits_another_seed_other_weights(family, case, tmp_path):
-    chosen = settings(family, max_epochs=2, jitter=0.01)
+    chosen = small_config(family, max_epochs=2, jitter=0.01)
     torch.manual_seed(0)
     first = run_training(case, tmp_path / "a", chosen)
     torch.manual_seed(1)
@@ -115,20 +109,20 @@ def test_same_seed_same_bits_another_seed_other_weights(family, case, tmp_path):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_last_batch_of_one_cell_is_no_trouble(family, case, tmp_path):
-    chosen = settings(family, max_epochs=1, batch_size=7)
+    chosen = small_config(family, max_epochs=1, batch_size=7)
     assert np.isfinite(curves(run_training(case, tmp_path, chosen)).to_numpy()).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_trains_in_mixed_precision(family, case, tmp_path):
-    chosen = settings(family, max_epochs=1)
+    chosen = small_config(family, max_epochs=1)
     out = run_training(case, tmp_path, chosen, precision="bf16-mixed")
     assert np.isfinite(curves(out).to_numpy()).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_interrupted_in_an_epoch_ends_with_the_same_bits(family, case, tmp_path):
-    chosen = settings(family, max_epochs=4, jitter=0.01)
+    chosen = small_config(family, max_epochs=4, jitter=0.01)
     interrupt(case, tmp_path / "cut", chosen, AutoencoderModule, "training_step", 6)
     again = run_training(case, tmp_path / "cut", chosen)
     assert_same_training(run_training(case, tmp_path / "whole", chosen), again)
@@ -160,9 +154,10 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{here!r}, {source!r}]
-from fabricate import trained as tc
-case = tc.Case(Path({manifest!r}), [Path(shard) for shard in {shards!r}])
-chosen = tc.settings("classical_pointcloud", max_epochs=5)
+from fabricate.sampled import Sampled
+from fabricate.trained import run_training, small_config
+case = Sampled(Path({manifest!r}), [Path(shard) for shard in {shards!r}])
+chosen = small_config("classical_pointcloud", max_epochs=5)
 calls = left = 0
 
 def count(frame, event, argument):
@@ -171,11 +166,11 @@ def count(frame, event, argument):
     if calls == left:
         os.kill(os.getpid(), signal.SIGKILL)
 
-tc.run_training(case, Path({out!r}) / "warm", chosen)
+run_training(case, Path({out!r}) / "warm", chosen)
 sys.setprofile(count)
-tc.run_training(case, Path({out!r}) / "measure", chosen)
+run_training(case, Path({out!r}) / "measure", chosen)
 calls, left = 0, int({fraction!r} * calls)
-tc.run_training(case, Path({out!r}) / "killed", chosen)
+run_training(case, Path({out!r}) / "killed", chosen)
 """
 
 
@@ -216,7 +211,7 @@ def test_half_written_checkpoints_cost_time_not_bits(case, complete, tmp_path, d
 
 
 def test_best_weights_survive_a_move_of_the_results(case, tmp_path):
-    chosen = settings("classical_pointcloud", max_epochs=8, lr=0.05)
+    chosen = small_config("classical_pointcloud", max_epochs=8, lr=0.05)
     whole = run_training(case, tmp_path / "whole", chosen)
     worst_after = int(curves(whole)["val_loss"].argmin()) + 1
     assert worst_after < 8, "the lowest loss must not be the last for this test to mean anything"
@@ -237,7 +232,7 @@ def test_stops_after_so_many_epochs_without_a_new_lowest_loss():
 
 
 def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
-    chosen = settings("classical_pointcloud", max_epochs=40, patience=2, lr=0.05)
+    chosen = small_config("classical_pointcloud", max_epochs=40, patience=2, lr=0.05)
     whole = run_training(case, tmp_path / "whole", chosen)
     n_epochs = len(curves(whole))
     assert 2 < n_epochs < 40
@@ -248,7 +243,7 @@ def test_early_stopping_stops_in_the_same_epoch_when_resumed(case, tmp_path):
 
 
 def test_least_number_of_epochs_is_kept(case, tmp_path):
-    chosen = settings("classical_pointcloud", max_epochs=9, min_epochs=7, patience=1, lr=0.05)
+    chosen = small_config("classical_pointcloud", max_epochs=9, min_epochs=7, patience=1, lr=0.05)
     assert len(curves(run_training(case, tmp_path, chosen))) >= 7
 
 
@@ -291,7 +286,7 @@ def test_another_training_starts_anew_and_the_old_checkpoints_go(
 
 
 def test_cells_sampled_anew_are_trained_on_anew(tmp_path, steps):
-    case = write_case(tmp_path / "data")
+    case = write_sampled(tmp_path / "data")
     run_training(case, tmp_path / "out", POINTS)
     steps.clear()
     shard = case.shards[0] / "points_um.npy"
@@ -330,7 +325,7 @@ def test_a_learning_rate_beyond_reason_is_told(case, tmp_path):
 @pytest.mark.parametrize("missing", ["train", "val"])
 def test_an_empty_split_is_told(tmp_path, missing):
     other = {"train": "val", "val": "train"}[missing]
-    case = write_case(tmp_path, splits=[other if part == missing else part for part in SPLITS])
+    case = write_sampled(tmp_path, splits=[other if part == missing else part for part in SPLITS])
     with pytest.raises(InputError, match=f"no sampled cell in split {missing}"):
         run_training(case, tmp_path / "out", POINTS)
 
@@ -343,7 +338,7 @@ def test_a_family_that_does_not_read_the_representation_is_told(case, tmp_path):
 
 @pytest.mark.parametrize("rotation", ["z", "so3"])
 def test_turned_training_cells_are_turned_alike_in_an_interrupted_training(case, tmp_path, rotation):
-    chosen = settings("classical_pointcloud", max_epochs=3, rotation=rotation)
+    chosen = small_config("classical_pointcloud", max_epochs=3, rotation=rotation)
     interrupt(case, tmp_path / "cut", chosen, AutoencoderModule, "training_step", 4)
     again = run_training(case, tmp_path / "cut", chosen)
     whole = run_training(case, tmp_path / "whole", chosen)
@@ -352,7 +347,7 @@ def test_turned_training_cells_are_turned_alike_in_an_interrupted_training(case,
 
 
 def test_intensity_trains_and_its_code_ignores_rotations(case, tmp_path):
-    chosen = with_intensity(max_epochs=3)
+    chosen = intensity_config(max_epochs=3)
     out = run_training(case, tmp_path, chosen)
     assert np.isfinite(curves(out)[["train_loss", "val_loss"]].to_numpy()).all()
     model = models.load(out / "model.pt")[0]
@@ -364,7 +359,7 @@ def test_intensity_trains_and_its_code_ignores_rotations(case, tmp_path):
 
 
 def test_the_implicit_model_learns_the_distances(case, tmp_path):
-    chosen = settings("rotation_invariant_pointcloud_sdf", max_epochs=60, lr=1e-2, jitter=0.0)
+    chosen = small_config("rotation_invariant_pointcloud_sdf", max_epochs=60, lr=1e-2, jitter=0.0)
     out = run_training(case, tmp_path, chosen)
     assert curves(out)["val_loss"].min() < 0.5 * curves(out)["val_loss"].iloc[0]
 

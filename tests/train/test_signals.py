@@ -12,7 +12,8 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from fabricate.trained import FAMILIES, run_training, settings, write_case
+from fabricate.sampled import write_sampled
+from fabricate.trained import FAMILIES, run_training, small_config
 from paths import ROOT
 
 from morphobench import models
@@ -27,12 +28,12 @@ N_BATCHES = 4
 
 
 def chosen(family="classical_pointcloud", **training):
-    return settings(family, **{"max_epochs": 4, "batch_size": 2, "jitter": 0.01, **training})
+    return small_config(family, **{"max_epochs": 4, "batch_size": 2, "jitter": 0.01, **training})
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    return write_case(tmp_path_factory.mktemp("data"))
+    return write_sampled(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +152,12 @@ JOB = """
 import sys
 from pathlib import Path
 sys.path[:0] = [{here!r}, {source!r}]
-from fabricate import trained as tc
+from fabricate.sampled import Sampled
+from fabricate.trained import run_training, small_config
 if __name__ == "__main__":
-    case = tc.Case(Path({manifest!r}), [Path(shard) for shard in {shards!r}])
-    chosen = tc.settings("classical_pointcloud", max_epochs=300, batch_size=2, jitter=0.01)
-    tc.run_training(case, Path({out!r}), chosen, devices={devices}, **{more!r})
+    case = Sampled(Path({manifest!r}), [Path(shard) for shard in {shards!r}])
+    chosen = small_config("classical_pointcloud", max_epochs=300, batch_size=2, jitter=0.01)
+    run_training(case, Path({out!r}), chosen, devices={devices}, **{more!r})
 """
 
 

@@ -8,7 +8,8 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from fabricate.trained import run_training, settings, write_case
+from fabricate.sampled import write_sampled
+from fabricate.trained import run_training, small_config
 from harness.clone import job_counts, make_clone, snakemake
 from paths import ROOT
 
@@ -96,10 +97,10 @@ def test_a_sweep_or_point_that_is_not_there_is_told(root, config):
 
 
 def test_the_table_compares_what_was_trained(tmp_path):
-    case, points = write_case(tmp_path / "data"), sweep.expand({"grid": {"training.lr": [1e-5, 1e-2]}})
+    case, points = write_sampled(tmp_path / "data"), sweep.expand({"grid": {"training.lr": [1e-5, 1e-2]}})
     records = []
     for name, overrides in points.items():
-        chosen = settings("classical_pointcloud", lr=overrides["training.lr"], max_epochs=4, jitter=0.0)
+        chosen = small_config("classical_pointcloud", lr=overrides["training.lr"], max_epochs=4, jitter=0.0)
         records.append(run_training(case, tmp_path / name, chosen) / "record.json")
     sweep.run(points, records, tmp_path / "table.csv")
     table = pd.read_csv(tmp_path / "table.csv")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fabricate.packings import dataset, ellipsoid, write_shapes
+from fabricate.packings import ellipsoid, packing_dataset, write_shapes
 from paths import ROOT
 
 from morphobench import files
@@ -132,7 +132,7 @@ def test_scripts_read_what_their_rule_declares():
 def source(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("source")
     shapes = {"1": ellipsoid([3, 2.5, 1.5]), "2": ellipsoid([2, 3, 1.8])}
-    return dataset(write_shapes(folder / "shapes", shapes)) | {"n_shards": 1}
+    return packing_dataset(write_shapes(folder / "shapes", shapes)) | {"n_shards": 1}
 
 
 def test_the_light_stages_run_one_after_the_other(source, tmp_path):

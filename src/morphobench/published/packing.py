@@ -22,7 +22,7 @@ from morphobench.geometry import meshes, packing
 from morphobench.geometry.overlap import Grid, voxelise
 from morphobench.geometry.rotation import packing_to_um
 from morphobench.published.manifest import fetch_file
-from morphobench.published.shard import Cell, Content, each_row, explained
+from morphobench.published.shard import Cell, Content, each_row, explained, in_published_frame
 
 _FIGURES = f"{PACKINGS}/figures"
 # Channel of the spheres in a published image; axes are packing y, channel, z, x.
@@ -41,14 +41,9 @@ def _file_names(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return f"{PACKINGS}/{positions_name(*parts)}", shape, f"{_FIGURES}/{_image_name(*parts)}"
 
 
-def _in_published_frame(dataset: Mapping[str, Any]) -> bool:
-    """Return whether packings keep the published axes, origin and images, for published weights."""
-    return dataset["sample"].get("mode") == "reference"
-
-
 def content(dataset: Mapping[str, Any]) -> Content:
-    """Return what a shard holds: points_um, and cubes drawn here, or summed up from published images."""
-    sample, published = dataset["sample"], _in_published_frame(dataset)
+    """Return what a shard holds: points_um, and cubes of spheres, or summed up from published images."""
+    sample, published = dataset["sample"], in_published_frame(dataset)
     arrays = {
         "points_um": Layout(np.float32, (sample["points"]["n_points"], 3)),
         "cube": Layout(np.float32 if published else np.uint8, (sample["cube"]["size"],) * 3),
@@ -78,7 +73,7 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
     names = []
     for row in cells.to_dict("records"):
         positions, shape, image = _file_names(row)
-        names.append([str(root / positions), str(root / (image if _in_published_frame(dataset) else shape))])
+        names.append([str(root / positions), str(root / (image if in_published_frame(dataset) else shape))])
     return cells.assign(files=names)
 
 
@@ -113,7 +108,7 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
         points_um = _upsample(read_positions(positions) * voxel_um, row, dataset, seed)
         return Cell({}, {"points_um": points_um, "cube": read_image(image, sample["cube"]["size"])})
 
-    return read_published if _in_published_frame(dataset) else read
+    return read_published if in_published_frame(dataset) else read
 
 
 def _upsample(

@@ -18,7 +18,7 @@ from morphobench.files import file_rows, npz
 from morphobench.files.factors import read_factors
 from morphobench.files.layout import stored_mesh, surface_arrays
 from morphobench.published.manifest import relative_path
-from morphobench.published.shard import Cell, Content, each_row, explained
+from morphobench.published.shard import Cell, Content, each_row, explained, in_published_frame
 
 # Below the folder of clouds: the category, and the files of a cell.
 _CATEGORY = "0"
@@ -56,11 +56,11 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
 def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], Cell]:
     """Return the function that reads a cell.
 
-    Published distance grids have axes x, y, z and are read as z, y, x, unless sample.mode is reference.
+    Published distance grids have axes x, y, z and are read as z, y, x, unless they keep the published frame.
     Segmentations a voxel short of the grid are padded.
     """
     sample, voxel_um = dataset["sample"], dataset["voxel_um"]
-    edge, axes = sample["resolution"], "npy" if sample["mode"] == "reference" else "npy_xyz"
+    edge, axes = sample["resolution"], "npy" if in_published_frame(dataset) else "npy_xyz"
     factors_of = cache(read_factors)
 
     def read(row: dict[str, Any]) -> Cell:
@@ -175,7 +175,7 @@ def write(
     names = ("sdf", "seg", *content(dataset).arrays)
     opened = {name: [files.read_array(shard, name) for shard in shards["sample"]] for name in names}
     masked = [files.read_cells(shard).set_index("CellId") for shard in shards["mask"]]
-    as_published, voxel_um = dataset["sample"].get("mode") == "reference", dataset["voxel_um"]
+    as_published, voxel_um = in_published_frame(dataset), dataset["voxel_um"]
     for row in each_row(cells):
         cell, shard = row["CellId"], row["shard"]
         arrays = {name: np.asarray(stored[shard][row["index"]]) for name, stored in opened.items()}

@@ -39,7 +39,7 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
 
 
 def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], Cell]:
-    """Return the function that reads a cell; nothing is drawn."""
+    """Return the function that reads a cell; nothing is random."""
     n_points, size = dataset["sample"]["points"]["n_points"], dataset["sample"]["cube"]["size"]
 
     def read(row: dict[str, Any]) -> Cell:

@@ -91,6 +91,11 @@ def run(
             file_rows.write_listing(created.folder, name, paths, content.edge)
 
 
+def in_published_frame(dataset: Mapping[str, Any]) -> bool:
+    """Return whether cells keep the published axes and origin, as published weights expect them."""
+    return dataset["sample"].get("mode") == "reference"
+
+
 def rows_of(manifest: str | Path, shard: int, n_shards: int) -> pd.DataFrame:
     """Return the cells of a shard; a group's shard follows from its name alone."""
     cells = read_used(manifest)

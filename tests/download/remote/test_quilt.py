@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from harness import s3 as s3_case
-from harness.s3 import BUCKET, SETTINGS, Fault, away, server
+from harness import s3_server
+from harness.s3_server import BUCKET, SETTINGS, Fault, away, server
 
 from morphobench.download.remote import checksums, open_store
 from morphobench.download.remote.connections import FileError
@@ -76,12 +76,12 @@ def test_a_package_is_browsed_filtered_fetched_and_verified(push, away, tmp_path
     with pytest.raises(FileError, match=r"has no file none.*at its top are metadata\.csv"):
         store.fetch(["none"], dataset="toy")
 
-    away.proxy.faults = [Fault("cell%202", s3_case.corrupt)]
+    away.proxy.faults = [Fault("cell%202", s3_server.corrupt)]
     assert (
         store.fetch(["crops/cell 2.tif"], dataset="toy")["crops/cell 2.tif"].read_bytes()
         == BODIES["crops/cell 2.tif"]
     )
-    away.proxy.faults = [Fault("cell%200", s3_case.corrupt, times=99)]
+    away.proxy.faults = [Fault("cell%200", s3_server.corrupt, times=99)]
     with pytest.raises(FileError, match="do not have the checksum sha2-256-chunked"):
         store.fetch(["crops/cell 0.tif"], dataset="toy")
 

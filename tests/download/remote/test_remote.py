@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from harness import s3 as s3_case
-from harness.s3 import BUCKET, SETTINGS, Fault, away, server
+from harness import s3_server
+from harness.s3_server import BUCKET, SETTINGS, Fault, away, server
 
 from morphobench.download.remote import cache, open_store, s3
 from morphobench.download.remote.connections import FileError, Transient
@@ -111,16 +111,16 @@ def test_what_was_not_listed_is_asked_for_its_version(bucket, store, caplog):
 @pytest.mark.parametrize(
     ("fault", "requests"),
     [
-        (s3_case.refuse, 2),
-        (s3_case.drop, 2),
-        (s3_case.truncate, 2),
-        (s3_case.stall, 2),
-        (s3_case.mute, 2),
-        (s3_case.corrupt, 2),
-        (s3_case.delay, 1),
-        (s3_case.answer(503), 2),
-        (s3_case.answer(429), 2),
-        (s3_case.answer(500), 2),
+        (s3_server.refuse, 2),
+        (s3_server.drop, 2),
+        (s3_server.truncate, 2),
+        (s3_server.stall, 2),
+        (s3_server.mute, 2),
+        (s3_server.corrupt, 2),
+        (s3_server.delay, 1),
+        (s3_server.answer(503), 2),
+        (s3_server.answer(429), 2),
+        (s3_server.answer(500), 2),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
@@ -134,7 +134,7 @@ def test_a_passing_fault_is_outlived(fault, requests, bucket, store, tmp_path):
     assert not list((tmp_path / "cache").rglob("*.part"))
 
 
-@pytest.mark.parametrize("fault", [s3_case.drop, s3_case.truncate, s3_case.stall])
+@pytest.mark.parametrize("fault", [s3_server.drop, s3_server.truncate, s3_server.stall])
 def test_half_a_file_is_continued_not_fetched_again(fault, bucket, store):
     known = listed(store)
     bucket.proxy.faults = [Fault(IN_URL, fault)]
@@ -145,7 +145,7 @@ def test_half_a_file_is_continued_not_fetched_again(fault, bucket, store):
 def test_a_server_may_name_the_time_of_the_next_try(bucket, store, caplog):
     known = listed(store)
     when = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
-    bucket.proxy.faults = [Fault(IN_URL, s3_case.answer(503, **{"Retry-After": when}))]
+    bucket.proxy.faults = [Fault(IN_URL, s3_server.answer(503, **{"Retry-After": when}))]
     with caplog.at_level(logging.INFO, "morphobench"):
         fetch(store, [VICTIM], **known)
     assert re.search(r"the server answers 503; next try in [123]\.\d s", caplog.text)
@@ -153,19 +153,19 @@ def test_a_server_may_name_the_time_of_the_next_try(bucket, store, caplog):
 
 def test_failures_that_bring_bytes_are_no_reason_to_give_up(bucket, store):
     known = listed(store)
-    bucket.proxy.faults = [Fault(IN_URL, s3_case.drop, times=3 * SETTINGS["retries"])]
+    bucket.proxy.faults = [Fault(IN_URL, s3_server.drop, times=3 * SETTINGS["retries"])]
     assert fetch(store, **known)[VICTIM].read_bytes() == BODIES[VICTIM]
 
 
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (s3_case.refuse, "3 times in a row"),
-        (s3_case.mute, "no bytes in time, 3 times in a row"),
-        (s3_case.answer(503), "the server answers 503, 3 times in a row"),
-        (s3_case.answer(403), "access denied"),
-        (s3_case.shorten, "changed: .* 25001 bytes"),
-        (s3_case.answer(418), "the server answers 418"),
+        (s3_server.refuse, "3 times in a row"),
+        (s3_server.mute, "no bytes in time, 3 times in a row"),
+        (s3_server.answer(503), "the server answers 503, 3 times in a row"),
+        (s3_server.answer(403), "access denied"),
+        (s3_server.shorten, "changed: .* 25001 bytes"),
+        (s3_server.answer(418), "the server answers 418"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -190,7 +190,7 @@ def test_a_lasting_fault_is_explained_and_a_new_run_continues(fault, words, buck
 
 def test_wrong_bytes_every_time_fail_that_file_alone(bucket, store, tmp_path):
     known = listed(store)
-    bucket.proxy.faults = [Fault(IN_URL, s3_case.corrupt, times=99)]
+    bucket.proxy.faults = [Fault(IN_URL, s3_server.corrupt, times=99)]
     found = fetch(store, **known)
     assert isinstance(found[VICTIM], FileError)
     assert "do not have the checksum etag:" in str(found[VICTIM])
@@ -204,7 +204,7 @@ def test_wrong_bytes_every_time_fail_that_file_alone(bucket, store, tmp_path):
 @pytest.mark.parametrize("new", [os.urandom(len(BODIES[VICTIM])), b"short", os.urandom(90_000)])
 def test_an_object_that_changes_on_its_way_is_reported_and_not_mixed(new, bucket, store, tmp_path):
     known = listed(store)
-    change = s3_case.meanwhile(lambda: bucket.put({f"set/{VICTIM}": new}))
+    change = s3_server.meanwhile(lambda: bucket.put({f"set/{VICTIM}": new}))
     bucket.proxy.faults = [Fault(IN_URL, change)]
     with pytest.raises(InputError, match=r"changed.*manifest\.parquet"):
         fetch(store, **known)
@@ -243,7 +243,7 @@ def test_a_wrong_bucket_a_wrong_prefix_and_a_closed_one_are_told_apart(away, tmp
     with pytest.raises(InputError, match="holds nothing below"):
         at(f"s3://{BUCKET}/other").listing()
     # The server keeps objects from strangers, but not the list of them.
-    away.proxy.faults = [Fault("list-type", s3_case.answer(403))]
+    away.proxy.faults = [Fault("list-type", s3_server.answer(403))]
     with pytest.raises(InputError, match=r"s3://closed/set: .*/closed.* access denied \(403\)"):
         at("s3://closed/set").listing()
     with pytest.raises(InputError, match=r"access denied \(403\)"):
@@ -261,7 +261,7 @@ def test_without_a_network_the_job_ends_soon(tmp_path, monkeypatch):
             ask()
 
 
-@pytest.mark.parametrize("fault", [s3_case.drop, s3_case.answer(503), s3_case.truncate, s3_case.mute])
+@pytest.mark.parametrize("fault", [s3_server.drop, s3_server.answer(503), s3_server.truncate, s3_server.mute])
 def test_a_listing_outlives_faults_too(fault, bucket, store):
     bucket.proxy.faults = [Fault("list-type", fault)]
     assert set(store.listing()["name"]) == set(BODIES)
@@ -318,7 +318,7 @@ def test_a_disk_that_fills_on_the_way_keeps_what_came(bucket, store):
 
 def test_a_killed_process_leaves_a_part_that_the_next_one_continues(bucket, store, tmp_path):
     known = listed(store)
-    bucket.proxy.faults = [Fault(IN_URL, s3_case.stall)]
+    bucket.proxy.faults = [Fault(IN_URL, s3_server.stall)]
     code = f"""
 from morphobench.download.remote import open_store
 store = open_store({LOCATION!r}, {SETTINGS | {"cache": str(tmp_path / "cache"), "timeout_s": 60}!r})
@@ -342,7 +342,7 @@ store.fetch({[VICTIM]!r}, dataset="toy", expected={known["expected"]!r})
 def test_two_at_once_fetch_a_file_once(bucket, tmp_path):
     stores = [open_store(LOCATION, SETTINGS | {"cache": str(tmp_path / "cache")}) for _ in range(4)]
     known = listed(stores[0])
-    bucket.proxy.faults = [Fault(IN_URL, s3_case.delay)]
+    bucket.proxy.faults = [Fault(IN_URL, s3_server.delay)]
     threads = [threading.Thread(target=fetch, args=(store, [VICTIM]), kwargs=known) for store in stores]
     for thread in threads:
         thread.start()
