@@ -225,14 +225,14 @@ def test_an_odd_published_segmentation_still_fills_the_grid():
 
 
 @pytest.mark.parametrize("make", [signed_distance_grid, reference_segmentation_grid])
-def test_a_shape_larger_than_the_grid_is_told(make):
+def test_a_shape_larger_than_the_grid_is_named(make):
     mesh = box((4.0, 2.0, 1.0))
     with pytest.raises(InputError, match=r"40\.0 x 20\.0 x 10\.0 voxels.*grid of 32.*resolution"):
         make(mesh.vertices, mesh.faces, resolution=32, scale_factor=10.0)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
-def test_a_scale_factor_that_is_none_is_told(bad):
+def test_a_scale_factor_that_is_none_is_named(bad):
     with pytest.raises(InputError, match="scale factor is"):
         signed_distance_grid(box().vertices, box().faces, resolution=32, scale_factor=bad)
 

@@ -45,16 +45,16 @@ def run(
 
 def align_cell(row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any]) -> shards.Result:
     """Read one cell, resample it to cubic voxels and lay its long axis along x; see `run`."""
-    settings, spacing_um = dataset["align"], dataset["voxel_um"]
+    config, spacing_um = dataset["align"], dataset["voxel_um"]
     structure_zyx, guide_zyx, kept_zyx = read_crops(row, folder, dataset, spacing_um)
     center = inplane.center_zyx(guide_zyx)
-    angle = inplane.inplane_angle(guide_zyx, unique=settings["unique"]) if settings["enabled"] else 0.0
-    box = inplane.rotated_box(kept_zyx, angle, center, margin=settings["margin_voxel"])
+    angle = inplane.inplane_angle(guide_zyx, unique=config["unique"]) if config["enabled"] else 0.0
+    box = inplane.rotated_box(kept_zyx, angle, center, margin=config["margin_voxel"])
     columns = {"spacing_um": spacing_um, "angle_degrees": angle}
     for index, axis in enumerate("zyx"):
         columns[f"center_{axis}_um"] = float(center[index]) * spacing_um
         columns[f"origin_{axis}_um"] = box[index].start * spacing_um
-    order = _ORDERS[settings["interpolation"]]
+    order = _ORDERS[config["interpolation"]]
     return columns, {
         "structure": inplane.rotate_inplane(structure_zyx, angle, center, order=order, box=box),
         "mask": inplane.rotate_inplane(kept_zyx, angle, center, order=0, box=box),

@@ -1,4 +1,4 @@
-"""Scale factors of a published .npz file; its pickled arrays are read without running what they hold."""
+"""Scale factors of a published .npz file; its pickled arrays are read without running their contents."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_factors(path: str | Path) -> dict[str, float]:
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: `keys` and `values` do not pair up ({error}). Write it again.") from error
     if len(factors) < len(keys) or not all(0 < factor < np.inf for factor in factors.values()):
-        raise InputError(f"{path}: a cell occurs twice, or a factor is not positive. Mend the file.")
+        raise InputError(f"{path}: a cell occurs twice, or a factor is not positive. Correct the file.")
     return factors
 
 
@@ -71,10 +71,10 @@ def _read_list(data: bytes) -> list[Any]:
 class _Dtype:
     """Stand-in for numpy.dtype, whose pickled state could make it take any bytes for pointers."""
 
-    def __init__(self, code: str, *_: object) -> None:
-        if code.lstrip("<>|=") not in _NUMBERS | {"O8", "O"}:
-            raise pickle.UnpicklingError(f"numbers of type {code!r}")
-        self.code = code.lstrip("<>|=")
+    def __init__(self, typecode: str, *_: object) -> None:
+        if typecode.lstrip("<>|=") not in _NUMBERS | {"O8", "O"}:
+            raise pickle.UnpicklingError(f"numbers of type {typecode!r}")
+        self.typecode = typecode.lstrip("<>|=")
         self.order = "<"
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -82,9 +82,9 @@ class _Dtype:
 
     def numbers(self, data: bytes) -> list[float]:
         """Decode bytes as numbers of this type."""
-        if self.code.startswith("O"):
+        if self.typecode.startswith("O"):
             raise pickle.UnpicklingError("objects as bytes")
-        return np.frombuffer(data, dtype=self.order + self.code).tolist()
+        return np.frombuffer(data, dtype=self.order + self.typecode).tolist()
 
 
 class _Array:

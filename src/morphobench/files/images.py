@@ -108,7 +108,7 @@ def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) 
     InputError
         When the text is no dictionary of lists of names, or lacks one of the crops.
     """
-    remedy = "Mend it in the manifest, or leave it empty to take the names in the files."
+    remedy = "Correct it in the manifest, or leave it empty to take the names in the files."
     try:
         names = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
@@ -190,7 +190,7 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _opened(path: Path) -> Iterator[AICSImage]:
     if not path.is_file():
-        raise InputError(f"{path}: no such file. Restore it, or mend its path in the manifest.")
+        raise InputError(f"{path}: no such file. Restore it, or correct its path in the manifest.")
     try:
         with _quiet():
             from aicsimageio import AICSImage
@@ -247,33 +247,33 @@ def _read_channel(path: Path, image: AICSImage, index: int) -> np.ndarray:
     return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
-def _channel_names(path: Path, image: AICSImage, given: Sequence[str] | None) -> list[str]:
-    if given is None:
+def _channel_names(path: Path, image: AICSImage, names: Sequence[str] | None) -> list[str]:
+    if names is None:
         return list(image.channel_names)
-    if len(given) != image.dims.C:
+    if len(names) != image.dims.C:
         raise InputError(
-            f"{path}: holds {image.dims.C} channels, but {len(given)} names are given "
-            f"({', '.join(given)}). Name every channel of the file in its order."
+            f"{path}: holds {image.dims.C} channels, but {len(names)} names are given "
+            f"({', '.join(names)}). Name every channel of the file in its order."
         )
-    return list(given)
+    return list(names)
 
 
 def _index(path: Path, names: list[str], name: str) -> int:
     if names.count(name) != 1:
         raise InputError(
             f"{path}: channel {name!r} occurs {names.count(name)} times among {', '.join(names)}. Set the "
-            "dataset's channels to names that are there, or mend name_dict in the manifest."
+            "dataset's channels to names that are there, or correct name_dict in the manifest."
         )
     return names.index(name)
 
 
-def _spacing_um(path: Path, image: AICSImage, given: Sequence[float] | None) -> tuple[float, float, float]:
-    spacing_um = tuple(image.physical_pixel_sizes if given is None else given)
+def _spacing_um(path: Path, image: AICSImage, spacing: Sequence[float] | None) -> tuple[float, float, float]:
+    spacing_um = tuple(image.physical_pixel_sizes if spacing is None else spacing)
     remedy = "Set spacing_um_zyx in the dataset's source."
     if len(spacing_um) != 3 or not all(size and np.isfinite(size) and size > 0 for size in spacing_um):
         raise InputError(f"{path}: the size of a voxel along z, y, x is {spacing_um}. {remedy}")
     images = getattr(image.metadata, "images", None)
-    if given is None and images:
+    if spacing is None and images:
         pixels = images[0].pixels
         units = {str(getattr(pixels, f"physical_size_{axis}_unit").value) for axis in "zyx"}
         if units != {"µm"}:

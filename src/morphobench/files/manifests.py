@@ -19,7 +19,7 @@ from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.log import logger
 
-# The stratum of every cell where the manifest tells none apart.
+# The stratum of every cell where the manifest distinguishes none.
 ALL = "all"
 # Columns of the cell table that stages write; a source's column of the same name gives way.
 STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "float64"}

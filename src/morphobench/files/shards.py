@@ -100,9 +100,9 @@ class Shard:
 
             def store(row: dict[str, Any]) -> dict[str, Any]:
                 start = time.perf_counter()
-                columns, found = work(row)
+                columns, outputs = work(row)
                 # Only now: a cell that fails half-way must leave nothing in any array.
-                for name, array in found.items():
+                for name, array in outputs.items():
                     columns = {**columns, **writers[name].append(array)}
                 return {**columns, "seconds": time.perf_counter() - start} if timed else columns
 
@@ -139,7 +139,7 @@ def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) 
     raise InputError(
         f"{stage}: {len(failed)} of {len(cells)} cells failed, more than max_failed_fraction = "
         f"{max_failed_fraction:g} allows. First reasons:\n{first}\n"
-        "Mend or remove these cells, or raise max_failed_fraction in config/config.yaml."
+        "Correct or remove these cells, or raise max_failed_fraction in config/config.yaml."
     )
 
 

@@ -74,7 +74,7 @@ def isosurface(mask_zyx: np.ndarray, spacing_um: float) -> tuple[np.ndarray, np.
         When the mask is empty.
     """
     if not mask_zyx.any():
-        raise InputError("the segmentation is empty: it has no surface. Mend it, or leave the cell out.")
+        raise InputError("the segmentation is empty: it has no surface. Correct it, or leave the cell out.")
     padded_zyx = np.pad(mask_zyx, 1).astype(np.float32)
     vertices_zyx, faces, _, _ = marching_cubes(padded_zyx, _LEVEL)
     # Index -1/2 of the mask, its corner, is index 1/2 of the padded volume. Reversing z, y, x to x, y, z

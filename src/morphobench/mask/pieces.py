@@ -47,7 +47,7 @@ def piece_features(
         When the mask is empty.
     """
     if not mask_zyx.any():
-        raise InputError("the segmentation is empty: it has no pieces. Mend it, or leave the cell out.")
+        raise InputError("the segmentation is empty: it has no pieces. Correct it, or leave the cell out.")
     label_zyx, n_pieces = ndimage.label(mask_zyx, np.ones((3, 3, 3)))
     vertices_um, faces = isosurface(mask_zyx, spacing_um) if surface is None else surface
     sizes, centroids_voxel = _sizes_and_centroids(label_zyx, n_pieces)

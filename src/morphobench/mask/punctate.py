@@ -119,8 +119,8 @@ def cut(
     tuple of numpy.ndarray
         The intensities, 0 where the box leaves the volume, and the labels of `region` as uint8.
     """
-    held = region.bounds(core_zyx)
-    core = core_zyx[held] != 0
+    core_box = region.bounds(core_zyx)
+    core = core_zyx[core_box] != 0
     dilate = region.dilate_box if reference else region.dilate_ball
     reach = region.padding(dilation_voxel)
     dilated = dilate(core, reach if reference else dilation_voxel)
@@ -128,7 +128,7 @@ def cut(
     labels_zyx[dilated] = region.RIM
     labels_zyx[tuple(slice(reach, reach + n) for n in core.shape)][core] = region.MASK
     filled = region.bounds(dilated)
-    starts = [span.start - reach + part.start for span, part in zip(held, filled, strict=True)]
+    starts = [span.start - reach + part.start for span, part in zip(core_box, filled, strict=True)]
     shape_zyx = [part.stop - part.start for part in filled]
     return _window(structure_zyx, starts, shape_zyx), labels_zyx[filled]
 

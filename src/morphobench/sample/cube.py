@@ -54,24 +54,22 @@ def to_cube(
     inside_zyx = np.asarray(mask_zyx) != 0
     if not inside_zyx.any():
         raise InputError("the mask is empty. Check the segmentation, or remove the cell.")
-    held = region.bounds(inside_zyx)
+    box = region.bounds(inside_zyx)
     if not crop:
-        _check_fits(held, center_zyx, spacing_um, side_um)
-    inside_zyx = inside_zyx[held]
-    cube_zyx = _scaled(np.asarray(intensity_zyx)[held], inside_zyx, clip)
-    for axis, (span, center) in enumerate(zip(held, center_zyx, strict=True)):
+        _check_fits(box, center_zyx, spacing_um, side_um)
+    inside_zyx = inside_zyx[box]
+    cube_zyx = _scaled(np.asarray(intensity_zyx)[box], inside_zyx, clip)
+    for axis, (span, center) in enumerate(zip(box, center_zyx, strict=True)):
         operator = resampling(span.stop - span.start, center - span.start, spacing_um, size, side_um)
         cube_zyx = np.moveaxis(np.tensordot(operator, cube_zyx, axes=(1, axis)), 0, axis)
     return np.rint(cube_zyx * np.float32(TOP)).clip(0, TOP).astype(np.uint16)
 
 
-def _check_fits(
-    held: Sequence[slice], center_zyx: Sequence[float], spacing_um: float, side_um: float
-) -> None:
+def _check_fits(box: Sequence[slice], center_zyx: Sequence[float], spacing_um: float, side_um: float) -> None:
     # A voxel reaches half an edge beyond its index.
     reaches = [
         max(center - span.start, span.stop - 1 - center) + 0.5
-        for span, center in zip(held, center_zyx, strict=True)
+        for span, center in zip(box, center_zyx, strict=True)
     ]
     needed_um = 2 * max(reaches) * spacing_um
     # The slack absorbs rounding: a cell as large as the cube fits.

@@ -28,7 +28,7 @@ def signed_distance_grid(
 ) -> np.ndarray:
     """Return the signed distances to a scaled mesh at the points of a grid, voxels, negative inside.
 
-    The mesh is centred by its bounding box. Index (k, j, i) holds the distance at the point
+    The mesh is centred by its bounding box. Index (k, j, i) is the distance at the point
     (i, j, k) - resolution // 2, so an even grid has its origin one half voxel after its middle, as published
     (Vasan et al. 2025): padded by one voxel after, it is centred.
 

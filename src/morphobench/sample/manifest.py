@@ -77,6 +77,6 @@ def _split_from(cells: pd.DataFrame, column: str, out: str | Path) -> pd.Series:
         cell = cells[splits.isna()].iloc[0]
         raise InputError(
             f"{out}: cell {cell['CellId']} has {column} {cell[column]!r}, which is none of "
-            f"{', '.join(SPLITS)}. Mend the source's table."
+            f"{', '.join(SPLITS)}. Correct the source's table."
         )
     return splits

@@ -1,4 +1,4 @@
-"""Stage `sample` for packings: clouds of jittered copies of the points, and cubes drawn from them."""
+"""Stage `sample` for packings: clouds of jittered copies of the points, and cubes of spheres at them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage `sample` for punctate structures: clouds drawn by intensity, and cubes."""
+"""Stage `sample` for punctate structures: clouds sampled by intensity, and cubes."""
 
 from __future__ import annotations
 
