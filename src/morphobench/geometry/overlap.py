@@ -1,4 +1,4 @@
-"""Agreement of two shapes: overlap in one grid, distance between surfaces, and the published overlap."""
+"""Agreement of two shapes: overlap in one grid, distance between surfaces, and the legacy overlap."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def voxelise(mesh: Mesh, grid: Grid) -> np.ndarray:
 
 
 def voxelise_own_box(mesh: Mesh, n_xyz: Sequence[int]) -> np.ndarray:
-    """Voxelise a mesh in `n_xyz` voxels stretched over its own bounding box, as published; axes z, y, x."""
+    """Voxelise a mesh in `n_xyz` voxels stretched over its own bounding box; axes z, y, x."""
     if not len(mesh[1]):
         return np.zeros(tuple(n_xyz)[::-1], dtype=bool)
     low_um = mesh[0].min(axis=0).astype(np.float64)
@@ -102,7 +102,7 @@ def iou_error(a_zyx: np.ndarray, b_zyx: np.ndarray) -> np.ndarray | float:
     """Return 1 - Jaccard index of two shapes in one grid, ``1 - |A and B| / |A or B|``.
 
     Source: Vasan et al. 2025, "scaled image evaluation", here in a common frame and grid, so that size,
-    position and stretch count; for the published one see `iou_error_legacy`.
+    position and stretch count, unlike in `iou_error_legacy`.
 
     Parameters
     ----------
@@ -134,18 +134,18 @@ def iou_error(a_zyx: np.ndarray, b_zyx: np.ndarray) -> np.ndarray | float:
 
 
 def iou_error_legacy(a: Mesh, b: Mesh, n_xyz: Sequence[int]) -> float:
-    """Return the published error: 1 - Jaccard index, each shape stretched over a grid of its own box.
+    """Return 1 - Jaccard index of two shapes, each stretched over a grid of its own box.
 
     Size, position and stretch along an axis cancel: a half-size, a shifted or a stretched copy has error 0.
     NaN when a mesh has no faces. Source: Vasan et al. 2025, reconstruction error and evolution energy of
-    polymorphic structures. The two voxels of padding around both published grids change no count.
+    polymorphic structures. The two voxels of padding around both of its grids change no count.
 
     Parameters
     ----------
     a, b
         Closed meshes, see `Mesh`, in any unit.
     n_xyz
-        Voxels along x, y, z: published, the extents of the target in voxels, rounded up; between two ends of
+        Voxels along x, y, z: the extents of the target in voxels, rounded up; between two ends of
         an interpolation, the larger of the two along each axis.
     """
     if not (len(a[1]) and len(b[1])):

@@ -48,7 +48,7 @@ def run(
     dilation_voxel
         How far from the mask points may lie, voxels.
     reference
-        Dilate with the published box, whole voxels: 8 x 8 x 8 for 4, see `region.dilate_box`.
+        Dilate with a box, whole voxels: 8 x 8 x 8 for 4, see `region.dilate_box`.
     clip, quantile, structure_clips
         Intensity range, see `clip_range`.
     min_voxels

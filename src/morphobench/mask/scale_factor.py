@@ -1,4 +1,4 @@
-"""Scale factors of shapes on their grids: one for all cells of a dataset, one for each, or published ones."""
+"""Scale factors of shapes on their grids: one for all cells of a dataset, one for each, or a file of them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(
     file
         The published scale_factor.npz, see `read_factors`: grid voxels per source voxel.
     reference
-        The published formula, whose free room depends on the size of a source voxel, see `factors`.
+        The formula whose free room depends on the size of a source voxel, see `factors`.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def factors(
 ) -> np.ndarray:
     """Return the factor with which each cell would fill the grid by itself.
 
-    (resolution - 2 margin_voxel) / extent: every cell fits and leaves the same room. As published, with
+    (resolution - 2 margin_voxel) / extent: every cell fits and leaves the same room. Mode "reference", with
     extents D in source voxels: resolution / (D + 2 floor(resolution / 1.5)), so that small cells fill less of
     the grid, and less of a finer one.
 

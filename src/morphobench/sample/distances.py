@@ -29,7 +29,7 @@ def signed_distance_grid(
     """Return the signed distances to a scaled mesh at the points of a grid, voxels, negative inside.
 
     The mesh is centred by its bounding box. Index (k, j, i) is the distance at the point
-    (i, j, k) - resolution // 2, so an even grid has its origin one half voxel after its middle, as published
+    (i, j, k) - resolution // 2, so an even grid has its origin one half voxel after its middle
     (Vasan et al. 2025): padded by one voxel after, it is centred.
 
     Exact where the true distance is at most `band_voxel`. Farther away the sign is right and the size is
@@ -44,7 +44,7 @@ def signed_distance_grid(
     scale_factor
         Grid voxels per unit of `vertices_xyz`.
     reference
-        Published axis order x, y, z; the same values.
+        Axis order x, y, z; the same values.
 
     Returns
     -------
@@ -75,10 +75,10 @@ def segmentation_grid(distance_zyx: np.ndarray) -> np.ndarray:
 def reference_segmentation_grid(
     vertices_xyz: np.ndarray, faces: np.ndarray, *, resolution: int, scale_factor: float
 ) -> np.ndarray:
-    """Return the scaled segmentation as published, uint8: axes z, y, x, one voxel before the distances'.
+    """Return the scaled segmentation of mode "reference", uint8, z, y, x, one voxel before the distances'.
 
-    The published stencil (aicsshparam) marks the whole-numbered points inside the mesh, from
-    trunc(min - 0.5) to trunc(max + 0.5) + 1 on each axis, and is then padded to the grid. Where the published
+    Its stencil (aicsshparam) marks the whole-numbered points inside the mesh, from
+    trunc(min - 0.5) to trunc(max + 0.5) + 1 on each axis, and is then padded to the grid. Where the paper's
     padding left a grid one voxel short, this one pads the last voxel after. See `signed_distance_grid`.
     """
     vertices_voxel = _scaled(vertices_xyz, resolution, scale_factor)

@@ -28,17 +28,17 @@ def sample_points(
     Parameters
     ----------
     intensity_zyx
-        Shape (z, y, x), camera counts; for "reference" the published encoding.
+        Shape (z, y, x), camera counts; for "reference" those of `reference_encoding`.
     mask_zyx
         Same shape: bool, or 0, 1 (rim) and 2 (mask); voxels of 0 are never sampled.
     variant
         Key of `sample.reference.VARIANTS`: multiplier, floor, threshold and replacement.
     mode
-        "corrected": statistics of the masked voxels only. "reference": the published law on the published
-        image, see `reference_encoding`: background and padding are part of its statistics.
+        "corrected": statistics of the masked voxels only. "reference": of `reference_image`, with background
+        and padding.
     center_zyx
         Origin, index of a voxel. Without it the centre of mass of the mask: of its voxels 2 where there are
-        any; for "reference" rounded, and of the dilated mask for the variant that was published so.
+        any; for "reference" rounded, and of the dilated mask for one variant.
     jitter_voxel
         Width of the uniform noise on each coordinate, voxels; it keeps points of one voxel apart.
 

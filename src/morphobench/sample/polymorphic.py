@@ -50,9 +50,9 @@ def run(
     scale_factor
         Table with columns CellId and scale_factor, see `mask.scale_factor`.
     mode
-        "corrected"; or "reference": sdf with axes x, y, z, seg by the published stencil, and surface,
-        normals and queries rounded to float16, as published, after the distances were computed. The published
-        distances themselves, of scanned renderings, are not imitated.
+        "corrected"; or "reference": sdf with axes x, y, z, seg by its own stencil, and surface, normals and
+        queries rounded to float16, as in the paper, after the distances were computed. The paper's own
+        distances, of scanned renderings, are not imitated.
     resolution
         Grid points per side, R.
     """

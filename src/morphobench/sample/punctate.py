@@ -35,10 +35,10 @@ def run(
     """Sample one shard of stage `mask`; it fails when too many of its cells do.
 
     Writes points_um.npy (n_ok, n_points, 3) float32, axes x, y, z, micrometres from the centre of the mask;
-    intensity.npy (n_ok, n_points) float32, camera counts of each point's voxel (published units for mode
-    "reference"); cube.npy (n_ok, size, size, size) uint16, axes z, y, x. Adds `seed` of the cell's generator,
-    -1 for cells that were not sampled; fits_{z,y,x}, whether it fits the common box; and `excluded`, set for
-    cells that the box's policy drops, which are no failures.
+    intensity.npy (n_ok, n_points) float32, camera counts of each point's voxel (for mode "reference" those of
+    `reference_encoding`); cube.npy (n_ok, size, size, size) uint16, axes z, y, x. Adds `seed` of the cell's
+    generator, -1 for cells that were not sampled; fits_{z,y,x}, whether it fits the common box; and
+    `excluded`, set for cells that the box's policy drops, which are no failures.
 
     Parameters
     ----------

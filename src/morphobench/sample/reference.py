@@ -1,4 +1,4 @@
-"""The published constants of the point samplers, and the image encodings that they were applied to.
+"""Constants of the point samplers, and the image encodings of mode "reference" that they were applied to.
 
 Source: Vasan et al., Nature Methods 2025, preprocessing of PCNA, nuclear and cytoplasmic structures.
 """
@@ -12,14 +12,14 @@ import numpy as np
 
 from morphobench.geometry.region import fit_to_box
 
-# Outside the mask the published uint16 images held -1 wrapped around; the samplers take that for absent.
+# Outside the mask the uint16 images of the paper are -1 wrapped around; its samplers take that for absent.
 OUTSIDE_COUNTS = 65535
 BRIGHT_COUNTS = 60000
 TOP_COUNTS = 65535
 
 
 class Variant(NamedTuple):
-    """Constants of one published sampler, the last five for mode "reference" only."""
+    """Constants of one sampler, the last five for mode "reference" only."""
 
     # Factor K on the skewness, and least value of the exponent's factor.
     multiplier: float
@@ -56,9 +56,9 @@ def reference_encoding(
     box_zyx: Sequence[int],
     clip: tuple[float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encode a cell as the published pipeline stored it before sampling.
+    """Encode a cell as the paper's pipeline stored it before sampling.
 
-    The pipeline wrote uint16 after masking and, after registration in the common box, int32 that is one less:
+    It wrote uint16 after masking and, after registration in the common box, int32 that is one less:
     counts minus one in the mask, 65534 beside it and -1 in the padding; with a range, 0 to 65534 in the mask
     and -1 everywhere else. Cytoplasmic cells were sampled from the raw crop instead: their counts return as
     they are, without the box.
@@ -95,7 +95,7 @@ def reference_encoding(
 
 
 def reference_image(encoded_zyx: np.ndarray, mask_zyx: np.ndarray, variant: Variant) -> np.ndarray:
-    """Return the image that the published samplers take intensities and statistics from, float64.
+    """Return the image that mode "reference" takes intensities and statistics from, float64.
 
     The image of `reference_encoding`, with the global minimum outside the mask and for overbright values, and
     0 under the threshold.
