@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from fabricate.cells import ellipsoid_mask
 from fabricate.masked import write_aligned
 
@@ -107,7 +107,7 @@ def test_the_same_cells_give_the_same_bytes(cells, tmp_path):
 
 
 def test_a_decimated_surface_stays_closed_and_keeps_its_volume():
-    vertices, faces = plot_case.blob(3)
+    vertices, faces = plot_tables.blob(3)
     decimated = surfaces.decimate(vertices, faces, 200)
     assert len(decimated[1]) <= 200 < len(faces)
     volumes = []

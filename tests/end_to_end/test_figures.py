@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from harness.page import summary, text_of
+from harness.page import pdf_text, summary
 from paths import ROOT
 
 GOLDEN = Path(__file__).with_name("golden_demo.json")
@@ -68,7 +68,7 @@ def figures(demo) -> Path:
 @pytest.mark.figures
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_the_demo_draws_every_figure_over_golden_tables(figures, name):
-    said = text_of(figures / f"figures/{name}.pdf", DESCRIBED[name])
+    said = pdf_text(figures / f"figures/{name}.pdf", DESCRIBED[name])
     assert "DEMO SCALE" in said
     golden = json.loads(GOLDEN.read_text())[name]
     found = in_short(figures, name)

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from harness.browser import opened
 from harness.clone import make_clone, snakemake
 
@@ -20,18 +20,18 @@ def shapes_html(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes")
     made = {}
     for figure, names in (("fig2", ("walks", "archetypes")), ("fig6", ("surfaces", "meshes"))):
-        found = plot_case.inputs(figure)
-        paths = plot_case.written({name: found[name] for name in names}, folder / figure)
+        found = plot_tables.inputs(figure)
+        paths = plot_tables.write_inputs({name: found[name] for name in names}, folder / figure)
         made[figure] = folder / f"{figure}.html"
-        shapes.run(paths, made[figure], title="Shapes <1>", strata=plot_case.strata_of(figure))
+        shapes.run(paths, made[figure], title="Shapes <1>", strata=plot_tables.strata_of(figure))
     return made
 
 
 @pytest.fixture(scope="module")
 def scores_html(tmp_path_factory):
-    table = plot_case.inputs("fig2")["scores"]
+    table = plot_tables.inputs("fig2")["scores"]
     path = tmp_path_factory.mktemp("scores") / "scores.html"
-    path.write_text(scores.page(table, plot_case.context("fig2").looks(), "Scores & more"))
+    path.write_text(scores.page(table, plot_tables.context("fig2").looks(), "Scores & more"))
     return path, table
 
 
@@ -117,7 +117,7 @@ def test_names_cannot_break_out_of_the_pages(tmp_path):
     groups = shapes.group_steps(labels, {})
     path = tmp_path / "evil.html"
     path.write_text(shapes.page(groups, [{"points": np.eye(3)}], title=evil, note=evil))
-    table = plot_case.inputs("fig2")["scores"].assign(reason=evil, model=evil)
+    table = plot_tables.inputs("fig2")["scores"].assign(reason=evil, model=evil)
     other = tmp_path / "scores.html"
     other.write_text(scores.page(table, {}, evil))
     for one in (path, other):
@@ -134,7 +134,7 @@ def report_html(tmp_path_factory):
     targets = []
     for figure in made:
         place_inputs(folder, figure)
-        dataset = plot_case.FIGURES[figure]["dataset"]
+        dataset = plot_tables.FIGURES[figure]["dataset"]
         targets += [f"figures/{figure}.pdf", f"results/plot/shapes/{dataset}.html"]
     rules = sorted({rule for pair in made.values() for rule in pair})
     # What the stages before would make is there already; of them nothing else is.
@@ -146,8 +146,8 @@ def report_html(tmp_path_factory):
 
 def place_inputs(folder, figure) -> None:
     """Write a figure's tables where the stages before would."""
-    described = plot_case.FIGURES[figure]
-    dataset = plot_case.CONFIG["datasets"][described["dataset"]]
+    described = plot_tables.FIGURES[figure]
+    dataset = plot_tables.CONFIG["datasets"][described["dataset"]]
     analysed = folder / "results/analyse" / described["dataset"] / dataset["analysis_model"] / "seed-42"
     scored = folder / "results/score" / described["dataset"]
     places = {
@@ -156,7 +156,7 @@ def place_inputs(folder, figure) -> None:
         "item_values": scored / "items.parquet",
         "meshes": analysed / "surfaces.npz",
     }
-    paths = plot_case.written(plot_case.inputs(figure), folder / "made_up" / figure)
+    paths = plot_tables.write_inputs(plot_tables.inputs(figure), folder / "made_up" / figure)
     for name, path in paths.items():
         place = places.get(name, analysed / f"{name}.parquet")
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -310,7 +310,7 @@ def context(figure: str, n_models: int = 6) -> Context:
     )
 
 
-def written(found: dict[str, object], folder: Path) -> dict[str, Path]:
+def write_inputs(found: dict[str, object], folder: Path) -> dict[str, Path]:
     """Write inputs as the workflow stores them; return their paths."""
     paths = {}
     for name, table in found.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pypdf
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from fabricate.plot_tables import FIGURES
 
 from morphobench.plot import figure
@@ -25,14 +25,14 @@ def described(name: str, about: tuple[str, ...] = ()) -> dict:
         for row in FIGURES[name]["rows"]
     ]
     rows = [row for row in rows if row["panels"]]
-    return {**FIGURES[name], "rows": rows, "strata": plot_case.strata_of(name)}
+    return {**FIGURES[name], "rows": rows, "strata": plot_tables.strata_of(name)}
 
 
 def tables_of(name: str, folder: Path, *, n_models: int = 6, drop: tuple[str, ...] = (), **changed) -> dict:
     """The panel tables of a figure, through their CSV files."""
-    found = {key: table for key, table in plot_case.inputs(name, n_models).items() if key not in drop}
+    found = {key: table for key, table in plot_tables.inputs(name, n_models).items() if key not in drop}
     folder.mkdir(exist_ok=True, parents=True)
-    figure.write_tables(described(name), {**found, **changed}, plot_case.context(name, n_models), folder)
+    figure.write_tables(described(name), {**found, **changed}, plot_tables.context(name, n_models), folder)
     return figure.read_tables(folder)
 
 
@@ -51,7 +51,7 @@ def drawn(
     about: tuple[str, ...] = (),
 ) -> plt.Figure:
     """Draw without files and without VTK; every text really is laid out, as in a saved figure."""
-    context = plot_case.context(name, n_models)
+    context = plot_tables.context(name, n_models)
     pictures = blank(tables) if pictures is None else pictures
     look = {"title": "A title", "demo": True, "width_mm": 180, "pictures": pictures}
     page = figure.draw(described(name, about), tables, context, **look)
@@ -61,11 +61,11 @@ def drawn(
 
 def run(name: str, folder: Path, *, demo: bool = False, drop: tuple[str, ...] = (), **more) -> Path:
     """Draw a figure as the workflow does."""
-    found = {key: table for key, table in plot_case.inputs(name).items() if key not in drop}
-    context = plot_case.context(name)
+    found = {key: table for key, table in plot_tables.inputs(name).items() if key not in drop}
+    context = plot_tables.context(name)
     out = {"pdf": folder / "f.pdf", "png": folder / "f.png", "tables_out": folder / "tables"}
     look = {key: getattr(context, key) for key in ("models", "baselines", "labels", "analysis_model")}
-    paths = plot_case.written(found, folder / "in")
+    paths = plot_tables.write_inputs(found, folder / "in")
     figure.run(
         paths, **out, **look, figure=described(name), title="Small cells", demo=demo, width_mm=180, **more
     )

@@ -13,7 +13,7 @@ import pytest
 from morphobench.plot import figure
 
 
-def text_of(path: Path, described: Mapping[str, Any]) -> str:
+def pdf_text(path: Path, described: Mapping[str, Any]) -> str:
     """Return what a figure says; it has to be one page of the journal with its fonts and its letters."""
     (sheet,) = pypdf.PdfReader(path).pages
     width_mm, height_mm = (float(side) / 72 * 25.4 for side in sheet.mediabox[2:])

@@ -9,10 +9,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from fabricate.plot_tables import FIGURES
-from harness import page as page_case
 from harness.figures import NAMES, described, drawn, run, tables_of, text_of, words
+from harness.page import pdf_text, summary
 
 from morphobench.files import write_table
 from morphobench.plot import figure, render, style
@@ -43,14 +43,14 @@ def test_there_are_six_figures_and_every_kind_of_panel_is_in_one():
 def test_a_figure_is_one_journal_page_with_its_fonts_and_letters(name, read, tmp_path):
     page = drawn(name, read[name])
     style.save(page, tmp_path / "f.pdf", None)
-    said = page_case.text_of(tmp_path / "f.pdf", FIGURES[name])
+    said = pdf_text(tmp_path / "f.pdf", FIGURES[name])
     assert "DEMO SCALE" in said
     assert "A title" in said
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_tables_of_every_panel_are_the_golden_ones(name, read):
-    found = {stem: page_case.summary(table) for stem, table in read[name].items()}
+    found = {stem: summary(table) for stem, table in read[name].items()}
     golden = json.loads(GOLDEN.read_text())[name]
     assert list(found) == sorted(golden)
     for stem, table in golden.items():
@@ -101,7 +101,7 @@ def test_the_csv_tables_alone_give_the_same_bytes(finished, tmp_path):
     page = figure.draw(
         described("fig2"),
         figure.read_tables(tmp_path / "tables"),
-        plot_case.context("fig2"),
+        plot_tables.context("fig2"),
         title="Small cells",
         demo=True,
         width_mm=180,
@@ -128,7 +128,7 @@ def test_paper_scale_has_no_warning(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_any_table_every_panel_says_what_it_lacks(name, tmp_path):
-    everything = tuple(plot_case.names_of(name))
+    everything = tuple(plot_tables.names_of(name))
     tables = tables_of(name, tmp_path, drop=everything)
     letters = [panel["letter"] for panel in figure.list_panels(FIGURES[name])]
     assert sorted(tables) == [f"{letter}_missing" for letter in sorted(letters)]
@@ -164,7 +164,7 @@ def test_a_file_that_is_not_there_and_a_known_gap_leave_their_reasons(tmp_path, 
     ],
 )
 def test_an_empty_table_gives_a_labelled_empty_panel(name, table, said, tmp_path):
-    empty = plot_case.inputs(name)[table][:0]
+    empty = plot_tables.inputs(name)[table][:0]
     assert said in words(drawn(name, tables_of(name, tmp_path, **{table: empty}), about=(table,)))
 
 
@@ -172,7 +172,7 @@ def test_numbers_of_pieces_stay_names_through_a_csv(tmp_path):
     write_table(pd.DataFrame({"stratum": ["1", "2"], "x_um": [1.0, 2.0]}), tmp_path / "a_examples.csv")
     table = figure.read_tables(tmp_path)["a_examples"]
     assert table["stratum"].tolist() == ["1", "2"]
-    assert plot_case.context("fig5").name(table["stratum"][0]) == "1 piece"
+    assert plot_tables.context("fig5").name(table["stratum"][0]) == "1 piece"
 
 
 def test_without_vtk_surfaces_are_drawn_as_triangles(monkeypatch, read, caplog):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from harness.figures import words
 
 from morphobench.plot import gallery
 
 
 def test_a_combination_without_cells_stays_blank():
-    turned = plot_case.inputs("fig2")["rotations"]
+    turned = plot_tables.inputs("fig2")["rotations"]
     gone = (turned["stratum"] == "radial_gradient") & (turned["kind"] == "input")
     page = plt.figure(figsize=(7, 3))
     shapes = gallery.clouds(turned[~gone], ["stratum", "degrees", "kind"], size=1, max_points=9)

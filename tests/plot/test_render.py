@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 
 from morphobench.plot import render
 
 
 def cube() -> tuple[np.ndarray, np.ndarray]:
-    vertices, faces = plot_case.blob(3)
+    vertices, faces = plot_tables.blob(3)
     return vertices, faces
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from fabricate.plot_tables import CONFIG
 from harness.figures import NAMES
 from matplotlib.colors import to_rgb
@@ -43,7 +43,7 @@ def lab(color: str, matrix: list) -> np.ndarray:
 @pytest.mark.parametrize("sight", ["normal", *BLINDNESS])
 def test_colours_of_a_figure_differ_for_colour_blind_readers(sight):
     matrix = BLINDNESS.get(sight, np.eye(3))
-    sets = [[look["color"] for look in plot_case.context(name).models.values()] for name in NAMES]
+    sets = [[look["color"] for look in plot_tables.context(name).models.values()] for name in NAMES]
     # The published colours of five models come closer (8) than we let our own.
     for colors, limit in [(one, 8) for one in sets] + [(list(style.CATEGORIES), 15), (CLASSES, 15)]:
         seen = [lab(color, matrix) for color in colors]

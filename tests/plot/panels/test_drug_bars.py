@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from harness.figures import drawn, tables_of, words
 
 
 @pytest.mark.parametrize("q", [1e-6, 1.0])
 def test_all_hits_and_no_hit_are_drawn(q, tmp_path):
-    found = plot_case.inputs("fig7")
+    found = plot_tables.inputs("fig7")
     tests = found["lda_tests"].assign(q=q)
     tables = tables_of("fig7", tmp_path, retrieval=found["retrieval"].assign(q=q), lda_tests=tests)
     page = drawn("fig7", tables, about=("retrieval", "lda_tests"))
@@ -18,6 +18,6 @@ def test_all_hits_and_no_hit_are_drawn(q, tmp_path):
 
 
 def test_treatments_without_a_q_say_so(tmp_path):
-    retrieval = plot_case.inputs("fig7")["retrieval"].assign(q=np.nan)
+    retrieval = plot_tables.inputs("fig7")["retrieval"].assign(q=np.nan)
     said = words(drawn("fig7", tables_of("fig7", tmp_path, retrieval=retrieval), about=("retrieval",)))
     assert "no treatment has a q: too few cells" in said

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from harness.figures import drawn, tables_of, words
 
 
 def test_a_map_of_too_few_cells_says_so(tmp_path):
-    cells = plot_case.inputs("fig4")["map"].assign(dim_0=np.nan, dim_1=np.nan)
+    cells = plot_tables.inputs("fig4")["map"].assign(dim_0=np.nan, dim_1=np.nan)
     said = " ".join(words(drawn("fig4", tables_of("fig4", tmp_path, map=cells), about=("map",))))
     assert "too few cells for a map" in said

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from fabricate.score_tables import MODELS, small_scores
 from harness.figures import described, drawn, tables_of, words
 from matplotlib.colors import to_hex
@@ -16,7 +16,7 @@ from morphobench.plot.panels import scores as scores_panel
 
 
 def test_a_model_without_scores_has_no_value(tmp_path):
-    scores = plot_case.inputs("fig2")["scores"]
+    scores = plot_tables.inputs("fig2")["scores"]
     tables = tables_of("fig2", tmp_path, scores=scores[scores["model"] != "classical_image"])
     said = [text.get_text().strip() for text in drawn("fig2", tables, about=("scores",)).findobj(plt.Text)]
     n_metrics = tables["b_scores"].dropna(subset=["value"])["metric"].nunique()
@@ -27,7 +27,7 @@ def test_a_model_without_scores_has_no_value(tmp_path):
     ("reason", "said"), [("2 of 2 values are missing; no meter", "no meter"), ("", "no value")]
 )
 def test_a_metric_without_any_value_says_why(reason, said, tmp_path):
-    scores = plot_case.inputs("fig2")["scores"]
+    scores = plot_tables.inputs("fig2")["scores"]
     missing = scores["metric"] == "encode_time"
     scores.loc[missing, ["value", "ci_low", "ci_high"]] = np.nan
     scores.loc[missing, "reason"] = reason
@@ -37,8 +37,8 @@ def test_a_metric_without_any_value_says_why(reason, said, tmp_path):
 
 
 def test_a_dataset_without_labels_has_scores_all_the_same(tmp_path):
-    context = plot_case.context("fig2")._replace(labels=[])
-    figure.write_tables(described("fig2"), plot_case.inputs("fig2"), context, tmp_path)
+    context = plot_tables.context("fig2")._replace(labels=[])
+    figure.write_tables(described("fig2"), plot_tables.inputs("fig2"), context, tmp_path)
     table = figure.read_tables(tmp_path)["b_scores"]
     assert len(table)
     assert not table["metric"].str.startswith("classification").any()
@@ -46,7 +46,7 @@ def test_a_dataset_without_labels_has_scores_all_the_same(tmp_path):
 
 @pytest.mark.parametrize("n_metrics", [1, 2, 3])
 def test_a_polar_plot_needs_three_metrics(n_metrics, tmp_path):
-    scores = plot_case.inputs("fig2")["scores"]
+    scores = plot_tables.inputs("fig2")["scores"]
     kept = scores["metric"].isin(["reconstruction", "compactness", "parameters"][:n_metrics])
     page = drawn("fig2", tables_of("fig2", tmp_path, scores=scores[kept]), about=("scores",))
     assert ("fewer than two models or three metrics to compare" in words(page)) is (n_metrics < 3)
@@ -83,7 +83,7 @@ def test_a_long_reason_stays_within_its_chart():
 def test_models_have_their_colours(tmp_path):
     tables = tables_of("fig2", tmp_path)
     page = drawn("fig2", tables)
-    colors = [look["color"].lower() for look in plot_case.context("fig2").models.values()]
+    colors = [look["color"].lower() for look in plot_tables.context("fig2").models.values()]
     polar = next(axes for axes in page.findobj(plt.Axes) if axes.name == "polar")
     assert {to_hex(line.get_color()) for line in polar.lines} == set(colors)
     bars = [axes for axes in page.findobj(plt.Axes) if axes.patches and axes.name != "polar"]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fabricate import plot_tables as plot_case
+from fabricate import plot_tables
 from harness.figures import drawn, tables_of, words
 
 
 def test_a_table_without_the_stratum_column_says_so(tmp_path):
-    bare = plot_case.inputs("fig2")["examples"].drop(columns="stratum")
+    bare = plot_tables.inputs("fig2")["examples"].drop(columns="stratum")
     tables = tables_of("fig2", tmp_path, examples=bare)
     assert "has no column stratum" in " ".join(words(drawn("fig2", tables, about=("examples",))))
 
 
 @pytest.mark.parametrize("n_kept", [1, 2])
 def test_one_or_two_strata_alone_are_drawn(n_kept, tmp_path):
-    kept = list(plot_case.strata_of("fig3"))[:n_kept]
+    kept = list(plot_tables.strata_of("fig3"))[:n_kept]
     found = {
         key: table[table["stratum"].isin(kept)] if "stratum" in table else table
-        for key, table in plot_case.inputs("fig3").items()
+        for key, table in plot_tables.inputs("fig3").items()
     }
     said = words(drawn("fig3", tables_of("fig3", tmp_path, **found)))
     assert "G1" in said
@@ -27,14 +27,14 @@ def test_one_or_two_strata_alone_are_drawn(n_kept, tmp_path):
 
 
 def test_a_stratum_of_one_cell_has_one_step(tmp_path):
-    walks = plot_case.inputs("fig2")["walks"]
+    walks = plot_tables.inputs("fig2")["walks"]
     alone = walks["stratum"] == "random"
     tables = tables_of("fig2", tmp_path, walks=walks[~alone | (walks["sigma"] == 0)])
     assert {"random", "mean", "+2 sd"} <= words(drawn("fig2", tables, about=("walks",)))
 
 
 def test_strata_that_the_figure_does_not_know_follow_by_their_own_name(tmp_path):
-    examples = plot_case.inputs("fig3")["examples"]
+    examples = plot_tables.inputs("fig3")["examples"]
     renamed = examples.assign(stratum=examples["stratum"].replace("G1", "M1M2"))
     table = tables_of("fig3", tmp_path, examples=renamed)["a_examples"]
     assert table["stratum"].iloc[0] == "earlyS"
@@ -42,7 +42,7 @@ def test_strata_that_the_figure_does_not_know_follow_by_their_own_name(tmp_path)
 
 
 def test_archetypes_of_a_collapsed_model_are_drawn(tmp_path):
-    found = plot_case.inputs("fig3")
+    found = plot_tables.inputs("fig3")
     archetypes = found["archetypes"][found["archetypes"]["archetype"] == 0].assign(explained_variance=np.nan)
     weights = found["stratum_by_archetype"]
     weights = weights[weights["archetype"] == 0].assign(mean_weight=1.0, p=np.nan, assigned=False)
