@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import ndimage
 
 AXES = "zyx"
 # Labels of a stored mask: beside it, the rim that dilation added, the mask itself.
@@ -13,12 +14,7 @@ OUTSIDE, RIM, MASK = 0, 1, 2
 
 def bounds(mask_zyx: np.ndarray) -> tuple[slice, slice, slice]:
     """Return the bounding box of a mask with at least one voxel, first and last plane included."""
-    spans = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        planes = np.flatnonzero(mask_zyx.any(axis=others))
-        spans.append(slice(int(planes[0]), int(planes[-1]) + 1))
-    return tuple(spans)
+    return ndimage.find_objects((mask_zyx != 0).view(np.int8))[0]
 
 
 def centre_of_mass(mask_zyx: np.ndarray) -> np.ndarray:

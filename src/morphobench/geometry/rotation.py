@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations, product
-
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -26,13 +24,8 @@ def about_z(degrees: float) -> np.ndarray:
 
 def cube_rotations() -> np.ndarray:
     """Return the 24 rotations that map the cube grid to itself, shape (24, 3, 3), exact, identity first."""
-    matrices = []
-    for order in permutations(range(3)):
-        for signs in product((1.0, -1.0), repeat=3):
-            matrix = np.zeros((3, 3))
-            matrix[range(3), order] = signs
-            if np.linalg.det(matrix) > 0:
-                matrices.append(matrix)
+    # Adding zero makes -0 a 0.
+    matrices = np.rint(Rotation.create_group("O").as_matrix()) + 0.0
     return np.array(sorted(matrices, key=lambda matrix: (-np.trace(matrix), matrix.tolist())))
 
 
