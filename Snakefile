@@ -17,7 +17,7 @@ wildcard_constraints:
     model=r"[a-z0-9_]+",
     seed=r"\d+",
     shard=r"\d+",
-    pose="identity|lattice|uniform",
+    rotations="identity|lattice|uniform",
     bucket=r"[A-Za-z0-9_]+",
     sweep=r"[A-Za-z0-9_]+",
     point=r"p[0-9a-f]{8}",
@@ -32,7 +32,7 @@ if SCALE == "demo":
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/figures.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/fabricate.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/align.smk"
@@ -44,13 +44,16 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/plot.smk"
 include: "workflow/rules/published.smk"
-include: "workflow/rules/targets.smk"
+include: "workflow/rules/outputs.smk"
 
 
-for each in workflow.rules:
-    add_source_digest(each)
+for declared in workflow.rules:
+    if declared.script:
+        complete(declared)
 
 
 onstart:
-    check_partitions()
-    remember_scale()
+    if workflow.executor_plugin.name == "slurm":
+        submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+        or_stop(slurm.check, {job.resources.get("slurm_partition") for job in submitted} - {None})
+    or_stop(configuration.remember_scale, SCALE, SCALE_MARKER)

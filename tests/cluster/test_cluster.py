@@ -248,7 +248,7 @@ def test_what_embeds_has_a_gpu_and_nothing_else_has(drawn):
 
 
 def test_what_takes_seconds_shares_a_job_or_has_none(drawn, clone):
-    for rule in ("sample_manifest/cellpack", "score_pairs/cellpack", "plot_fig2"):
+    for rule in ("sample_manifest/cellpack", "score_pairs/cellpack", "plot_figure/fig2"):
         assert "SLURM" not in (clone / f"logs/{rule}.log").read_text()
     for group in ("baselines", "analyses"):
         assert {job["Partition"] for job in of_rule(drawn, group)} == {"cpu"}

@@ -77,8 +77,8 @@ def test_the_second_run_has_nothing_to_do(demo):
 
 
 def test_one_figure_is_one_job_and_has_the_same_bytes(demo):
-    arguments = ["--forcerun", "plot_fig2", "figures/fig2.pdf"]
-    assert job_counts(snakemake(demo, "-n", *arguments).stdout) == {"plot_fig2": 1, "total": 1}
+    arguments = ["--forcerun", "plot_figure", "figures/fig2.pdf"]
+    assert job_counts(snakemake(demo, "-n", *arguments).stdout) == {"plot_figure": 1, "total": 1}
     before = (demo / "figures/fig2.pdf").read_bytes()
     snakemake(demo, "--cores", "1", *arguments)
     assert (demo / "figures/fig2.pdf").read_bytes() == before
@@ -106,7 +106,7 @@ def planned(demo):
 
 def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
     edited("config/models/classical_image.yaml", "patience: 50", "patience: 49")
-    downstream = {"score_evolution": 1, "score_cost": 1, "score_model": 1, "score_table": 1, "plot_fig2": 1}
+    downstream = {"score_evolution": 1, "score_cost": 1, "score_model": 1, "score_table": 1, "plot_figure": 1}
     embedded = {"embed": 3, "embed_reconstruction": 1}
     assert planned(demo) == {"train": 1, **embedded, **downstream, "total": 10}
     plan = snakemake(demo, "-n", "figures/fig2.pdf").stdout
@@ -115,7 +115,7 @@ def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
 
 def test_a_colour_draws_again_and_trains_nothing(demo, edited):
     edited("config/models/classical_image.yaml", "#9CA2D6", "#000000")
-    assert planned(demo) == {"plot_fig2": 1, "total": 1}
+    assert planned(demo) == {"plot_figure": 1, "total": 1}
 
 
 def test_a_further_seed_trains_itself_and_not_the_first_again(demo):
@@ -135,7 +135,7 @@ def test_a_comment_in_the_code_runs_nothing(demo, edited):
 def test_code_of_a_score_scores_again_and_trains_nothing(demo, edited):
     edited("src/morphobench/score/metrics/invariance.py", "return", "1 + 1\n    return")
     jobs = planned(demo)
-    assert {"score_model", "plot_fig2"} <= set(jobs)
+    assert {"score_model", "plot_figure"} <= set(jobs)
     assert not {"download", "sample", "train", "embed"} & set(jobs)
 
 

@@ -45,14 +45,14 @@ def test_a_fresh_clone_plans_every_stage_and_one_figure(tmp_path):
     counts = planned(make_clone(tmp_path / "morphobench"), *SCALE, FIGURE)
     stages = {name.split("_")[0] for name in counts}
     assert stages == {"download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot"}
-    assert {name for name in counts if name.startswith("plot_")} == {"plot_fig3"}
+    assert {name for name in counts if name.startswith("plot_")} == {"plot_figure"}
 
 
 def test_after_a_finished_run_only_what_is_asked_for_runs(finished):
     assert planned(finished, *SCALE, FIGURE) == {}
-    assert planned(finished, "--forcerun", "plot_fig3", *SCALE, FIGURE) == {"plot_fig3": 1}
+    assert planned(finished, "--forcerun", "plot_figure", *SCALE, FIGURE) == {"plot_figure": 1}
     # As it is typed: the name of the figure follows that of the rule.
-    assert planned(finished, *SCALE[:-1], "--forcerun", "plot_fig3", FIGURE) == {"plot_fig3": 1}
+    assert planned(finished, *SCALE[:-1], "--forcerun", "plot_figure", FIGURE) == {"plot_figure": 1}
     assert planned(finished, "--until", "embed", *SCALE, FIGURE) == {}
 
 

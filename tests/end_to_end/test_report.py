@@ -130,15 +130,13 @@ def test_names_cannot_break_out_of_the_pages(tmp_path):
 def report_html(tmp_path_factory):
     """The report of two figures and a page of shapes, drawn by the workflow from made-up tables."""
     folder = make_clone(tmp_path_factory.mktemp("report") / "morphobench")
-    made = {"fig2": ("plot_fig2", "plot_shapes"), "fig6": ("plot_fig6", "plot_shapes")}
     targets = []
-    for figure in made:
+    for figure in ("fig2", "fig6"):
         place_inputs(folder, figure)
         dataset = plot_tables.FIGURES[figure]["dataset"]
         targets += [f"figures/{figure}.pdf", f"results/plot/shapes/{dataset}.html"]
-    rules = sorted({rule for pair in made.values() for rule in pair})
     # What the stages before would make is there already; of them nothing else is.
-    chosen = ["--config", "scale=paper", "--allowed-rules", *rules, "--"]
+    chosen = ["--config", "scale=paper", "--allowed-rules", "plot_figure", "plot_shapes", "--"]
     snakemake(folder, "--cores", "1", *chosen, *targets)
     snakemake(folder, "--report", "report.html", *chosen, *targets)
     return folder / "report.html"

@@ -92,7 +92,7 @@ def test_results_on_another_file_system(plugins, tmp_path):
     store = tmp_path / "store"
     store.mkdir()
     options = ["--default-storage-provider", "fs", "--default-storage-prefix", str(store), *NOT_SHARED]
-    assert job_counts(run(clone, plugins, "-n", *options, "--", "figures/fig2.pdf"))["plot_fig2"] == 1
+    assert job_counts(run(clone, plugins, "-n", *options, "--", "figures/fig2.pdf"))["plot_figure"] == 1
     run(clone, plugins, *options, "--", MANIFEST)
     assert len(pd.read_parquet(store / MANIFEST)) == 4
     assert_only_the_scale_is_here(clone)
@@ -106,7 +106,7 @@ def test_results_in_a_bucket(plugins, bucket, tmp_path):
     (clone / "results/.gitkeep").unlink()
     options = ["--default-storage-provider", "s3", "--default-storage-prefix", "s3://lab/run-1"]
     options += ["--storage-s3-endpoint-url", address, *NOT_SHARED]
-    assert job_counts(run(clone, plugins, "-n", *options, "--", "figures/fig2.pdf"))["plot_fig2"] == 1
+    assert job_counts(run(clone, plugins, "-n", *options, "--", "figures/fig2.pdf"))["plot_figure"] == 1
     assert listing() == []
     run(clone, plugins, *options, "--", MANIFEST)
     assert f"run-1/{MANIFEST}" in listing()

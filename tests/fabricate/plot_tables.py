@@ -69,7 +69,7 @@ def blob(number: int, n_grid: int = 16) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """What rule analyse_shown makes of tables of chosen cells, by role."""
+    """What rule analyse_surfaces makes of tables of chosen cells, by role."""
     table = list_items(tables)
     ids = list(dict.fromkeys(table["CellId"]))
     meshes = [blob(i) for i in range(len(ids))]

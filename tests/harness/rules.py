@@ -1,17 +1,10 @@
-"""The rules of the workflow as text, by name."""
+"""The rules of the workflow: as text, and as Snakemake reads them, by name."""
 
+import json
 import re
-import textwrap
 
+from harness.clone import snakemake
 from paths import ROOT
-
-
-def looped(block):
-    """The rules that a loop over config/figures makes, as if each were written down."""
-    body = textwrap.dedent(block.split(":\n", 1)[1])
-    figures = sorted(path.stem for path in (ROOT / "config/figures").glob("*.yaml"))
-    return {f"plot_{figure}": body.replace("{figure}", figure).strip("\n") for figure in figures}
-
 
 # conda's name -> the package index's.
 ALIAS = {
@@ -20,16 +13,37 @@ ALIAS = {
     "seaborn-base": "seaborn",
     "snakemake-minimal": "snakemake",
 }
+_PROBE = """
+include: "Snakefile"
+import json
+print("RULES", json.dumps({
+    one.name: {
+        "log": [str(path) for path in one.log],
+        "benchmark": str(one.benchmark),
+        "params": list(one.params.keys()),
+        "resources": list(one.resources),
+        "conda": one.conda_env,
+        "script": one.script,
+        "message": one.message,
+    }
+    for one in workflow.rules
+}))
+"""
 
 
 def rule_blocks():
     blocks = {}
-    # Not targets.smk: `all` asks for files and does nothing itself.
-    for path in sorted(set((ROOT / "workflow/rules").glob("*.smk")) - {ROOT / "workflow/rules/targets.smk"}):
-        for block in re.split(r"^(?=rule |use rule |for figure )", path.read_text(), flags=re.MULTILINE)[1:]:
-            if block.startswith("for "):
-                blocks |= {name: (path.stem, text) for name, text in looped(block).items()}
-                continue
+    # Not outputs.smk: `all` asks for files and does nothing itself.
+    for path in sorted(set((ROOT / "workflow/rules").glob("*.smk")) - {ROOT / "workflow/rules/outputs.smk"}):
+        for block in re.split(r"^(?=rule |use rule )", path.read_text(), flags=re.MULTILINE)[1:]:
             name = re.match(r"rule (\w+)|use rule \w+ as (\w+)", block)
             blocks[name.group(1) or name.group(2)] = (path.stem, block)
     return blocks
+
+
+def declared_rules(clone):
+    """What each rule has once every file is included."""
+    (clone / "probe.smk").write_text(_PROBE)
+    text = snakemake(clone, "--snakefile", "probe.smk", "--list-rules").stdout
+    rules = json.loads(re.search(r"^RULES (.*)$", text, re.MULTILINE)[1])
+    return {name: rule for name, rule in rules.items() if name != "all"}

@@ -34,7 +34,7 @@ def cost(path, rule, config):
 def test_an_output_tells_its_rule_dataset_and_model(config):
     path = "results/embed/pcna/classical_image/seed-42/uniform.parquet"
     assert output(path, "embed", config) == ("embed", "pcna", "classical_image", "uniform")
-    assert output("figures/fig2.pdf", "plot_fig2", config) == ("plot_fig2", None, None, "fig2")
+    assert output("figures/fig2.pdf", "plot_figure", config) == ("plot_figure", None, None, "fig2")
     assert plan.outputs_of("output_file\tdate\trule\tlog\tstatus\tplan\nConfig file\n", config) == []
 
 
@@ -101,9 +101,8 @@ def test_every_model_of_the_seven_datasets_has_a_cost(config):
 def test_submitted_and_local_jobs_are_told_apart():
     line = plan.row(
         "figures/fig2.pdf",
-        {"train": 5, "score_pairs": 1, "plot_fig2": 1},
+        {"train": 5, "score_pairs": 1, "plot_figure": 1},
         plan.Cost(2, 30, 1),
-        ["score_pairs"],
     )
     assert line == "| `figures/fig2.pdf` | 5 + 2 | 2.0 | 30 | 1.0 GB |"
 

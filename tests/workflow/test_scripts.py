@@ -6,13 +6,13 @@ import ast
 import logging
 import re
 import runpy
-import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fabricate.packings import ellipsoid, packing_dataset, write_shapes
+from harness.rules import rule_blocks
 from paths import ROOT
 
 from morphobench import files
@@ -90,18 +90,8 @@ def test_a_script_runs_nothing_when_imported(script):
     assert "snakemake" not in space
 
 
-def _unrolled(loop: re.Match[str]) -> str:
-    return "rule plot_figure:\n" + textwrap.dedent(loop[1]).partition("\n")[2]
-
-
 def rule_texts() -> dict[str, str]:
-    # Not targets.smk: `all` asks for files and does nothing itself.
-    files_of_stages = sorted(set((WORKFLOW / "rules").glob("*.smk")) - {WORKFLOW / "rules/targets.smk"})
-    text = "\n".join(path.read_text() for path in files_of_stages)
-    # The one loop, over figures: as if its rule were written down.
-    text = re.sub(r"^for figure in .*:\n\n((?: {4}.*\n|\n)+)", _unrolled, text, flags=re.MULTILINE)
-    parts = re.split(r"^(?:rule|checkpoint) (\w+):$", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    return {name: text for name, (_, text) in rule_blocks().items() if text.startswith("rule ")}
 
 
 def test_every_rule_has_a_script_and_every_script_a_rule():
@@ -136,15 +126,15 @@ def source(tmp_path_factory) -> dict:
 
 
 def test_the_light_stages_run_one_after_the_other(source, tmp_path):
-    params = {"seed": 1, "max_failed_fraction": 0.0, "kind": "packing"}
+    params = {"seed": 1, "max_failed_fraction": 0.0}
     at = {stage: tmp_path / stage for stage in ("download", "align", "mask", "sample")}
     points = {"n_points": 64, "jitter_um": 0.01, "jitter_clip_um": 0.02}
     cube = {"size": 16, "side_um": 8.0, "radius_um": 0.1, "oversample": 2}
     own = {
         "download": {"dataset": source, "place": {}},
-        "align": {"dataset": {"voxel_um": source["voxel_um"]}},
-        "mask": {"mask": {"tolerance_um": 0.0, "min_points": 32}},
-        "sample": {"sample": {"points": points, "cube": cube}},
+        "align": {"dataset": {"kind": "packing", "voxel_um": source["voxel_um"]}},
+        "mask": {"dataset": {"kind": "packing", "mask": {"tolerance_um": 0.0, "min_points": 32}}},
+        "sample": {"dataset": {"kind": "packing", "sample": {"points": points, "cube": cube}}},
     }
     before = None
     for stage, folder in at.items():
@@ -170,7 +160,7 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
 
 
 def test_a_script_stops_with_status_one_and_a_message(source, tmp_path):
-    params = SimpleNamespace(dataset=source, kind="tissue", seed=1, max_failed_fraction=0.0, place={})
+    params = SimpleNamespace(dataset=source | {"kind": "tissue"}, seed=1, max_failed_fraction=0.0, place={})
     with pytest.raises(SystemExit) as stopped:
         call("download", tmp_path, input=Items(manifest=None), output=Items(tmp_path / "out"), params=params)
     assert stopped.value.code == 1

@@ -1,55 +1,45 @@
+from glob import glob
+
+
 rule analyse_examples:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
     output:
         "results/analyse/{dataset}/examples.parquet",
-    log:
-        "logs/analyse_examples/{dataset}.log",
-    benchmark:
-        "benchmarks/analyse_examples/{dataset}.tsv"
     wildcard_constraints:
-        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+        dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
     localrule: True
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
+        options=analysis("stratum"),
     message:
         "Choose one test cell of each kind in {wildcards.dataset}"
     script:
         "../scripts/analyse_examples.py"
 
 
-rule analyse_walk_codes:
+rule analyse_walk_embeddings:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
         cells="results/analyse/{dataset}/{model}/seed-{seed}/walk_cells.parquet",
-    log:
-        "logs/analyse_walk_codes/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_walk_codes/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        n_components=analysis("walk_components"),
-        sigmas=CONFIG["analyse"]["sigmas"],
-        keep=analysis("keep"),
+        options=analysis("stratum", "sigmas", "keep", n_components="walk_components"),
     message:
         "Walk through the latent space of {wildcards.model} on {wildcards.dataset}"
     script:
-        "../scripts/analyse_walk_codes.py"
+        "../scripts/analyse_walk_embeddings.py"
 
 
-rule analyse_archetype_codes:
+rule analyse_archetype_embeddings:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
@@ -58,25 +48,16 @@ rule analyse_archetype_codes:
         weights="results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
         cells="results/analyse/{dataset}/{model}/seed-{seed}/archetype_cells.parquet",
         variance="results/analyse/{dataset}/{model}/seed-{seed}/archetype_variance.parquet",
-    log:
-        "logs/analyse_archetype_codes/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_archetype_codes/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        n_archetypes=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["n_archetypes"],
-        k_list=analysis("k_list"),
-        n_starts=CONFIG["analyse"]["n_starts"],
-        keep=analysis("keep"),
-        seed=CONFIG["seed"],
+        options=analysis("stratum", "n_archetypes", "k_list", "n_starts", "keep", "seed"),
     message:
         "Find the archetypes of {wildcards.dataset} as {wildcards.model} sees it"
     script:
-        "../scripts/analyse_archetype_codes.py"
+        "../scripts/analyse_archetype_embeddings.py"
 
 
 rule analyse_strata:
@@ -84,19 +65,11 @@ rule analyse_strata:
         "results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/stratum_by_archetype.parquet",
-    log:
-        "logs/analyse_strata/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_strata/{dataset}/{model}/seed-{seed}.tsv"
     localrule: True
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        n_permutations=CONFIG["analyse"]["n_permutations"],
-        seed=CONFIG["seed"],
+        options=analysis("stratum", "n_permutations", "seed"),
     message:
         "Ask whether each stratum of {wildcards.dataset} has an archetype of its own in {wildcards.model}"
     script:
@@ -109,18 +82,11 @@ rule analyse_pca:
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/pca_scores.parquet",
-    log:
-        "logs/analyse_pca/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_pca/{dataset}/{model}/seed-{seed}.tsv"
     localrule: True
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        keep=analysis("keep"),
+        options=analysis("stratum", "keep"),
     message:
         "Find the principal components of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -135,27 +101,21 @@ rule analyse_map:
     output:
         cells="results/analyse/{dataset}/{model}/seed-{seed}/map.parquet",
         archetypes="results/analyse/{dataset}/{model}/seed-{seed}/map_archetypes.parquet",
-    log:
-        "logs/analyse_map/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_map/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=datasets_with("map"),
+        dataset=datasets(analyse="map"),
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        keep=analysis("keep"),
-        seed=CONFIG["seed"],
+        options=analysis("stratum", "keep", "seed"),
     message:
         "Draw up the map of {wildcards.dataset} as {wildcards.model} sees it"
     script:
         "../scripts/analyse_map.py"
 
 
-rule analyse_volumes:
+rule analyse_volume_bins:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
@@ -163,87 +123,62 @@ rule analyse_volumes:
         bins="results/analyse/{dataset}/{model}/seed-{seed}/volume_bins.parquet",
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_embeddings.parquet",
         cells="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_cells.parquet",
-    log:
-        "logs/analyse_volumes/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_volumes/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=datasets_with("volume_bins"),
+        dataset=datasets(analyse="volume_bins"),
     localrule: True
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
-        bins=analysis("volume_bins"),
-        keep=analysis("keep"),
+        options=analysis("keep", bins="volume_bins"),
     message:
-        "Average the codes of {wildcards.model} over volume bins of {wildcards.dataset}"
+        "Average the embeddings of {wildcards.model} over volume bins of {wildcards.dataset}"
     script:
-        "../scripts/analyse_volumes.py"
+        "../scripts/analyse_volume_bins.py"
 
 
-rule analyse_walks:
+rule analyse_decoded_walks:
     input:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/walks.parquet",
-    log:
-        "logs/analyse_walks/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_walks/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
     resources:
         **HEAVY,
     params:
+        **DECODING,
         analysis="walks",
-        embed=CONFIG["embed"],
-        side_um=side_um,
-        seed=CONFIG["seed"],
     message:
         "Decode the walk through {wildcards.dataset} with {wildcards.model}"
     script:
-        "../scripts/analyse_shapes.py"
+        "../scripts/analyse_decoded.py"
 
 
-use rule analyse_walks as analyse_archetypes with:
+use rule analyse_decoded_walks as analyse_decoded_archetypes with:
     input:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/archetypes.parquet",
-    log:
-        "logs/analyse_archetypes/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_archetypes/{dataset}/{model}/seed-{seed}.tsv"
     params:
+        **DECODING,
         analysis="archetypes",
-        embed=CONFIG["embed"],
-        side_um=side_um,
-        seed=CONFIG["seed"],
     message:
         "Decode the archetypes of {wildcards.dataset} with {wildcards.model}"
 
 
-use rule analyse_walks as analyse_volume_shapes with:
+use rule analyse_decoded_walks as analyse_decoded_volume_bins with:
     input:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_shapes.parquet",
-    log:
-        "logs/analyse_volume_shapes/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_volume_shapes/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=datasets_with("volume_bins"),
+        dataset=datasets(analyse="volume_bins"),
     params:
+        **DECODING,
         analysis="volume_bins",
-        embed=CONFIG["embed"],
-        side_um=side_um,
-        seed=CONFIG["seed"],
     message:
         "Decode the mean cells of volume bins of {wildcards.dataset} with {wildcards.model}"
 
@@ -255,50 +190,38 @@ rule analyse_rotations:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/rotations.parquet",
-    log:
-        "logs/analyse_rotations/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_rotations/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
     resources:
         **HEAVY,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        degrees=CONFIG["analyse"]["rotations_degrees"],
-        embed=CONFIG["embed"],
-        side_um=side_um,
-        seed=CONFIG["seed"],
+        **DECODING,
+        options=analysis("stratum", degrees="rotations_degrees"),
     message:
-        "Turn test cells of {wildcards.dataset} and reconstruct them with {wildcards.model}"
+        "Rotate test cells of {wildcards.dataset} and reconstruct them with {wildcards.model}"
     script:
         "../scripts/analyse_rotations.py"
 
 
 rule analyse_retrieval:
     input:
-        unpack(cellprofiler_table),
+        cellprofiler=lambda wildcards: glob(
+            dataset_config(wildcards)["analyse"]["drugs"].get("cellprofiler") or ""
+        ),
         manifest="results/sample/{dataset}/manifest.parquet",
         embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
     output:
         groups="results/analyse/{dataset}/retrieval.parquet",
         cells="results/analyse/{dataset}/retrieval_cells.parquet",
-    log:
-        "logs/analyse_retrieval/{dataset}.log",
-    benchmark:
-        "benchmarks/analyse_retrieval/{dataset}.tsv"
     wildcard_constraints:
-        dataset=datasets_with("drugs"),
+        dataset=datasets(analyse="drugs"),
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        sets=feature_sets,
-        drugs=analysis("drugs"),
-        n_null=CONFIG["analyse"]["n_null"],
-        n_exchanges=CONFIG["analyse"]["n_exchanges"],
-        seed=CONFIG["seed"],
+        sets=per_model("{model}/{seed}"),
+        options=analysis("drugs", "n_null", "n_exchanges", "seed"),
     message:
         "Retrieve the conditions of {wildcards.dataset} from every model"
     script:
@@ -313,20 +236,12 @@ rule analyse_lda:
         tests="results/analyse/{dataset}/{model}/seed-{seed}/lda_tests.parquet",
         scores="results/analyse/{dataset}/{model}/seed-{seed}/lda_scores.parquet",
         walk="results/analyse/{dataset}/{model}/seed-{seed}/lda_walk.parquet",
-    log:
-        "logs/analyse_lda/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_lda/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=datasets_with("drugs"),
+        dataset=datasets(analyse="drugs"),
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
-        drugs=analysis("drugs"),
-        n_permutations=CONFIG["analyse"]["n_permutations"],
-        seed=CONFIG["seed"],
+        options=analysis("drugs", "n_permutations", "seed"),
     message:
         "Separate the conditions of {wildcards.dataset} from the controls with {wildcards.model}"
     script:
@@ -339,46 +254,34 @@ rule analyse_pieces:
         embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
     output:
         "results/analyse/{dataset}/pieces.parquet",
-    log:
-        "logs/analyse_pieces/{dataset}.log",
-    benchmark:
-        "benchmarks/analyse_pieces/{dataset}.tsv"
     wildcard_constraints:
-        dataset=datasets_with("pieces"),
+        dataset=datasets(analyse="pieces"),
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        sets=feature_sets,
-        settings=analysis("pieces"),
-        bins=analysis("volume_bins"),
+        sets=per_model("{model}/{seed}"),
+        options=analysis(settings="pieces", bins="volume_bins"),
     message:
-        "Tell the number of pieces of {wildcards.dataset} from codes and from shape features"
+        "Predict the number of pieces of {wildcards.dataset} from embeddings and from shape features"
     script:
         "../scripts/analyse_pieces.py"
 
 
-rule analyse_shown:
+rule analyse_surfaces:
     input:
-        unpack(shown_cells),
+        unpack(displayed_cells),
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("mask"),
     output:
         meshes="results/analyse/{dataset}/{model}/seed-{seed}/surfaces.npz",
         table="results/analyse/{dataset}/{model}/seed-{seed}/surfaces.parquet",
-    log:
-        "logs/analyse_shown/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/analyse_shown/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
-        stratum=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["stratum"],
-        n_faces=CONFIG["analyse"]["n_faces"],
+        options=analysis("stratum", "n_faces"),
     message:
-        "Collect the surfaces of the cells of {wildcards.dataset} that figures show"
+        "Collect the surfaces of the cells of {wildcards.dataset} that figures display"
     script:
-        "../scripts/analyse_shown.py"
+        "../scripts/analyse_surfaces.py"

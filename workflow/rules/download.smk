@@ -1,18 +1,12 @@
 rule download_manifest:
     output:
         "results/download/{dataset}/manifest.parquet",
-    log:
-        "logs/download_manifest/{dataset}.log",
-    benchmark:
-        "benchmarks/download_manifest/{dataset}.tsv"
     localrule: True
     conda:
         "../../envs/data.yaml"
-    resources:
-        **LIGHT,
     params:
-        dataset=of_dataset("name", "kind", "source", "rules", "stratum", "labels"),
-        place=cache_of,
+        dataset=dataset_params("name", "kind", "source", "rules", "stratum", "labels"),
+        place={"cache": CONFIG["download"]["cache"]},
     message:
         "List what {wildcards.dataset} fetches"
     script:
@@ -25,20 +19,14 @@ rule download:
         manifest=remote_index,
     output:
         directory("results/download/{dataset}/shard-{shard}"),
-    log:
-        "logs/download/{dataset}/shard-{shard}.log",
-    benchmark:
-        "benchmarks/download/{dataset}/shard-{shard}.tsv"
     group:
         "cells"
     conda:
         "../../envs/data.yaml"
-    resources:
-        **LIGHT,
     params:
-        kind=kind_of,
-        dataset=of_dataset("name", "kind", "source", "rules", "packing", "voxel_um", "n_shards"),
-        place=cache_of,
+        dataset=dataset_params("name", "kind", "source", "rules", "packing", "voxel_um", "n_shards"),
+        # Where crops of a remote source lie, which cell tables hold.
+        place=lambda wildcards: {"cache": CONFIG["download"]["cache"] if remote_index(wildcards) else None},
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
     message:

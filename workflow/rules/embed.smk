@@ -9,16 +9,10 @@ rule embed_baseline:
         identity="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
         uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
-    log:
-        "logs/embed_baseline/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/embed_baseline/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
         model="|".join(CONFIG["baselines"]),
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
         baseline=lambda wildcards: {
             key: CONFIG["baselines"][wildcards.model][key] for key in ("features", "options")
@@ -37,13 +31,9 @@ rule embed:
         shards=shards("sample"),
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
     output:
-        "results/embed/{dataset}/{model}/seed-{seed}/{pose}.parquet",
-    log:
-        "logs/embed/{dataset}/{model}/seed-{seed}/{pose}.log",
-    benchmark:
-        "benchmarks/embed/{dataset}/{model}/seed-{seed}/{pose}.tsv"
+        "results/embed/{dataset}/{model}/seed-{seed}/{rotations}.parquet",
     wildcard_constraints:
-        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+        dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -53,7 +43,7 @@ rule embed:
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
     message:
-        "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, poses: {wildcards.pose}"
+        "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, rotations: {wildcards.rotations}"
     script:
         "../scripts/embed.py"
 
@@ -67,20 +57,14 @@ rule embed_reconstruction:
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet",
-    log:
-        "logs/embed_reconstruction/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/embed_reconstruction/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+        dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
     conda:
         "../../envs/torch.yaml"
     resources:
         **GPU,
     params:
-        embed_config=CONFIG["embed"],
-        side_um=side_um,
-        seed=CONFIG["seed"],
+        **DECODING,
         accelerator=CONFIG["train"]["accelerator"],
     message:
         "Reconstruct test cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
@@ -95,16 +79,10 @@ rule embed_anndata:
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/identity.h5ad",
-    log:
-        "logs/embed_anndata/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/embed_anndata/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
-        provenance=of_dataset("title", "licence", "citation"),
+        provenance=dataset_params("title", "licence", "citation"),
     message:
         "Export the embeddings of {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, as AnnData"
     script:

@@ -1,34 +1,51 @@
-# One rule per figure, plot_fig2 to plot_fig7: each file of config/figures makes one.
-for figure in CONFIG["figures"]:
+from morphobench.config import figures
 
-    rule:
-        name:
-            f"plot_{figure}"
-        input:
-            **figure_inputs(figure),
-        output:
-            pdf=report(f"figures/{figure}.pdf", **figure_report(figure, "The figure", file="vector (PDF)")),
-            png=report(f"figures/{figure}.png", **figure_report(figure, "The figure", file="picture")),
-            tables=report(
-                directory(f"results/plot/{figure}"),
-                patterns=["{panel}.csv", "{panel}.html"],
-                **figure_report(figure, "Tables", file="panel {panel}"),
-            ),
-        log:
-            f"logs/plot_{figure}.log",
-        benchmark:
-            f"benchmarks/plot_{figure}.tsv"
-        localrule: True
-        conda:
-            "../../envs/report.yaml"
-        resources:
-            **LIGHT,
-        params:
-            **figure_params(figure),
-        message:
-            "Draw {output.pdf}"
-        script:
-            "../scripts/plot_figure.py"
+# Where the report lists a figure and its tables.
+CATEGORIES = {
+    name: f"Figure {name.removeprefix('fig')}: {CONFIG['datasets'][figure['dataset']]['title']}"
+    for name, figure in CONFIG["figures"].items()
+}
+
+
+# Any file of config/figures: figures/fig2.pdf, figures/fig3.pdf, ...
+rule plot_figure:
+    input:
+        unpack(lambda wildcards: figures.inputs(CONFIG, wildcards.figure)),
+    output:
+        pdf=report(
+            "figures/{figure}.pdf",
+            caption="../report/figure.rst",
+            category=lambda wildcards: CATEGORIES[wildcards.figure],
+            subcategory="The figure",
+            labels={"file": "vector (PDF)"},
+        ),
+        png=report(
+            "figures/{figure}.png",
+            caption="../report/figure.rst",
+            category=lambda wildcards: CATEGORIES[wildcards.figure],
+            subcategory="The figure",
+            labels={"file": "picture"},
+        ),
+        tables=report(
+            directory("results/plot/{figure}"),
+            patterns=["{panel}.csv", "{panel}.html"],
+            caption="../report/tables.rst",
+            category=lambda wildcards: CATEGORIES[wildcards.figure],
+            subcategory="Tables",
+            labels={"file": "panel {panel}"},
+        ),
+    wildcard_constraints:
+        figure="|".join(CONFIG["figures"]),
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        described=lambda wildcards: figures.describe(CONFIG, wildcards.figure),
+        demo=SCALE == "demo",
+    message:
+        "Draw {output.pdf}"
+    script:
+        "../scripts/plot_figure.py"
 
 
 rule plot_cells:
@@ -45,18 +62,11 @@ rule plot_cells:
             category="Preprocessing",
             labels={"dataset": "{dataset}"},
         ),
-    log:
-        "logs/plot_cells/{dataset}.log",
-    benchmark:
-        "benchmarks/plot_cells/{dataset}.tsv"
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
-        kind=kind_of,
-        dataset=of_cells,
-        title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
+        dataset=lambda wildcards: {**align_params(wildcards), "side_um": side_um(wildcards)},
+        title=lambda wildcards: dataset_config(wildcards)["title"],
         n_cells=CONFIG["plot"]["n_cells"],
     message:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
@@ -66,7 +76,7 @@ rule plot_cells:
 
 rule plot_shapes:
     input:
-        unpack(shapes_of),
+        unpack(lambda wildcards: figures.shape_inputs(CONFIG, wildcards.dataset)),
     output:
         report(
             "results/plot/shapes/{dataset}.html",
@@ -74,18 +84,12 @@ rule plot_shapes:
             category="Shapes in 3-D",
             labels={"dataset": "{dataset}"},
         ),
-    log:
-        "logs/plot_shapes/{dataset}.log",
-    benchmark:
-        "benchmarks/plot_shapes/{dataset}.tsv"
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
-        title=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["title"],
-        strata=lambda wildcards: strata_names(wildcards.dataset),
+        title=lambda wildcards: dataset_config(wildcards)["title"],
+        strata=lambda wildcards: figures.strata(CONFIG, wildcards.dataset),
     message:
-        "Make the page on which shapes of {wildcards.dataset} are turned"
+        "Make the page of rotatable shapes of {wildcards.dataset}"
     script:
         "../scripts/plot_shapes.py"

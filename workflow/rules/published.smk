@@ -1,20 +1,7 @@
 # Files of the paper: read at a later entry, or written from a finished run.
 
 
-def published_files(*keys):
-    """Input function: published files under these keys, where they lie in a local folder and are there."""
-
-    def files(wildcards):
-        published = CONFIG["datasets"][wildcards.dataset]["published"]
-        names = [published.get(key) for key in keys]
-        named = [name.get(wildcards.model) if isinstance(name, dict) else name for name in names]
-        paths = [Path(published["location"].removeprefix("file://")) / name for name in named if name]
-        return [str(path) for path in paths if path.is_file()]
-
-    return files
-
-
-# The shards that published cells of a kind are written from.
+# The stages whose shards published cells of a kind are written from.
 PUBLISHED_FROM = {
     "packing": ("download", "mask"),
     "punctate": ("sample",),
@@ -22,39 +9,18 @@ PUBLISHED_FROM = {
 }
 
 
-def published_shards(wildcards):
-    """Input function: those shard folders, by stage."""
-    return {stage: shards(stage)(wildcards) for stage in PUBLISHED_FROM[kind_of(wildcards)]}
-
-
-def of_first_seed(pattern):
-    """Input function: `pattern` for every model of the dataset and the first training seed."""
-
-    def paths(wildcards):
-        models = CONFIG["datasets"][wildcards.dataset]["models"]
-        return expand(pattern, dataset=wildcards.dataset, model=models, seed=CONFIG["train"]["seeds"][0])
-
-    return paths
-
-
 rule published_manifest:
     input:
         published_files("preprocessed"),
     output:
         "results/published/{dataset}/manifest.parquet",
-    log:
-        "logs/published_manifest/{dataset}.log",
-    benchmark:
-        "benchmarks/published_manifest/{dataset}.tsv"
     wildcard_constraints:
-        dataset=starting_from("preprocessed", "checkpoints", "embeddings"),
+        dataset=datasets(start_from=["preprocessed", "checkpoints", "embeddings"]),
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
-        dataset=of_dataset("name", "kind", "source", "published"),
-        max_cells=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["source"].get("max_cells"),
+        dataset=dataset_params("name", "kind", "source", "published"),
+        max_cells=lambda wildcards: dataset_config(wildcards)["source"].get("max_cells"),
         cache=CONFIG["download"]["cache"],
     message:
         "Fetch and check the published manifest of {wildcards.dataset}"
@@ -67,19 +33,13 @@ rule published_cells:
         "results/published/{dataset}/manifest.parquet",
     output:
         directory("results/sample/{dataset}/shard-{shard}"),
-    log:
-        "logs/published_cells/{dataset}/shard-{shard}.log",
-    benchmark:
-        "benchmarks/published_cells/{dataset}/shard-{shard}.tsv"
     wildcard_constraints:
-        dataset=starting_from("preprocessed", "checkpoints"),
+        dataset=datasets(start_from=["preprocessed", "checkpoints"]),
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
-        dataset=of_dataset("name", "kind", "source", "published", "voxel_um", "rules", "mask", "sample"),
-        n_shards=n_parts,
+        dataset=dataset_params("name", "kind", "source", "published", "voxel_um", "rules", "mask", "sample"),
+        n_shards=lambda wildcards: len(shards("sample")(wildcards)),
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
@@ -95,19 +55,13 @@ rule published_checkpoint:
     output:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         record="results/train/{dataset}/{model}/seed-{seed}/record.json",
-    log:
-        "logs/published_checkpoint/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/published_checkpoint/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=starting_from("checkpoints"),
+        dataset=datasets(start_from=["checkpoints"]),
     conda:
         "../../envs/publish.yaml"
-    resources:
-        **LIGHT,
     params:
-        model=of_model,
-        dataset=of_dataset("name", "published"),
+        model=lambda wildcards: configuration.model_for(CONFIG, wildcards.dataset, wildcards.model),
+        dataset=dataset_params("name", "published"),
         cache=CONFIG["download"]["cache"],
     message:
         "Convert the published weights of {wildcards.model} on {wildcards.dataset}"
@@ -123,18 +77,12 @@ rule published_embedding:
         table="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         reconstruction="results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet",
         unmatched="results/embed/{dataset}/{model}/seed-{seed}/identity_unmatched.csv",
-    log:
-        "logs/published_embedding/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/published_embedding/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=starting_from("embeddings"),
+        dataset=datasets(start_from=["embeddings"]),
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
-        dataset=of_dataset("name", "kind", "published"),
+        dataset=dataset_params("name", "kind", "published"),
         cache=CONFIG["download"]["cache"],
     message:
         "Fetch the published embeddings of {wildcards.model} on {wildcards.dataset}"
@@ -148,16 +96,10 @@ rule published_labels:
         embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
     output:
         "results/sample/{dataset}/manifest.parquet",
-    log:
-        "logs/published_labels/{dataset}.log",
-    benchmark:
-        "benchmarks/published_labels/{dataset}.tsv"
     wildcard_constraints:
-        dataset=starting_from("embeddings"),
+        dataset=datasets(start_from=["embeddings"]),
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     message:
         "List the published cells of {wildcards.dataset} with labels and splits"
     script:
@@ -169,18 +111,14 @@ rule published_examples:
         "results/sample/{dataset}/manifest.parquet",
     output:
         "results/analyse/{dataset}/examples.parquet",
-    log:
-        "logs/published_examples/{dataset}.log",
-    benchmark:
-        "benchmarks/published_examples/{dataset}.tsv"
     wildcard_constraints:
-        dataset=starting_from("embeddings"),
+        dataset=datasets(start_from=["embeddings"]),
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
-        dataset=of_dataset("name", "kind", "source", "published", "voxel_um", "rules", "sample", "stratum"),
+        dataset=dataset_params(
+            "name", "kind", "source", "published", "voxel_um", "rules", "sample", "stratum"
+        ),
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
     message:
@@ -191,26 +129,29 @@ rule published_examples:
 
 rule published_folder:
     input:
-        unpack(published_shards),
+        unpack(
+            lambda wildcards: {
+                stage: shards(stage)(wildcards)
+                for stage in PUBLISHED_FROM[dataset_config(wildcards)["kind"]]
+            }
+        ),
         manifest="results/sample/{dataset}/manifest.parquet",
-        models=of_first_seed("results/train/{dataset}/{model}/seed-{seed}/model.pt"),
-        embeddings=of_first_seed("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
-        reconstructions=of_first_seed("results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet"),
+        models=per_model("results/train/{dataset}/{model}/seed-{seed}/model.pt", seeds=SEEDS[:1]),
+        embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet", seeds=SEEDS[:1]),
+        reconstructions=per_model(
+            "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet", seeds=SEEDS[:1]
+        ),
     output:
         directory("results/publish/{dataset}"),
-    log:
-        "logs/published_folder/{dataset}.log",
-    benchmark:
-        "benchmarks/published_folder/{dataset}.tsv"
     wildcard_constraints:
-        dataset=starting_from("raw"),
+        dataset=datasets(start_from=["raw"]),
     conda:
         "../../envs/publish.yaml"
     resources:
         **HEAVY,
     params:
-        dataset=lambda wildcards: CONFIG["datasets"][wildcards.dataset],
-        seed=CONFIG["train"]["seeds"][0],
+        dataset=dataset_config,
+        seed=SEEDS[0],
     message:
         "Write the results on {wildcards.dataset} in the published layout"
     script:

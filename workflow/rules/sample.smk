@@ -1,21 +1,24 @@
+# What the shards of a dataset share, by kind: the box of point clouds, the scale factors of shapes.
+SHARED = {"packing": {}, "punctate": {"box": "box.json"}, "polymorphic": {"scale_factor": "scale_factor.parquet"}}
+
+
 rule sample:
     input:
-        unpack(sample_inputs),
+        unpack(
+            lambda wildcards: {
+                key: f"results/mask/{wildcards.dataset}/{name}"
+                for key, name in SHARED[dataset_config(wildcards)["kind"]].items()
+            }
+        ),
+        shard_in=lambda wildcards: shards("mask")(wildcards)[int(wildcards.shard)],
     output:
         directory("results/sample/{dataset}/shard-{shard}"),
-    log:
-        "logs/sample/{dataset}/shard-{shard}.log",
-    benchmark:
-        "benchmarks/sample/{dataset}/shard-{shard}.tsv"
     wildcard_constraints:
-        dataset=starting_from("raw"),
+        dataset=datasets(start_from=["raw"]),
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
-        kind=kind_of,
-        sample=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["sample"],
+        dataset=dataset_params("kind", "sample"),
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
     message:
@@ -29,20 +32,14 @@ rule sample_manifest:
         shards("sample"),
     output:
         "results/sample/{dataset}/manifest.parquet",
-    log:
-        "logs/sample_manifest/{dataset}.log",
-    benchmark:
-        "benchmarks/sample_manifest/{dataset}.tsv"
     wildcard_constraints:
-        dataset=starting_from("raw", "preprocessed", "checkpoints"),
+        dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
     localrule: True
     conda:
         "../../envs/image.yaml"
-    resources:
-        **LIGHT,
     params:
         split=CONFIG["sample"]["split"],
-        column=split_column,
+        column=lambda wildcards: dataset_config(wildcards).get("split"),
         seed=CONFIG["seed"],
     message:
         "Account for every cell of {wildcards.dataset} and split them into train, val and test"

@@ -10,7 +10,7 @@ if SOURCE not in sys.path:
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 from morphobench import config as configuration
-from morphobench.jobs import digest
+from morphobench.jobs import slurm
 from morphobench.errors import InputError
 
 SCALE_MARKER = Path("results/.scale")
@@ -23,14 +23,6 @@ def or_stop(check, *arguments):
     except InputError as error:
         # A WorkflowError would add lines of code that the user has nothing to do with.
         sys.exit(f"morphobench: {error}")
-
-
-def remember_scale():
-    try:
-        SCALE_MARKER.parent.mkdir(exist_ok=True)
-        SCALE_MARKER.write_text(SCALE + "\n")
-    except OSError as error:
-        sys.exit(f"morphobench: {SCALE_MARKER} cannot be written ({error.strerror}); make room (df -h).")
 
 
 for name in ("results", "logs", "benchmarks", "figures"):

@@ -3,15 +3,9 @@ rule score_pairs:
         "results/sample/{dataset}/manifest.parquet",
     output:
         "results/score/{dataset}/pairs.csv",
-    log:
-        "logs/score_pairs/{dataset}.log",
-    benchmark:
-        "benchmarks/score_pairs/{dataset}.tsv"
     localrule: True
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
         n_pairs=CONFIG["score"]["n_pairs"],
         seed=CONFIG["seed"],
@@ -31,19 +25,13 @@ rule score_evolution:
         pairs="results/score/{dataset}/pairs.csv",
     output:
         "results/score/{dataset}/{model}/seed-{seed}/evolution.parquet",
-    log:
-        "logs/score_evolution/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/score_evolution/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
     resources:
         **GPU,
     params:
+        **DECODING,
         n_fractions=CONFIG["score"]["n_fractions"],
-        embed=CONFIG["embed"],
-        side_um=side_um,
-        seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
     message:
         "Interpolate between pairs of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
@@ -60,10 +48,6 @@ rule score_cost:
         record="results/train/{dataset}/{model}/seed-{seed}/record.json",
     output:
         "results/score/{dataset}/{model}/seed-{seed}/cost.json",
-    log:
-        "logs/score_cost/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/score_cost/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/torch.yaml"
     # All cores of a small machine: nothing else should run while a model is timed.
@@ -91,17 +75,19 @@ rule score_model:
         scores="results/score/{dataset}/{model}/seed-{seed}/scores.parquet",
         item_values="results/score/{dataset}/{model}/seed-{seed}/items.parquet",
         replicates="results/score/{dataset}/{model}/seed-{seed}/replicates.parquet",
-    log:
-        "logs/score_model/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/score_model/{dataset}/{model}/seed-{seed}.tsv"
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        dataset_config=of_dataset("kind", "labels", "targets", "outlier"),
-        score_config=score_config,
+        dataset_config=dataset_params("kind", "labels", "targets", "outlier"),
+        score_config=lambda wildcards: {
+            **{key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours", "n_fractions")},
+            "legacy_width": min(
+                CONFIG["models"][name]["architecture"]["latent_dim"]
+                for name in dataset_config(wildcards)["models"]
+            ),
+        },
         seed=CONFIG["seed"],
     message:
         "Score {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
@@ -111,24 +97,19 @@ rule score_model:
 
 rule score_table:
     input:
-        scores=per_scored("results/score/{dataset}/{model}/seed-{seed}/scores.parquet"),
-        item_values=per_scored("results/score/{dataset}/{model}/seed-{seed}/items.parquet"),
-        replicates=per_scored("results/score/{dataset}/{model}/seed-{seed}/replicates.parquet"),
+        scores=per_model("results/score/{dataset}/{model}/seed-{seed}/scores.parquet", baselines=True),
+        item_values=per_model("results/score/{dataset}/{model}/seed-{seed}/items.parquet", baselines=True),
+        replicates=per_model("results/score/{dataset}/{model}/seed-{seed}/replicates.parquet", baselines=True),
     output:
         scores="results/score/{dataset}/scores.parquet",
         item_values="results/score/{dataset}/items.parquet",
         differences="results/score/{dataset}/differences.parquet",
-    log:
-        "logs/score_table/{dataset}.log",
-    benchmark:
-        "benchmarks/score_table/{dataset}.tsv"
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        models=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["models"]
-        + baselines_of(wildcards.dataset),
+        models=lambda wildcards: dataset_config(wildcards)["models"] + BASELINES.get(wildcards.dataset, []),
         n_resamples=CONFIG["score"]["n_bootstrap"],
         n_permutations=CONFIG["score"]["n_permutations"],
         seed=CONFIG["seed"],
@@ -145,17 +126,11 @@ rule score_combined:
         ),
     output:
         "results/score/combined/{name}.parquet",
-    log:
-        "logs/score_combined/{name}.log",
-    benchmark:
-        "benchmarks/score_combined/{name}.tsv"
     wildcard_constraints:
         name="|".join(CONFIG["score"].get("combined", {})),
     localrule: True
     conda:
         "../../envs/report.yaml"
-    resources:
-        **LIGHT,
     params:
         models=lambda wildcards: {
             dataset: CONFIG["datasets"][dataset]["benchmark"]

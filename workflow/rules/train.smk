@@ -1,5 +1,13 @@
 # Not the list of seeds nor what is asked of the scheduler: a further seed must not train the others again.
 TRAIN_CONFIG = {key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus")}
+# A retried training goes on from its checkpoint; more time would only find its node later.
+TRAIN = resources(
+    mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"] * CONFIG["train"]["devices"], grows=False
+)
+if CONFIG["train"]["nodes"] > 1:
+    # SLURM counts gres on each node; gpu would be the sum, which the first node alone does not have.
+    gres = {"gres": f"gpu:{TRAIN['gpu']}"} if TRAIN["gpu"] else {}
+    TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], "tasks": CONFIG["train"]["nodes"], **gres}
 
 
 rule train:
@@ -16,12 +24,8 @@ rule train:
             category="Training",
             labels={"dataset": "{dataset}", "model": "{model}", "seed": "{seed}"},
         ),
-    log:
-        "logs/train/{dataset}/{model}/seed-{seed}.log",
-    benchmark:
-        "benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=starting_from("raw", "preprocessed"),
+        dataset=datasets(start_from=["raw", "preprocessed"]),
     conda:
         "../../envs/torch.yaml"
     threads: CONFIG["train"]["devices"]
@@ -30,7 +34,7 @@ rule train:
     params:
         # A path, not an output: what a job declares is deleted when it fails, and these must survive a crash.
         checkpoints="results/train/{dataset}/{model}/seed-{seed}/checkpoints",
-        model_config=of_model,
+        model_config=lambda wildcards: configuration.model_for(CONFIG, wildcards.dataset, wildcards.model),
         dataset="{dataset}",
         model_name="{model}",
         seed=lambda wildcards: int(wildcards.seed),
@@ -43,23 +47,19 @@ rule train:
 
 use rule train as train_sweep_point with:
     input:
-        manifest=lambda wildcards: f"results/sample/{of_sweep(wildcards)['dataset']}/manifest.parquet",
-        shards=sampled,
+        manifest=lambda wildcards: f"results/sample/{read_sweep(wildcards)['dataset']}/manifest.parquet",
+        shards=shards("sample", dataset=lambda wildcards: read_sweep(wildcards)["dataset"]),
     output:
         model="results/train/sweeps/{sweep}/{point}/model.pt",
         record="results/train/sweeps/{sweep}/{point}/record.json",
         curves="results/train/sweeps/{sweep}/{point}/curves.csv",
         picture="results/train/sweeps/{sweep}/{point}/curves.png",
-    log:
-        "logs/train_sweep_point/{sweep}/{point}.log",
-    benchmark:
-        "benchmarks/train_sweep_point/{sweep}/{point}.tsv"
     params:
         checkpoints="results/train/sweeps/{sweep}/{point}/checkpoints",
-        model_config=of_point,
-        dataset=lambda wildcards: of_sweep(wildcards)["dataset"],
-        model_name=lambda wildcards: of_sweep(wildcards)["model"],
-        seed=CONFIG["train"]["seeds"][0],
+        model_config=lambda wildcards: or_stop(sweep.point_config, wildcards.sweep, wildcards.point, CONFIG),
+        dataset=lambda wildcards: read_sweep(wildcards)["dataset"],
+        model_name=lambda wildcards: read_sweep(wildcards)["model"],
+        seed=SEEDS[0],
         train_config=TRAIN_CONFIG,
     message:
         "Train point {wildcards.point} of sweep {wildcards.sweep}"
@@ -69,21 +69,15 @@ rule train_sweep:
     input:
         records=lambda wildcards: [
             f"results/train/sweeps/{wildcards.sweep}/{point}/record.json"
-            for point in of_sweep(wildcards)["points"]
+            for point in read_sweep(wildcards)["points"]
         ],
     output:
         table="results/train/sweeps/{sweep}.csv",
-    log:
-        "logs/train_sweep/{sweep}.log",
-    benchmark:
-        "benchmarks/train_sweep/{sweep}.tsv"
     localrule: True
     conda:
         "../../envs/torch.yaml"
-    resources:
-        **LIGHT,
     params:
-        points=lambda wildcards: of_sweep(wildcards)["points"],
+        points=lambda wildcards: read_sweep(wildcards)["points"],
     message:
         "Compare the points of sweep {wildcards.sweep}"
     script:

@@ -7,5 +7,5 @@ if __name__ == "__main__":
             snakemake.input.manifest,
             snakemake.input.shards,
             snakemake.output[0],
-            stratum=snakemake.params.stratum,
+            **snakemake.params.options,
         )

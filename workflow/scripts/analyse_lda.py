@@ -9,7 +9,5 @@ if __name__ == "__main__":
             snakemake.output.tests,
             snakemake.output.scores,
             snakemake.output.walk,
-            drugs=snakemake.params.drugs,
-            n_permutations=snakemake.params.n_permutations,
-            seed=snakemake.params.seed,
+            **snakemake.params.options,
         )

@@ -9,7 +9,5 @@ if __name__ == "__main__":
             snakemake.input.archetypes,
             snakemake.output.cells,
             snakemake.output.archetypes,
-            stratum=snakemake.params.stratum,
-            keep=snakemake.params.keep,
-            seed=snakemake.params.seed,
+            **snakemake.params.options,
         )

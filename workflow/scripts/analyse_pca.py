@@ -7,6 +7,5 @@ if __name__ == "__main__":
             snakemake.input.manifest,
             snakemake.input.embedding,
             snakemake.output[0],
-            stratum=snakemake.params.stratum,
-            keep=snakemake.params.keep,
+            **snakemake.params.options,
         )

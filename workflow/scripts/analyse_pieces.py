@@ -7,6 +7,5 @@ if __name__ == "__main__":
             snakemake.input.manifest,
             dict(zip(snakemake.params.sets, snakemake.input.embeddings, strict=True)),
             snakemake.output[0],
-            settings=snakemake.params.settings,
-            bins=snakemake.params.bins,
+            **snakemake.params.options,
         )

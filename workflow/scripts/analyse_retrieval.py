@@ -8,8 +8,5 @@ if __name__ == "__main__":
             dict(zip(snakemake.params.sets, snakemake.input.embeddings, strict=True)),
             snakemake.output.groups,
             snakemake.output.cells,
-            drugs=snakemake.params.drugs,
-            n_null=snakemake.params.n_null,
-            n_exchanges=snakemake.params.n_exchanges,
-            seed=snakemake.params.seed,
+            **snakemake.params.options,
         )

@@ -8,9 +8,8 @@ if __name__ == "__main__":
             snakemake.input.shards,
             snakemake.input.model,
             snakemake.output[0],
-            stratum=snakemake.params.stratum,
-            degrees=snakemake.params.degrees,
-            embed=snakemake.params.embed,
+            **snakemake.params.options,
+            embed=snakemake.params.embed_config,
             side_um=snakemake.params.side_um,
             seed=snakemake.params.seed,
         )

@@ -6,7 +6,5 @@ if __name__ == "__main__":
         tables.strata(
             snakemake.input[0],
             snakemake.output[0],
-            stratum=snakemake.params.stratum,
-            n_permutations=snakemake.params.n_permutations,
-            seed=snakemake.params.seed,
+            **snakemake.params.options,
         )

@@ -4,7 +4,7 @@ from morphobench.files import shards
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shards.stage_module("download", snakemake.params.kind).run(
+        shards.stage_module("download", snakemake.params.dataset["kind"]).run(
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             shard=int(snakemake.wildcards.shard),

@@ -10,7 +10,7 @@ if __name__ == "__main__":
             snakemake.input.shards,
             snakemake.input.model,
             snakemake.output[0],
-            rotations=snakemake.wildcards.pose,
+            rotations=snakemake.wildcards.rotations,
             dataset=snakemake.wildcards.dataset,
             embed_config=snakemake.params.embed_config,
             seed=snakemake.params.seed,

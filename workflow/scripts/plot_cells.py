@@ -10,5 +10,5 @@ if __name__ == "__main__":
             dataset=snakemake.params.dataset,
             title=snakemake.params.title,
             n_cells=snakemake.params.n_cells,
-            kind=snakemake.params.kind,
+            kind=snakemake.params.dataset["kind"],
         )

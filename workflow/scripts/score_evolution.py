@@ -15,7 +15,7 @@ if __name__ == "__main__":
             meshes=snakemake.input.get("meshes", ()),
             dataset=snakemake.wildcards.dataset,
             n_fractions=snakemake.params.n_fractions,
-            embed_config=snakemake.params.embed,
+            embed_config=snakemake.params.embed_config,
             side_um=snakemake.params.side_um,
             seed=snakemake.params.seed,
             accelerator=snakemake.params.accelerator,

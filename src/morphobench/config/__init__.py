@@ -73,6 +73,9 @@ def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, roo
     if dataset["sample"].get("mode") == "reference":
         dataset = merge(dataset, REFERENCE.get(dataset["kind"], {}))
         validate(dataset, "dataset", f"{source} with sample.mode reference", root)
+    if dataset["start_from"] != "raw":
+        # A published manifest has its split in a column of that name.
+        dataset["split"] = "split" if dataset["published"].get("split") else None
     return {**dataset, "name": name}
 
 
@@ -134,3 +137,18 @@ def scale_of(config: Mapping[str, Any], marker: Path) -> str:
     if scale not in ("demo", "paper"):
         raise InputError(f"scale must be demo or paper, not {scale!r} (--config scale=..., or {marker}).")
     return scale
+
+
+def remember_scale(scale: str, marker: Path) -> None:
+    """Write the scale of a run where `scale_of` finds it.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    try:
+        marker.parent.mkdir(exist_ok=True)
+        marker.write_text(scale + "\n")
+    except OSError as error:
+        raise InputError(f"{marker} cannot be written ({error.strerror}); make room (df -h).") from error

@@ -24,15 +24,8 @@ from morphobench.files import read_cells
 COSTS = Path("config/costs.yaml")
 _OF_CELLS = ("download", "align", "mask", "sample")
 _LOCAL = (
-    *(
-        "download_manifest",
-        "mask_box",
-        "mask_scale_factor",
-        "sample_manifest",
-        "score_pairs",
-        "score_combined",
-    ),
-    *("analyse_examples", "analyse_strata", "analyse_pca", "analyse_volumes"),
+    *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "score_pairs", "score_combined"),
+    *("analyse_examples", "analyse_strata", "analyse_pca", "analyse_volume_bins", "plot_figure"),
 )
 _TURNS = {"identity": "all", "lattice": "test", "uniform": "test"}
 _N_LATTICE = 24
@@ -146,9 +139,9 @@ def planned(target: str) -> tuple[dict[str, int], str]:
     return jobs_of(_snakemake("--dry-run", "--forceall", *scale)), _snakemake("--summary", *scale)
 
 
-def row(target: str, jobs: Mapping[str, int], cost: Cost, local: Iterable[str]) -> str:
-    """Return a line of the README's table."""
-    here = sum(count for rule, count in jobs.items() if rule in set(local) or rule.startswith("plot_fig"))
+def row(target: str, jobs: Mapping[str, int], cost: Cost) -> str:
+    """Return a line of the table."""
+    here = sum(count for rule, count in jobs.items() if rule in _LOCAL)
     submitted = sum(jobs.values()) - here
     costs = f"{cost.cpu_h:,.1f} | {cost.gpu_h:,.0f} | {cost.disk_gb:,.1f} GB"
     return f"| `{target}` | {submitted} + {here} | {costs} |"
@@ -164,7 +157,7 @@ def table(targets: Iterable[str]) -> str:
     ]
     for target in targets:
         jobs, summary = planned(target)
-        lines.append(row(target, jobs, total(outputs_of(summary, config), jobs, config, costs), _LOCAL))
+        lines.append(row(target, jobs, total(outputs_of(summary, config), jobs, config, costs)))
     return "\n".join(lines)
 
 

@@ -8,8 +8,5 @@ if __name__ == "__main__":
             snakemake.input.embedding,
             snakemake.output.embeddings,
             snakemake.output.cells,
-            stratum=snakemake.params.stratum,
-            n_components=snakemake.params.n_components,
-            sigmas=snakemake.params.sigmas,
-            keep=snakemake.params.keep,
+            **snakemake.params.options,
         )

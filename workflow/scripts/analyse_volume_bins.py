@@ -9,6 +9,5 @@ if __name__ == "__main__":
             snakemake.output.bins,
             snakemake.output.embeddings,
             snakemake.output.cells,
-            bins=snakemake.params.bins,
-            keep=snakemake.params.keep,
+            **snakemake.params.options,
         )

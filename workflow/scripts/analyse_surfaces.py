@@ -10,6 +10,5 @@ if __name__ == "__main__":
             {role: inputs[role] for role in surfaces.ROLES if role in inputs},
             snakemake.output.meshes,
             snakemake.output.table,
-            stratum=snakemake.params.stratum,
-            n_faces=snakemake.params.n_faces,
+            **snakemake.params.options,
         )

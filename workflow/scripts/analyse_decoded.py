@@ -8,7 +8,7 @@ if __name__ == "__main__":
             snakemake.input.embeddings,
             snakemake.output[0],
             analysis=snakemake.params.analysis,
-            embed=snakemake.params.embed,
+            embed=snakemake.params.embed_config,
             side_um=snakemake.params.side_um,
             seed=snakemake.params.seed,
         )

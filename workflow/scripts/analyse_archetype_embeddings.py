@@ -10,10 +10,5 @@ if __name__ == "__main__":
             snakemake.output.weights,
             snakemake.output.cells,
             snakemake.output.variance,
-            stratum=snakemake.params.stratum,
-            n_archetypes=snakemake.params.n_archetypes,
-            k_list=snakemake.params.k_list,
-            n_starts=snakemake.params.n_starts,
-            keep=snakemake.params.keep,
-            seed=snakemake.params.seed,
+            **snakemake.params.options,
         )

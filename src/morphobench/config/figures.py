@@ -1,0 +1,126 @@
+"""What the figures of config/figures are drawn from, and what a run cannot give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Config = Mapping[str, Any]
+
+# Where the tables lie that figures are drawn from. {model} is the dataset's analysis model, {seed} the first.
+_ANALYSED = "results/analyse/{dataset}/{model}/seed-{seed}"
+TABLES = {
+    "examples": "results/analyse/{dataset}/examples.parquet",
+    "scores": "results/score/{dataset}/scores.parquet",
+    "item_values": "results/score/{dataset}/items.parquet",
+    "combined": "results/score/combined/{combined}.parquet",
+    "meshes": f"{_ANALYSED}/surfaces.npz",
+    "surfaces": f"{_ANALYSED}/surfaces.parquet",
+    "retrieval": "results/analyse/{dataset}/retrieval.parquet",
+    "pieces": "results/analyse/{dataset}/pieces.parquet",
+    **{
+        name: f"{_ANALYSED}/{name}.parquet"
+        for name in (
+            *("walks", "archetypes", "rotations", "map", "map_archetypes", "volume_bins"),
+            *("volume_bin_shapes", "stratum_by_archetype", "pca_scores"),
+            *("lda_scores", "lda_walk", "lda_tests"),
+        )
+    },
+}
+# Tables of analyses that a dataset asks for in its block `analyse`, by the key there.
+_ON_REQUEST = {
+    "map": ("map", "map_archetypes"),
+    "volume_bins": ("volume_bins", "volume_bin_shapes"),
+    "pieces": ("pieces",),
+    "drugs": ("retrieval", "lda_scores", "lda_walk", "lda_tests"),
+}
+
+
+# Tables that need a trained model, or the masked cells, and why a run from published files has none.
+_DECODED = ("walks", "archetypes", "rotations", "volume_bin_shapes")
+_MASKED = ("surfaces", "meshes")
+_NO_DECODER = "not drawn: the workflow started from published embeddings, with no model to decode"
+_NO_SURFACES = "not drawn: the workflow started from published files, without the surfaces of cells"
+
+
+def table_path(config: Config, name: str, dataset: str, combined: str | None = None) -> str:
+    """Return where a table of a dataset lies."""
+    model, seed = config["datasets"][dataset]["analysis_model"], config["train"]["seeds"][0]
+    return TABLES[name].format(dataset=dataset, model=model, seed=seed, combined=combined)
+
+
+def missing(config: Config, figure: str) -> dict[str, str]:
+    """Return the tables that this run cannot have, with the reason that stands in their panels."""
+    described = config["figures"][figure]
+    dataset = config["datasets"][described["dataset"]]
+    asked, entry = dataset.get("analyse", {}), dataset["start_from"]
+    reasons = {
+        name: f"not drawn: analyse.{key} of {described['dataset']} is not set"
+        for key, names in _ON_REQUEST.items()
+        if not asked.get(key)
+        for name in names
+    }
+    if not described.get("combined"):
+        reasons["combined"] = f"not drawn: config/figures/{figure}.yaml names no combined table"
+    if entry == "embeddings":
+        reasons |= dict.fromkeys(_DECODED, _NO_DECODER)
+    if entry != "raw":
+        reasons |= dict.fromkeys(_MASKED, _NO_SURFACES)
+    return reasons
+
+
+def inputs(config: Config, figure: str) -> dict[str, str]:
+    """Return the files that a figure is drawn from, by the name of the table."""
+    described = config["figures"][figure]
+    panels = [panel for row in described["rows"] for panel in row["panels"]]
+    names = dict.fromkeys(name for panel in panels for name in panel["tables"])
+    return {
+        name: table_path(config, name, described["dataset"], described.get("combined"))
+        for name in names
+        if name not in missing(config, figure)
+    }
+
+
+def shape_inputs(config: Config, dataset: str) -> dict[str, str]:
+    """Return the files of the page of shapes: surfaces of cells where they have them, else decoded clouds."""
+    surfaces = config["datasets"][dataset]["kind"] == "polymorphic"
+    names = ("surfaces", "meshes") if surfaces else ("walks", "archetypes")
+    return {name: table_path(config, name, dataset) for name in names}
+
+
+def strata(config: Config, dataset: str) -> dict[str, str]:
+    """Return the names of a dataset's strata in drawing order: of conditions, the control first."""
+    drugs = config["datasets"][dataset].get("analyse", {}).get("drugs") or {}
+    names = {drugs["control"]: drugs["control"], **drugs.get("names", {})} if drugs else {}
+    for figure in config["figures"].values():
+        if figure["dataset"] == dataset:
+            names |= figure.get("strata", {})
+    return names
+
+
+def _looks(config: Config, models: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return label and colour of models in drawing order; a palette goes by that order instead."""
+    palette = config["plot"]["palettes"].get(config["plot"]["palette"], [])
+    colors = dict(zip(models, palette, strict=False)) if len(models) <= len(palette) else {}
+    looks = {name: {key: config["models"][name][key] for key in ("label", "color")} for name in models}
+    return {name: {**look, "color": colors.get(name, look["color"])} for name, look in looks.items()}
+
+
+def describe(config: Config, figure: str) -> dict[str, Any]:
+    """Return what the drawing of a figure needs to know besides its tables."""
+    described = config["figures"][figure]
+    dataset = config["datasets"][described["dataset"]]
+    return {
+        "figure": {**described, "strata": strata(config, described["dataset"])},
+        "title": described.get("title", dataset["title"]),
+        "models": _looks(config, dataset["benchmark"]),
+        "baselines": {
+            name: {key: baseline[key] for key in ("label", "color")}
+            for name, baseline in config["baselines"].items()
+            if dataset["kind"] in baseline["kinds"]
+        },
+        "analysis_model": dataset["analysis_model"],
+        "gaps": missing(config, figure),
+        "labels": dataset["labels"],
+        "width_mm": config["plot"]["width_mm"],
+    }

@@ -1,0 +1,99 @@
+# Input and params functions of single rules, in the order of the stages: `snakemake --lint` wants none beside rules.
+from morphobench.download.remote import is_remote, local_folder
+
+BUCKETS = ("results", "bucket")
+
+
+def local_source(wildcards):
+    """Input function: the files of a local source, when it is there; the job says what is missing if not.
+
+    A fabricated bucket is made first, and counts as one.
+    """
+    source = dataset_config(wildcards)["source"]
+    location = source.get("location")
+    parts = Path(location or "").parts
+    if parts[:2] == BUCKETS:
+        return "/".join(parts[:3])
+    if is_remote(location):
+        return []
+    root = local_folder(location)
+    folders = [root / source[key] for key in ("shapes", "packings") if source.get(key)]
+    folders += [root.joinpath(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
+    kinds = {".csv", ".json", ".npz", ".obj", ".ply", ".stl", ".tif", ".tiff"}
+    files = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
+    # Of crops the manifest alone: they are too many to be looked at before every run.
+    files += [path for path in [root / source.get("cells", "")] if path.is_file()]
+    # Part of the clone, or a folder that every node has: not what a storage provider keeps.
+    return [local(path) for path in sorted(map(str, files))]
+
+
+def remote_index(wildcards):
+    """Input function: the index of a remote source."""
+    remote = is_remote(dataset_config(wildcards)["source"].get("location"))
+    return f"results/download/{wildcards.dataset}/manifest.parquet" if remote else []
+
+
+def published_files(*keys):
+    """Input function: published files under these keys, where they lie in a local folder and are there."""
+
+    def files(wildcards):
+        published = dataset_config(wildcards)["published"]
+        named = [published.get(key) for key in keys]
+        names = [name.get(wildcards.model) if isinstance(name, dict) else name for name in named]
+        paths = [Path(published["location"].removeprefix("file://")) / name for name in names if name]
+        return [str(path) for path in paths if path.is_file()]
+
+    return files
+
+
+def align_params(wildcards):
+    """Params function: what aligning needs to know; of stage mask, only which mask it will ask for."""
+    params = dataset_params("voxel_um", "kind", "source", "channels", "align")(wildcards)
+    return {**params, "mask": {"role": dataset_config(wildcards)["mask"].get("role")}}
+
+
+def read_sweep(wildcards):
+    return or_stop(sweep.read, wildcards.sweep, CONFIG)
+
+
+def reconstruction_errors(wildcards):
+    """Input function: the table of reconstruction errors; a baseline has none, for it has no decoder."""
+    table = "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet"
+    return {} if wildcards.model in CONFIG["baselines"] else {"reconstruction": table.format(**wildcards)}
+
+
+def score_inputs(wildcards):
+    """Input function: what there is to score.
+
+    A baseline has neither a decoder nor a cost; published embeddings come unrotated.
+    """
+    model = f"{wildcards.dataset}/{wildcards.model}/seed-{wildcards.seed}"
+    alone = dataset_config(wildcards)["start_from"] == "embeddings"
+    rotations = ["identity"] if alone else ["identity", "lattice", "uniform"]
+    inputs = {name: f"results/embed/{model}/{name}.parquet" for name in rotations}
+    inputs |= reconstruction_errors(wildcards)
+    if not alone and wildcards.model not in CONFIG["baselines"]:
+        inputs["evolution"] = f"results/score/{model}/evolution.parquet"
+        inputs["cost"] = f"results/score/{model}/cost.json"
+    return inputs
+
+
+def analysis(*keys, **renamed):
+    """Params function: options of an analysis: from the dataset's block `analyse`, the dataset, or all analyses."""
+
+    def options(wildcards):
+        dataset = dataset_config(wildcards)
+        known = {**CONFIG["analyse"], "seed": CONFIG["seed"], **dataset, **dataset.get("analyse", {})}
+        return {name: known.get(key) for name, key in [*zip(keys, keys), *renamed.items()]}
+
+    return options
+
+
+def displayed_cells(wildcards):
+    """Input function: the tables of the cells whose surfaces figures display, by role."""
+    asked = dataset_config(wildcards).get("analyse", {})
+    tables = {"walk": "walk_cells", "archetype": "archetype_cells"}
+    tables |= {"volume_bin": "volume_bin_cells"} if asked.get("volume_bins") else {}
+    tables |= {"lda": "lda_walk"} if asked.get("drugs") else {}
+    folder = "results/analyse/{dataset}/{model}/seed-{seed}".format(**wildcards)
+    return {role: f"{folder}/{table}.parquet" for role, table in tables.items()}
