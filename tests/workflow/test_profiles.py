@@ -120,8 +120,8 @@ def planned_shards(configs, names):
 
 def test_everything_at_published_sizes(clone):
     """The number of jobs of every rule, from the configuration alone: no data, no download."""
-    targets = yaml.safe_load((ROOT / "config/config.yaml").read_text())["targets"]
-    names = targets["datasets"]
+    outputs = yaml.safe_load((ROOT / "config/config.yaml").read_text())["outputs"]
+    names = outputs["datasets"]
     assert len(names) == 7
     configs = {name: yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text()) for name in names}
     kinds = Counter(configs[name]["kind"] for name in names)
@@ -143,8 +143,8 @@ def test_everything_at_published_sizes(clone):
 
 
 def test_shards_are_large_enough_for_a_job_and_small_enough_to_repeat():
-    targets = yaml.safe_load((ROOT / "config/config.yaml").read_text())["targets"]
-    for name in targets["datasets"]:
+    outputs = yaml.safe_load((ROOT / "config/config.yaml").read_text())["outputs"]
+    for name in outputs["datasets"]:
         config = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())
         if config["n_shards"] and config["kind"] != "packing":
             assert 100 <= config["n_cells"] / config["n_shards"] <= 500, name
@@ -165,11 +165,11 @@ def test_without_gpus_no_job_asks_for_one(clone):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("targets={datasets: [celpack]}", ["targets.datasets names celpack", "cellpack"]),
-        ("targets={figures: [fig99]}", ["targets.figures names fig99", "fig2"]),
+        ("outputs={datasets: [celpack]}", ["outputs.datasets names celpack", "cellpack"]),
+        ("outputs={figures: [fig99]}", ["outputs.figures names fig99", "fig2"]),
     ],
 )
-def test_unknown_targets_are_named(clone, change, words):
+def test_unknown_outputs_are_named(clone, change, words):
     done = snakemake(clone, "-n", "--config", change, "--", "all", check=False)
     assert done.returncode == 1
     assert all(word in done.stdout + done.stderr for word in words)

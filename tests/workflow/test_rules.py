@@ -54,7 +54,7 @@ def test_every_rule_declares_what_it_needs(clone):
         assert log.startswith(f"logs/{name}/"), f"rule {name} logs elsewhere"
         assert benchmark == f"benchmarks{log.removeprefix('logs').removesuffix('.log')}.tsv"
         assert "source_digest" in rule["params"]
-        assert {"mem", "runtime", "disk", "gpu"} <= set(rule["resources"])
+        assert {"mem_mb", "runtime", "disk_mb", "gpu"} <= set(rule["resources"])
         assert all(rule[key] for key in ("conda", "script", "message")), f"rule {name} lacks something"
 
 

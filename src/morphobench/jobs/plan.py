@@ -24,7 +24,14 @@ from morphobench.files import read_cells
 COSTS = Path("config/costs.yaml")
 _OF_CELLS = ("download", "align", "mask", "sample")
 _LOCAL = (
-    *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "score_pairs", "score_combined"),
+    *(
+        "download_manifest",
+        "mask_box",
+        "mask_scale_factor",
+        "sample_manifest",
+        "score_pairs",
+        "score_combined",
+    ),
     *("analyse_examples", "analyse_strata", "analyse_pca", "analyse_volume_bins", "plot_figure"),
 )
 _TURNS = {"identity": "all", "lattice": "test", "uniform": "test"}
