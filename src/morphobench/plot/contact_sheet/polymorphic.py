@@ -15,10 +15,16 @@ from morphobench.plot import layout
 from morphobench.plot.contact_sheet.grid import draw_points, empty_sheet, limit, wrap_identifier
 from morphobench.plot.render import Mesh, centred, render
 
-_TITLES = ("masked, along z", "surface", "distances, mid plane", "surface points", "query points, mid slab")
+_TITLES = (
+    "masked, along z",
+    "surface",
+    "distances, mid plane",
+    "surface points",
+    "query points, mid plane",
+)
 _PIXELS = 400
 _FARTHEST_VOXEL = 4
-_SLAB, _HALF_CUBE = 0.1, 0.55
+_SECTION, _HALF_CUBE = 0.1, 0.55
 
 
 class Views(NamedTuple):
@@ -92,7 +98,7 @@ def draw(cells: Sequence[Views], title: str) -> Figure:
         row[2].imshow(cell.sdf_yx, cmap="RdBu", origin="lower", **farthest)
         row[2].contour(cell.sdf_yx, [0.0], colors="black", linewidths=0.5)
         draw_points(row[3], cell.surface, cell.surface[:, 2], _HALF_CUBE, **depth)
-        near = np.abs(cell.queries[:, 2]) < _SLAB
+        near = np.abs(cell.queries[:, 2]) < _SECTION
         distances = cell.distances[near]
         largest = np.abs(distances).max(initial=0) or 1.0
         look = {"s": 4, "cmap": "RdBu", "vmin": -largest, "vmax": largest}

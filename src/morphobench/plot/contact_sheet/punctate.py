@@ -16,7 +16,7 @@ from morphobench.files.layout import crop_folder, stored_cell
 from morphobench.plot import layout
 from morphobench.plot.contact_sheet.grid import draw_points, empty_sheet, limit, wrap_identifier
 
-_TITLES = ("crop", "aligned", "masked", "points, brighter in lighter colour", "cube")
+_TITLES = ("crop", "aligned", "masked", "points, lighter is brighter", "cube")
 _BRIGHTEST = 99.8
 
 

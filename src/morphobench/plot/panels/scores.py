@@ -157,7 +157,8 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
     means = table.groupby("model")[["value", "ci_low", "ci_high"]].mean().reindex(list(models))
     for place, row in enumerate(means.itertuples()):
         if np.isnan(row.value):
-            axes.text(0, place, " no value", va="center", color="0.5", fontsize=style.SMALL)
+            look = {"va": "center", "color": "0.5", "fontsize": style.SMALL}
+            axes.text(0.01, place, "no value", transform=axes.get_yaxis_transform(), **look)
         axes.plot([row.ci_low, row.ci_high], [place, place], color="black", linewidth=0.8, zorder=3)
     dots = [part.iloc[:: max(1, len(part) // _MAX_DOTS)] for _, part in items.groupby("model")]
     if dots:
