@@ -133,7 +133,7 @@ def test_a_comment_in_the_code_runs_nothing(demo, edited):
 
 
 def test_code_of_a_score_scores_again_and_trains_nothing(demo, edited):
-    edited("src/morphobench/score/metrics/invariance.py", "return", "1 + 1\n    return")
+    edited("src/morphobench/metrics/invariance.py", "return", "1 + 1\n    return")
     jobs = planned(demo)
     assert {"score_model", "plot_figure"} <= set(jobs)
     assert not {"download", "sample", "train", "embed"} & set(jobs)

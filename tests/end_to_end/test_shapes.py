@@ -12,7 +12,7 @@ from harness.clone import job_counts, make_clone, snakemake
 from paths import SHARED
 
 from morphobench.files.tables import embedding_matrix
-from morphobench.score.metrics.classification import classification_scores
+from morphobench.metrics.classification import classification_scores
 
 pytestmark = pytest.mark.end_to_end
 

@@ -112,10 +112,10 @@ def planning():
 
 def scoring():
     """The imports of the stage `score` without a model, and every metric."""
-    metrics = (ROOT / "src/morphobench/score/metrics").glob("[a-z]*.py")
+    metrics = (ROOT / "src/morphobench/metrics").glob("[a-z]*.py")
     return [
         "import morphobench.score.stage",
-        *(f"import morphobench.score.metrics.{one.stem}" for one in metrics),
+        *(f"import morphobench.metrics.{one.stem}" for one in metrics),
     ]
 
 

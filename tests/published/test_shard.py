@@ -18,11 +18,11 @@ from fabricate.published_folders import (
 )
 
 from morphobench import files
-from morphobench.download.remote import open_store
 from morphobench.errors import InputError
 from morphobench.files import file_rows
 from morphobench.models.cells import Cells
 from morphobench.published import shard
+from morphobench.remote import open_store
 from morphobench.train import record
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, ttest_rel
 
+from morphobench.metrics.relative import relative_scores
 from morphobench.score.collect import collect_dataset, combine_datasets, concatenate, spread_rows
 from morphobench.score.differences import difference_table, paired_differences, replicate_difference
-from morphobench.score.metrics.relative import relative_scores
 from morphobench.score.summary import Score, score_table
 
 HOW = {"n_resamples": 400, "n_permutations": 499}

@@ -41,7 +41,7 @@ def test_bootstrap_drops_what_is_not_finite_and_admits_ignorance(monkeypatch):
     assert np.isnan([lonely.low, lonely.high]).all()
     values, whole = np.arange(10.0), {"n_resamples": 50}
     expected = bootstrap_mean(values, rng=np.random.default_rng(7), **whole)
-    monkeypatch.setattr("morphobench.score.metrics.covariance._BLOCK_ELEMENTS", 30)
+    monkeypatch.setattr("morphobench.metrics.covariance._BLOCK_ELEMENTS", 30)
     assert bootstrap_mean(values, rng=np.random.default_rng(7), **whole) == expected
 
 

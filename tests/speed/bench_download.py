@@ -59,7 +59,7 @@ def with_boto3(how: str, n: int) -> dict:
 
 def with_ours(n: int) -> dict:
     """List the prefix, and fetch and verify all of it."""
-    from morphobench.download.remote import open_store
+    from morphobench.remote import open_store
 
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(LOCATION, SETTINGS | {"cache": folder})
@@ -83,7 +83,7 @@ def index_cells(table: str, location: str) -> dict:
     import pandas as pd
 
     from morphobench.download import crops, index
-    from morphobench.download.remote import open_store
+    from morphobench.remote import open_store
 
     source = {"cells": table, "location": location}
     start = time.perf_counter()

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.retrieval import retrieval_map, standardise_on_controls
-from morphobench.score.metrics.retrieval_null import rank_null, tail_p
+from morphobench.metrics.retrieval import retrieval_map, standardise_on_controls
+from morphobench.metrics.retrieval_null import rank_null, tail_p
 
 # As in the drug screen: 1025 cells, 17 drugs, the rest controls.
 N_CONTROLS, SIZES, DIMENSION = 260, range(29, 63, 2), 512

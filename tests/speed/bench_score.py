@@ -26,15 +26,15 @@ import numpy as np
 import pandas as pd
 import reference_scores as plain
 
-from morphobench.score.metrics.classification import classification_scores, classification_scores_legacy
-from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
-from morphobench.score.metrics.intrinsic_dimension import (
+from morphobench.metrics.classification import classification_scores, classification_scores_legacy
+from morphobench.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
+from morphobench.metrics.intrinsic_dimension import (
     intrinsic_dimension,
     intrinsic_dimension_legacy,
     participation_ratio,
 )
-from morphobench.score.metrics.invariance import rotation_invariance_error
-from morphobench.score.metrics.regression import regression_scores, regression_scores_legacy
+from morphobench.metrics.invariance import rotation_invariance_error
+from morphobench.metrics.regression import regression_scores, regression_scores_legacy
 
 HERE = Path(__file__).parent
 

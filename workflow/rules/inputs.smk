@@ -1,5 +1,5 @@
 # Input and params functions of single rules, in the order of the stages: `snakemake --lint` wants none beside rules.
-from morphobench.download.remote import is_remote, local_folder
+from morphobench.remote import is_remote, local_folder
 
 BUCKETS = ("results", "bucket")
 

@@ -17,8 +17,8 @@ from morphobench.errors import InputError
 from morphobench.files import write_table
 from morphobench.files.tables import describe_cells, read_checked
 from morphobench.log import logger
-from morphobench.score.metrics.fdr import benjamini_hochberg
-from morphobench.score.metrics.retrieval import retrieval_map
+from morphobench.metrics.fdr import benjamini_hochberg
+from morphobench.metrics.retrieval import retrieval_map
 
 CELLPROFILER = "cellprofiler"
 _STATISTICS = ("Mean", "StDev", "Median")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.classification import (
+from morphobench.metrics.classification import (
     SCORES,
     classification_scores,
     classification_scores_legacy,

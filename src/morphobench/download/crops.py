@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench.download.remote import local_folder
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.layout import CROPS
+from morphobench.remote import local_folder
 
 # Number of the manifest's rows with this CellId; in no result.
 N_ROWS = "_n_rows"

@@ -11,12 +11,12 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.download import crops, packing_files
-from morphobench.download.remote import Store, open_store
-from morphobench.download.remote.connections import FileError
 from morphobench.errors import InputError, named
 from morphobench.files import manifests
 from morphobench.files.layout import CROPS
 from morphobench.log import logger
+from morphobench.remote import Store, open_store
+from morphobench.remote.connections import FileError
 
 # Size of a file that does not exist.
 MISSING = -2

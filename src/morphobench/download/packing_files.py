@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.download.remote import Store, is_remote, local_folder, open_store
-from morphobench.download.remote.connections import FileError
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.layout import positions_name
 from morphobench.files.packings import SHAPE_MANIFEST, read_shapes
+from morphobench.remote import Store, is_remote, local_folder, open_store
+from morphobench.remote.connections import FileError
 
 MESH_SUFFIXES = (".obj", ".ply", ".stl")
 

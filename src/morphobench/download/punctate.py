@@ -16,9 +16,9 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.download import crops, fields, index, stack
-from morphobench.download.remote import is_remote
 from morphobench.errors import InputError
 from morphobench.files import shards
+from morphobench.remote import is_remote
 
 
 def run(

@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from morphobench.metrics.relative import relative_scores
 from morphobench.plot import layout
-from morphobench.score.metrics.relative import relative_scores
 
 # Metric of the score table -> its name, in drawing order.
 TITLES = {

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 
 from morphobench import files
-from morphobench.download.remote import Store, open_store
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.tables import SPLITS
 from morphobench.log import logger
+from morphobench.remote import Store, open_store
 
 # Columns with paths that the kinds of datasets read.
 PATHS = {

@@ -13,7 +13,6 @@ import pandas as pd
 import tifffile
 
 from morphobench import files, seeds
-from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name, stored_cloud
 from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
@@ -23,6 +22,7 @@ from morphobench.geometry.overlap import Grid, voxelise
 from morphobench.geometry.rotation import packing_to_um
 from morphobench.published.manifest import fetch_file
 from morphobench.published.shard import Cell, Content, each_row, explained, in_published_frame
+from morphobench.remote import Store
 
 _FIGURES = f"{PACKINGS}/figures"
 # Channel of the spheres in a published image; axes are packing y, channel, z, x.

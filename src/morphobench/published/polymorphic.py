@@ -12,13 +12,13 @@ import pandas as pd
 import trimesh
 
 from morphobench import files, seeds
-from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import file_rows, npz
 from morphobench.files.factors import read_factors
 from morphobench.files.layout import stored_mesh, surface_arrays
 from morphobench.published.manifest import relative_path
 from morphobench.published.shard import Cell, Content, each_row, explained, in_published_frame
+from morphobench.remote import Store
 
 # Below the folder of clouds: the category, and the files of a cell.
 _CATEGORY = "0"

@@ -12,11 +12,11 @@ import plyfile
 import tifffile
 
 from morphobench import files
-from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import file_rows
 from morphobench.files.volumes import Layout
 from morphobench.published.shard import Cell, Content, each_row, explained
+from morphobench.remote import Store
 
 # Properties of a vertex: coordinates in voxels, and the intensity.
 _AXES, _INTENSITY = ("x", "y", "z"), "s"

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.download.remote import Store
 from morphobench.errors import InputError
 from morphobench.files import file_rows, shards
 from morphobench.files.volumes import Layout
 from morphobench.log import logger
 from morphobench.published.manifest import open_published, read_used
+from morphobench.remote import Store
 
 # So many cells in a row without their files are no gaps: the place cannot be reached.
 _GIVE_UP = 5

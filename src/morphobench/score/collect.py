@@ -10,8 +10,8 @@ import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files import read_table, write_table
+from morphobench.metrics.relative import relative_scores
 from morphobench.score.differences import difference_table
-from morphobench.score.metrics.relative import relative_scores
 from morphobench.score.summary import Score, score_table
 
 ALL_SEEDS = -1

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.score.metrics.covariance import blocks
-from morphobench.score.metrics.fdr import benjamini_hochberg
+from morphobench.metrics.covariance import blocks
+from morphobench.metrics.fdr import benjamini_hochberg
 from morphobench.score.summary import bounds, resample_counts
 
 COLUMNS = ("dataset", "metric", "unit", "better", "model_a", "model_b", "difference", "ci_low", "ci_high")

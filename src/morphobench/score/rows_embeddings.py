@@ -10,8 +10,8 @@ import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files.tables import read_checked
-from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
-from morphobench.score.metrics.intrinsic_dimension import (
+from morphobench.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
+from morphobench.metrics.intrinsic_dimension import (
     intrinsic_dimension,
     intrinsic_dimension_legacy,
     participation_ratio,

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.classification import (
+from morphobench.metrics.classification import (
     SCORES,
     Classification,
     classification_scores,
     classification_scores_legacy,
 )
-from morphobench.score.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
-from morphobench.score.metrics.regression import (
+from morphobench.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.metrics.regression import (
     Regression,
     r_squared,
     regression_scores,

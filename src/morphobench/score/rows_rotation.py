@@ -12,7 +12,7 @@ from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files.tables import embedding_matrix, read_batches
 from morphobench.geometry.rotation import MATRIX_COLUMNS, about_z
-from morphobench.score.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
+from morphobench.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
 from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
 from morphobench.score.rows_labels import add_rotated_classification
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.covariance import blocks
+from morphobench.metrics.covariance import blocks
 
 Variant = Literal["corrected", "legacy"]
 Better = Literal["high", "low"]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.classification import LEGACY_FOLD_SEED, join, left_out
-from morphobench.score.metrics.covariance import blocks, mean_and_scatter, principal_axes, standard_scale
+from morphobench.metrics.classification import LEGACY_FOLD_SEED, join, left_out
+from morphobench.metrics.covariance import blocks, mean_and_scatter, principal_axes, standard_scale
 
 _FOLDS, _REPEATS = 5, 20
 _LEAST_PIVOT = 1e-8

@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pandas as pd
 
 from morphobench import files
-from morphobench.download.remote import checksums, s3
-from morphobench.download.remote.connections import FileError
-from morphobench.download.remote.store import Store
-from morphobench.download.remote.transfer import Remote
 from morphobench.errors import InputError
+from morphobench.remote import checksums, s3
+from morphobench.remote.connections import FileError
+from morphobench.remote.store import Store
+from morphobench.remote.transfer import Remote
 
 _FORM = re.compile(r"quilt\+(s3://[^/#]+)/?#package=([\w-]+/[\w-]+)(?:@([0-9a-f]{6,64}))?")
 

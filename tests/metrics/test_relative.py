@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.relative import relative_scores
+from morphobench.metrics.relative import relative_scores
 
 
 def test_standardised_scores_are_relative_and_larger_is_better():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from morphobench.download.remote.connections import FileError
-from morphobench.download.remote.store import COLUMNS, Store
 from morphobench.errors import InputError
 from morphobench.files import manifests
+from morphobench.remote.connections import FileError
+from morphobench.remote.store import COLUMNS, Store
 
 
 class Folder(Store):

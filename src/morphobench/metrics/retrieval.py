@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.score.metrics.covariance import blocks
-from morphobench.score.metrics.fdr import benjamini_hochberg
-from morphobench.score.metrics.retrieval_null import MAX_CONTROLS, exchange_p, label_p, rank_null, tail_p
+from morphobench.metrics.covariance import blocks
+from morphobench.metrics.fdr import benjamini_hochberg
+from morphobench.metrics.retrieval_null import MAX_CONTROLS, exchange_p, label_p, rank_null, tail_p
 
 Q_THRESHOLD = 0.05
 # Features standardised at once.

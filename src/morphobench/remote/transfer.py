@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, TypeVar
 
 import urllib3
 
-from morphobench.download.remote import cache, checksums
-from morphobench.download.remote.connections import Connections, FileError, Transient, chunks, list_again
 from morphobench.errors import InputError
 from morphobench.log import bar, logger
+from morphobench.remote import cache, checksums
+from morphobench.remote.connections import Connections, FileError, Transient, chunks, list_again
 
 Item = TypeVar("Item")
 

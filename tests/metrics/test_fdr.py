@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from morphobench.score.metrics.fdr import benjamini_hochberg
+from morphobench.metrics.fdr import benjamini_hochberg
 
 
 def test_q_values_of_a_textbook_example():

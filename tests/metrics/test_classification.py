@@ -10,7 +10,7 @@ from reference_scores import classifier
 from sklearn.metrics import roc_auc_score, top_k_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 
-from morphobench.score.metrics.classification import (
+from morphobench.metrics.classification import (
     auroc,
     balanced_accuracy,
     classification_scores,

@@ -10,7 +10,7 @@ from sklearn.model_selection import RepeatedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from morphobench.score.metrics.regression import r_squared, regression_scores, regression_scores_legacy
+from morphobench.metrics.regression import r_squared, regression_scores, regression_scores_legacy
 from morphobench.score.rows_labels import unit_of
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from morphobench.score.metrics.covariance import blocks, mean_and_scatter
+from morphobench.metrics.covariance import blocks, mean_and_scatter
 
 # Below this share of the squared norm, a squared distance from a matrix product has lost eight digits.
 _CANCELLED = 1e-8

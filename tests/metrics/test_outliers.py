@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
 
 
 def test_outliers_are_named_by_either_side():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from morphobench.score.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
+from morphobench.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
 
 seeded = given(st.integers(0, 2**32 - 1))
 few = settings(max_examples=25, deadline=None)
@@ -53,7 +53,7 @@ def test_interpolation_distance_in_blocks_and_without_answer(monkeypatch):
     z = rng.normal(size=(9, 3))
     exclude, fractions = np.array([[0, 1], [2, 3], [4, 5]]), np.array([0.5])
     whole = interpolation_distance(z[exclude[:, 0]], z[exclude[:, 1]], fractions, z, exclude)
-    monkeypatch.setattr("morphobench.score.metrics.covariance._BLOCK_ELEMENTS", 10)
+    monkeypatch.setattr("morphobench.metrics.covariance._BLOCK_ELEMENTS", 10)
     again = interpolation_distance(z[exclude[:, 0]], z[exclude[:, 1]], fractions, z, exclude)
     np.testing.assert_allclose(again, whole, rtol=1e-12)
     only_ends = interpolation_distance(z[:1], z[1:2], fractions, z[:2], exclude[:1])

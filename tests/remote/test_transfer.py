@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from morphobench.download.remote import transfer as module
-from morphobench.download.remote.connections import Transient
-from morphobench.download.remote.transfer import Progress, Stopped, Transfer
 from morphobench.errors import InputError
+from morphobench.remote import transfer as module
+from morphobench.remote.connections import Transient
+from morphobench.remote.transfer import Progress, Stopped, Transfer
 
 SETTINGS = {"connections": 3, "retries": 4, "timeout_s": 1, "backoff_s": 1.0}
 

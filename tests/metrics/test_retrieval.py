@@ -8,7 +8,7 @@ import pytest
 from paths import SHARED
 from scipy.stats import binom
 
-from morphobench.score.metrics.retrieval import average_precisions, retrieval_map, standardise_on_controls
+from morphobench.metrics.retrieval import average_precisions, retrieval_map, standardise_on_controls
 
 PLATE = SHARED / "data/perturbation_profiles"
 FAST = {"n_null": 2000, "n_exchanges": 300}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from morphobench.download.remote.folder import Folder
-from morphobench.download.remote.quilt import QuiltPackage
-from morphobench.download.remote.s3 import S3Prefix, WebServer
-from morphobench.download.remote.store import Store
 from morphobench.errors import InputError
+from morphobench.remote.folder import Folder
+from morphobench.remote.quilt import QuiltPackage
+from morphobench.remote.s3 import S3Prefix, WebServer
+from morphobench.remote.store import Store
 
 DEFAULT_CACHE = Path("results/cache")
 _STORES = {"s3": S3Prefix, "quilt+s3": QuiltPackage, "http": WebServer, "https": WebServer}

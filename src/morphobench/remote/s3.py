@@ -11,12 +11,12 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from morphobench.download.remote import checksums
-from morphobench.download.remote.connections import Transient
-from morphobench.download.remote.store import Store
-from morphobench.download.remote.transfer import Remote, Transfer
 from morphobench.errors import InputError
 from morphobench.log import logger
+from morphobench.remote import checksums
+from morphobench.remote.connections import Transient
+from morphobench.remote.store import Store
+from morphobench.remote.transfer import Remote, Transfer
 
 _PAGES_PER_LINE = 50
 

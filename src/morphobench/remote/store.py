@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from morphobench.download.remote import cache
-from morphobench.download.remote.connections import FileError, list_again
-from morphobench.download.remote.transfer import Progress, Remote, Transfer
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.log import logger
+from morphobench.remote import cache
+from morphobench.remote.connections import FileError, list_again
+from morphobench.remote.transfer import Progress, Remote, Transfer
 
 COLUMNS = {"name": "object", "size": "int64", "checksum": "object"}
 UNKNOWN_SIZE = -1

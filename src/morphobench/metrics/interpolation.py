@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from morphobench.score.metrics.covariance import blocks
+from morphobench.metrics.covariance import blocks
 
 
 def interpolation_distance(

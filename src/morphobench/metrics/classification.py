@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.logistic import MAX_ITERATIONS, fit_logistic
+from morphobench.metrics.logistic import MAX_ITERATIONS, fit_logistic
 
 SCORES = ("top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority")
 LEGACY_FOLD_SEED = 2652124

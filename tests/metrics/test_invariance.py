@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
-from morphobench.score.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
+from morphobench.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
 
 seeded = given(st.integers(0, 2**32 - 1))
 few = settings(max_examples=25, deadline=None)

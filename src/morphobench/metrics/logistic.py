@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from morphobench.score.metrics.covariance import blocks, mean_and_scatter, standard_scale
+from morphobench.metrics.covariance import blocks, mean_and_scatter, standard_scale
 
 MAX_ITERATIONS = 3000
 _STOP = {"gtol": 1e-6, "ftol": 64 * np.finfo(np.float64).eps, "maxcor": 20}

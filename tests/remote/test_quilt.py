@@ -11,9 +11,9 @@ import pytest
 from harness import s3_server
 from harness.s3_server import BUCKET, SETTINGS, Fault, away, server
 
-from morphobench.download.remote import checksums, open_store
-from morphobench.download.remote.connections import FileError
 from morphobench.errors import InputError
+from morphobench.remote import checksums, open_store
+from morphobench.remote.connections import FileError
 
 __all__ = ["away", "server"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench.score.metrics.classification import (
+from morphobench.metrics.classification import (
     Classification,
     FoldScores,
     balanced_accuracy,

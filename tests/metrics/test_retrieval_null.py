@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import kstest
 
-from morphobench.score.metrics.retrieval_null import exchange_p, label_p, rank_null, tail_p
+from morphobench.metrics.retrieval_null import exchange_p, label_p, rank_null, tail_p
 
 
 def test_random_ranks_are_those_of_shuffled_labels():

@@ -5,7 +5,7 @@ import pytest
 from fabricate.blobs import blobs
 from reference_scores import classifier
 
-from morphobench.score.metrics.logistic import fit_logistic
+from morphobench.metrics.logistic import fit_logistic
 
 
 def published_loss(probability, coefficients, z, which, weights):

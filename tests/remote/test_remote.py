@@ -21,9 +21,9 @@ import pytest
 from harness import s3_server
 from harness.s3_server import BUCKET, SETTINGS, Fault, away, server
 
-from morphobench.download.remote import cache, open_store, s3
-from morphobench.download.remote.connections import FileError, Transient
 from morphobench.errors import InputError
+from morphobench.remote import cache, open_store, s3
+from morphobench.remote.connections import FileError, Transient
 
 __all__ = ["away", "server"]
 
@@ -320,7 +320,7 @@ def test_a_killed_process_leaves_a_part_that_the_next_one_continues(bucket, stor
     known = listed(store)
     bucket.proxy.faults = [Fault(IN_URL, s3_server.stall)]
     code = f"""
-from morphobench.download.remote import open_store
+from morphobench.remote import open_store
 store = open_store({LOCATION!r}, {SETTINGS | {"cache": str(tmp_path / "cache"), "timeout_s": 60}!r})
 store.fetch({[VICTIM]!r}, dataset="toy", expected={known["expected"]!r})
 """
