@@ -89,7 +89,7 @@ def test_look_alikes_of_embedding_columns_are_left(read):
         (EMBEDDINGS, ["mu_0", "mu_1"], "no columns mu_0"),
         (EMBEDDINGS, ["mu_0"], "without a gap"),
         (EMBEDDINGS, ["split"], "column split is missing"),
-        ({**EMBEDDINGS, "split": ["test", "x", "train"]}, [], "split x is unknown"),
+        ({**EMBEDDINGS, "split": ["test", "x", "train"]}, [], "split x is none of"),
         ({**EMBEDDINGS, "mu_0": "a", "mu_1": "b"}, [], "no embedding is a finite number"),
         ({**EMBEDDINGS, "CellId": ["x", "y", "z"]}, [], "none of its 3 cells is in cells/manifest.csv"),
     ],

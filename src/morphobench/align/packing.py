@@ -11,13 +11,11 @@ import numpy as np
 
 from morphobench import files
 from morphobench.files import shards
-from morphobench.files.layout import CLOUD, NUCLEI, PACKINGS, SHAPES, positions_name
+from morphobench.files.layout import CLOUD, NUCLEI, PACKINGS, SHAPES, TRANSLATION, positions_name
 from morphobench.files.packings import read_positions
 from morphobench.geometry import meshes
 from morphobench.geometry.packing import centre_nucleus
 from morphobench.geometry.rotation import packing_to_um
-
-_TRANSLATION = tuple(f"translation_{axis}_um" for axis in "xyz")
 
 
 def run(
@@ -42,7 +40,7 @@ def run(
             name = positions_name(row["rule"], row["group"], row["angle"])
             positions = read_positions(shard_in / PACKINGS / name)
             translation_um = write_nucleus(row["group"], row["angle"])
-            columns = dict(zip(_TRANSLATION, translation_um.tolist(), strict=True))
+            columns = dict(zip(TRANSLATION, translation_um.tolist(), strict=True))
             return columns, {"points_um": packing_to_um(positions, voxel_um) + translation_um}
 
-        shard.fill(files.read_cells(shard_in), align_cell, CLOUD, dict.fromkeys(_TRANSLATION, np.nan))
+        shard.fill(files.read_cells(shard_in), align_cell, CLOUD, dict.fromkeys(TRANSLATION, np.nan))

@@ -15,6 +15,8 @@ from morphobench.files.volumes import Layout, select
 CROPS = ("crop_raw", "crop_seg")
 # Folders of packings and of the shapes of nuclei: published, and aligned.
 PACKINGS, SHAPES, NUCLEI = "packings", "reference_nuclear_shapes", "nuclei"
+# Columns with the translation that centres a packing on its nucleus.
+TRANSLATION = tuple(f"translation_{axis}_um" for axis in "xyz")
 # Keys of the published JSON files of packings: the first packing, the spheres inside the nucleus.
 POSITION_KEYS = ("0", "nucleus_interior_pcna")
 

@@ -12,10 +12,10 @@ import pandas as pd
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import manifests
-from morphobench.files.tables import SPLITS, mu_columns
+from morphobench.files.tables import mu_columns
 from morphobench.geometry.rotation import MATRIX_COLUMNS
 from morphobench.log import logger
-from morphobench.published.manifest import clean_ids, fetch_file, model_file_name, open_published
+from morphobench.published.manifest import clean_ids, fetch_file, model_file_name, open_published, read_splits
 
 # Published reconstruction errors by kind of dataset: Sinkhorn divergence, or 1 - Jaccard index of shapes.
 LOSSES = {
@@ -97,9 +97,7 @@ def read(path: Path, loss_name: str) -> pd.DataFrame:
     broken = ~np.isfinite(embeddings.to_numpy()).all(axis=1)
     if broken.all():
         raise InputError(f"{path}: no embedding is a finite number. Fetch it again.")
-    split = table["split"].astype(str).str.lower().map(SPLITS)
-    if split.isna().any():
-        raise InputError(f"{path}: split {table['split'][split.isna()].iloc[0]} is unknown. Fetch it again.")
+    split = read_splits(table["split"], path, "Fetch it again.")
     if broken.any():
         logger.warning("%s: %d embeddings hold values that are not finite", path, broken.sum())
     checked = pd.concat([ids.rename("CellId"), split.rename("split"), embeddings], axis=1)

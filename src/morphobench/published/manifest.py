@@ -124,7 +124,8 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     errors[repeated] = f"{path}: this CellId occurs in more than one row. Keep one of them."
     table = table.drop(columns=[column for column in _OWN if column in table and column != split])
     if split:
-        table = table.drop(columns=split).assign(split=_splits(table[split], path))
+        remedy = "Mend it, or set published.split to null for a seeded split."
+        table = table.drop(columns=split).assign(split=read_splits(table[split], path, remedy))
     for column in paths:
         table[column] = _relative_paths(table[column], path, published.get("prefix"), errors)
     table = table.assign(group=_groups(table, dataset, path), success=errors == "", error=errors)
@@ -152,14 +153,12 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.
     return table.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
 
 
-def _splits(values: pd.Series, path: Path) -> pd.Series:
+def read_splits(values: pd.Series, path: Path, remedy: str) -> pd.Series:
+    """Return train, val or test for the names of splits that tables use; another name is an InputError."""
     splits = values.astype(str).str.lower().map(SPLITS)
     if splits.isna().any():
         strange = ", ".join(sorted(set(values[splits.isna()].astype(str)))[:5])
-        raise InputError(
-            f"{path}: split {strange} is none of {', '.join(SPLITS)}. Mend it, or set published.split "
-            "to null for a seeded split."
-        )
+        raise InputError(f"{path}: split {strange} is none of {', '.join(SPLITS)}. {remedy}")
     return splits
 
 

@@ -14,7 +14,7 @@ import tifffile
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, positions_name, stored_cloud
+from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, TRANSLATION, positions_name, stored_cloud
 from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
 from morphobench.files.volumes import Layout
 from morphobench.geometry import meshes, packing
@@ -27,7 +27,6 @@ from morphobench.remote import Store
 _FIGURES = f"{PACKINGS}/figures"
 # Channel of the spheres in a published image; axes are packing y, channel, z, x.
 _SPHERES = 1
-_TRANSLATION = tuple(f"translation_{axis}_um" for axis in "xyz")
 
 
 def _image_name(rule: str, shape: str, angle: str) -> str:
@@ -48,7 +47,7 @@ def content(dataset: Mapping[str, Any]) -> Content:
         "points_um": Layout(np.float32, (sample["points"]["n_points"], 3)),
         "cube": Layout(np.float32 if published else np.uint8, (sample["cube"]["size"],) * 3),
     }
-    measured = dict.fromkeys((*_TRANSLATION, "radius_um"), np.nan) | {"n_points": 0, "n_outside": 0}
+    measured = dict.fromkeys((*TRANSLATION, "radius_um"), np.nan) | {"n_points": 0, "n_outside": 0}
     return Content(arrays, defaults={} if published else measured)
 
 
@@ -95,7 +94,7 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
         cloud_um = (packing_to_um(positions, voxel_um) + translation_um).astype(np.float32)
         kept_um = packing.keep_inside(cloud_um, vertices_um, faces, **dataset["mask"])
         packing.check_fits(kept_um, sample["cube"]["side_um"], sample["cube"]["radius_um"])
-        columns = dict(zip(_TRANSLATION, translation_um.tolist(), strict=True)) | {
+        columns = dict(zip(TRANSLATION, translation_um.tolist(), strict=True)) | {
             "n_points": len(kept_um),
             "n_outside": len(cloud_um) - len(kept_um),
             "radius_um": float(np.linalg.norm(kept_um, axis=1).max()),
