@@ -8,7 +8,7 @@ import pytest
 import torch
 from fabricate.perfect_models import SURFACE_CONFIG, Balls, Echo, volume_config
 from fabricate.sampled import DATASET as TINY
-from fabricate.sampled import SIDE_UM, cube_of, write_sampled
+from fabricate.sampled import SIDE_UM, write_sampled
 from fabricate.sampled import SPLITS as TINY_SPLITS
 from fabricate.shapes import DATASET, SPLITS, write_sampled_shapes
 from fabricate.trained import DECODING, EMBED, small_config, write_untrained
@@ -249,18 +249,3 @@ def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
     expected = 3**0.5
     assert found["reconstruction_sinkhorn_legacy"].mean() == pytest.approx(expected, rel=0.02)
     assert found["reconstruction_sinkhorn_um"].mean() == pytest.approx(expected / 0.5, rel=0.05)
-
-
-def test_a_turned_cube_keeps_its_background_at_the_corners():
-    from fabricate.sampled import clouds_um
-
-    from morphobench.models.inputs import rotate_arrays, to_batch
-
-    counts = cube_of(clouds_um(1)[0])[None]
-    chosen = small_config("classical_image")
-    background = to_batch({"cube": counts}, chosen).x.min()
-    for turn in rotation.uniform(3, np.random.default_rng(0)):
-        x = to_batch(rotate_arrays({"cube": counts}, turn, chosen), chosen).x[0, 0]
-        corners = x[:: x.shape[0] - 1, :: x.shape[0] - 1, :: x.shape[0] - 1]
-        assert torch.allclose(corners, x.min())
-        assert torch.allclose(x.min(), background, atol=0.05)

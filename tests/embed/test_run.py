@@ -6,173 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fabricate.sampled import DATASET, FAILED, SIDE_UM, SPLITS, clouds_um, cube_of, write_sampled
-from fabricate.trained import DECODING, EMBED, FAMILIES, write_untrained
+from fabricate.sampled import DATASET, FAILED, SPLITS, write_sampled
+from fabricate.trained import EMBED, FAMILIES, write_untrained
 
 from morphobench.embed import run as embed
 from morphobench.files import read_table
 from morphobench.files.tables import embedding_matrix, mu_columns
 from morphobench.geometry import rotation
-from morphobench.models import load
 from morphobench.models.base import Embedding
-from morphobench.models.decode import POSE_COLUMNS, decode_shapes, decoder_inputs
-from morphobench.models.decode_clouds import cube_to_points_um, subsample
-from morphobench.models.inputs import rotate_arrays, rotate_trilinear
+from morphobench.models.decode import POSE_COLUMNS, decoder_inputs
 
 TEST_CELLS = [f"{number:02d}" for number, split in enumerate(SPLITS) if split == "test"]
 MATRIX = [f"r_{i}{j}" for i in range(3) for j in range(3)]
 ROTATIONS = {"identity": 1, "lattice": 24, "uniform": EMBED["n_uniform"]}
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-# Cubes to points
-
-
-def blobs(n=3, size=5):
-    return torch.randn(n, 1, size, size, size, generator=seeded(4))
-
-
-def draw(cube, n_points=4000, side_um=10.0, seed=0):
-    return cube_to_points_um(cube, side_um=side_um, n_points=n_points, generator=seeded(seed))
-
-
-def test_points_lie_in_their_voxel_xyz_in_micrometres():
-    cube = torch.full((1, 1, 5, 5, 5), -1.0)
-    cube[0, 0, 4, 1, 2] = 0.3  # z, y, x
-    points_um = draw(cube)[0]
-    assert points_um.shape == (4000, 3)
-    assert points_um.dtype == torch.float32
-    low, high = points_um.amin(0), points_um.amax(0)
-    # Voxels are 2 um wide and the middle of the cube is the origin.
-    corner = torch.tensor([-1.0, -3.0, 3.0])
-    assert (low >= corner).all()
-    assert (high <= corner + 2).all()
-    torch.testing.assert_close(points_um.mean(0), corner + 1, atol=0.05, rtol=0)
-    assert (high - low > 1.95).all()
-
-
-def test_points_follow_the_positive_intensity():
-    cube, n_points = blobs(1), 40000
-    voxel = (draw(cube, n_points)[0] / 2 + 2.5).floor().long().clamp(0, 4)
-    x, y, z = voxel.T
-    observed = torch.bincount((z * 5 + y) * 5 + x, minlength=125).double()
-    weights = cube.flatten().clamp_min(0).double()
-    expected = weights / weights.sum() * n_points
-    assert observed[weights == 0].sum() == 0
-    drawn = expected > 0
-    chi_square = ((observed - expected)[drawn] ** 2 / expected[drawn]).sum()
-    degrees = drawn.sum() - 1
-    assert abs(chi_square - degrees) < 5 * (2 * degrees) ** 0.5
-
-
-def test_a_cube_that_is_nowhere_positive_fills_the_whole_cube():
-    points_um = draw(-blobs(1).abs(), 20000)[0]
-    # Mean and variance of a uniform variable of width 10.
-    assert (points_um.mean(0).abs() < 5 * (100 / 12 / 20000) ** 0.5).all()
-    torch.testing.assert_close(points_um.var(0), torch.full((3,), 100 / 12), rtol=0.05, atol=0)
-
-
-def test_same_seed_same_points_however_cells_are_batched():
-    cubes = blobs()
-    assert torch.equal(draw(cubes), draw(cubes))
-    assert not torch.equal(draw(cubes), draw(cubes, seed=1))
-    generator = seeded()
-    one_by_one = [
-        cube_to_points_um(cube[None], side_um=10.0, n_points=4000, generator=generator) for cube in cubes
-    ]
-    assert torch.equal(draw(cubes), torch.cat(one_by_one))
-
-
-def test_thinning_keeps_different_points_of_the_cloud():
-    clouds = torch.from_numpy(clouds_um(3))
-    kept = subsample(clouds, 20, seeded())
-    assert kept.shape == (3, 20, 3)
-    for cloud, few in zip(clouds, kept, strict=True):
-        assert (few[:, None] == cloud).all(-1).any(0).sum() == 20
-    assert torch.equal(subsample(clouds, 64, seeded()), clouds)
-
-
-@pytest.mark.parametrize("family", DECODING)
-def test_decoded_shapes_are_micrometres_and_do_not_depend_on_batches(family, tmp_path):
-    model, chosen = load(write_untrained(tmp_path / "model.pt", family))
-    z = np.random.default_rng(0).normal(size=(5, 8))
-    found = {
-        batch_size: decode_shapes(
-            model,
-            z,
-            chosen,
-            batch_size=batch_size,
-            side_um=SIDE_UM,
-            n_points=20,
-            generator=seeded(),
-        )
-        for batch_size in (1, 2, 5)
-    }
-    found = {size: torch.tensor(np.stack(clouds)) for size, clouds in found.items()}
-    assert found[5].shape == (5, 20, 3)
-    for batch_size in (1, 2):
-        # A cube's draw can fall into the next voxel when an intensity moves by a rounding.
-        agree = torch.isclose(found[batch_size], found[5], atol=1e-4).float().mean()
-        assert agree > 0.99
-    if chosen["representation"] == "points":
-        with torch.no_grad():
-            model_units = model.decode(torch.tensor(z[:1], dtype=torch.float32))[0]
-        offsets = found[1][0][:, None] * chosen["input_scale"] - model_units
-        assert offsets.norm(dim=-1).amin(dim=1).max() < 1e-5
-
-
-# Rotations
-
-
-def turned_points(points_um, turn):
-    return rotate_arrays({"points_um": points_um}, turn, {})["points_um"]
-
-
-def test_points_are_turned_exactly():
-    raw = clouds_um(2)
-    (turn,) = rotation.uniform(1, np.random.default_rng(0))
-    found = turned_points(raw, turn)
-    np.testing.assert_allclose(found[1, 7], turn @ raw[1, 7], rtol=1e-5, atol=1e-6)
-    for quarter in rotation.cube_rotations():
-        there = turned_points(raw, quarter)
-        np.testing.assert_array_equal(turned_points(there, quarter.T), raw)
-
-
-def test_turned_cube_is_the_cube_of_the_turned_cloud():
-    cloud = clouds_um(1)
-    for quarter in rotation.cube_rotations():
-        counts = {"cube": cube_of(cloud[0])[None]}
-        rotated = rotate_arrays(counts, quarter, {"architecture": {"size": 9}})["cube"]
-        found = rotated[0].astype(int)
-        expected = cube_of(turned_points(cloud, quarter)[0]).astype(int)
-        # The sphere stencil is not the same to the last sub-voxel after a flip.
-        assert abs(found - expected).sum() < 0.02 * expected.sum()
-
-
-def test_interpolated_turn_agrees_with_the_exact_one_and_moves_matter_the_right_way():
-    counts = cube_of(clouds_um(1)[0])[None]
-    for quarter in rotation.cube_rotations():
-        exact = rotation.rotate_cube_lattice(counts, quarter)
-        np.testing.assert_allclose(rotate_trilinear(counts, quarter), exact, atol=1e-3)
-    blob = np.zeros((1, 9, 9, 9))
-    blob[0, 4, 4, 7] = 1.0  # 3 voxels along x
-    z, y, x = np.unravel_index(rotate_trilinear(blob, rotation.about_z(45))[0].argmax(), (9, 9, 9))
-    assert (z, y, x) == (4, 6, 6)
-
-
-def test_sets_of_rotations():
-    assert rotation.rotation_set("identity", 4, 1, DATASET).tolist() == [np.eye(3).tolist()]
-    assert len(np.unique(rotation.rotation_set("lattice", 4, 1, DATASET), axis=0)) == 24
-    drawn = rotation.rotation_set("uniform", 4, 1, DATASET)
-    np.testing.assert_array_equal(drawn, rotation.rotation_set("uniform", 4, 1, DATASET))
-    assert not np.allclose(drawn, rotation.rotation_set("uniform", 4, 2, DATASET))
-    np.testing.assert_allclose(np.linalg.det(drawn), 1)
-
-
-# The tables
 
 
 @pytest.fixture(scope="module")
@@ -303,12 +149,6 @@ def test_models_with_a_pose_store_it(tables):
             np.testing.assert_allclose(np.linalg.det(pose), 1, atol=1e-4)
         assert ("vectors" in table) == (family == "rotation_invariant_pointcloud_sdf")
         assert "pose_00" not in tables[family, "uniform"]
-
-
-def test_the_lattice_holds_the_published_turns():
-    lattice = rotation.rotation_set("lattice", 4, 1, DATASET)
-    for degrees in (0, 90, 180, 270):
-        assert np.isclose(lattice, rotation.about_z(degrees)).all(axis=(1, 2)).any()
 
 
 def test_cells_and_turns_share_batches():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fabricate.sampled import clouds_um, cube_of
 
 from morphobench.geometry import rotation
 from morphobench.models.inputs import rotate_trilinear
@@ -65,3 +66,29 @@ def test_resampling_follows_a_free_rotation():
 def test_lattice_rotation_refuses_a_free_angle():
     with pytest.raises(ValueError, match="24 cube rotations"):
         rotation.rotate_cube_lattice(np.zeros((3, 3, 3)), rotation.about_z(30))
+
+
+def test_interpolated_turn_agrees_with_the_exact_one_and_moves_matter_the_right_way():
+    counts = cube_of(clouds_um(1)[0])[None]
+    for quarter in rotation.cube_rotations():
+        exact = rotation.rotate_cube_lattice(counts, quarter)
+        np.testing.assert_allclose(rotate_trilinear(counts, quarter), exact, atol=1e-3)
+    blob = np.zeros((1, 9, 9, 9))
+    blob[0, 4, 4, 7] = 1.0  # 3 voxels along x
+    z, y, x = np.unravel_index(rotate_trilinear(blob, rotation.about_z(45))[0].argmax(), (9, 9, 9))
+    assert (z, y, x) == (4, 6, 6)
+
+
+def test_sets_of_rotations():
+    assert rotation.rotation_set("identity", 4, 1, "tiny").tolist() == [np.eye(3).tolist()]
+    assert len(np.unique(rotation.rotation_set("lattice", 4, 1, "tiny"), axis=0)) == 24
+    drawn = rotation.rotation_set("uniform", 4, 1, "tiny")
+    np.testing.assert_array_equal(drawn, rotation.rotation_set("uniform", 4, 1, "tiny"))
+    assert not np.allclose(drawn, rotation.rotation_set("uniform", 4, 2, "tiny"))
+    np.testing.assert_allclose(np.linalg.det(drawn), 1)
+
+
+def test_the_lattice_holds_the_published_turns():
+    lattice = rotation.rotation_set("lattice", 4, 1, "tiny")
+    for degrees in (0, 90, 180, 270):
+        assert np.isclose(lattice, rotation.about_z(degrees)).all(axis=(1, 2)).any()

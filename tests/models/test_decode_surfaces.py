@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
-from fabricate.perfect_models import Balls, Echo, volume_config
+from fabricate.perfect_models import Echo, volume_config
 
-from morphobench.errors import InputError
-from morphobench.geometry import rotation
 from morphobench.geometry.isosurface import enclosed_volume
-from morphobench.models.decode import decode_shapes, decoder_inputs, invalid_reason, model_sizes_um
-from morphobench.models.decode_clouds import cube_to_points_legacy
+from morphobench.models.decode import decode_shapes, invalid_reason
 from morphobench.models.decode_surfaces import volume_mesh
 
 SIZE = 17
-SURFACE = {"representation": "surface", "input_scale": 1.0}
 
 
 def ball_distances(radius_voxel, centre_xyz=(0, 0, 0)):
@@ -66,66 +60,10 @@ def test_a_shape_that_fills_its_grid_is_closed_at_the_border():
 
 @pytest.mark.parametrize("representation", ["sdf", "seg"])
 @pytest.mark.parametrize("value", [np.nan, None])
-def test_nothing_decoded_is_told(representation, value):
+def test_nothing_decoded_is_invalid(representation, value):
     outside = {"sdf": 2.0, "seg": 0.1}[representation]
     field = np.full((SIZE,) * 3, outside if value is None else value, np.float32)
     for legacy in (False, True):
         (mesh,) = decoded([field], representation, [1.0], legacy=legacy)
         assert len(mesh[1]) == 0
         assert invalid_reason(mesh) == "decodes to no surface"
-
-
-def test_clouds_with_nan_are_told():
-    cloud = np.zeros((4, 3))
-    assert invalid_reason(cloud) == ""
-    cloud[2, 1] = np.inf
-    assert invalid_reason(cloud) == "decodes to points that are not finite"
-
-
-def test_implicit_shapes_are_as_large_as_the_cell_and_turn_with_their_pose():
-    vectors = np.array([[[0.2, 0.1, -0.1], [0.0, 0.25, 0.0]]] * 2)
-    turns = rotation.uniform(2, np.random.default_rng(0))
-    place = {"batch_size": 1, "sizes_um": np.array([10.0, 4.0])}
-    canonical = decode_shapes(Balls(), vectors, SURFACE, **place)
-    posed = decode_shapes(Balls(), vectors, SURFACE, pose=turns, **place)
-    for before, after, turn, size_um in zip(canonical, posed, turns, place["sizes_um"], strict=True):
-        assert enclosed_volume(*before) == pytest.approx(4 / 3 * np.pi * (0.25 * size_um) ** 3, rel=0.03)
-        for mesh, expected in ((before, vectors[0, 0]), (after, turn @ vectors[0, 0])):
-            middle = (mesh[0].max(axis=0) + mesh[0].min(axis=0)) / 2
-            np.testing.assert_allclose(middle, expected * size_um, atol=0.03 * size_um)
-
-
-def test_shapes_without_a_size_are_refused():
-    with pytest.raises(InputError, match="no size"):
-        decode_shapes(Echo(size=SIZE), np.zeros((1, SIZE**3)), volume_config("sdf"), batch_size=1)
-    with pytest.raises(InputError, match="no column scale_factor"):
-        model_sizes_um(pd.DataFrame({"CellId": ["a"]}), "sdf")
-    table = pd.DataFrame({"scale_factor": [4.0], "scale_um": [9.0]})
-    assert model_sizes_um(table, "seg").tolist() == [0.25]
-    assert model_sizes_um(table, "surface").tolist() == [9.0]
-
-
-def test_stored_codes_are_vectors_where_there_are_some():
-    table = pd.DataFrame({"mu_0": [1.0, 2.0], "mu_1": [3.0, 4.0]})
-    codes, pose = decoder_inputs(table)
-    assert codes.tolist() == [[1, 3], [2, 4]]
-    assert pose is None
-    table["vectors"] = [np.arange(6.0), np.arange(6.0) + 6]
-    table = table.assign(**{f"pose_{i}{j}": float(3 * i + j) for i in range(3) for j in range(3)})
-    codes, pose = decoder_inputs(table)
-    assert codes.tolist() == np.arange(12.0).reshape(2, 2, 3).tolist()
-    assert pose[1].tolist() == np.arange(9.0).reshape(3, 3).tolist()
-
-
-def test_published_sampler_weights_by_the_skewness():
-    cube = torch.full((1, 1, 4, 4, 4), 0.5)
-    cube[0, 0, 3, 1, 2] = 1.0  # z, y, x
-    cube[0, 0, 0, 0, 0] = -1.0
-    share = cube.flatten()
-    kappa = 300 * (share.mean() - share.median()) / share.std()
-    points = cube_to_points_legacy(cube, 20000, torch.Generator().manual_seed(0))[0]
-    bright = ((points - torch.tensor([2.0, 1.0, 3.0])).abs() < 0.0011).all(dim=1).double().mean().item()
-    weight = torch.exp(kappa * torch.tensor([1.0, 0.5])).double()
-    assert bright == pytest.approx((weight[0] / (weight[0] + 62 * weight[1])).item(), abs=0.02)
-    assert (points.round().abs().sum(dim=1) > 0).all()
-    assert torch.isnan(cube_to_points_legacy(-cube.abs(), 10, torch.Generator())).all()
