@@ -1,5 +1,6 @@
-"""The rules of the workflow: as text, and as Snakemake reads them, by name."""
+"""The rules of the workflow, as text and as Snakemake reads them, and the imports of the package."""
 
+import ast
 import json
 import re
 
@@ -47,3 +48,24 @@ def declared_rules(clone):
     text = snakemake(clone, "--snakefile", "probe.smk", "--list-rules").stdout
     rules = json.loads(re.search(r"^RULES (.*)$", text, re.MULTILINE)[1])
     return {name: rule for name, rule in rules.items() if name != "all"}
+
+
+def module_imports():
+    """Module of the package -> the modules of the package that it imports, anywhere in its text."""
+    source = ROOT / "src"
+    files = sorted((source / "morphobench").rglob("*.py"))
+    names = {
+        ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in files
+    }
+    graph = {}
+    for module, path in names.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                below = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= below if below <= set(names) else below | {node.module}
+        graph[module] = found & set(names) - {module}
+    return graph

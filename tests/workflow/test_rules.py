@@ -1,5 +1,6 @@
 """The rule graph: what may read what, what every rule declares, and how large the plan is."""
 
+import graphlib
 import re
 import shutil
 import statistics
@@ -7,15 +8,16 @@ import statistics
 import pytest
 import yaml
 from harness.clone import job_counts, make_clone, snakemake
-from harness.rules import ALIAS, declared_rules, rule_blocks
+from harness.rules import ALIAS, declared_rules, module_imports, rule_blocks
 from paths import ROOT
 
 STAGES = (
     *("fabricate", "download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot"),
     "published",
 )
-# Stage -> stages whose results it may read, besides its own.
+# Stage -> stages whose results its rules may read, besides its own.
 ALLOWED = {
+    "fabricate": set(),
     "download": {"fabricate"},
     "align": {"download"},
     "mask": {"align"},
@@ -26,11 +28,17 @@ ALLOWED = {
     # Costs and interpolations need the trained model itself.
     "score": {"sample", "train", "embed"},
     # Walks, archetypes and rotations are decoded.
-    # Surfaces of the cells that figures show come from mask.
+    # Surfaces of the cells that figures display come from mask.
     "analyse": {"mask", "sample", "train", "embed"},
     # A contact sheet shows cells after every stage of preprocessing.
     "plot": {"score", "analyse", "download", "align", "mask", "sample"},
+    # Published files are read in place of any stage's results, and written from them.
+    "published": {"download", "mask", "sample", "train", "embed"},
 }
+# What every package may import, each of these only what stands before it. No stage imports another, ...
+SHARED = ("errors", "log", "seeds", "geometry", "files", "config", "models")
+# ... but metrics are functions of arrays, and published files come over the same transport.
+IMPORTS = {"analyse": {"score.metrics"}, "plot": {"score.metrics"}, "published": {"download.remote"}}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +94,22 @@ def test_stages_read_only_what_they_may(clone):
     for source, target in edges:
         stage_from, stage_to = source.split("_")[0], target.split("_")[0]
         assert stage_from == stage_to or stage_from in ALLOWED[stage_to], f"{target} reads {source}"
+
+
+def test_packages_import_only_what_they_may():
+    graph = module_imports()
+    assert len(graph) > 100
+    for module, imported in graph.items():
+        package = module.split(".")[1] if "." in module else ""
+        before = SHARED[: SHARED.index(package)] if package in SHARED else SHARED
+        allowed = {package, *before, *IMPORTS.get(package, ())}
+        for name in imported - {"morphobench"}:
+            own = name.removeprefix("morphobench.")
+            assert any(f"{own}.".startswith(f"{one}.") for one in allowed), f"{module} imports {name}"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    list(graphlib.TopologicalSorter(module_imports()).static_order())
 
 
 @pytest.mark.parametrize(
