@@ -136,6 +136,12 @@ def patches(looks: Mapping[str, Mapping[str, str]]) -> list[Patch]:
     return [Patch(color=look["color"], label=look["label"]) for look in looks.values()]
 
 
+def by_hue(column: str, looks: Mapping[str, Mapping[str, str]], axes: Axes) -> dict[str, Any]:
+    """Return arguments of seaborn that colour a column by the looks of its values, without legend."""
+    palette = {name: look["color"] for name, look in looks.items()}
+    return {"hue": column, "hue_order": list(looks), "palette": palette, "legend": False, "ax": axes}
+
+
 def draw_legend(part: SubFigure, handles: Sequence[Any], *, top_mm: float | None = None) -> float:
     """Draw a frameless legend at the foot of a part, or `top_mm` below its top; return its height in mm."""
     n_columns, high = _legend_columns(part, handles), height_mm(part)

@@ -34,20 +34,9 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     looks = {name: look for name, look in context.looks().items() if name in set(table["model"])}
     head = 7 + layout.draw_legend(part, layout.patches(looks), top_mm=5.5)
     axes = part.subplots(gridspec_kw=layout.margins(part, left=13, right=2, head=head, foot=15))
-    sns.barplot(
-        table.assign(inverse=1 / table["q"]),
-        x="drug",
-        y="inverse",
-        order=drugs,
-        hue="model",
-        hue_order=list(looks),
-        palette={name: look["color"] for name, look in looks.items()},
-        saturation=1,
-        errorbar=None,
-        legend=False,
-        width=0.82,
-        ax=axes,
-    )
+    inverse = table.assign(inverse=1 / table["q"])
+    by = {"x": "drug", "order": drugs, **layout.by_hue("model", looks, axes)}
+    sns.barplot(inverse, y="inverse", saturation=1, errorbar=None, width=0.82, **by)
     axes.set_yscale("log")
     axes.set(ylim=(1, max(40.0, 1.3 / table["q"].min())), ylabel="1 / q")
     axes.yaxis.set_major_formatter("{x:g}")

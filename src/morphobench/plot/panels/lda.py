@@ -80,18 +80,8 @@ def _draw_block(part: SubFigure, tables: Mapping[str, pd.DataFrame], shapes: gal
 
 
 def _draw_plane(axes: Axes, scores: pd.DataFrame, walk: pd.DataFrame) -> None:
-    sns.scatterplot(
-        scores,
-        x="PC_1",
-        y="PC_2",
-        hue="class",
-        palette=_CLASSES,
-        legend=False,
-        s=3.5,
-        lw=0,
-        alpha=0.7,
-        ax=axes,
-    )
+    look = {"palette": _CLASSES, "s": 3.5, "lw": 0, "alpha": 0.7, "legend": False}
+    sns.scatterplot(scores, x="PC_1", y="PC_2", hue="class", ax=axes, **look)
     axes.plot(walk["PC_1"], walk["PC_2"], color="black", lw=0.8, marker="*", ms=3.5, mew=0)
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel("PC 1", labelpad=1, fontsize=style.SMALL)
@@ -99,20 +89,10 @@ def _draw_plane(axes: Axes, scores: pd.DataFrame, walk: pd.DataFrame) -> None:
 
 
 def _draw_scores(axes: Axes, scores: pd.DataFrame) -> None:
-    sns.histplot(
-        scores.dropna(subset=["score"]),
-        x="score",
-        hue="class",
-        hue_order=list(_CLASSES),
-        palette=_CLASSES,
-        bins=24,
-        stat="density",
-        common_norm=False,
-        alpha=0.7,
-        linewidth=0,
-        legend=False,
-        ax=axes,
-    )
+    known = scores.dropna(subset=["score"])
+    look = {"palette": _CLASSES, "alpha": 0.7, "linewidth": 0, "legend": False, "ax": axes}
+    density = {"bins": 24, "stat": "density", "common_norm": False}
+    sns.histplot(known, x="score", hue="class", hue_order=list(_CLASSES), **density, **look)
     axes.set(yticks=[], xlabel="", ylabel="")
     axes.spines["left"].set_visible(False)
     axes.locator_params(axis="x", nbins=4)

@@ -35,17 +35,9 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     if np.isfinite([low, high]).all():
         label = "halves of the control,\nmean to 95 % quantile"
         axes.axhspan(low, high, color="0.88", lw=0, zorder=0, label=label)
-    sns.scatterplot(
-        table,
-        x=np.arange(len(table)),
-        y="cv_auroc",
-        hue=np.where(table["q"] < _ALPHA, *_COLORS),
-        hue_order=list(_COLORS),
-        palette=_COLORS,
-        s=12,
-        linewidth=0,
-        ax=axes,
-    )
+    q = np.where(table["q"] < _ALPHA, *_COLORS)
+    look = {"hue_order": list(_COLORS), "palette": _COLORS, "s": 12, "linewidth": 0, "ax": axes}
+    sns.scatterplot(x=np.arange(len(table)), y=table["cv_auroc"], hue=q, **look)
     axes.set_ylabel("AUROC")
     layout.slant_ticks(axes, table["drug"])
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), frameon=False, fontsize=style.SMALL)

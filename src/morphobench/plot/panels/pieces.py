@@ -40,36 +40,19 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
         name: context.looks().get(name, {"label": layout.readable(name), "color": _OTHER})
         for name in dict.fromkeys(known["features"])
     }
-    diamond = {"marker": "D", "markeredgecolor": "black", "markeredgewidth": 0.7}
-    handles = [
-        *layout.patches(looks),
-        Line2D([], [], ls="", ms=4, markerfacecolor="white", label="test cells", **diamond),
-    ]
-    head = 7 + layout.draw_legend(part, handles, top_mm=5.5)
+    diamond = Line2D([], [], ls="", marker="D", ms=4, mfc="white", mec="black", mew=0.7, label="test cells")
+    head = 7 + layout.draw_legend(part, [*layout.patches(looks), diamond], top_mm=5.5)
     axes = part.subplots(gridspec_kw=layout.margins(part, left=11, right=2, head=head, foot=8.5))
     bins = table.drop_duplicates("bin").sort_values("bin")
-    by = {"x": "bin", "order": list(bins["bin"]), "y": "value", "legend": False, "ax": axes}
-    by |= {"hue": "features", "hue_order": list(looks)}
-    palette = {name: look["color"] for name, look in looks.items()}
+    by = {"x": "bin", "order": list(bins["bin"]), "y": "value", **layout.by_hue("features", looks, axes)}
     folds, test = (known[known["variant"] == variant] for variant in ("legacy", "corrected"))
-    sns.boxplot(
-        folds, palette=palette, saturation=1, showfliers=False, linewidth=0.6, linecolor="black", **by
-    )
-    dark = dict.fromkeys(looks, "black")
-    sns.stripplot(folds, palette=dark, dodge=True, jitter=0.15, size=1.2, alpha=0.7, **by)
+    box = {"showfliers": False, "linewidth": 0.6, "linecolor": "black"}
+    sns.boxplot(folds, saturation=1, **box, **by)
+    dots = {"size": 1.2, "alpha": 0.7, "palette": dict.fromkeys(looks, "black")}
+    sns.stripplot(folds, dodge=True, jitter=0.15, **{**by, **dots})
     test = test.groupby(["features", "bin"])["value"].mean().reset_index()
-    sns.stripplot(
-        test,
-        palette=palette,
-        dodge=True,
-        jitter=False,
-        marker="D",
-        size=4,
-        edgecolor="black",
-        linewidth=0.7,
-        zorder=4,
-        **by,
-    )
+    diamonds = {"marker": "D", "size": 4, "edgecolor": "black", "linewidth": 0.7, "zorder": 4}
+    sns.stripplot(test, dodge=True, jitter=False, **diamonds, **by)
     volumes = [f"{row.lo_um3:.0f}\u2013{row.hi_um3:.0f}" for row in bins.itertuples()]
     axes.set_xticks(range(len(bins)), volumes)
     axes.set_ylabel("accuracy")

@@ -141,19 +141,9 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
         reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
         layout.write_reason(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
         return
-    palette = {name: look["color"] for name, look in models.items()}
-    by = {"x": "value", "y": "model", "order": list(models), "legend": False, "ax": axes}
-    sns.barplot(
-        table,
-        hue="model",
-        hue_order=list(models),
-        palette=palette,
-        saturation=1,
-        errorbar=None,
-        width=0.78,
-        orient="h",
-        **by,
-    )
+    by = {"x": "value", "y": "model", "order": list(models), "orient": "h"}
+    look = layout.by_hue("model", models, axes)
+    sns.barplot(table, saturation=1, errorbar=None, width=0.78, **look, **by)
     means = table.groupby("model")[["value", "ci_low", "ci_high"]].mean().reindex(list(models))
     for place, row in enumerate(means.itertuples()):
         if np.isnan(row.value):
@@ -163,7 +153,7 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
     dots = [part.iloc[:: max(1, len(part) // _MAX_DOTS)] for _, part in items.groupby("model")]
     if dots:
         look = {"size": 0.7, "linewidth": 0, "alpha": 0.45, "color": "black"}
-        sns.stripplot(pd.concat(dots), jitter=0.22, orient="h", **look, **by)
+        sns.stripplot(pd.concat(dots), jitter=0.22, legend=False, ax=axes, **look, **by)
     axes.set(yticks=[], ylabel="", ylim=(len(models) - 0.4, -0.6))
     _format_values(axes, table)
 
