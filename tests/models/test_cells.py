@@ -124,7 +124,7 @@ def test_a_structure_without_a_range_is_named(case, tmp_path):
 
 
 @pytest.mark.parametrize("chosen", [intensity_config(), IMPLICIT], ids=["intensity", "implicit"])
-def test_a_cell_is_judged_on_the_same_draw_in_any_batch(case, chosen):
+def test_a_cell_is_judged_on_the_same_subsample_in_any_batch(case, chosen):
     cells = open_cells(case.manifest, case.shards, chosen)
     together = cell_batch(cells, [0, 1, 2], chosen, seed=3)
     alone = cell_batch(cells, [1], chosen, seed=3)
@@ -136,11 +136,11 @@ def test_a_cell_is_judged_on_the_same_draw_in_any_batch(case, chosen):
     assert not torch.equal(other.x, alone.x)
 
 
-def test_a_turned_cell_is_the_same_draw_turned(case):
+def test_a_rotated_cell_is_the_same_subsample_rotated(case):
     cells, chosen = open_cells(case.manifest, case.shards, IMPLICIT), IMPLICIT
     turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    plain, turned = (cell_batch(cells, [2], chosen, rotation=how) for how in (None, turn))
+    plain, rotated = (cell_batch(cells, [2], chosen, rotation=how) for how in (None, turn))
     matrix = torch.from_numpy(turn.astype(np.float32))
-    torch.testing.assert_close(turned.x, plain.x @ matrix.T)
-    torch.testing.assert_close(turned.queries, plain.queries @ matrix.T)
-    assert torch.equal(turned.distances, plain.distances)
+    torch.testing.assert_close(rotated.x, plain.x @ matrix.T)
+    torch.testing.assert_close(rotated.queries, plain.queries @ matrix.T)
+    assert torch.equal(rotated.distances, plain.distances)

@@ -1,4 +1,4 @@
-"""From stored arrays to model units: scales, z-scores, padding, draws, turns."""
+"""From stored arrays to model units: scales, z-scores, padding, subsampling, rotation."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ def cloud(n=2, n_points=50, columns=4, seed=0):
     return torch.rand(n, n_points, columns, generator=torch.Generator().manual_seed(seed))
 
 
-def draw(batch, seed=1, **settings):
+def subsampled(batch, seed=1, **settings):
     return subsample(
         batch, {"subsample": settings, "intensity": {"input_scale": 1.0}}, torch.Generator().manual_seed(seed)
     )
 
 
-def test_a_uniform_draw_takes_each_point_once_with_all_its_columns():
+def test_a_uniform_subsample_takes_each_point_once_with_all_its_columns():
     x = cloud()
-    found = draw(Batch(x), n_points=30).x
+    found = subsampled(Batch(x), n_points=30).x
     assert found.shape == (2, 30, 4)
     for one, whole in zip(found, x, strict=True):
         rows = [tuple(row) for row in one.tolist()]
@@ -98,23 +98,23 @@ def test_a_uniform_draw_takes_each_point_once_with_all_its_columns():
         assert set(rows) <= {tuple(row) for row in whole.tolist()}
 
 
-def test_a_draw_depends_on_its_generator_alone():
+def test_a_subsample_depends_on_its_generator_alone():
     x = Batch(cloud())
-    assert torch.equal(draw(x, n_points=30).x, draw(x, n_points=30).x)
-    assert not torch.equal(draw(x, n_points=30).x, draw(x, seed=2, n_points=30).x)
+    assert torch.equal(subsampled(x, n_points=30).x, subsampled(x, n_points=30).x)
+    assert not torch.equal(subsampled(x, n_points=30).x, subsampled(x, seed=2, n_points=30).x)
 
 
-def test_a_draw_by_intensity_follows_the_intensity():
+def test_a_subsample_by_intensity_follows_the_intensity():
     x = torch.zeros(1, 4, 4)
     x[0, :, 0] = torch.arange(4.0)
     x[0, :, 3] = torch.tensor([1.0, 3.0, 0.0, -5.0])
-    found = draw(Batch(x), n_points=8000, weight="intensity").x[0, :, 0]
+    found = subsampled(Batch(x), n_points=8000, weight="intensity").x[0, :, 0]
     counts = torch.bincount(found.long(), minlength=4)
     assert counts[2:].sum() == 0
     assert abs(counts[1] / 8000 - 0.75) < 0.02
 
 
-def test_a_draw_by_intensity_serves_models_that_do_not_read_it():
+def test_a_subsample_by_intensity_serves_models_that_do_not_read_it():
     chosen = described("points", subsample={"n_points": 9, "weight": "intensity"})
     assert required_arrays(chosen) == ("points_um", "intensity")
     raw = {"points_um": np.ones((1, 20, 3)), "intensity": np.ones((1, 20))}
@@ -124,82 +124,82 @@ def test_a_draw_by_intensity_serves_models_that_do_not_read_it():
 
 def test_queries_keep_their_distances():
     queries = torch.rand(2, 60, 3, generator=torch.Generator().manual_seed(0))
-    found = draw(Batch(cloud(columns=3), queries, queries.norm(dim=-1)), n_points=9, n_queries=20)
+    found = subsampled(Batch(cloud(columns=3), queries, queries.norm(dim=-1)), n_points=9, n_queries=20)
     assert found.queries.shape == (2, 20, 3)
     torch.testing.assert_close(found.distances, found.queries.norm(dim=-1))
 
 
-def test_draws_that_cannot_be_made_are_refused():
+def test_subsamples_that_cannot_be_made_are_refused():
     with pytest.raises(InputError, match="subsample asks for 51 points of clouds that have 50"):
-        draw(Batch(cloud()), n_points=51)
+        subsampled(Batch(cloud()), n_points=51)
     with pytest.raises(InputError, match="no positive intensity"):
-        draw(Batch(-cloud()), n_points=5, weight="intensity")
+        subsampled(Batch(-cloud()), n_points=5, weight="intensity")
 
 
-def test_only_what_has_a_place_turns():
+def test_only_what_has_a_place_rotates():
     rng = np.random.default_rng(0)
     names = ("points_um", "intensity", "surface", "queries", "distances")
     raw = {name: rng.normal(size=(1, 5, 3)) for name in names}
-    turn = rotation.uniform(1, rng)[0]
-    found = rotate_arrays(raw, turn, {})
+    matrix = rotation.uniform(1, rng)[0]
+    found = rotate_arrays(raw, matrix, {})
     for name in ("points_um", "surface", "queries"):
-        np.testing.assert_allclose(found[name], raw[name] @ turn.T)
+        np.testing.assert_allclose(found[name], raw[name] @ matrix.T)
     for name in ("intensity", "distances"):
         np.testing.assert_array_equal(found[name], raw[name])
 
 
-def test_a_field_of_distances_that_is_turned_freely_stays_outside_at_its_corners():
+def test_a_field_of_distances_that_is_rotated_freely_stays_outside_at_its_corners():
     sdf = np.full((1, 9, 9, 9), 2.0, np.float32)
     found = rotate_arrays({"sdf": sdf}, rotation.about_z(30), cube_settings(9, representation="sdf"))["sdf"]
     np.testing.assert_allclose(found, 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["sdf", "seg"])
-def test_a_grid_turns_about_its_origin_which_is_the_middle_of_the_model(name):
+def test_a_grid_rotates_about_its_origin_which_is_the_middle_of_the_model(name):
     """Grids of even edge have their origin at half the edge; the model's odd cube has it in the middle."""
     axis = np.arange(16) - 8
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
     chosen = cube_settings(17, representation=name)
     box = np.maximum(np.maximum(np.abs(x - 1) - 4, np.abs(y) - 2), np.abs(z + 2) - 1).astype(np.float32)
     raw = {name: box[None] if name == "sdf" else (box <= 0)[None].astype(np.uint8)}
-    for turn in rotation.cube_rotations()[1:6]:
-        found = to_batch(rotate_arrays(raw, turn, chosen), chosen).x[0, 0].numpy()
+    for matrix in rotation.cube_rotations()[1:6]:
+        found = to_batch(rotate_arrays(raw, matrix, chosen), chosen).x[0, 0].numpy()
         inside = np.argwhere(found <= 0 if name == "sdf" else found > 0)[:, ::-1] - 8
         expected = np.argwhere(box <= 0)[:, ::-1] - 8
-        assert {tuple(p) for p in (expected @ turn.T).round().astype(int)} == {tuple(p) for p in inside}
+        assert {tuple(p) for p in (expected @ matrix.T).round().astype(int)} == {tuple(p) for p in inside}
 
 
-def turned_points(points_um, turn):
-    return rotate_arrays({"points_um": points_um}, turn, {})["points_um"]
+def rotated_points(points_um, matrix):
+    return rotate_arrays({"points_um": points_um}, matrix, {})["points_um"]
 
 
-def test_points_are_turned_exactly():
+def test_points_are_rotated_exactly():
     raw = clouds_um(2)
-    (turn,) = rotation.uniform(1, np.random.default_rng(0))
-    found = turned_points(raw, turn)
-    np.testing.assert_allclose(found[1, 7], turn @ raw[1, 7], rtol=1e-5, atol=1e-6)
+    (matrix,) = rotation.uniform(1, np.random.default_rng(0))
+    found = rotated_points(raw, matrix)
+    np.testing.assert_allclose(found[1, 7], matrix @ raw[1, 7], rtol=1e-5, atol=1e-6)
     for quarter in rotation.cube_rotations():
-        there = turned_points(raw, quarter)
-        np.testing.assert_array_equal(turned_points(there, quarter.T), raw)
+        there = rotated_points(raw, quarter)
+        np.testing.assert_array_equal(rotated_points(there, quarter.T), raw)
 
 
-def test_turned_cube_is_the_cube_of_the_turned_cloud():
+def test_rotated_cube_is_the_cube_of_the_rotated_cloud():
     cloud = clouds_um(1)
     for quarter in rotation.cube_rotations():
         counts = {"cube": cube_of(cloud[0])[None]}
         rotated = rotate_arrays(counts, quarter, {"architecture": {"size": 9}})["cube"]
         found = rotated[0].astype(int)
-        expected = cube_of(turned_points(cloud, quarter)[0]).astype(int)
+        expected = cube_of(rotated_points(cloud, quarter)[0]).astype(int)
         # The sphere stencil is not the same to the last sub-voxel after a flip.
         assert abs(found - expected).sum() < 0.02 * expected.sum()
 
 
-def test_a_turned_cube_keeps_its_background_at_the_corners():
+def test_a_rotated_cube_keeps_its_background_at_the_corners():
     counts = cube_of(clouds_um(1)[0])[None]
     chosen = small_config("classical_image")
     background = to_batch({"cube": counts}, chosen).x.min()
-    for turn in rotation.uniform(3, np.random.default_rng(0)):
-        x = to_batch(rotate_arrays({"cube": counts}, turn, chosen), chosen).x[0, 0]
+    for matrix in rotation.uniform(3, np.random.default_rng(0)):
+        x = to_batch(rotate_arrays({"cube": counts}, matrix, chosen), chosen).x[0, 0]
         corners = x[:: x.shape[0] - 1, :: x.shape[0] - 1, :: x.shape[0] - 1]
         assert torch.allclose(corners, x.min())
         assert torch.allclose(x.min(), background, atol=0.05)

@@ -73,7 +73,7 @@ def test_nothing_in_a_foreign_file_is_executed(tmp_path, writer):
         ({"architecture": []}, "not a model"),
     ],
 )
-def test_settings_that_do_not_fit_are_told(saved, change, reason):
+def test_settings_that_do_not_fit_are_refused(saved, change, reason):
     content = content_of(saved)
     torch.save(
         {**content, "model_config": json.dumps({**json.loads(content["model_config"]), **change})}, saved

@@ -1,4 +1,4 @@
-"""Priors: the divergence is the textbook's, draws follow their generator, invariance survives."""
+"""Priors: the divergence is the textbook's, samples follow their generator, invariance survives."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ def gaussian():
     return GaussianPrior(6)
 
 
-def test_without_a_prior_the_code_is_free():
-    code = torch.randn(4, 6)
-    z, divergence = IdentityPrior().sample(code, seeded())
-    assert z is code
+def test_without_a_prior_the_embedding_is_free():
+    z = torch.randn(4, 6)
+    sampled, divergence = IdentityPrior().sample(z, seeded())
+    assert sampled is z
     assert not divergence.any()
 
 
 def test_the_divergence_is_that_of_two_normals(gaussian):
-    code = torch.randn(4, 6)
-    mean, log_variance = gaussian.mean_and_log_variance(code).chunk(2, dim=1)
+    z = torch.randn(4, 6)
+    mean, log_variance = gaussian.mean_and_log_variance(z).chunk(2, dim=1)
     expected = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(dim=1)
-    torch.testing.assert_close(gaussian.sample(code, seeded())[1], expected)
+    torch.testing.assert_close(gaussian.sample(z, seeded())[1], expected)
 
 
-def test_draws_spread_about_the_mean_and_follow_the_generator(gaussian):
-    code = torch.randn(1, 6).expand(20000, 6)
-    z = gaussian.sample(code, seeded())[0]
-    _, log_variance = gaussian.mean_and_log_variance(code[:1]).chunk(2, dim=1)
-    torch.testing.assert_close(z.mean(dim=0), gaussian.mean(code)[0], atol=0.04, rtol=0)
-    torch.testing.assert_close(z.var(dim=0), log_variance[0].exp(), atol=0, rtol=0.05)
-    assert torch.equal(z, gaussian.sample(code, seeded())[0])
+def test_samples_spread_about_the_mean_and_follow_the_generator(gaussian):
+    z = torch.randn(1, 6).expand(20000, 6)
+    sampled = gaussian.sample(z, seeded())[0]
+    _, log_variance = gaussian.mean_and_log_variance(z[:1]).chunk(2, dim=1)
+    torch.testing.assert_close(sampled.mean(dim=0), gaussian.mean(z)[0], atol=0.04, rtol=0)
+    torch.testing.assert_close(sampled.var(dim=0), log_variance[0].exp(), atol=0, rtol=0.05)
+    assert torch.equal(sampled, gaussian.sample(z, seeded())[0])
 
 
 def test_an_absurd_variance_stays_finite(gaussian):

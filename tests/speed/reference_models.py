@@ -52,7 +52,7 @@ def edge_features(points, k):
     return vectors.permute(0, 3, 4, 1, 2).contiguous()
 
 
-def bend(x, direction, slope):
+def leaky_relu(x, direction, slope):
     """Leaky rectifier of vector neurons on (batch, channels, 3, ...), with its mask spelt out."""
     along = (x * direction).sum(2, keepdim=True)
     keep = (along >= 0).to(x)
@@ -78,7 +78,7 @@ class Bend(nn.Module):
         self.map_to_dir = nn.Linear(channels, channels, bias=False)
 
     def forward(self, x):
-        return bend(x, self.map_to_dir(x.transpose(1, -1)).transpose(1, -1), slope=0.0)
+        return leaky_relu(x, self.map_to_dir(x.transpose(1, -1)).transpose(1, -1), slope=0.0)
 
 
 class MixBend(nn.Module):
@@ -87,7 +87,7 @@ class MixBend(nn.Module):
         self.map_to_feat, self.map_to_dir, self.slope = Mix(n_in, n_out), Mix(n_in, n_out), slope
 
     def forward(self, x):
-        return bend(self.map_to_feat(x), self.map_to_dir(x), self.slope)
+        return leaky_relu(self.map_to_feat(x), self.map_to_dir(x), self.slope)
 
 
 class Frame(nn.Module):
@@ -111,7 +111,7 @@ def gram_schmidt(first, second, tiny):
 
 
 class VectorEncoder(nn.Module):
-    """DGCNN of vector neurons: points (batch, n, 3) to a code and a rotation."""
+    """DGCNN of vector neurons: points (batch, n, 3) to an embedding and a rotation."""
 
     def __init__(self, latent_dim, hidden_dim, k):
         super().__init__()
@@ -135,7 +135,7 @@ class VectorEncoder(nn.Module):
 
 
 class FoldingDecoder(nn.Module):
-    """FoldingNet with the code copied to every point."""
+    """FoldingNet with the embedding copied to every point."""
 
     def __init__(self, latent_dim, hidden_dim, grid):
         super().__init__()
@@ -152,9 +152,9 @@ class FoldingDecoder(nn.Module):
             for n in (grid.shape[1], 3)
         )
 
-    def forward(self, code):
-        copies = self.project(code)[:, None].repeat(1, len(self.grid), 1)
-        folded = self.folding1(torch.cat((copies, self.grid.expand(len(code), -1, -1)), dim=-1))
+    def forward(self, z):
+        copies = self.project(z)[:, None].repeat(1, len(self.grid), 1)
+        folded = self.folding1(torch.cat((copies, self.grid.expand(len(z), -1, -1)), dim=-1))
         return self.folding2(torch.cat((copies, folded), dim=-1))
 
 
@@ -172,8 +172,8 @@ class PointcloudModel(nn.Module):
         return self.encoder(points)[0]
 
     def forward(self, points):
-        code, rotation = self.encoder(points)
-        return self.decoder(code) @ rotation.transpose(1, 2)
+        z, rotation = self.encoder(points)
+        return self.decoder(z) @ rotation.transpose(1, 2)
 
 
 SPACE = gspaces.rot3dOnR3(maximum_frequency=8)
@@ -244,7 +244,7 @@ class Block(nn.Module):
 
 
 class SteerableEncoder(nn.Module):
-    """The escnn encoder: cubes (batch, 1, s, s, s) to a code and two vectors (components x, y, z)."""
+    """The escnn encoder: cubes (batch, 1, s, s, s) to an embedding and two vectors (components x, y, z)."""
 
     def __init__(self, latent_dim, channels, strides, n_units):
         super().__init__()
@@ -281,10 +281,10 @@ class ImageModel(nn.Module):
         return self.encoder(cubes)[0]
 
     def forward(self, cubes):
-        code, vectors = self.encoder(cubes)
+        z, vectors = self.encoder(cubes)
         rows = torch.stack(gram_schmidt(*vectors.unbind(1), 1e-8), dim=1)
         flip = torch.diag(rows.new_tensor([1.0, -1.0, -1.0]))
-        decoded = self.decoder(code)
+        decoded = self.decoder(z)
         theta = functional.pad(flip @ rows @ flip, [0, 1])
-        turned = functional.affine_grid(theta, list(decoded.shape), align_corners=False)
-        return functional.grid_sample(decoded, turned, align_corners=False)
+        grid = functional.affine_grid(theta, list(decoded.shape), align_corners=False)
+        return functional.grid_sample(decoded, grid, align_corners=False)

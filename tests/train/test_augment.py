@@ -1,4 +1,4 @@
-"""Augmentation: rigid turns, noise on places alone, nothing but the generator behind it."""
+"""Augmentation: rigid rotations, noise on places alone, nothing but the generator behind it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def turn(batch, kind, seed=0, jitter=0.0):
+def augmented(batch, kind, seed=0, jitter=0.0):
     return augment(batch, {"rotation": kind, "jitter": jitter}, generator(seed))
 
 
@@ -26,7 +26,7 @@ def test_rotations_are_proper_and_differ(kind):
     assert len(found.round(decimals=6).unique(dim=0)) > 10
 
 
-def test_turns_about_z_leave_z_alone_in_steps_of_15_degrees():
+def test_rotations_about_z_leave_z_alone_in_steps_of_15_degrees():
     found = sample_rotations("z", 200, generator())
     assert torch.equal(found[:, 2], torch.tensor([0.0, 0, 1], dtype=torch.float64).expand(200, 3))
     angles = torch.rad2deg(torch.atan2(found[:, 1, 0], found[:, 0, 0]))
@@ -44,7 +44,7 @@ def test_uniform_rotations_point_everywhere():
 def test_queries_turn_with_their_cloud_and_scalars_stay(kind):
     x, queries = torch.rand(3, 20, 4, generator=generator(1)), torch.rand(3, 9, 3, generator=generator(2))
     distances = torch.rand(3, 9, generator=generator(3))
-    found = turn(Batch(x, queries, distances), kind)
+    found = augmented(Batch(x, queries, distances), kind)
     torch.testing.assert_close(
         torch.cdist(found.x[..., :3], found.queries), torch.cdist(x[..., :3], queries), atol=1e-5, rtol=0
     )
@@ -53,19 +53,19 @@ def test_queries_turn_with_their_cloud_and_scalars_stay(kind):
     assert not torch.allclose(found.x, x)
 
 
-def test_a_volume_turns_as_its_points_do():
+def test_a_volume_rotates_as_its_points_do():
     cube = torch.zeros(1, 1, 5, 5, 5)
     cube[0, 0, 4, 1, 2] = 1.0  # z, y, x
     place = torch.tensor([0.0, -1.0, 2.0], dtype=torch.float64)
     for seed in range(12):
-        found = turn(Batch(cube), "lattice", seed).x[0, 0].nonzero()[0]
+        found = augmented(Batch(cube), "lattice", seed).x[0, 0].nonzero()[0]
         expected = sample_rotations("lattice", 1, generator(seed))[0] @ place
         assert found.flip(0).double().sub(2).tolist() == expected.tolist()
 
 
 def test_noise_moves_places_within_its_bound_and_no_intensity():
     x = torch.rand(2, 500, 4, generator=generator(1))
-    found = turn(Batch(x), "none", jitter=0.1).x
+    found = augmented(Batch(x), "none", jitter=0.1).x
     moved = (found - x)[..., :3]
     assert moved.abs().max() <= 0.2 + 1e-6
     assert 0.07 < moved.std() < 0.1
@@ -74,10 +74,10 @@ def test_noise_moves_places_within_its_bound_and_no_intensity():
 
 def test_the_same_generator_gives_the_same_batch():
     x = Batch(torch.rand(2, 30, 3, generator=generator(1)))
-    assert torch.equal(turn(x, "so3", 5, 0.1).x, turn(x, "so3", 5, 0.1).x)
-    assert not torch.equal(turn(x, "so3", 5, 0.1).x, turn(x, "so3", 6, 0.1).x)
+    assert torch.equal(augmented(x, "so3", 5, 0.1).x, augmented(x, "so3", 5, 0.1).x)
+    assert not torch.equal(augmented(x, "so3", 5, 0.1).x, augmented(x, "so3", 6, 0.1).x)
 
 
 def test_nothing_asked_nothing_done():
     x = torch.rand(2, 30, 3)
-    assert turn(Batch(x), "none").x is x
+    assert augmented(Batch(x), "none").x is x

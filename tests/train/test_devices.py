@@ -80,7 +80,7 @@ def fitted(case, folder, trainer, max_epochs):
 
 
 def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, tmp_path):
-    alone, told = fitted(case, tmp_path / "one", TRAIN_CONFIG, 4)
+    alone, expected = fitted(case, tmp_path / "one", TRAIN_CONFIG, 4)
     # Where it was cut does not matter: what two processes go on from, one may have left.
     fitted(case, tmp_path / "two", TRAIN_CONFIG, 2)
     together, rows = fitted(case, tmp_path / "two", TWO, 4)
@@ -90,7 +90,7 @@ def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, 
         torch.testing.assert_close(together[key], alone[key], rtol=1e-4, atol=1e-6)
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
     np.testing.assert_allclose(
-        [row["train_loss"] for row in rows], [row["train_loss"] for row in told], rtol=1e-4
+        [row["train_loss"] for row in rows], [row["train_loss"] for row in expected], rtol=1e-4
     )
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["best.ckpt", "last.ckpt"]
 

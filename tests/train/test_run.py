@@ -188,7 +188,7 @@ def test_killed_at_a_random_moment_ends_with_the_same_bits(case, complete, tmp_p
     assert_same_training(complete, run_training(case, tmp_path / "killed", POINTS))
 
 
-def test_a_training_that_is_told_to_end_does_not_claim_to_be_complete(case, complete, tmp_path, monkeypatch):
+def test_a_training_that_is_interrupted_does_not_claim_to_be_complete(case, complete, tmp_path, monkeypatch):
     def step(self, x, batch_idx):
         raise SIGTERMException
 
@@ -317,27 +317,27 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     assert_same_training(complete, run_training(case, tmp_path, POINTS))
 
 
-def test_a_learning_rate_beyond_reason_is_told(case, tmp_path):
+def test_a_learning_rate_beyond_reason_is_refused(case, tmp_path):
     with pytest.raises(InputError, match=r"training\.lr"):
         run_training(case, tmp_path, changed("lr", 1e30))
 
 
 @pytest.mark.parametrize("missing", ["train", "val"])
-def test_an_empty_split_is_told(tmp_path, missing):
+def test_an_empty_split_is_refused(tmp_path, missing):
     other = {"train": "val", "val": "train"}[missing]
     case = write_sampled(tmp_path, splits=[other if part == missing else part for part in SPLITS])
     with pytest.raises(InputError, match=f"no sampled cell in split {missing}"):
         run_training(case, tmp_path / "out", POINTS)
 
 
-def test_a_family_that_does_not_read_the_representation_is_told(case, tmp_path):
+def test_a_family_that_does_not_read_the_representation_is_refused(case, tmp_path):
     chosen = POINTS | {"representation": "surface"}
     with pytest.raises(InputError, match="classical_pointcloud does not read representation surface"):
         run_training(case, tmp_path, chosen)
 
 
 @pytest.mark.parametrize("rotation", ["z", "so3"])
-def test_turned_training_cells_are_turned_alike_in_an_interrupted_training(case, tmp_path, rotation):
+def test_training_cells_are_rotated_alike_in_an_interrupted_training(case, tmp_path, rotation):
     chosen = small_config("classical_pointcloud", max_epochs=3, rotation=rotation)
     interrupt(case, tmp_path / "cut", chosen, AutoencoderModule, "training_step", 4)
     again = run_training(case, tmp_path / "cut", chosen)
@@ -346,16 +346,18 @@ def test_turned_training_cells_are_turned_alike_in_an_interrupted_training(case,
     assert not same_weights(whole, run_training(case, tmp_path / "plain", POINTS))
 
 
-def test_intensity_trains_and_its_code_ignores_rotations(case, tmp_path):
+def test_intensity_trains_and_its_embedding_ignores_rotations(case, tmp_path):
     chosen = intensity_config(max_epochs=3)
     out = run_training(case, tmp_path, chosen)
     assert np.isfinite(curves(out)[["train_loss", "val_loss"]].to_numpy()).all()
     model = models.load(out / "model.pt")[0]
     cells = open_cells(case.manifest, case.shards, chosen)
-    turns = rotation_matrices.uniform(5, np.random.default_rng(0))
+    matrices = rotation_matrices.uniform(5, np.random.default_rng(0))
     with torch.inference_mode():
-        codes = [model.encode(cell_batch(cells, range(4), chosen, rotation=turn).x) for turn in turns]
-    assert max((code - codes[0]).norm() / codes[0].norm() for code in codes) < 1e-5
+        first, *others = (
+            model.encode(cell_batch(cells, range(4), chosen, rotation=one).x) for one in matrices
+        )
+    assert max((other - first).norm() / first.norm() for other in others) < 1e-5
 
 
 def test_the_implicit_model_learns_the_distances(case, tmp_path):
@@ -437,7 +439,7 @@ def test_tensorboard_files_by_configuration_alone(case, complete, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mlflow", "tensorboard"])
-def test_a_logger_that_is_not_installed_is_told_before_training(case, tmp_path, monkeypatch, steps, name):
+def test_a_logger_that_is_not_installed_is_refused_before_training(case, tmp_path, monkeypatch, steps, name):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == name else find(n, *a))
     with pytest.raises(InputError, match=rf"train\.loggers names {name}.*pip install {name}"):
@@ -446,11 +448,11 @@ def test_a_logger_that_is_not_installed_is_told_before_training(case, tmp_path, 
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_told(case, tmp_path):
+def test_a_gpu_that_is_not_there_is_refused(case, tmp_path):
     with pytest.raises(InputError, match=r"train\.accelerator = gpu .* does not fit this machine"):
         run_training(case, tmp_path, POINTS, accelerator="gpu")
 
 
-def test_a_batch_that_cannot_be_shared_is_told(case, tmp_path):
+def test_a_batch_that_cannot_be_shared_is_refused(case, tmp_path):
     with pytest.raises(InputError, match=r"training\.batch_size = 4 .* train\.devices = 3"):
         run_training(case, tmp_path, POINTS, devices=3)

@@ -1,4 +1,4 @@
-"""A training that is told to end stops at once, with a checkpoint, and ends later with the same bits."""
+"""A training that is interrupted stops at once, with a checkpoint, and ends later with the same bits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def assert_same_training(one, other):
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
-def told(case, out, which, on_step, number, **trainer):
+def interrupted(case, out, which, on_step, number, **trainer):
     """Train until the n-th training step, in which the process gets a signal; return the steps taken."""
     steps, original = [], AutoencoderModule.training_step
 
@@ -75,9 +75,9 @@ def told(case, out, which, on_step, number, **trainer):
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("on_step", [1, 6, 7, N_BATCHES * 2])
 def test_it_stops_after_the_step_and_goes_on_with_the_next(case, complete, tmp_path, number, on_step):
-    before = told(case, tmp_path, chosen(), on_step, number)
+    before = interrupted(case, tmp_path, chosen(), on_step, number)
     assert len(before) == on_step
-    after = told(case, tmp_path, chosen(), None, None)
+    after = interrupted(case, tmp_path, chosen(), None, None)
     every = [(epoch, batch) for epoch in range(4) for batch in range(N_BATCHES)]
     assert before + after == every
     assert_same_training(complete, tmp_path)
@@ -86,19 +86,19 @@ def test_it_stops_after_the_step_and_goes_on_with_the_next(case, complete, tmp_p
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_ends_with_the_same_bits(case, tmp_path, family):
     which = chosen(family, max_epochs=2)
-    told(case, tmp_path / "cut", which, 3, signal.SIGTERM)
+    interrupted(case, tmp_path / "cut", which, 3, signal.SIGTERM)
     again = run_training(case, tmp_path / "cut", which)
     assert_same_training(run_training(case, tmp_path / "whole", which), again)
 
 
-def test_told_again_and_again_it_still_ends_with_the_same_bits(case, complete, tmp_path):
-    steps = [told(case, tmp_path, chosen(), 3, signal.SIGUSR1) for _ in range(5)]
+def test_interrupted_again_and_again_it_still_ends_with_the_same_bits(case, complete, tmp_path):
+    steps = [interrupted(case, tmp_path, chosen(), 3, signal.SIGUSR1) for _ in range(5)]
     assert sum(map(len, steps)) == 15
-    told(case, tmp_path, chosen(), None, None)
+    interrupted(case, tmp_path, chosen(), None, None)
     assert_same_training(complete, tmp_path)
 
 
-def test_told_in_the_last_step_it_completes(case, complete, tmp_path):
+def test_interrupted_in_the_last_step_it_completes(case, complete, tmp_path):
     original = AutoencoderModule.validation_step
 
     def step(self, batch, batch_idx):
@@ -127,7 +127,7 @@ def test_after_a_while_there_is_a_checkpoint_within_an_epoch(case, complete, tmp
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             run_training(case, tmp_path, chosen(), checkpoint_minutes=1e-9)
     assert saved == [(0, 0, "last.ckpt")] * 3
-    after = told(case, tmp_path, chosen(), None, None)
+    after = interrupted(case, tmp_path, chosen(), None, None)
     assert after[0] == (0, 3)
     assert_same_training(complete, tmp_path)
 
@@ -164,7 +164,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("devices", "number"), [(1, signal.SIGTERM), (1, signal.SIGUSR1), (2, signal.SIGTERM)]
 )
-def test_a_process_that_is_told_ends_all_of_its_own(case, tmp_path, devices, number):
+def test_a_process_that_is_refused_ends_all_of_its_own(case, tmp_path, devices, number):
     """From outside, at any moment; with two processes that train, the first tells the others."""
     script = tmp_path / "job.py"
     names = {"here": str(ROOT / "tests"), "source": str(ROOT / "src"), "manifest": str(case.manifest)}

@@ -1,4 +1,4 @@
-"""Sweeps: every combination once, names that last, unknown keys told, one table, lowest loss first."""
+"""Sweeps: every combination once, names that last, unknown keys refused, one table, lowest loss first."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_point_changes_its_keys_and_nothing_else(root, config):
         ({"grid": {"training.lr": [1]}, "dataset": "celpack"}, ["unknown dataset 'celpack'", "cellpack"]),
     ],
 )
-def test_a_bad_sweep_is_told_with_its_file_and_remedy(root, config, content, words):
+def test_a_bad_sweep_is_refused_with_its_file_and_remedy(root, config, content, words):
     write(root, **content)
     with pytest.raises(InputError) as caught:
         sweep.read("mine", config, root)
@@ -89,7 +89,7 @@ def test_a_bad_sweep_is_told_with_its_file_and_remedy(root, config, content, wor
         assert word in str(caught.value)
 
 
-def test_a_sweep_or_point_that_is_not_there_is_told(root, config):
+def test_a_sweep_or_point_that_is_not_there_is_refused(root, config):
     with pytest.raises(InputError, match=r"sweeps/nothing\.yaml cannot be read"):
         sweep.read("nothing", config, root)
     with pytest.raises(InputError, match="example.yaml has no point p00000000; it has p"):

@@ -74,9 +74,9 @@ class Autoencoder(torch.nn.Module):
         """Encode and decode a batch in its observed frame."""
         return self.decode(*self.encode_with_pose(x))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Reconstruct a batch."""
-        return self.reconstruct(x)
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Call `reconstruct`."""
+        return self.reconstruct(*inputs)
 
     def export(self) -> Autoencoder:
         """Return the model in its fastest form for inference; itself, unless overridden."""

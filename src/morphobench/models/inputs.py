@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
-from morphobench.geometry import rotation as rotations
+from morphobench.geometry.rotation import rotate_cube_lattice, rotate_points
 
 # Arrays of stage `sample` behind each representation; models with intensity read the array of that name too.
 ARRAYS = {
@@ -65,12 +65,12 @@ def _rotate_array(
     name: str, array: np.ndarray, rotation: np.ndarray, model_config: Mapping[str, Any]
 ) -> np.ndarray:
     if name in _POINTS:
-        return rotations.rotate_points(array, rotation.astype(array.dtype))
+        return rotate_points(array, rotation.astype(array.dtype))
     if name not in _BACKGROUND:
         return array
     volumes = _padded(array, model_config["architecture"]["size"], _BACKGROUND[name])
     if np.allclose(np.rint(rotation), rotation, atol=1e-6):
-        return rotations.rotate_cube_lattice(volumes, rotation)
+        return rotate_cube_lattice(volumes, rotation)
     return rotate_trilinear(volumes, rotation, _BACKGROUND[name])
 
 

@@ -139,10 +139,6 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         vectors = self.vectors(x)
         return self.decode(vectors) if queries is None else self.decode_at(vectors, queries)
 
-    def forward(self, x: torch.Tensor, queries: torch.Tensor | None = None) -> torch.Tensor:
-        """Reconstruct clouds, see `reconstruct`."""
-        return self.reconstruct(x, queries)
-
     def loss_terms(self, batch: Batch, generator: torch.Generator) -> LossTerms:
         """Decode the distances at the batch's query points; there is no prior on vectors.
 

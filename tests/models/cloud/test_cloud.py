@@ -68,7 +68,7 @@ def random_rotations(batch, dtype):
     return torch.tensor(rotation.uniform(batch, np.random.default_rng(batch + 100)), dtype=dtype)
 
 
-def turn(points, matrices):
+def rotate(points, matrices):
     return torch.cat((points[..., :3] @ matrices.transpose(1, 2), points[..., 3:]), dim=-1)
 
 
@@ -81,16 +81,16 @@ def error(got, wanted):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 @pytest.mark.parametrize("batch", BATCHES)
-def test_code_ignores_and_pose_and_reconstruction_follow_rotations(batch, dtype, tolerance):
+def test_embedding_ignores_and_pose_and_reconstruction_follow_rotations(batch, dtype, tolerance):
     model, r = make(RotationInvariantPointcloud, dtype), random_rotations(batch, dtype)
     x = clouds(batch, dtype=dtype)
     with torch.no_grad():
-        before, after = model.encode_with_pose(x), model.encode_with_pose(turn(x, r))
-        decoded, decoded_turned = model.reconstruct(x), model.reconstruct(turn(x, r))
+        before, after = model.encode_with_pose(x), model.encode_with_pose(rotate(x, r))
+        decoded, decoded_rotated = model.reconstruct(x), model.reconstruct(rotate(x, r))
     assert error(after.z, before.z) < tolerance
-    # A frame divides by lengths that can be small: a digit more than the code.
+    # A frame divides by lengths that can be small: a digit more than the embedding.
     assert error(after.pose, r @ before.pose) < 10 * tolerance
-    assert error(decoded_turned, turn(decoded, r)) < 10 * tolerance
+    assert error(decoded_rotated, rotate(decoded, r)) < 10 * tolerance
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
@@ -99,13 +99,13 @@ def test_uniform_rotations_with_intensity(batch, dtype, tolerance):
     model, r = make(RotationInvariantPointcloud, dtype, intensity=True), random_rotations(batch, dtype)
     x = bright_clouds(batch, dtype=dtype)
     with torch.no_grad():
-        before, after = model.encode_with_pose(x), model.encode_with_pose(turn(x, r))
-        decoded, decoded_turned = model.reconstruct(x), model.reconstruct(turn(x, r))
-    print(f"code {error(after.z, before.z):.1e}, pose {error(after.pose, r @ before.pose):.1e}")
+        before, after = model.encode_with_pose(x), model.encode_with_pose(rotate(x, r))
+        decoded, decoded_rotated = model.reconstruct(x), model.reconstruct(rotate(x, r))
+    print(f"embedding {error(after.z, before.z):.1e}, pose {error(after.pose, r @ before.pose):.1e}")
     assert error(after.z, before.z) < tolerance
     assert error(after.pose, r @ before.pose) < 10 * tolerance
     assert decoded.shape == (batch, 100, 4)
-    assert error(decoded_turned, turn(decoded, r)) < 10 * tolerance
+    assert error(decoded_rotated, rotate(decoded, r)) < 10 * tolerance
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
@@ -114,15 +114,15 @@ def test_uniform_rotations_of_the_implicit_model(batch, dtype, tolerance):
     model, r = implicit(dtype), random_rotations(batch, dtype)
     x, queries = clouds(batch, dtype=dtype), clouds(batch, n_points=50, dtype=dtype)
     with torch.no_grad():
-        before, after = model.encode_with_pose(x), model.encode_with_pose(turn(x, r))
-        vectors, vectors_turned = model.vectors(x), model.vectors(turn(x, r))
-        decoded, decoded_turned = model(x, queries), model(turn(x, r), turn(queries, r))
-        posed = model.decode_at(turn(vectors, r), turn(queries, r))
-    print(f"code {error(after.z, before.z):.1e}, pose {error(after.pose, r @ before.pose):.1e}")
+        before, after = model.encode_with_pose(x), model.encode_with_pose(rotate(x, r))
+        vectors, vectors_rotated = model.vectors(x), model.vectors(rotate(x, r))
+        decoded, decoded_rotated = model(x, queries), model(rotate(x, r), rotate(queries, r))
+        posed = model.decode_at(rotate(vectors, r), rotate(queries, r))
+    print(f"embedding {error(after.z, before.z):.1e}, pose {error(after.pose, r @ before.pose):.1e}")
     assert error(after.z, before.z) < tolerance
-    assert error(vectors_turned, turn(vectors, r)) < tolerance
+    assert error(vectors_rotated, rotate(vectors, r)) < tolerance
     assert error(after.pose, r @ before.pose) < 10 * tolerance
-    assert error(decoded_turned, decoded) < tolerance
+    assert error(decoded_rotated, decoded) < tolerance
     assert error(posed, decoded) < tolerance
 
 
@@ -137,13 +137,13 @@ def test_cube_rotations(model):
     with torch.no_grad():
         before = built.encode_with_pose(x)
         for matrix in torch.tensor(rotation.cube_rotations(), dtype=x.dtype):
-            after = built.encode_with_pose(turn(x, matrix.expand(2, 3, 3)))
+            after = built.encode_with_pose(rotate(x, matrix.expand(2, 3, 3)))
             assert error(after.z, before.z) < 1e-5
             assert error(after.pose, matrix @ before.pose) < 1e-4
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-def test_published_intensity_code_survives_quarter_turns_alone(batch):
+def test_published_intensity_embedding_survives_quarter_turns_alone(batch):
     model = make(RotationInvariantPointcloud, torch.float64, intensity=True, variant="published")
     x, quarter = (
         bright_clouds(batch, dtype=torch.float64),
@@ -151,8 +151,8 @@ def test_published_intensity_code_survives_quarter_turns_alone(batch):
     )
     with torch.no_grad():
         z = model.encode(x)
-        assert error(model.encode(turn(x, quarter)), z) < 1e-10
-        assert error(model.encode(turn(x, random_rotations(batch, x.dtype))), z) > 1e-3
+        assert error(model.encode(rotate(x, quarter)), z) < 1e-10
+        assert error(model.encode(rotate(x, random_rotations(batch, x.dtype))), z) > 1e-3
 
 
 def test_intensity_is_seen_and_scales_unit_vectors():
@@ -171,12 +171,12 @@ def test_canonical_vectors_of_the_implicit_model_decode_to_the_shape_in_its_pose
     model, x = implicit(torch.float64), clouds(3, dtype=torch.float64)
     with torch.no_grad():
         vectors, pose = model.vectors(x), model.pose(x)
-        canonical = turn(vectors, pose.transpose(1, 2))
+        canonical = rotate(vectors, pose.transpose(1, 2))
         found = model.decode(canonical, pose)
         assert found.shape == (3, 1, 5, 5, 5)
         assert error(found, model.reconstruct(x)) < 1e-10
-        turned = turn(x, random_rotations(3, x.dtype))
-        again = turn(model.vectors(turned), model.pose(turned).transpose(1, 2))
+        rotated = rotate(x, random_rotations(3, x.dtype))
+        again = rotate(model.vectors(rotated), model.pose(rotated).transpose(1, 2))
         assert error(model.decode(again), model.decode(canonical)) < 1e-8
         corner = model.decode_at(vectors, torch.tensor([[[0.55, -0.55, -0.55]]]).double().expand(3, 1, 3))
         assert error(found[:, 0, 0, 0, -1], corner[:, 0]) < 1e-6
@@ -188,10 +188,10 @@ def test_query_grid_is_zyx_with_x_fastest():
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-def test_classical_code_depends_on_rotation(batch):
+def test_classical_embedding_depends_on_rotation(batch):
     model, x = make(ClassicalPointcloud), clouds(batch)
     with torch.no_grad():
-        assert error(model.encode(turn(x, random_rotations(batch, x.dtype))), model.encode(x)) > 1e-2
+        assert error(model.encode(rotate(x, random_rotations(batch, x.dtype))), model.encode(x)) > 1e-2
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -199,14 +199,14 @@ def test_pose_is_a_rotation_from_canonical_to_observed(batch):
     model, x = make(RotationInvariantPointcloud, torch.float64), clouds(batch, dtype=torch.float64)
     with torch.no_grad():
         z, pose = model.encode_with_pose(x)
-        assert torch.allclose(turn(model.decode(z), pose), model.decode(z, pose))
-        canonical = turn(x, pose.transpose(1, 2))
+        assert torch.allclose(rotate(model.decode(z), pose), model.decode(z, pose))
+        canonical = rotate(x, pose.transpose(1, 2))
         assert torch.allclose(model.pose(canonical), torch.eye(3, dtype=torch.float64), atol=1e-10)
     assert torch.allclose(pose @ pose.transpose(1, 2), torch.eye(3, dtype=torch.float64), atol=1e-12)
     assert torch.allclose(torch.linalg.det(pose), torch.ones(batch, dtype=torch.float64))
 
 
-def test_mirror_image_has_another_code():
+def test_mirror_image_has_another_embedding():
     model, x = make(RotationInvariantPointcloud, torch.float64), clouds(3, dtype=torch.float64)
     with torch.no_grad():
         assert error(model.encode(x * torch.tensor([1.0, 1.0, -1.0])), model.encode(x)) > 1e-4
@@ -289,12 +289,12 @@ def test_awkward_clouds_with_intensity_or_implicit(variant, kind):
 
 
 @pytest.mark.parametrize("kind", ["duplicates", "line", "plane"])
-def test_corrected_intensity_code_of_awkward_clouds_still_ignores_rotations(kind):
+def test_corrected_intensity_embedding_of_awkward_clouds_still_ignores_rotations(kind):
     x = (_plane(clouds(2)) if kind == "plane" else awkward(kind)).double()
     x = torch.cat((x, x[..., :1].cos()), dim=-1)
     model = make(RotationInvariantPointcloud, torch.float64, intensity=True)
     with torch.no_grad():
-        assert error(model.encode(turn(x, random_rotations(2, x.dtype))), model.encode(x)) < 1e-10
+        assert error(model.encode(rotate(x, random_rotations(2, x.dtype))), model.encode(x)) < 1e-10
 
 
 @pytest.mark.parametrize("kind", ["one place", "nothing but the origin", "line"])
@@ -361,7 +361,7 @@ def test_bad_batches_with_intensity(name):
         (torch.zeros(2, 32, 3), torch.full((2, 9, 3), torch.nan), "query points hold NaN"),
     ],
 )
-def test_codes_and_queries_that_do_not_fit_are_refused(vectors, queries, reason):
+def test_embeddings_and_queries_that_do_not_fit_are_refused(vectors, queries, reason):
     with pytest.raises(InputError, match=reason):
         implicit().decode_at(vectors, queries)
 
@@ -390,7 +390,7 @@ def test_bad_arguments_are_refused(build, reason):
         build()
 
 
-def test_too_short_a_code_is_refused():
+def test_too_short_an_embedding_is_refused():
     with pytest.raises(InputError, match="latent_dim = 3"):
         RotationInvariantPointcloud(latent_dim=3)
 

@@ -52,7 +52,7 @@ def settled(kind, **changes):
     return model.eval()
 
 
-def turned(volumes, rotation):
+def rotated(volumes, rotation):
     return torch.from_numpy(rotate_cube_lattice(volumes.detach().numpy(), rotation).copy())
 
 
@@ -232,9 +232,9 @@ class TestPose:
         x = torch.randn(1, 1, size, size, size, dtype=torch.float64)
         for rotation in ROTATIONS:
             found = rotate_volumes(x, torch.from_numpy(rotation)[None], background=7.0)
-            torch.testing.assert_close(found, turned(x, rotation))
+            torch.testing.assert_close(found, rotated(x, rotation))
 
-    def test_corners_turned_in_from_outside_are_background(self):
+    def test_corners_rotated_in_from_outside_are_background(self):
         rotation = torch.from_numpy(uniform(1, np.random.default_rng(1)))
         found = rotate_volumes(torch.zeros(1, 1, 9, 9, 9).double(), rotation, background=2.0)
         assert found.max() == 2
@@ -256,21 +256,21 @@ class TestSymmetry:
         with torch.no_grad():
             z, pose, reconstruction = model.encode(x), model.pose(x), model.reconstruct(x)
             for rotation in ROTATIONS:
-                x_turned, r = turned(x, rotation), torch.from_numpy(rotation).float()
-                assert relative_error(model.encode(x_turned), z) < 1e-5
-                assert relative_error(model.pose(x_turned), r @ pose) < 1e-5
-                assert relative_error(model.reconstruct(x_turned), turned(reconstruction, rotation)) < 1e-4
+                x_rotated, r = rotated(x, rotation), torch.from_numpy(rotation).float()
+                assert relative_error(model.encode(x_rotated), z) < 1e-5
+                assert relative_error(model.pose(x_rotated), r @ pose) < 1e-5
+                assert relative_error(model.reconstruct(x_rotated), rotated(reconstruction, rotation)) < 1e-4
 
     def test_float64_shows_it_is_exact(self):
         model = settled("rotation_invariant").double()
         x = blobs(1, 17, seed=9).double()
         with torch.no_grad():
             for rotation in ROTATIONS[[1, 9, 23]]:
-                x_turned, r = turned(x, rotation), torch.from_numpy(rotation)
-                torch.testing.assert_close(model.encode(x_turned), model.encode(x), rtol=1e-10, atol=1e-10)
-                torch.testing.assert_close(model.pose(x_turned), r @ model.pose(x), rtol=0, atol=1e-10)
+                x_rotated, r = rotated(x, rotation), torch.from_numpy(rotation)
+                torch.testing.assert_close(model.encode(x_rotated), model.encode(x), rtol=1e-10, atol=1e-10)
+                torch.testing.assert_close(model.pose(x_rotated), r @ model.pose(x), rtol=0, atol=1e-10)
                 torch.testing.assert_close(
-                    model.reconstruct(x_turned), turned(model.reconstruct(x), rotation), rtol=0, atol=1e-8
+                    model.reconstruct(x_rotated), rotated(model.reconstruct(x), rotation), rtol=0, atol=1e-8
                 )
 
     @pytest.mark.parametrize("size", [33, 65])
@@ -289,30 +289,30 @@ class TestSymmetry:
         free = torch.from_numpy(uniform(1, np.random.default_rng(4))).float()
         with torch.no_grad():
             z, pose = model.encode_with_pose(x)
-            found = [model.encode_with_pose(turned(x, rotation)) for rotation in ROTATIONS]
-            codes = max(relative_error(one.z, z) for one in found)
+            found = [model.encode_with_pose(rotated(x, rotation)) for rotation in ROTATIONS]
+            embeddings = max(relative_error(one.z, z) for one in found)
             poses = max(
                 relative_error(one.pose, torch.from_numpy(r).float() @ pose)
                 for one, r in zip(found, ROTATIONS, strict=True)
             )
             resampled = relative_error(model.encode(rotate_volumes(x, free, 0.0)), z)
-        print(f"{size}: code {codes:.1e}, pose {poses:.1e}; resampled at a free angle: code {resampled:.1e}")
-        assert codes < 1e-5
+        print(f"{size}: embedding {embeddings:.1e}, pose {poses:.1e}; free angle: {resampled:.1e}")
+        assert embeddings < 1e-5
         assert poses < 1e-5
 
     def test_published_size_35_has_an_even_level_and_no_exact_symmetry(self):
         changes = {"size": 35, "channels": [3, 3, 4, 4, 5, 5, 6], "strides": [1, 1, 2, 2, 2, 2, 2]}
         model, x = settled("rotation_invariant", **changes), blobs(1, 35, seed=9)
         with torch.no_grad():
-            errors = [relative_error(model.encode(turned(x, r)), model.encode(x)) for r in ROTATIONS[1:6]]
-        print(f"35: code {min(errors):.1e} to {max(errors):.1e} at quarter and half turns")
+            errors = [relative_error(model.encode(rotated(x, r)), model.encode(x)) for r in ROTATIONS[1:6]]
+        print(f"35: embedding {min(errors):.1e} to {max(errors):.1e} at quarter and half turns")
         assert max(errors) > 1e-3
 
     def test_classical_model_has_no_symmetry(self):
         model = settled("classical")
         x = blobs(1, 17, seed=9)
         with torch.no_grad():
-            errors = [relative_error(model.encode(turned(x, r)), model.encode(x)) for r in ROTATIONS[1:]]
+            errors = [relative_error(model.encode(rotated(x, r)), model.encode(x)) for r in ROTATIONS[1:]]
         assert min(errors) > 0.01
 
     @pytest.mark.parametrize("kind", MODELS)
@@ -559,7 +559,7 @@ class TestBadInput:
             MODELS[kind](**SMALL).encode(x)
 
     @pytest.mark.parametrize("kind", MODELS)
-    def test_codes_of_another_length(self, kind):
+    def test_embeddings_of_another_length(self, kind):
         with pytest.raises(InputError, match=r"decodes \(batch, 8\)"):
             MODELS[kind](**SMALL).decode(torch.zeros(2, 9))
 

@@ -48,11 +48,10 @@ def _rounding(lengths: torch.Tensor) -> torch.Tensor:
     return torch.stack((eps * reach, eps * reach * reach, torch.zeros_like(reach)), dim=-2)
 
 
-def _recomputed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
-    """Apply a function; the backward pass computes it again instead of keeping intermediate results.
+def _checkpointed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+    """Apply a function with activation checkpointing, unless the batch has few points.
 
-    For the two steps that would hold half of the memory of a training step. Batches of few points have the
-    memory, and save the time.
+    For the two steps whose activations would be half of the memory of a training step.
     """
     n_points = inputs[0].shape[0] * max(inputs[0].shape[1:3])
     if not torch.is_grad_enabled() or n_points < _MANY_POINTS:
@@ -129,12 +128,12 @@ class VectorBackbone(nn.Module):
 
     def vectors(self, edges: torch.Tensor) -> torch.Tensor:
         """Map `edges` to equivariant vectors, shape (batch, 3 xyz, n_vectors)."""
-        layers = [_recomputed(self.convs[0].edge_mean, edges)]
+        layers = [_checkpointed(self.convs[0].edge_mean, edges)]
         for conv in self.convs[1:-1]:
             local = conv(layers[-1])
             layers.append(torch.cat((local.mean(dim=2, keepdim=True).expand_as(local), local), dim=-1))
         layers.append(self.convs[-1](layers[-1]))
-        return _recomputed(self._pooled, *layers)
+        return _checkpointed(self._pooled, *layers)
 
     def _pooled(self, *layers: torch.Tensor) -> torch.Tensor:
         rectify, mix = self.final_conv

@@ -10,7 +10,7 @@ from torch import nn
 
 from morphobench.models.base import Autoencoder
 from morphobench.models.image.checks import check_architecture, check_cubes, check_embeddings
-from morphobench.models.image.plain_encoder import with_plain_parts
+from morphobench.models.image.plain_encoder import inference_copy
 from morphobench.models.image.residual_decoder import residual_decoder
 from morphobench.models.image.steerable_basis import Group
 from morphobench.models.image.steerable_encoder import SteerableEncoder, grid_sizes
@@ -76,5 +76,5 @@ class ImageAutoencoder(Autoencoder):
         return self.decoder["image"](z)
 
     def export(self) -> Self:
-        """Return a copy for inference with faster parts, see `with_plain_parts`."""
-        return with_plain_parts(self)
+        """Return a copy for inference with faster parts, see `inference_copy`."""
+        return inference_copy(self)

@@ -65,6 +65,16 @@ def _affine(unit: Unit, n_channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     return scale, shift
 
 
+def _folded(unit: Unit) -> tuple[dict[int, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return a unit's mixing by input degree and its bias, scaled by its normalisations, and their shift."""
+    layer = unit.net["0"]
+    mixing = layer.mixing()
+    n_channels = mixing[0].shape[-1]
+    scale, shift = _affine(unit, n_channels)
+    bias = F.pad(layer.bias, [0, n_channels - len(layer.bias)]) * scale
+    return {i: matrix * scale for i, matrix in mixing.items()}, bias, shift
+
+
 def _kernels_are_worthwhile(layer: SteerableConvolution) -> bool:
     """Compare the products for each voxel of fixed kernels and mixing with those of full filters."""
     kernels = {i: layer.kernels(i) for i in layer.n_in}
@@ -80,31 +90,21 @@ class _Convolution(nn.Module):
 
     def __init__(self, units: Sequence[Unit]) -> None:
         super().__init__()
-        layers = [unit.net["0"] for unit in units]
-        layer = layers[0]
+        layer = units[0].net["0"]
         self.pools, self.padding, self.margin = layer.stride == 2, layer.padding, layer.margin_voxel
-        mixings, biases, shifts = [], [], []
-        for unit, one in zip(units, layers, strict=True):
-            mixing = one.mixing()
-            n_channels = mixing[0].shape[-1]
-            scale, shift = _affine(unit, n_channels)
-            mixings.append({i: matrix * scale for i, matrix in mixing.items()})
-            biases.append(F.pad(one.bias, [0, n_channels - len(one.bias)]) * scale)
-            shifts.append(shift)
+        self.n_in, self.mixes = layer.n_in, _kernels_are_worthwhile(layer)
+        mixings, biases, shifts = zip(*map(_folded, units), strict=True)
         self.register_buffer("bias", torch.cat(biases))
         self.register_buffer("shift", torch.cat(shifts))
-        mixing = {i: torch.cat([one[i] for one in mixings], dim=2) for i in layer.n_in}
-        kernels = {i: layer.kernels(i) for i in layer.n_in}
-        self.degrees, self.n_in = tuple(layer.n_in), tuple(layer.n_in.values())
-        self.mixes = _kernels_are_worthwhile(layer)
-        if self.mixes:
-            for i in self.degrees:
-                self.register_buffer(f"kernels_{i}", kernels[i].to(memory_format=torch.channels_last_3d))
-                self.register_buffer(f"mixing_{i}", mixing[i].flatten(0, 1))
-        else:
-            filters = [
-                torch.einsum("nko,kc...->onc...", mixing[i], kernels[i]).flatten(1, 2) for i in self.degrees
-            ]
+        filters = []
+        for i in self.n_in:
+            kernels, mixing = layer.kernels(i), torch.cat([one[i] for one in mixings], dim=2)
+            if self.mixes:
+                self.register_buffer(f"kernels_{i}", kernels.to(memory_format=torch.channels_last_3d))
+                self.register_buffer(f"mixing_{i}", mixing.flatten(0, 1))
+            else:
+                filters.append(torch.einsum("nko,kc...->onc...", mixing, kernels).flatten(1, 2))
+        if filters:
             filters = torch.cat(filters, dim=1).to(memory_format=torch.channels_last_3d)
             self.register_buffer("filters", filters)
 
@@ -136,9 +136,9 @@ class _Convolution(nn.Module):
         """Return the memory of intermediate results per voxel of the output."""
         n_values = len(self.bias)
         if self.mixes:
-            n_values += sum(len(self.get_buffer(f"mixing_{i}")) for i in self.degrees)
+            n_values += sum(len(self.get_buffer(f"mixing_{i}")) for i in self.n_in)
         if self.pools:
-            n_values += 27 * sum(n * (2 * i + 1) for i, n in zip(self.degrees, self.n_in, strict=True))
+            n_values += 27 * sum(n * (2 * i + 1) for i, n in self.n_in.items())
         return n_values * self.bias.element_size()
 
     def _padded_slab(self, field: torch.Tensor, planes: slice) -> torch.Tensor:
@@ -163,7 +163,7 @@ class _Convolution(nn.Module):
             volumes = torch.cat(tuple(slabs), dim=-1) if len(slabs) > 1 else slabs[0]
             return _convolve(volumes, self.filters, 1, zeros, spacing)
         summed: torch.Tensor | None = None
-        for i, n, slab in zip(self.degrees, self.n_in, slabs, strict=True):
+        for (i, n), slab in zip(self.n_in.items(), slabs, strict=True):
             responses = _convolve(slab, self.get_buffer(f"kernels_{i}"), n, zeros, spacing)
             mixing = self.get_buffer(f"mixing_{i}")
             rows = responses.flatten(0, 3)
@@ -286,7 +286,7 @@ Image = TypeVar("Image", bound=Autoencoder)
 
 
 @torch.no_grad()
-def with_plain_parts(model: Image) -> Image:
+def inference_copy(model: Image) -> Image:
     """Return a copy of an image model, for inference only, with a `PlainEncoder` and a `plain_decoder`.
 
     Results are the same; the copy can be neither trained nor saved as the model it came from.

@@ -107,17 +107,20 @@ class SteerableConvolution(nn.Module):
         Kernels are in the order of `kernels`; channels are the scalar fields, then x, y, z of each vector.
         """
         n_channels = {o: n * (2 * o + 1) for o, n in self.n_out.items()}
-        sizes = [math.prod(shape) for shape in self.weight_shapes.values()]
         blocks: dict[int, list[torch.Tensor]] = {i: [] for i in self.n_in}
-        for ((i, o), shape), weights in zip(
-            self.weight_shapes.items(), self.weights.split(sizes), strict=True
-        ):
+        for (i, o), weights in self._pair_weights().items():
             same = torch.eye(2 * o + 1).to(weights)
-            block = torch.einsum("oib,cd->ibcod", weights.view(shape), same).flatten(3).flatten(1, 2)
+            block = torch.einsum("oib,cd->ibcod", weights, same).flatten(3).flatten(1, 2)
             before = n_channels[0] if o else 0
             after = sum(n_channels.values()) - before - n_channels[o]
             blocks[i].append(F.pad(block, [before, after]))
         return {i: torch.cat(parts, dim=1) for i, parts in blocks.items()}
+
+    def _pair_weights(self) -> dict[Pair, torch.Tensor]:
+        """Return the weights by (input degree, output degree), shape (n_out, n_in, kernels)."""
+        parts = self.weights.split([math.prod(shape) for shape in self.weight_shapes.values()])
+        pairs = zip(self.weight_shapes.items(), parts, strict=True)
+        return {pair: part.view(shape) for (pair, shape), part in pairs}
 
     def kernels(self, degree: int) -> torch.Tensor:
         """Return the fixed kernels for fields of a degree, shape (kernels, 2 degree + 1, k, k, k)."""
@@ -159,14 +162,11 @@ class SteerableConvolution(nn.Module):
 
     def mix(self, responses: Responses) -> Fields:
         """Combine the responses to this convolution's input with the learned weights, and add the bias."""
-        sizes = [math.prod(shape) for shape in self.weight_shapes.values()]
         mixed: Fields = {}
-        for ((i, o), shape), weights in zip(
-            self.weight_shapes.items(), self.weights.split(sizes), strict=True
-        ):
+        for (i, o), weights in self._pair_weights().items():
             maps = responses.maps[i, o]
-            part = torch.matmul(weights.view(shape[0], -1), maps.flatten(2))
-            part = part.view(len(maps), shape[0], *maps.shape[2:])
+            part = torch.matmul(weights.flatten(1), maps.flatten(2))
+            part = part.view(len(maps), len(weights), *maps.shape[2:])
             mixed[o] = mixed[o] + part if o in mixed else part
         mixed[0] = mixed[0] + self.bias.view(-1, 1, 1, 1, 1) * responses.coverage
         return mixed
