@@ -1,7 +1,5 @@
 """The error a user can mend: bad input, bad configuration, bad surroundings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Logging of one job: a file and the terminal, versions at the top, plain messages for people."""
 
-from __future__ import annotations
-
 import logging
 import os
 import platform

@@ -1,7 +1,5 @@
 """Random generators that depend on what is drawn, never on when, where or by how many workers."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

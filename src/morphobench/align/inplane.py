@@ -7,8 +7,6 @@ ends up along x: p' = R(-angle) (p - c) + c about the centre c. The rotated fram
 the input and coincides with it for angle 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Stage `align` for packings: into this project's frame, in micrometres, centred on the nucleus."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path

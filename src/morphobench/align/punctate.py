@@ -1,7 +1,5 @@
 """Stage `align` for cells in images: cubic voxels, the long axis of the cell along x."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

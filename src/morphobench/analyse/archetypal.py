@@ -1,7 +1,5 @@
 """Archetypal analysis by alternating minimisation: monotone, seeded, memory linear in the number of cells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Analyses that decode: clouds of embeddings, and of rotated example cells."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

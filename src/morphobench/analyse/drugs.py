@@ -1,7 +1,5 @@
 """Drug perturbation: retrieval of conditions, and their discriminants against the controls."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

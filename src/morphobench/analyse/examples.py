@@ -1,7 +1,5 @@
 """Clouds of one test cell per stratum."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Linear discriminant between a condition and its controls: cross-validated scores, nulls, walks."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Two-dimensional map of embeddings by PaCMAP."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import logging

@@ -1,7 +1,5 @@
 """Principal component analysis of embeddings."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Accuracy of the number of pieces from embeddings and from shape features, within volume bins."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Permutation test of whether each stratum has an archetype of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Surfaces of representative cells: examples, and cells nearest to walks, archetypes, means and axes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

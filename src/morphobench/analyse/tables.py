@@ -1,7 +1,5 @@
 """Analyses of embeddings from files to files, without decoding."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

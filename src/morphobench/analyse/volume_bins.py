@@ -1,7 +1,5 @@
 """Bins of cells by volume, and the mean embedding of each bin."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Latent walks along principal components, and the cells nearest to points of the latent space."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Configuration of a run: read, validated, checked and resolved."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Each raises an `InputError` with the file, the key and the remedy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

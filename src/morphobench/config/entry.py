@@ -1,7 +1,5 @@
 """Entry of the workflow for a dataset: raw images, or published files of a later stage."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

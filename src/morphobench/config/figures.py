@@ -1,7 +1,5 @@
 """What the figures of config/figures are drawn from, and what a run cannot give them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

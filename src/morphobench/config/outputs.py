@@ -1,7 +1,5 @@
 """Outputs of `snakemake all`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

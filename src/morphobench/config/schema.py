@@ -1,7 +1,5 @@
 """YAML files of the configuration, checked against config/schemas: unknown keys are forbidden."""
 
-from __future__ import annotations
-
 import copy
 import difflib
 from collections.abc import Mapping

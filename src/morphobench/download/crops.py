@@ -1,7 +1,5 @@
 """Cells whose crops exist already: selected in the source's manifest, with the paths of their crops."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

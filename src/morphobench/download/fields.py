@@ -1,7 +1,5 @@
 """Fields of view with label images, cut into single cells in the published layout."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of a remote dataset: listed once for the dataset, then fetched by each shard, as they were listed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any

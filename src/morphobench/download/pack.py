@@ -5,8 +5,6 @@ over the packing box is drawn with a probability that decays with a scaled dista
 depth first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

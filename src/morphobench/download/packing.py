@@ -5,8 +5,6 @@ A shard folder has the published layout: ``packings/positions_pcna_analyze_<rule
 table.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import time

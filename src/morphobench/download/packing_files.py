@@ -1,7 +1,5 @@
 """Reference shapes and published packings of a dataset: names in the source, and paths of the files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ name_dict (names of their channels), group, the source's metadata and `manifests
 here start from the shard folder; existing crops stay in place, or in the cache.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

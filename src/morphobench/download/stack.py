@@ -1,7 +1,5 @@
 """Segmented shapes in one array, written as single crops in the published layout."""
 
-from __future__ import annotations
-
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping

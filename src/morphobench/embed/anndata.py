@@ -1,7 +1,5 @@
 """Export of embeddings as AnnData."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

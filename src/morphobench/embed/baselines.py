@@ -1,7 +1,5 @@
 """Embedding tables of baselines without training: shape descriptors, or columns of the manifest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Clouds have shape (m, n, 3), micrometres; results have one row per cloud.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 _RIDGE = 1e-3

@@ -1,7 +1,5 @@
 """Reconstruction errors of test cells, in micrometres: clouds against clouds, surfaces against surfaces."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Embeddings of all cells as they are, and of the test cells under rotations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

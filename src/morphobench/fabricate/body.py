@@ -1,7 +1,5 @@
 """The body of a fabricated cell: a nucleus within a cell, both lumpy ellipsoids rotated about z."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

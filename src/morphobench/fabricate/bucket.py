@@ -1,7 +1,5 @@
 """Write a fabricated bucket: crops as OME-TIFF and the manifest, from its description alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """One fabricated cell: its volumes by role, intact or odd."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 

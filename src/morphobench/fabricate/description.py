@@ -1,7 +1,5 @@
 """The description of a fabricated bucket, `config/buckets/<name>.yaml`, checked before anything is made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Layers of a fabricated cell: regions, spots and separate pieces, as the bucket's yaml describes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

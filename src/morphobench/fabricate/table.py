@@ -1,7 +1,5 @@
 """The manifest of a fabricated bucket: identifiers, measurements, and as many columns as a real one."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import uuid

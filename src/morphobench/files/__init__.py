@@ -1,7 +1,5 @@
 """Atomic writing of files and folders; tables, JSON, and the cell table and arrays of a shard."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

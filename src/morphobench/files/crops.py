@@ -1,7 +1,5 @@
 """Image crops of one cell, read by the roles of their channels at cubic voxels."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Scale factors of a published .npz file; its pickled arrays are read without running their contents."""
 
-from __future__ import annotations
-
 import io
 import pickle
 import zipfile

@@ -1,7 +1,5 @@
 """Arrays of a shard whose rows stay in the files that they came in: nothing is copied."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

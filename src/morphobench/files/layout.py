@@ -1,7 +1,5 @@
 """Names of stored files and columns that several stages share, and one cell's arrays of a shard."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

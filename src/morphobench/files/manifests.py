@@ -1,7 +1,5 @@
 """Tables that list cells or images: their columns, identifiers and paths, and choices of cells."""
 
-from __future__ import annotations
-
 import io
 import os
 import posixpath

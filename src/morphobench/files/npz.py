@@ -1,7 +1,5 @@
 """Unpacked size of .npz archives from elsewhere, checked before anything is unpacked."""
 
-from __future__ import annotations
-
 import math
 import zipfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of packings: positions of spheres, and the manifest of the shapes that they are packed in."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

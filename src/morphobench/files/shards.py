@@ -1,7 +1,5 @@
 """Shards of cells: the module of a stage for a kind of dataset, and writing a shard cell by cell."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import time

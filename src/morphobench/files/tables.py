@@ -1,7 +1,5 @@
 """Tables that one stage writes and another reads: checked reading, embeddings as columns and as a matrix."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Segmented structures as filled masks and closed surfaces."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Label images: the foreground of a segmentation, and the boxes and masks of single cells."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

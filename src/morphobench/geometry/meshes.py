@@ -1,7 +1,5 @@
 """Triangle meshes: checked reading, writing, points inside, and exact distances to the surface."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import igl

@@ -1,7 +1,5 @@
 """Agreement of two shapes: overlap in one grid, distance between surfaces, and the legacy overlap."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Packings of spheres in a nucleus: frames, masking, jittered copies of the points, and spheres as voxels."""
 
-from __future__ import annotations
-
 import numpy as np
 import trimesh
 

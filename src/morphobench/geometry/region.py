@@ -1,7 +1,5 @@
 """Masks as regions: bounding box, centre of mass, dilation, and fitting a volume into a box."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

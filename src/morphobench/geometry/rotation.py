@@ -1,7 +1,5 @@
 """Rotations as matrices. Convention: column vectors, p' = R p, points as rows rotate by ``points @ R.T``."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.spatial.transform import Rotation
 

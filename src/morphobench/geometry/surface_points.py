@@ -1,7 +1,5 @@
 """A mesh in its own unit cube: points on its surface, and points in space with their signed distances."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from morphobench.geometry import meshes

@@ -1,7 +1,5 @@
 """Digest of the source behind a rule: an edit reruns exactly the rules whose scripts use what was edited."""
 
-from __future__ import annotations
-
 import ast
 import hashlib
 from functools import cache

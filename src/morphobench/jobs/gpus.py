@@ -1,7 +1,5 @@
 """Which GPUs a job computes on: those that its scheduler gave it, or, without one, those that are free."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

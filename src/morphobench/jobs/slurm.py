@@ -1,7 +1,5 @@
 """Whether SLURM would take jobs at all, asked once before the first is submitted."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterable
 

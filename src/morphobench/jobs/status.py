@@ -1,7 +1,5 @@
 """What a run is doing, in a second and from its files alone: `make status`."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """Stage `mask`: the box that all cells of a dataset share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Stage `mask` for packings: keep what lies inside the nucleus of each cell."""
 
-from __future__ import annotations
-
 import shutil
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Number, sizes and distances of the pieces of a structure."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import ndimage, sparse
 from scipy.spatial.distance import cdist, pdist

@@ -1,7 +1,5 @@
 """Stage `mask` for multi-piece structures: fill their holes, find their pieces and their surface."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Stage `mask` for punctate structures: dilate each cell's mask, crop to it, note its statistics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Scale factors of shapes on their grids: one for all cells of a dataset, one for each, or a file of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

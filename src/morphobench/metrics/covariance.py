@@ -1,7 +1,5 @@
 """Mean, scatter and scale of embeddings, in blocks of rows: memory beside the embeddings stays bounded."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Distance of linear interpolants between two embeddings from the nearest real embedding."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from morphobench.metrics.covariance import blocks

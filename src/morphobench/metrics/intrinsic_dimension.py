@@ -1,7 +1,5 @@
 """Intrinsic dimension and participation ratio of a cloud of embeddings."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Rotation invariance error of embeddings."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

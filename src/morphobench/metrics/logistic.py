@@ -1,7 +1,5 @@
 """Multinomial logistic regression on embeddings: the published model, fitted in better coordinates."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

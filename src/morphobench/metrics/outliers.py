@@ -1,7 +1,5 @@
 """Linear detection of outlying cells from embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

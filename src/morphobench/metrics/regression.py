@@ -1,7 +1,5 @@
 """Linear regression of measured quantities on embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Scores relative to those of other models."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

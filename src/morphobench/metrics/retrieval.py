@@ -1,7 +1,5 @@
 """Mean average precision of retrieving the cells of each condition among controls."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

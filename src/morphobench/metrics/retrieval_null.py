@@ -1,7 +1,5 @@
 """Null distributions of average precision: random ranks, and exchanged cells or wells."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Models: one module per family, built from keyword arguments, saved as tensors and JSON text."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import io

@@ -1,7 +1,5 @@
 """Stored cells of a manifest, memory-mapped, and the loader of their batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Published image autoencoder without rotation invariance."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """Point-cloud autoencoder without symmetry: DGCNN encoder (Wang et al. 2019), FoldingNet decoder."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812

@@ -1,7 +1,5 @@
 """Decoding of embeddings into shapes in micrometres: point clouds, or meshes of volumes with a surface."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Point clouds in micrometres from decoded clouds and cubes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

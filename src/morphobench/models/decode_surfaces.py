@@ -1,7 +1,5 @@
 """Closed surfaces of decoded volumes and of masked cells, in micrometres."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Thread count and TF32 settings of PyTorch, the device of a model and its precision."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager
 
 import torch

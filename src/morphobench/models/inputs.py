@@ -1,7 +1,5 @@
 """Batches in model units from the stored arrays of cells: rotation, padding, z-score, subsampling."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Priors on the embedding: none, as every published model has it, or a standard normal one."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

@@ -1,7 +1,5 @@
 """Published reconstruction errors: Sinkhorn divergence in model units, 1 - Jaccard index of own boxes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

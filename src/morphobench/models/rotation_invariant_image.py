@@ -1,7 +1,5 @@
 """Published image autoencoder with a rotation-invariant embedding and a pose."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Rotation-invariant point-cloud autoencoder: vector-neuron DGCNN encoder, FoldingNet decoder, pose."""
 
-from __future__ import annotations
-
 import torch
 
 from morphobench.errors import InputError

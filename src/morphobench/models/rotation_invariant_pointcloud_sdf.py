@@ -1,7 +1,5 @@
 """Implicit autoencoder: vector-neuron encoder of a surface's points, distances at any point decoded."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

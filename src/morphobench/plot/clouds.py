@@ -1,7 +1,5 @@
 """Point clouds as figures display them: about their centroid, and their central optical section."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What panels are given besides their tables, and the tables that they require."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

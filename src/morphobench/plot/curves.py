@@ -1,7 +1,5 @@
 """Training curves: training and validation loss of every epoch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import matplotlib.pyplot as plt

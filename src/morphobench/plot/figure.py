@@ -1,7 +1,5 @@
 """Figures as their yaml describes them: tables of every panel first, then the drawing from these alone."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Elements of panels: captions, legends, empty axes, clouds, scale bars, order and names of strata."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Pictures of surfaces by pyvista, without a display; and the view and shading of surfaces without it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Style of all figures: sizes in print, fonts, colours, and files with the same bytes every time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import matplotlib

@@ -1,7 +1,5 @@
 """Names of the metrics in figures, their choice and their z-scores."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """Published checkpoints, converted into models of this project and written from them."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import shutil

@@ -1,7 +1,5 @@
 """Published embeddings: CSV files read as the embedding tables of stage `embed`, and written from them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """One dataset's results as a published folder: cells, checkpoints, embeddings, and the yaml to use them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any

@@ -1,7 +1,5 @@
 """Labels and example cells of a run that starts from published embeddings, without sampled cells."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

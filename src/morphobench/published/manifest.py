@@ -1,7 +1,5 @@
 """The manifest of published cells: where it lies, and its rows as one checked table for every later entry."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath

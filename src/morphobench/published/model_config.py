@@ -1,7 +1,5 @@
 """Section `model` of a published yaml, translated into families of this project and back."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,5 @@
 """Published packings, read and written: positions of spheres, shapes of nuclei, and images of both."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Published multi-piece cells, read and written: grids, a mesh, surface and query points, scale factors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath

@@ -1,7 +1,5 @@
 """Published punctate cells, read and written: a PLY file of points and an image each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any

@@ -1,7 +1,5 @@
 """One shard of published cells, of any kind: its rows, their files, and the cells whose files fail."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

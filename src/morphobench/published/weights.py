@@ -1,7 +1,5 @@
 """Weights of the published models (Vasan et al. 2025), loaded as models of this project."""
 
-from __future__ import annotations
-
 import pickle
 import textwrap
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Locations of a dataset's files: a folder, a prefix of a bucket, a quilt package, or a web server."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

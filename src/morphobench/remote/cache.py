@@ -4,8 +4,6 @@ A file's path follows from location, name and checksum, so two versions of an ob
 file continues only with its own version.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

@@ -1,7 +1,5 @@
 """HTTP requests: a bounded number of connections, and a reason and remedy for each failure."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

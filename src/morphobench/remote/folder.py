@@ -1,7 +1,5 @@
 """Files in a folder of this machine, used in place."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Packages of a quilt registry: their files, with checksums and the URLs of their bytes."""
 
-from __future__ import annotations
-
 import os
 import re
 import threading

@@ -1,7 +1,5 @@
 """Prefixes of public S3 buckets, read without an account, and files of web servers."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files at one location, by their names below it: listed, and fetched into the cache."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ By urllib3, not by s3fs or botocore above it: objects of public buckets are plai
 that aicsimageio allows can neither resume nor verify one, and botocore needs half a minute for 430,000 names.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import threading

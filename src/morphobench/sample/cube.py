@@ -1,7 +1,5 @@
 """Cubes resampled from volumes: the single-channel image that image models read."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A mesh on a grid: signed distances, exact where models read them, and the scaled segmentation."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 

@@ -1,7 +1,5 @@
 """The manifest of a dataset: every cell of all shards, with its shard and split."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Stage `sample` for packings: clouds of jittered copies of the points, and cubes of spheres at them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

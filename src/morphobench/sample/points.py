@@ -1,7 +1,5 @@
 """Points sampled from the voxels of a cell, bright ones more often the more skewed the intensities are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

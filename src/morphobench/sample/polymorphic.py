@@ -1,7 +1,5 @@
 """Stage `sample` for polymorphic structures: distances on a grid, surfaces and points in space."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

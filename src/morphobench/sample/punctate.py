@@ -1,7 +1,5 @@
 """Stage `sample` for punctate structures: clouds sampled by intensity, and cubes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 Source: Vasan et al., Nature Methods 2025, preprocessing of PCNA, nuclear and cytoplasmic structures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

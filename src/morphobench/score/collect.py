@@ -1,7 +1,5 @@
 """Tables of a dataset from those of single trainings, and of several datasets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

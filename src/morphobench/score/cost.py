@@ -1,7 +1,5 @@
 """Computational cost of a model: seconds to encode and to decode a cell, memory, energy."""
 
-from __future__ import annotations
-
 import json
 import resource
 import statistics

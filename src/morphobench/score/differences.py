@@ -1,7 +1,5 @@
 """Differences between models on the same cells, with intervals and p values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Pairs of test cells to interpolate between, the same for every model."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

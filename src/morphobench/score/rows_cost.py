@@ -1,7 +1,5 @@
 """Rows of the score table about computational cost, without what measures it: this imports no torch."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

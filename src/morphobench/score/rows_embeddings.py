@@ -1,7 +1,5 @@
 """Rows of the score table from embeddings and the shapes decoded from them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Rows of the score table about labels, measured quantities and outliers predicted from embeddings."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial

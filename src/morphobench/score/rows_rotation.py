@@ -1,7 +1,5 @@
 """Rows of the score table about rotated cells, whose many embeddings are read in batches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

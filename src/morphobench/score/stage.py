@@ -1,7 +1,5 @@
 """Scores of one trained model, from the tables of the stages before."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

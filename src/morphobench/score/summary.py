@@ -1,7 +1,5 @@
 """Bootstrap intervals and the rows of the score table."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """Augmentation of a training batch: random rotations and jitter of the points."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Batches of a training, for one process or several."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice

@@ -1,7 +1,5 @@
 """Checkpoints, curves and early stopping of a training; resuming it after an interruption."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

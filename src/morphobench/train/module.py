@@ -3,8 +3,6 @@
 Apart from the models, so that encoding and decoding do not import Lightning.
 """
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Mapping

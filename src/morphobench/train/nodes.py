@@ -1,7 +1,5 @@
 """Training on several nodes under SLURM: srun starts one process per device, Lightning joins them."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """Record of a training: configuration, hardware, versions and cost."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

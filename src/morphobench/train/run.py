@@ -1,7 +1,5 @@
 """Train one model on one dataset with one seed: deterministic, resumable, recorded."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Sweeps: one training for each point of a grid or list of overrides, and a table that compares them."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

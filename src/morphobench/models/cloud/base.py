@@ -1,7 +1,5 @@
 """Base of the explicit point-cloud models: an encoder, a FoldingNet decoder, checked input."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """FoldingNet decoder (Yang et al. 2018): a fixed grid of points is folded twice into a shape."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

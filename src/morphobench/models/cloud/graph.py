@@ -1,7 +1,5 @@
 """Neighbour graphs of point clouds and the vectors on their edges; k counts the point itself."""
 
-from __future__ import annotations
-
 import torch
 
 from morphobench.errors import InputError

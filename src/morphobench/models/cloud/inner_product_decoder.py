@@ -1,7 +1,5 @@
 """Published implicit decoder: distances at query points from inner products with equivariant vectors."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Vector-neuron graph encoder of the explicit and implicit point-cloud models."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

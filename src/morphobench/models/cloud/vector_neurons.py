@@ -4,8 +4,6 @@ Features have shape (batch, 3 xyz, ..., channels): with channels last a layer is
 rows, and xyz never mixes. Parameter names are those of the published checkpoints.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812

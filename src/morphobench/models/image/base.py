@@ -1,7 +1,5 @@
 """Base of the image models: steerable encoder, residual decoder, checked input."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar, Self
 

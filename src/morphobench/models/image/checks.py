@@ -1,7 +1,5 @@
 """Checks that the image models share: of their construction and of each batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Clebsch-Gordan coefficients under the name of py3nj, for escnn where that package cannot be built."""
 
-from __future__ import annotations
-
 import importlib.util
 import sys
 import types

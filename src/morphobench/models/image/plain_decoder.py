@@ -6,8 +6,6 @@ weights, and the 1^3 convolution beside it runs on the small grid. On one CPU co
 cubes of 33^3 decode in about half of the time.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812

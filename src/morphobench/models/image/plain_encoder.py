@@ -7,8 +7,6 @@ a few planes of the output are made at a time, in the cache. On two CPU cores at
 of 35^3 are encoded in 0.57 s, by the model itself in eval mode in 1.13 s.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Published image decoder: a linear layer, then nearest-neighbour upsampling and residual units."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ Features are kept by degree: ``fields[0]`` holds scalar fields, shape (batch, n,
 group has degree 0 only.
 """
 
-from __future__ import annotations
-
 import math
 from collections import OrderedDict
 from collections.abc import Sequence

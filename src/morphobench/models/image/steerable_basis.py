@@ -1,7 +1,5 @@
 """Rotation-steerable kernels on a small voxel grid, in this project's axes."""
 
-from __future__ import annotations
-
 import warnings
 from functools import cache
 from types import MappingProxyType

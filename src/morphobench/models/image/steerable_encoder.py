@@ -1,7 +1,5 @@
 """Published image encoder: residual blocks of steerable convolutions, then a mean over space."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

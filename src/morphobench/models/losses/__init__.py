@@ -1,7 +1,5 @@
 """Reconstruction losses: one number per sample, whatever else is in its batch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

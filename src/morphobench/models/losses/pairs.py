@@ -1,7 +1,5 @@
 """Distances between the points of two clouds, and the check that clouds can be compared."""
 
-from __future__ import annotations
-
 import torch
 
 from morphobench.errors import InputError

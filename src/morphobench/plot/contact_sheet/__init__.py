@@ -1,7 +1,5 @@
 """Contact sheet: a few cells of a dataset after every stage of preprocessing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The empty contact sheet, a row per cell and a column per stage, and its scatter plots of points."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import Any

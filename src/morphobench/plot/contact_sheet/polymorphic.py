@@ -1,7 +1,5 @@
 """Contact sheet of polymorphic cells: segmentation, surface, distances, surface points, query points."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

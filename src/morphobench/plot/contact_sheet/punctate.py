@@ -1,7 +1,5 @@
 """Contact sheet of punctate cells: crop, aligned, masked, points and cube."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Page of the whole score table that sorts and filters in a browser, without a network."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Mapping

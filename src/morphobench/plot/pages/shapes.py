@@ -1,7 +1,5 @@
 """Page that rotates the archetypes and walks of a dataset in the browser, without a network."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Retrieval of every treatment against the control from every feature set: 1/q."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Discriminants of treatments: cells in the plane with the walk, their scores, and cells along the walk."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cross-validated AUROC of every treatment against the control, beside that of halves of the control."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

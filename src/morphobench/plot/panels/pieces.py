@@ -1,7 +1,5 @@
 """Accuracy of the number of pieces from embeddings and from shape features, by nuclear volume."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

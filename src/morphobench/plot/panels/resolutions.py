@@ -1,7 +1,5 @@
 """Scores of the same models on grids of two resolutions."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

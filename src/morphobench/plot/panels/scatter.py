@@ -1,7 +1,5 @@
 """Cells in the plane, coloured by stratum: the map with its archetypes, or two principal components."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

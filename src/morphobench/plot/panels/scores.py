@@ -1,7 +1,5 @@
 """Scores: the models relative to each other on a polar axis, and every metric as measured."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

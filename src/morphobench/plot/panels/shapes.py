@@ -3,8 +3,6 @@
 The option `role` names which. Real cells stand for decoded shapes where the panel's tables are surfaces.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Mean weight of each archetype in each stratum, and the test of one archetype per stratum."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
