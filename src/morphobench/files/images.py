@@ -4,6 +4,8 @@ Frame: the centre of voxel (k, j, i) lies at (index + 1/2) times the voxel's edg
 volume, along z, y and x. Resampling keeps the corner.
 """
 
+from __future__ import annotations
+
 import ast
 import logging
 import warnings
