@@ -68,7 +68,7 @@ def blob(number: int, n_grid: int = 16) -> tuple[np.ndarray, np.ndarray]:
     return vertices - vertices.mean(0), faces
 
 
-def shown(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+def surface_tables(tables: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """What rule analyse_surfaces makes of tables of chosen cells, by role."""
     table = list_items(tables)
     ids = list(dict.fromkeys(table["CellId"]))
@@ -154,7 +154,7 @@ def walk_labels(strata: list[str], n_components: int) -> pd.DataFrame:
 
 
 def chosen_cells(strata: list[str], n_archetypes: int, hits: list[str]) -> dict[str, pd.DataFrame]:
-    """Tables of real cells near what analyses found, by role."""
+    """Tables of representative cells, by role."""
     walk = walk_labels(strata, 2)
     lda = pd.DataFrame(product(hits, range(7)), columns=["condition", "step"])
     return {
@@ -255,7 +255,7 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     conditions = dict(DRUGS["names"]) if treated else {}
     hits = list(conditions)[:7]
     surfaces = chosen_cells(strata, n_archetypes, hits)
-    listed, meshes = shown(surfaces) if "surfaces" in names_of(figure) else (None, None)
+    listed, meshes = surface_tables(surfaces) if "surfaces" in names_of(figure) else (None, None)
     found = {
         "examples": clouds([{"CellId": f"{i}", "stratum": s} for i, s in enumerate(strata)], 600),
         "scores": table,
@@ -299,7 +299,7 @@ def names_of(figure: str) -> list[str]:
 
 
 def context(figure: str, n_models: int = 6) -> Context:
-    """What the workflow tells a figure beside its tables."""
+    """What a figure is given besides its tables."""
     dataset = CONFIG["datasets"][FIGURES[figure]["dataset"]]
     models = {
         name: {key: CONFIG["models"][name][key] for key in ("label", "color")}
@@ -324,7 +324,7 @@ def write_inputs(found: dict[str, object], folder: Path) -> dict[str, Path]:
 
 
 def write_golden(path: Path) -> None:
-    """Write the summaries that test_plot compares the panels' tables with, after a look at the change."""
+    """Write the summaries that test_figure compares the panels' tables with, after a look at the change."""
     import json
     import tempfile
 

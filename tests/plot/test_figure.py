@@ -72,11 +72,11 @@ def test_labels_do_not_cross_each_other_or_the_page(name, n_models, tmp_path):
         for tick in axis.get_major_ticks() + axis.get_minor_ticks()
         for label in (tick.label1, tick.label2)
     }
-    shown = [text for text in page.findobj(plt.Text) if text.get_text().strip() and text not in ticks]
-    shown = [text for text in shown if text.get_visible()]
-    assert len(shown) > 30
-    assert min(text.get_fontsize() for text in shown) >= 5.5
-    boxes = [(text.get_text(), text.get_window_extent()) for text in shown]
+    texts = [text for text in page.findobj(plt.Text) if text.get_text().strip() and text not in ticks]
+    texts = [text for text in texts if text.get_visible()]
+    assert len(texts) > 30
+    assert min(text.get_fontsize() for text in texts) >= 5.5
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
     for text, box in boxes:
         assert page.bbox.x0 - 1 <= box.x0, text
         assert box.x1 <= page.bbox.x1 + 1, text
