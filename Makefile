@@ -41,13 +41,13 @@ demo-cells: $(STAMP)  ## a real field of view to points, cubes, a contact sheet 
 	@bash workflow/unlock.sh
 	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/hipsc_nuclei.png \
 	    $(foreach model,$(CELL_MODELS),results/embed/hipsc_nuclei/$(model)/seed-42/identity.parquet)
-	echo "Done: results/plot/cells/hipsc_nuclei.png, and the codes in results/embed/hipsc_nuclei."
+	echo "Done: results/plot/cells/hipsc_nuclei.png, and the embeddings in results/embed/hipsc_nuclei."
 
 demo-shapes: $(STAMP)  ## real segmented shapes to meshes, distances, a contact sheet and embeddings of five models
 	@bash workflow/unlock.sh
 	snakemake --profile profiles/demo --cores $(CORES) results/plot/cells/adrenal.png \
 	    $(foreach model,$(SHAPE_MODELS),results/embed/adrenal/$(model)/seed-42/identity.parquet)
-	echo "Done: results/plot/cells/adrenal.png, and the codes in results/embed/adrenal."
+	echo "Done: results/plot/cells/adrenal.png, and the embeddings in results/embed/adrenal."
 
 bucket: $(STAMP)  ## fabricated copies of the published raw data in results/bucket, in half a minute
 	@bash workflow/unlock.sh

@@ -14,8 +14,7 @@ BASELINES = {
 }
 
 
-# Resources by class (MB, minutes), LIGHT for a rule that names none; a retry (profiles set how many) asks for
-# more memory and time.
+# Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
 def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     return dict(
         mem_mb=lambda wildcards, attempt: mem_mb * (attempt + 1) // 2,
@@ -25,6 +24,7 @@ def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     )
 
 
+# Of a rule that names none.
 LIGHT = resources(mem_mb=2000, runtime=30)
 HEAVY = resources(mem_mb=8000, runtime=240)
 GPU = resources(mem_mb=32000, runtime=240, gpu=CONFIG["train"]["gpus"])
@@ -66,21 +66,17 @@ def shards(stage, dataset=lambda wildcards: wildcards.dataset):
 def masked_meshes(wildcards):
     """Input function: the shards with the surfaces that decoded ones are compared with, where cells have them."""
     dataset = dataset_config(wildcards)
-    return (
-        shards("mask")(wildcards)
-        if (dataset["start_from"], dataset["kind"]) == ("raw", "polymorphic")
-        else []
-    )
+    segmented = dataset["start_from"] == "raw" and dataset["kind"] == "polymorphic"
+    return shards("mask")(wildcards) if segmented else []
 
 
 def per_model(pattern, baselines=False, seeds=SEEDS):
     """Input function: `pattern` for each model of the dataset and seed, and once for each baseline."""
 
     def paths(wildcards):
-        dataset = wildcards.dataset
-        found = expand(pattern, dataset=dataset, model=dataset_config(wildcards)["models"], seed=seeds)
-        names = BASELINES.get(dataset, []) if baselines else []
-        return found + expand(pattern, dataset=dataset, model=names, seed=seeds[0])
+        name, models = wildcards.dataset, dataset_config(wildcards)["models"]
+        others = expand(pattern, dataset=name, model=BASELINES.get(name, []), seed=seeds[0])
+        return expand(pattern, dataset=name, model=models, seed=seeds) + (others if baselines else [])
 
     return paths
 
@@ -96,10 +92,8 @@ DECODING = dict(embed_config=CONFIG["embed"], side_um=side_um, seed=CONFIG["seed
 
 def chosen_modules(wildcards):
     """The modules that a job picks by name: of the dataset's kind, the model's family, the figure's panels."""
-    names = set()
-    if "figure" in wildcards.keys():
-        rows = CONFIG["figures"][wildcards.figure]["rows"]
-        names |= {panel["kind"] for row in rows for panel in row["panels"]}
+    figure = CONFIG["figures"].get(wildcards.get("figure"), {"rows": []})
+    names = {panel["kind"] for row in figure["rows"] for panel in row["panels"]}
     if "dataset" in wildcards.keys():
         names.add(dataset_config(wildcards)["kind"])
     if "point" in wildcards.keys():
@@ -110,13 +104,10 @@ def chosen_modules(wildcards):
 
 
 def complete(declared):
-    """Give a rule its log and benchmark, named for it and its wildcards, its resources and a digest of its source.
-
-    The digest lets it run again when the meaning of what its script imports from the package changes.
-    """
+    """Set log, benchmark, resources and source digest, which follow from name, outputs and script of a rule."""
     if not declared.ruleinfo.resources:
         declared.resources.update(LIGHT)
-        # What the profile or the command line sets for the rule comes last.
+        # The profile and the command line come last.
         declared.resources.update(workflow.resource_settings.overwrite_resources.get(declared.name, {}))
     output = declared.ruleinfo.output
     pattern = (*output.paths, *output.kwpaths.values())[0]

@@ -1,6 +1,5 @@
-"""Which GPUs a job computes on: those that its scheduler gave it, or, without one, those that are free."""
+"""GPUs of a job: those that SLURM granted, or free ones of this machine, one job each."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -8,83 +7,61 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from morphobench.errors import InputError
 from morphobench.log import logger
 
-# Locks last as long as the process: the system lets go of them, however it ends.
-_HELD: list[IO[str]] = []
+# The system releases a lock when the process ends, however it ends.
+_HELD: list[FileLock] = []
 
 
 def visible() -> list[str]:
-    """Return the names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name.strip() for name in named.split(",") if name.strip()]
+    """Return the GPUs in CUDA_VISIBLE_DEVICES; where it is not set, those that nvidia-smi lists."""
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if names is not None:
+        return [name.strip() for name in names.split(",") if name.strip()]
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
     return [str(number) for number, _ in enumerate(listed.stdout.splitlines())]
 
 
-def _take(name: str, folder: Path) -> IO[str] | None:
-    file = (folder / f"{name.replace('/', '_')}.lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-def _free(n: int, names: Sequence[str], folder: Path) -> dict[str, IO[str]]:
+def _lock(n: int, names: Sequence[str], folder: Path) -> dict[str, FileLock]:
     """Lock n of the GPUs, or none when fewer are free, so that no two jobs wait for each other."""
-    taken: dict[str, IO[str]] = {}
+    locks: dict[str, FileLock] = {}
     for name in names:
-        if len(taken) < n and (file := _take(name, folder)):
-            taken[name] = file
-    if len(taken) < n:
-        for file in taken.values():
-            file.close()
-        return {}
-    return taken
+        lock = FileLock(folder / f"{name.replace('/', '_')}.lock", blocking=False)
+        try:
+            locks[name] = lock.acquire().lock
+        except Timeout:
+            continue
+        if len(locks) == n:
+            return locks
+    for lock in locks.values():
+        lock.release()
+    return {}
 
 
 def reserve(n: int, names: Sequence[str], folder: Path, *, wait_s: float = 5.0) -> list[str]:
-    """Hold `n` of these GPUs for this process until it ends, and return them; wait until so many are free.
+    """Wait until `n` of these GPUs are free, and hold them until this process ends.
 
-    Parameters
-    ----------
-    n
-        How many, at most as many as there are names.
-    names
-        Of the GPUs.
-    folder
-        Where the locks are, one file per GPU, shared by the user's jobs on this machine.
-    wait_s
-        Between two looks, seconds.
+    `folder` has a lock file per GPU, shared by the user's jobs on this machine.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    told = False
-    while len(taken := _free(n, names, folder)) < n:
-        if not told:
-            logger.info("waiting for %d of the GPUs %s to be free", n, ", ".join(names))
-            told = True
+    locks = _lock(n, names, folder)
+    if not locks:
+        logger.info("waiting for %d of the GPUs %s to be free", n, ", ".join(names))
+    while not locks:
         time.sleep(wait_s)
-    _HELD.extend(taken.values())
-    return list(taken)
+        locks = _lock(n, names, folder)
+    _HELD.extend(locks.values())
+    return list(locks)
 
 
 def claim(n: int, accelerator: str) -> None:
-    """Make sure that a job has the GPUs it asked for, before anything touches one.
-
-    Parameters
-    ----------
-    n
-        GPUs that the job asked for.
-    accelerator
-        `train.accelerator`; with cpu nothing is to be done.
+    """Make sure that a job has the `n` GPUs it asked for, before anything uses one; with cpu, do nothing.
 
     Raises
     ------

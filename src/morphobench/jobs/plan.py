@@ -1,4 +1,4 @@
-"""What each figure costs at paper scale, from benchmark files and shard counts: `make plan`.
+"""Cost of each figure at paper scale, from measured costs and shard counts: `make plan`.
 
 `measure` turns the benchmark files of a run into costs per cell and per job, kept in config/costs.yaml beside
 what tests/speed/bench_training.py measures on a GPU; `table` multiplies them by what Snakemake plans.
@@ -20,26 +20,22 @@ from morphobench import config as configuration
 from morphobench.config import schema
 from morphobench.errors import InputError
 from morphobench.files import read_cells
+from morphobench.jobs.status import jobs_of
 
 COSTS = Path("config/costs.yaml")
-_OF_CELLS = ("download", "align", "mask", "sample")
+_SHARDED = ("download", "align", "mask", "sample")
 _LOCAL = (
-    *(
-        "download_manifest",
-        "mask_box",
-        "mask_scale_factor",
-        "sample_manifest",
-        "score_pairs",
-        "score_combined",
-    ),
-    *("analyse_examples", "analyse_strata", "analyse_pca", "analyse_volume_bins", "plot_figure"),
+    *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "score_pairs"),
+    *("score_combined", "analyse_examples", "analyse_strata", "analyse_pca", "analyse_volume_bins"),
+    "plot_figure",
 )
-_TURNS = {"identity": "all", "lattice": "test", "uniform": "test"}
 _N_LATTICE = 24
+
+Config = Mapping[str, Any]
 
 
 class Cost(NamedTuple):
-    """What jobs cost: hours of one core, of one GPU, and gigabytes that stay on disk."""
+    """Hours of one core, hours of one GPU, and gigabytes that stay on disk."""
 
     cpu_h: float = 0.0
     gpu_h: float = 0.0
@@ -51,7 +47,7 @@ class Cost(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A file that a plan makes: of which rule, data set (or None), model (or None), and its name."""
+    """A planned file: its rule, data set (or None), model (or None) and name."""
 
     rule: str
     dataset: str | None
@@ -59,72 +55,64 @@ class Output(NamedTuple):
     name: str
 
 
-def outputs_of(summary: str, config: Mapping[str, Any]) -> list[Output]:
+def outputs_of(summary: str, config: Config) -> list[Output]:
     """Read what `snakemake --summary` lists."""
-    found = []
+    outputs = []
     for line in summary.splitlines():
         path, *rest = line.split("\t")
         if len(rest) >= 5 and path != "output_file":
             parts = path.split("/")
             dataset = next((part for part in parts if part in config["datasets"]), None)
             model = next((part for part in parts if part in config["models"]), None)
-            found.append(Output(rest[1], dataset, model, parts[-1].split(".")[0]))
-    return found
+            outputs.append(Output(rest[1], dataset, model, parts[-1].split(".")[0]))
+    return outputs
 
 
-def _embeddings(pose: str, n_cells: int, config: Mapping[str, Any]) -> float:
-    if _TURNS[pose] == "all":
-        return n_cells
-    turns = _N_LATTICE if pose == "lattice" else config["embed"]["n_uniform"]
-    return n_cells * config["sample"]["split"]["test"] * turns
-
-
-def _gpu_seconds(settings: Mapping[str, Any], known: Mapping[Any, Any], key: str) -> float:
+def _gpu_seconds(model: Config, known: Mapping[Any, Any], key: str) -> float:
     """Return GPU seconds per cell of a model; of volumes, those of the nearest size that was measured."""
-    size = settings["architecture"].get("size")
+    size = model["architecture"].get("size")
     if size is None:
         return known[key]
     measured = min(known, key=lambda other: abs(math.log(other / size)))
     return known[measured][key] * (size / measured) ** 3
 
 
-def cost_of(output: Output, config: Mapping[str, Any], costs: Mapping[str, Any]) -> Cost:
-    """Return what the job of an output costs: measured seconds per unit times the number of units.
+def _passes(output: Output, model: Config, config: Config) -> float:
+    """Return how often each cell of the data set passes through the model, on average."""
+    split, rotations = (
+        config["sample"]["split"],
+        {"lattice": _N_LATTICE, "uniform": config["embed"]["n_uniform"]},
+    )
+    if output.rule == "train":
+        return split["train"] * model["training"]["max_epochs"]
+    return 1 if output.name == "identity" else split["test"] * rotations[output.name]
+
+
+def cost_of(output: Output, config: Config, costs: Config) -> Cost:
+    """Return the cost of the job of an output: measured seconds per unit times the number of units.
 
     A training counts as if it took all of `max_epochs`; volumes cost by their voxels.
     """
-    rule, seconds = output.rule, costs["job_start_s"]
-    if output.dataset is None:
-        return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
-    dataset = config["datasets"][output.dataset]
-    n_cells = dataset["n_cells"]
-    if rule in _OF_CELLS:
-        parts = [output.dataset, *dataset.get("cells_from", [])] if rule == "sample" else [output.dataset]
-        n_shards = sum(config["datasets"][name]["n_shards"] for name in parts)
-        per_cell = costs["cells_s"][dataset["kind"]][rule]
+    rule, seconds, dataset = output.rule, costs["job_start_s"], config["datasets"].get(output.dataset)
+    if rule in _SHARDED:
         # Cells of the data sets that this one shares are part of its own number.
-        share = n_cells / max(n_shards, 1)
-        stored = costs["cells_mb"][dataset["kind"]][rule] * share / 1000
-        return Cost(cpu_h=(seconds + per_cell * share) / 3600, disk_gb=stored)
+        names = [output.dataset, *dataset.get("cells_from", [])] if rule == "sample" else [output.dataset]
+        n_cells = dataset["n_cells"] / max(1, sum(config["datasets"][name]["n_shards"] for name in names))
+        cell_s, cell_mb = (costs[key][dataset["kind"]][rule] for key in ("cells_s", "cells_mb"))
+        return Cost(cpu_h=(seconds + cell_s * n_cells) / 3600, disk_gb=cell_mb * n_cells / 1000)
     if rule in ("train", "embed"):
-        settings = configuration.model_for(config, output.dataset, output.model)
-        known = costs["gpu_s"][f"{settings['family']}/{settings['representation']}"]
-        if rule == "embed":
-            gpu_s = _embeddings(output.name, n_cells, config) * _gpu_seconds(settings, known, output.name)
-        else:
-            n_trained = n_cells * config["sample"]["split"]["train"] * settings["training"]["max_epochs"]
-            gpu_s = n_trained * _gpu_seconds(settings, known, "train")
+        model = configuration.model_for(config, output.dataset, output.model)
+        known = costs["gpu_s"][f"{model['family']}/{model['representation']}"]
+        per_cell = _gpu_seconds(model, known, "train" if rule == "train" else output.name)
+        gpu_s = dataset["n_cells"] * _passes(output, model, config) * per_cell
         return Cost(cpu_h=seconds / 3600, gpu_h=gpu_s / 3600)
     return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
 
 
-def total(
-    outputs: Iterable[Output], jobs: Mapping[str, int], config: Mapping[str, Any], costs: Mapping[str, Any]
-) -> Cost:
+def total(outputs: Iterable[Output], jobs: Mapping[str, int], config: Config, costs: Config) -> Cost:
     """Add up the costs of jobs; a job with several outputs counts once."""
-    outputs = list(outputs)
+    outputs, cost = list(outputs), Cost()
     listed = Counter(output.rule for output in outputs)
-    cost = Cost()
     for output in outputs:
         cost = cost.plus(cost_of(output, config, costs), jobs.get(output.rule, 0) / listed[output.rule])
     return cost
@@ -140,8 +128,6 @@ def _snakemake(*arguments: str) -> str:
 
 def planned(target: str) -> tuple[dict[str, int], str]:
     """Return the number of jobs of each rule behind a target at paper scale, and what `--summary` lists."""
-    from morphobench.jobs.status import jobs_of
-
     scale = ("--config", "scale=paper", "--", target)
     return jobs_of(_snakemake("--dry-run", "--forceall", *scale)), _snakemake("--summary", *scale)
 
@@ -155,9 +141,9 @@ def row(target: str, jobs: Mapping[str, int], cost: Cost) -> str:
 
 
 def table(targets: Iterable[str]) -> str:
-    """Return the table of the README for these targets."""
-    overlay = schema.read_yaml(Path("config/config.yaml"))
-    config, costs = configuration.resolve(overlay), schema.read_yaml(COSTS)
+    """Return the table of docs/cluster.md for these targets."""
+    config = configuration.resolve(schema.read_yaml(Path("config/config.yaml")))
+    costs = schema.read_yaml(COSTS)
     lines = [
         "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (m, e) | disk (m) |",
         "|---|---|---|---|---|",
@@ -177,41 +163,30 @@ def _size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def _measure_cells(root: Path, kinds: Mapping[str, str]) -> Iterable[tuple[str, str, float, float, int]]:
-    for stage in _OF_CELLS:
-        for path in (root / "benchmarks" / stage).glob("*/shard-*.tsv"):
-            shard = root / "results" / stage / path.parent.name / path.stem
-            n_cells = len(read_cells(shard))
-            if n_cells:
-                yield kinds[path.parent.name], stage, _cpu_seconds(path), _size_mb(shard), n_cells
-
-
 def measure(roots: Iterable[Path], job_start_s: float) -> dict[str, Any]:
-    """Return the costs that the benchmark files in these folders of finished runs tell.
+    """Return the content of config/costs.yaml, without GPU seconds, from finished runs of few cells.
 
-    Parameters
-    ----------
-    roots
-        Folders with benchmarks/ and results/ at paper scale, of few cells.
-    job_start_s
-        CPU seconds until a job of the cluster has started, put into every job.
+    `roots` have benchmarks/ and results/ at paper scale; `job_start_s` are CPU seconds until a job starts.
     """
-    settings = configuration.resolve(schema.read_yaml(Path("config/config.yaml")))
-    kinds = {name: dataset["kind"] for name, dataset in settings["datasets"].items()}
-    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    datasets = configuration.resolve(schema.read_yaml(Path("config/config.yaml")))["datasets"]
+    sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     jobs = defaultdict(list)
     for root in roots:
-        for kind, stage, cpu_s, mb, n_cells in _measure_cells(root, kinds):
-            sums[kind, stage] = [a + b for a, b in zip(sums[kind, stage], (cpu_s, mb, n_cells), strict=True)]
-        for path in (root / "benchmarks").rglob("*.tsv"):
-            rule = path.relative_to(root / "benchmarks").parts[0].removesuffix(".tsv")
-            if rule not in (*_OF_CELLS, "train", "embed"):
+        for path in sorted((root / "benchmarks").rglob("*.tsv")):
+            rule, name, *_ = path.relative_to(root / "benchmarks").with_suffix("").parts
+            if rule not in _SHARDED:
                 jobs[rule].append(_cpu_seconds(path))
+            elif n_cells := len(read_cells(shard := root / "results" / rule / name / path.stem)):
+                sums[datasets[name]["kind"], rule].update(s=_cpu_seconds(path), mb=_size_mb(shard), n=n_cells)
     costs: dict[str, Any] = {"job_start_s": job_start_s, "cells_s": {}, "cells_mb": {}}
-    for (kind, stage), (cpu_s, mb, n_cells) in sorted(sums.items()):
-        costs["cells_s"].setdefault(kind, {})[stage] = round(cpu_s / n_cells, 4)
-        costs["cells_mb"].setdefault(kind, {})[stage] = round(mb / n_cells, 4)
-    costs["jobs_s"] = {rule: round(sum(values) / len(values), 2) for rule, values in sorted(jobs.items())}
+    for (kind, rule), found in sorted(sums.items()):
+        costs["cells_s"].setdefault(kind, {})[rule] = round(found["s"] / found["n"], 4)
+        costs["cells_mb"].setdefault(kind, {})[rule] = round(found["mb"] / found["n"], 4)
+    costs["jobs_s"] = {
+        rule: round(sum(values) / len(values), 2)
+        for rule, values in sorted(jobs.items())
+        if rule not in ("train", "embed")
+    }
     return costs
 
 

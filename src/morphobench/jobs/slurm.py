@@ -1,4 +1,4 @@
-"""Whether SLURM would take jobs at all, asked once before the first is submitted."""
+"""SLURM's answer for each partition, asked once before the first job is submitted."""
 
 import subprocess
 from collections.abc import Iterable
@@ -12,20 +12,18 @@ _REMEDY = (
 )
 
 
-def check(names: Iterable[str]) -> None:
-    """Ask SLURM, for each partition, whether it would take a small job; nothing is submitted.
-
-    Snakemake does not show what sbatch says of a group of jobs.
+def check(partitions: Iterable[str]) -> None:
+    """Ask SLURM whether each partition would take a small job; Snakemake hides what sbatch says of a group.
 
     Raises
     ------
     InputError
         With SLURM's words when it would not, or when there is no SLURM here.
     """
-    for name in sorted(names):
+    for name in sorted(partitions):
         command = ["sbatch", "--test-only", f"--partition={name}", "--time=1", "--mem=100", "--wrap=true"]
         try:
-            asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         except FileNotFoundError as error:
             raise InputError(
                 "there is no sbatch here. Run this command where SLURM's commands are (the login node of the "
@@ -35,5 +33,5 @@ def check(names: Iterable[str]) -> None:
             raise InputError(
                 "SLURM has not answered for a minute (sbatch --test-only); try `sinfo`."
             ) from error
-        if asked.returncode:
-            raise InputError(f"SLURM takes no jobs in partition {name}: {asked.stderr.strip()}\n{_REMEDY}")
+        if answer.returncode:
+            raise InputError(f"SLURM takes no jobs in partition {name}: {answer.stderr.strip()}\n{_REMEDY}")

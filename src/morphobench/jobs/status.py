@@ -1,4 +1,4 @@
-"""What a run is doing, in a second and from its files alone: `make status`."""
+"""State of a run, from its log, benchmark and result files alone: `make status`."""
 
 import os
 import re
@@ -9,33 +9,28 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-STAGES = ("download", "align", "mask", "sample", "train", "embed", "score", "analyse", "plot")
-# Of preprocessing, the stage furthest on is the one whose cells count.
-_WITH_CELLS = ("mask", "align", "download")
+STAGES = (
+    *("fabricate", "published", "download", "align", "mask", "sample"),
+    *("train", "embed", "score", "analyse", "plot"),
+)
+_STATES = ("done", "running", "failed", "killed")
 _EPOCH = re.compile(r"epoch (\d+) of (\d+), val loss (\S+), at most (.+) left")
 _TABLE = re.compile(r"^Job stats:\n(.*?)\n\n", re.MULTILINE | re.DOTALL)
 _SILENT_S = 24 * 3600
 
 
 class Job(NamedTuple):
-    """One job as its log tells of it.
-
-    Attributes
-    ----------
-    rule
-        Name of the rule.
-    state
-        done, running, failed, or killed: begun, and ended without a word.
-    text
-        The log.
-    path
-        Of the log.
-    """
+    """A job by its log; `state` is one of done, running, failed, killed (ended without a last line)."""
 
     rule: str
     state: str
     text: str
     path: Path
+
+    @property
+    def stage(self) -> str:
+        """Stage of the rule."""
+        return self.rule.split("_")[0]
 
 
 def state_of(text: str, age_s: float) -> str:
@@ -48,59 +43,52 @@ def state_of(text: str, age_s: float) -> str:
     here = re.search(rf" on {re.escape(os.uname().nodename)}, .* process (\d+)", text)
     if here and "SLURM" not in text:
         return "running" if Path(f"/proc/{here.group(1)}").exists() else "killed"
-    # On another machine nothing is known of a process; a job that wrote nothing for a day has ended.
+    # Processes of another machine cannot be seen; a job that wrote nothing for a day has ended.
     return "running" if age_s < _SILENT_S else "killed"
+
+
+def _rule_of(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).parts[0]
 
 
 def read_jobs(root: Path) -> list[Job]:
     """Return every job that has a log below `root`/logs."""
-    found = []
+    jobs = []
     for path in sorted((root / "logs").rglob("*.log")):
         text = path.read_text(errors="replace")
-        age_s = time.time() - path.stat().st_mtime
-        rule = path.relative_to(root / "logs").parts[0].removesuffix(".log")
-        found.append(Job(rule, state_of(text, age_s), text, path))
-    return found
+        state = state_of(text, time.time() - path.stat().st_mtime)
+        jobs.append(Job(_rule_of(path, root / "logs"), state, text, path))
+    return jobs
 
 
 def jobs_of(text: str) -> dict[str, int]:
     """Return Snakemake's table of jobs, rule to number; empty where the text has none."""
-    found = _TABLE.search(text)
-    rows = re.findall(r"^(\w+) +(\d+)$", found.group(1), re.MULTILINE) if found else []
+    table = _TABLE.search(text)
+    rows = re.findall(r"^(\w+) +(\d+)$", table.group(1), re.MULTILINE) if table else []
     return {name: int(count) for name, count in rows if name not in ("total", "all")}
 
 
 def planned_jobs(root: Path) -> dict[str, int]:
-    """Return how many jobs of each rule the latest run set out to do."""
+    """Return the number of jobs per rule in the plan of the latest run."""
     logs = sorted((root / ".snakemake/log").glob("*.snakemake.log"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(logs):
-        if found := jobs_of(path.read_text(errors="replace")):
-            return found
-    return {}
+    tables = (jobs_of(path.read_text(errors="replace")) for path in reversed(logs))
+    return next(filter(None, tables), {})
 
 
 def seconds_per_job(root: Path) -> dict[str, float]:
     """Return the mean seconds of the jobs of each rule, from the benchmark files."""
-    found = defaultdict(list)
+    seconds = defaultdict(list)
     for path in (root / "benchmarks").rglob("*.tsv"):
         lines = path.read_text().splitlines()
         if len(lines) > 1:
-            rule = path.relative_to(root / "benchmarks").parts[0].removesuffix(".tsv")
-            found[rule].append(float(lines[-1].split("\t")[0]))
-    return {rule: sum(values) / len(values) for rule, values in found.items()}
+            seconds[_rule_of(path, root / "benchmarks")].append(float(lines[-1].split("\t")[0]))
+    return {rule: sum(values) / len(values) for rule, values in seconds.items()}
 
 
 def time_left(
-    planned: dict[str, int], jobs: Iterable[Job], seconds: dict[str, float]
+    planned: dict[str, int], jobs: Sequence[Job], seconds: dict[str, float]
 ) -> tuple[float, list[str]]:
-    """Estimate the seconds that are left, with as many jobs at a time as run now.
-
-    Returns
-    -------
-    tuple
-        Seconds, and the rules of which no job has ended yet, so that nothing is known of their jobs.
-    """
-    jobs = list(jobs)
+    """Return the seconds left with as many jobs at a time as now, and the rules of unknown duration."""
     done = Counter(job.rule for job in jobs if job.state == "done")
     running = sum(job.state == "running" for job in jobs)
     left = {rule: max(0, count - done[rule]) for rule, count in planned.items()}
@@ -110,83 +98,78 @@ def time_left(
 
 
 def read_cells(root: Path) -> list[tuple[str, str, int, int, int, str]]:
-    """Return of each dataset: name, stage, cells, failed, excluded, and the most frequent reason."""
-    rows = []
-    names = {
-        path.parent.name for stage in _WITH_CELLS for path in (root / "results").glob(f"{stage}/*/shard-*")
-    }
-    for name in sorted(names):
-        manifest = root / f"results/sample/{name}/manifest.parquet"
-        if manifest.exists():
-            rows.append((name, "sample", *_count([manifest])))
-            continue
-        for stage in _WITH_CELLS:
-            tables = sorted((root / "results").glob(f"{stage}/{name}/shard-*/cells.parquet"))
-            if tables:
-                rows.append((name, stage, *_count(tables)))
-                break
-    return rows
+    """Return name, last stage, cells, failed, excluded and most frequent error of each dataset."""
+    tables: dict[str, tuple[str, list[Path]]] = {}
+    for stage in ("download", "align", "mask"):
+        for path in sorted((root / "results" / stage).glob("*/shard-*/cells.parquet")):
+            name = path.parents[1].name
+            if tables.get(name, ("",))[0] != stage:
+                tables[name] = (stage, [])
+            tables[name][1].append(path)
+    for path in (root / "results/sample").glob("*/manifest.parquet"):
+        tables[path.parent.name] = ("sample", [path])
+    return [(name, stage, *_count(paths)) for name, (stage, paths) in sorted(tables.items())]
 
 
-def _count(tables: Sequence[Path]) -> tuple[int, int, int, str]:
+def _count(paths: Iterable[Path]) -> tuple[int, int, int, str]:
     import pyarrow.parquet as parquet
 
-    cells, failed, excluded, reasons = 0, 0, 0, Counter()
-    for path in tables:
+    cells, excluded, errors = 0, 0, Counter()
+    for path in paths:
         file = parquet.ParquetFile(path)
-        wanted = [name for name in ("success", "excluded", "error") if name in file.schema_arrow.names]
-        columns = file.read(columns=wanted).to_pydict()
-        left_out = columns.get("excluded", [False] * len(columns["success"]))
-        bad = [not good and not out for good, out in zip(columns["success"], left_out, strict=True)]
-        cells, failed, excluded = cells + len(bad), failed + sum(bad), excluded + sum(map(bool, left_out))
-        errors = columns.get("error", [""] * len(bad))
-        reasons.update(error for error, is_bad in zip(errors, bad, strict=True) if is_bad)
-    return cells, failed, excluded, reasons.most_common(1)[0][0] if reasons else ""
+        columns = [name for name in ("success", "excluded", "error") if name in file.schema_arrow.names]
+        for row in file.read(columns=columns).to_pylist():
+            cells += 1
+            if row.get("excluded"):
+                excluded += 1
+            elif not row["success"]:
+                errors[row.get("error", "")] += 1
+    return cells, errors.total(), excluded, errors.most_common(1)[0][0] if errors else ""
 
 
 def _duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 120:
-        return f"{minutes} min" if minutes else "less than a minute"
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} days"
-
-
-def _stage(rule: str) -> str:
-    return rule.split("_")[0]
+        return f"about {minutes} min" if minutes else "less than a minute"
+    if minutes < 48 * 60:
+        return f"about {minutes // 60} h {minutes % 60:02d} min"
+    return f"about {minutes / 1440:.1f} days"
 
 
 def _job_lines(planned: dict[str, int], jobs: Sequence[Job]) -> list[str]:
-    lines = [f"{'stage':10}{'planned':>9}{'done':>7}{'running':>9}{'failed':>8}{'killed':>8}"]
-    counts = Counter((_stage(job.rule), job.state) for job in jobs)
-    wanted = Counter()
+    counts, plan = Counter((job.stage, job.state) for job in jobs), Counter()
     for rule, count in planned.items():
-        wanted[_stage(rule)] += count
-    for stage in STAGES:
-        states = [counts[stage, state] for state in ("done", "running", "failed", "killed")]
-        if wanted[stage] or any(states):
-            done, running, failed, killed = states
-            lines.append(f"{stage:10}{wanted[stage]:9}{done:7}{running:9}{failed:8}{killed:8}")
-    return lines
+        plan[rule.split("_")[0]] += count
+    rows = [(stage, plan[stage], *(counts[stage, state] for state in _STATES)) for stage in STAGES]
+    head = ("stage", "planned", *_STATES)
+    return ["{:10}{:>9}{:>7}{:>9}{:>8}{:>8}".format(*row) for row in [head, *rows] if any(row[1:])]
 
 
-def _trouble(jobs: Sequence[Job]) -> list[str]:
+def _failures(jobs: Sequence[Job]) -> list[str]:
     lines = []
     for job in jobs:
         if job.state in ("failed", "killed"):
-            errors = re.findall(r" ERROR (.+)", job.text)
-            lines.append(f"  {job.path}: {errors[0] if errors else 'ended without a word'}")
+            error = re.search(r" ERROR (.+)", job.text)
+            lines.append(f"  {job.path}: {error.group(1) if error else 'ended without a word'}")
     return ["", "failed or killed (the next run tries them again):", *lines[:10]] if lines else []
 
 
-def _training_lines(jobs: Sequence[Job]) -> list[str]:
+def _cells(root: Path) -> list[str]:
+    head = ("cells of", "stage", "all", "failed", "excluded", "most frequent reason")
+    rows = read_cells(root)
+    lines = ["{:22}{:10}{:>8}{:>8}{:>10}  {}".format(*row) for row in [head, *rows]]
+    return ["", *lines] if rows else []
+
+
+def _trainings(jobs: Sequence[Job]) -> list[str]:
     lines = []
     for job in jobs:
-        epochs = _EPOCH.findall(job.text) if _stage(job.rule) == "train" else []
+        epochs = _EPOCH.findall(job.text) if job.stage == "train" else []
         if epochs:
             epoch, planned, loss, left = epochs[-1]
-            tail = f", at most {left} left" if job.state == "running" else f", {job.state}"
+            tail = f"at most {left} left" if job.state == "running" else job.state
             name = "/".join(job.path.with_suffix("").parts[-3:])
-            lines.append(f"  {name}: epoch {epoch} of {planned}, val loss {loss}{tail}")
+            lines.append(f"  {name}: epoch {epoch} of {planned}, val loss {loss}, {tail}")
     return ["", "trainings:", *lines] if lines else []
 
 
@@ -196,24 +179,11 @@ def report(root: Path = Path()) -> str:
     if not jobs and not planned:
         return f"nothing has run in {root.resolve()} yet"
     locked = any((root / ".snakemake/locks").glob("*"))
-    lines = [
-        "snakemake has locked this folder: it is running, or was killed" if locked else "no run here now",
-        "",
-    ]
-    lines += _job_lines(planned, jobs) + _trouble(jobs)
-    cells = read_cells(root)
-    if cells:
-        lines += [
-            "",
-            f"{'cells of':22}{'stage':10}{'all':>8}{'failed':>8}{'excluded':>10}  most frequent reason",
-        ]
-        lines += [
-            f"{name:22}{stage:10}{n:8}{bad:8}{out:10}  {why}" for name, stage, n, bad, out, why in cells
-        ]
-    lines += _training_lines(jobs)
-    seconds, unknown = time_left(planned, jobs, seconds_per_job(root))
+    state = "snakemake has locked this folder: it is running, or was killed" if locked else "no run here now"
+    lines = [state, "", *_job_lines(planned, jobs), *_failures(jobs), *_cells(root), *_trainings(jobs)]
     if locked:
-        lines += ["", f"about {_duration(seconds)} left, with as many jobs at a time as now"]
+        seconds, unknown = time_left(planned, jobs, seconds_per_job(root))
+        lines += ["", f"{_duration(seconds)} left, with as many jobs at a time as now"]
         if unknown:
             lines.append(f"  and what cannot be known before the first one has ended: {', '.join(unknown)}")
     return "\n".join(lines)
