@@ -14,10 +14,6 @@ from morphobench.files.tables import embedding_table
 from morphobench.geometry import rotation
 from morphobench.log import logger
 
-COLUMNS = "columns"
-_HISTOGRAMS = ("radial_histogram", "pairwise_histogram")
-_HARMONICS = ("harmonic_coefficients", "harmonic_power")
-FEATURES = (*_HISTOGRAMS, *_HARMONICS, COLUMNS)
 _PROGRESS_EVERY = 1000
 
 
@@ -33,19 +29,15 @@ def run(
 ) -> None:
     """Write the embedding tables of one baseline, for each set of rotations in `outs`; see `embed.run`.
 
-    `baseline` has features, one of `FEATURES`, and options: n_points (first points of each cloud to use) with
-    n_bins for histograms or degree for harmonics; or columns of the manifest, which no rotation changes. A
-    cell without a feature has NaN, with a warning.
+    `baseline` has features, a function of `descriptors`, and its options, with n_points, the first points of
+    each cloud to use; or features "columns" and names of columns of the manifest, which no rotation changes.
+    A cell without a feature has NaN, with a warning.
     """
-    if baseline["features"] not in FEATURES:
-        raise InputError(
-            f"baseline features {baseline['features']!r} are unknown; set one of {', '.join(FEATURES)}."
-        )
     cells = read_table(manifest)
     cells = cells[cells["success"]].reset_index(drop=True)
     rotations = {name: rotation.rotation_set(name, n_uniform, seed, dataset) for name in outs}
-    if baseline["features"] == COLUMNS:
-        described = _from_columns(cells, baseline["options"][COLUMNS], rotations, manifest)
+    if baseline["features"] == "columns":
+        described = _from_columns(cells, baseline["options"]["columns"], rotations, manifest)
     else:
         described = _from_clouds(cells, shards, baseline, rotations)
     for name, out in outs.items():
@@ -82,7 +74,7 @@ def _from_clouds(
     options = dict(baseline["options"])
     n_points = options.pop("n_points")
     describe = getattr(descriptors, baseline["features"])
-    if baseline["features"] in _HISTOGRAMS:
+    if "n_bins" in options:
         known = cells[cells["split"] != "test"]
         options["largest_um"] = _largest_um(_clouds(known if len(known) else cells, shards, n_points))
     described: dict[str, list[np.ndarray]] = {name: [] for name in rotations}
