@@ -140,9 +140,7 @@ def trained(
     """Train for an epoch as stage train does; return the seconds per batch of training and of validation."""
     clock = Clock()
     options = {"callbacks": [clock], "logger": False, "default_root_dir": manifest.parent}
-    module = AutoencoderModule(
-        model, model_config, seed=SEED, threads=torch.get_num_threads(), tf32=train_config["tf32"]
-    )
+    module = AutoencoderModule(model, model_config, train_config, SEED, torch.get_num_threads())
     batches = Batches(manifest, [manifest.parent], model_config, SEED)
     train.make_trainer(1, train_config, **options).fit(module, batches)
     return clock.seconds("train"), clock.seconds("val")

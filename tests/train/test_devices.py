@@ -67,15 +67,8 @@ def fitted(case, folder, trainer, max_epochs):
     chosen = small_config("classical_pointcloud", loss="mse", jitter=0.0, max_epochs=max_epochs, lr=1e-2)
     folder.mkdir(exist_ok=True)
     torch.manual_seed(4)
-    train.fit(
-        Linear(),
-        Batches(case.manifest, case.shards, chosen, 7),
-        model_config=chosen,
-        train_config=trainer,
-        folder=folder,
-        seed=7,
-        threads=1,
-    )
+    batches = Batches(case.manifest, case.shards, chosen, 7)
+    train.fit(Linear(), batches, trainer, folder=folder, threads=1)
     return model_weights(folder / "last.ckpt"), epoch_rows(checkpoint_to_resume(folder))
 
 

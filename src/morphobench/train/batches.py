@@ -76,16 +76,9 @@ def batch_size_per_device(batch_size: int, devices: int) -> int:
 
 
 class Batches(pl.LightningDataModule):
-    """Loaders of the splits train and val, opened in the process that trains.
+    """Loaders of the splits train and val of sampled shards, opened in the process that trains.
 
-    Parameters
-    ----------
-    manifest, shards
-        Cell table with splits, and the shard folders of stage sample in order.
-    model_config
-        Content of the model's yaml.
-    order_seed
-        Seed of the order of training cells.
+    The seed is that of the order of training cells.
     """
 
     def __init__(
@@ -93,11 +86,11 @@ class Batches(pl.LightningDataModule):
         manifest: str | Path,
         shards: Sequence[str | Path],
         model_config: Mapping[str, Any],
-        order_seed: int,
+        seed: int,
     ) -> None:
         super().__init__()
         self.manifest, self.shards = manifest, list(shards)
-        self.model_config, self.order_seed = model_config, order_seed
+        self.model_config, self.seed = model_config, seed
         self._done = {"epoch": 0, "n_batches": 0}
 
     def state_dict(self) -> dict[str, int]:
@@ -123,7 +116,7 @@ class Batches(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Return batches of training cells in the epoch's order."""
         cells, size = self._cells("train"), self._batch_size
-        order = self._share(EpochOrder(len(cells), self.order_seed))
+        order = self._share(EpochOrder(len(cells), self.seed))
         order = ResumedOrder(order, self._done["epoch"], self._done["n_batches"] * size)
         return data_loader(cells, self.model_config, batch_size=size, order=order)
 

@@ -30,42 +30,31 @@ def silence_lightning() -> None:
 
 
 class AutoencoderModule(pl.LightningModule):
-    """Training of one model.
+    """Training of one model by the content of its yaml and section `train` of the configuration.
 
-    Parameters
-    ----------
-    model, model_config
-        Untrained model and content of its yaml.
-    seed
-        Of subsampling, augmentation and the samples of the prior.
-    threads, tf32
-        Of each process, see `configure_torch`.
-    compiled
-        Whether to compile the forward pass.
+    The seed is that of subsampling, augmentation and the samples of the prior; each device has `threads`.
     """
 
     def __init__(
         self,
         model: Autoencoder,
         model_config: Mapping[str, Any],
-        *,
+        train_config: Mapping[str, Any],
         seed: int,
-        threads: int = 1,
-        tf32: bool = False,
-        compiled: bool = False,
+        threads: int,
     ) -> None:
         super().__init__()
         self.model, self.model_config, self.hyperparameters = model, model_config, model_config["training"]
-        self.seed, self.threads, self.tf32, self.compiled = seed, threads, tf32, compiled
+        self.train_config, self.seed, self.threads = train_config, seed, threads
 
     def setup(self, stage: str) -> None:
         """Prepare the process that trains, for neither threads nor compiled code pass to another."""
         silence_lightning()
-        configure_torch(self.threads, tf32=self.tf32)
+        configure_torch(self.threads, tf32=self.train_config["tf32"])
         options = self.hyperparameters.get("loss_options") or {}
         self._compare = partial(LOSSES[self.hyperparameters["loss"]], **options)
         loss_terms = self.model.loss_terms
-        self._loss_terms = torch.compile(loss_terms) if self.compiled else loss_terms
+        self._loss_terms = torch.compile(loss_terms) if self.train_config["compile"] else loss_terms
 
     def _generator(self, *parts: str | int) -> torch.Generator:
         parts += (self.global_rank,) if self.global_rank else ()

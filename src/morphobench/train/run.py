@@ -154,16 +154,9 @@ def _process_errors() -> Iterator[None]:
 
 
 def fit(
-    model: Autoencoder,
-    batches: Batches,
-    *,
-    model_config: Mapping[str, Any],
-    train_config: Mapping[str, Any],
-    folder: Path,
-    seed: int,
-    threads: int,
+    model: Autoencoder, batches: Batches, train_config: Mapping[str, Any], *, folder: Path, threads: int
 ) -> bool:
-    """Train to the end, from the last checkpoint in `folder` if there is one.
+    """Train to the end with the seed of the batches, from the last checkpoint in `folder` if there is one.
 
     Returns whether this process is the one to write the results.
 
@@ -172,7 +165,7 @@ def fit(
     InputError
         For a machine or batch size that does not fit, a missing logger, or a loss that is not finite.
     """
-    training, devices = model_config["training"], train_config["devices"]
+    training, devices = batches.model_config["training"], train_config["devices"]
     batch_size_per_device(training["batch_size"], devices * train_config["nodes"])
     callback = CheckpointAndEarlyStopping(
         folder, training["patience"], training["min_epochs"], 60 * train_config["checkpoint_minutes"]
@@ -192,8 +185,8 @@ def fit(
             "it where a GPU is. Set train.accelerator to gpu to stop instead, or to cpu to silence this "
             "warning."
         )
-    options = {"tf32": train_config["tf32"], "compiled": train_config["compile"]}
-    module = AutoencoderModule(model, model_config, seed=seed, threads=max(1, threads // devices), **options)
+    threads = max(1, threads // devices)
+    module = AutoencoderModule(model, batches.model_config, train_config, batches.seed, threads)
     with _handlers_restored(), _process_errors():
         callback.interrupt.listen()
         trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
@@ -251,11 +244,10 @@ def run(
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
-    configs = {"model_config": model_config, "train_config": train_config}
     base = seeds.integer(seed, dataset, "train", model_name)
     model = _untrained(model_config, base)
     batches = Batches(manifest, shards, model_config, base)
-    if not fit(model, batches, **configs, folder=folder, seed=base, threads=threads):
+    if not fit(model, batches, train_config, folder=folder, threads=threads):
         return
     rows = epoch_rows(checkpoint_to_resume(folder))
     model.load_state_dict(model_weights(folder / BEST))
@@ -263,7 +255,8 @@ def run(
     write_table(pd.DataFrame(rows), curves_out)
     record = training_record(
         rows,
-        **configs,
+        model_config,
+        train_config,
         fingerprint=name,
         seed=seed,
         source_digest=source_digest,

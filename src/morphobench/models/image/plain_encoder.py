@@ -49,9 +49,11 @@ def pooled_shifts(size: int, padding: Padding) -> torch.Tensor:
     return torch.stack([pooling_matrix(size) @ padded[:, t : t + size].T for t in range(3)])
 
 
-def _affine(unit: Unit, n_channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return scale and shift of each channel by the normalisations of a unit."""
-    scale = unit.net["0"].weights.new_ones(n_channels)
+def _folded(unit: Unit) -> tuple[dict[int, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return a unit's mixing by input degree and its bias, scaled by its normalisations, and their shift."""
+    layer = unit.net["0"]
+    mixing = layer.mixing()
+    scale = layer.weights.new_ones(mixing[0].shape[-1])
     shift = torch.zeros_like(scale)
     for norm in unit.modules():
         if isinstance(norm, ScalarNorm):
@@ -60,16 +62,7 @@ def _affine(unit: Unit, n_channels: int) -> tuple[torch.Tensor, torch.Tensor]:
         elif isinstance(norm, VectorNorm):
             of_vectors = norm.scale().flatten().repeat_interleave(3)
             scale[-len(of_vectors) :] = of_vectors
-    return scale, shift
-
-
-def _folded(unit: Unit) -> tuple[dict[int, torch.Tensor], torch.Tensor, torch.Tensor]:
-    """Return a unit's mixing by input degree and its bias, scaled by its normalisations, and their shift."""
-    layer = unit.net["0"]
-    mixing = layer.mixing()
-    n_channels = mixing[0].shape[-1]
-    scale, shift = _affine(unit, n_channels)
-    bias = F.pad(layer.bias, [0, n_channels - len(layer.bias)]) * scale
+    bias = F.pad(layer.bias, [0, len(scale) - len(layer.bias)]) * scale
     return {i: matrix * scale for i, matrix in mixing.items()}, bias, shift
 
 
