@@ -32,14 +32,10 @@ def run(
     table = read_checked(embedding, ("CellId", "split"))
     names = mu_columns(table.columns)
     cells = read_checked(manifest, ("CellId",))
-    content = anndata.AnnData(
-        X=table[names].to_numpy(np.float32),
-        obs=_observations(describe_cells(table["CellId"], cells, embedding), reconstruction),
-        var=pd.DataFrame(index=names),
-        uns={
-            "morphobench": {"version": __version__, **{key: str(value) for key, value in provenance.items()}}
-        },
-    )
+    obs = _observations(describe_cells(table["CellId"], cells, embedding), reconstruction)
+    uns = {"morphobench": {"version": __version__, **{key: str(value) for key, value in provenance.items()}}}
+    var = pd.DataFrame(index=names)
+    content = anndata.AnnData(X=table[names].to_numpy(np.float32), obs=obs, var=var, uns=uns)
     with atomic_file(out) as part:
         content.write_h5ad(part, compression="gzip")
 

@@ -15,11 +15,12 @@ from morphobench.geometry import rotation
 from morphobench.log import logger
 
 _PROGRESS_EVERY = 1000
+_Shards = Sequence[str | Path]
 
 
 def run(
     manifest: str | Path,
-    shards: Sequence[str | Path],
+    shards: _Shards,
     outs: Mapping[str, str | Path],
     *,
     baseline: Mapping[str, Any],
@@ -48,35 +49,29 @@ def run(
 def _from_columns(
     cells: pd.DataFrame, columns: Sequence[str], rotations: Mapping[str, np.ndarray], manifest: str | Path
 ) -> dict[str, np.ndarray]:
-    missing = [name for name in columns if name not in cells]
-    if missing:
-        raise InputError(
-            f"{manifest} has no column {', '.join(missing)}. Set baselines in config/config.yaml to columns "
-            "that the dataset has, or leave its kind out there."
-        )
+    if missing := [name for name in columns if name not in cells]:
+        remedy = "Set baselines in config/config.yaml to columns that it has, or leave its kind out there."
+        raise InputError(f"{manifest} has no column {', '.join(missing)}. {remedy}")
     values = cells[list(columns)].to_numpy(np.float64)
     incomplete = ~np.isfinite(values).all(axis=1)
     if incomplete.any():
         logger.warning("%d of %d cells lack one of %s", incomplete.sum(), len(cells), ", ".join(columns))
-    test = (cells["split"] == "test").to_numpy()
-    return {
-        name: np.repeat(values[None] if name == "identity" else values[None, test], len(matrices), axis=0)
-        for name, matrices in rotations.items()
-    }
+    test = values[(cells["split"] == "test").to_numpy()]
+    rows = {name: values if name == "identity" else test for name in rotations}
+    return {name: np.stack([rows[name]] * len(matrices)) for name, matrices in rotations.items()}
 
 
 def _from_clouds(
-    cells: pd.DataFrame,
-    shards: Sequence[str | Path],
-    baseline: Mapping[str, Any],
-    rotations: Mapping[str, np.ndarray],
+    cells: pd.DataFrame, shards: _Shards, baseline: Mapping[str, Any], rotations: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     options = dict(baseline["options"])
     n_points = options.pop("n_points")
     describe = getattr(descriptors, baseline["features"])
     if "n_bins" in options:
         known = cells[cells["split"] != "test"]
-        options["largest_um"] = _largest_um(_clouds(known if len(known) else cells, shards, n_points))
+        clouds = _clouds(known if len(known) else cells, shards, n_points)
+        # The largest distance of a point from its cloud's mean.
+        options["largest_um"] = max(np.linalg.norm(descriptors.centred(um), axis=-1).max() for um in clouds)
     described: dict[str, list[np.ndarray]] = {name: [] for name in rotations}
     is_test = (cells["split"] == "test").to_numpy()
     for number, points_um in enumerate(_clouds(cells, shards, n_points)):
@@ -95,13 +90,8 @@ def _from_clouds(
     }
 
 
-def _clouds(cells: pd.DataFrame, shards: Sequence[str | Path], n_points: int) -> Iterator[np.ndarray]:
+def _clouds(cells: pd.DataFrame, shards: _Shards, n_points: int) -> Iterator[np.ndarray]:
     """Yield the first points of every cell's cloud, shape (n_points, 3), float64, micrometres."""
     arrays = {number: read_array(shards[number], "points_um") for number in cells["shard"].unique()}
     for shard, index in zip(cells["shard"], cells["index"], strict=True):
         yield np.asarray(arrays[shard][index, :n_points], np.float64)
-
-
-def _largest_um(clouds: Iterator[np.ndarray]) -> float:
-    """Return the largest distance of a point from its cloud's mean."""
-    return max(float(np.linalg.norm(descriptors.centred(cloud), axis=-1).max()) for cloud in clouds)

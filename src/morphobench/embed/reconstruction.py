@@ -8,21 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from morphobench import models, seeds
 from morphobench.files import read_table, write_table
 from morphobench.geometry.overlap import Mesh, common_grid, iou_error, mean_surface_distance_um, voxelise
 from morphobench.log import logger
+from morphobench.models import decode
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
-from morphobench.models.decode import (
-    VOLUMES,
-    decode_batches,
-    decoder_inputs,
-    invalid_reason,
-    model_sizes_um,
-    to_shapes_um,
-)
 from morphobench.models.decode_clouds import subsample, to_points_um
 from morphobench.models.decode_surfaces import masked_mesh
 from morphobench.models.device import configure_torch, model_device, select_device
@@ -31,17 +25,14 @@ from morphobench.models.losses.sinkhorn import sinkhorn
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
 CLOUD_COLUMNS = (
-    "reconstruction_sinkhorn_um",
-    "reconstruction_chamfer_um",
-    "noise_floor_sinkhorn_um",
-    "noise_floor_chamfer_um",
+    *(f"{of}_{by}_um" for of in ("reconstruction", "noise_floor") for by in ("sinkhorn", "chamfer")),
     "reconstruction_sinkhorn_legacy",
 )
 SHAPE_COLUMNS = ("reconstruction_iou", "reconstruction_surface_um", "reconstruction_iou_legacy")
 # Of models that read the volume they decode.
 SHAPE_FLOORS = ("noise_floor_iou", "noise_floor_surface_um")
 _NO_MESHES = "no masked surface to compare with"
-_Pair = tuple[torch.Tensor, torch.Tensor]
+_Pair = tuple[Tensor, Tensor]
 
 
 @torch.inference_mode()
@@ -72,8 +63,8 @@ def run(
     table = cells.table[["CellId", "split"]].assign(success=True, reason="")
     if len(cells):
         embedded = read_table(embedding).set_index("CellId").loc[cells.table["CellId"]]
-        decoded = (model, cells, *decoder_inputs(embedded), model_config, embed_config)
-        if model_config["representation"] not in VOLUMES:
+        decoded = (model, cells, *decode.decoder_inputs(embedded), model_config, embed_config)
+        if model_config["representation"] not in decode.VOLUMES:
             clouds = open_cells(manifest, shards, POINT_CLOUDS, "test")
             errors = cloud_errors(*decoded, clouds, dataset=dataset, side_um=side_um, seed=seed)
         elif meshes:
@@ -119,31 +110,28 @@ def cloud_errors(
     """
     device = model_device(model)
     subsample_seed = seeds.integer(seed, dataset, "embed")
-    batches = []
-    for rows, decoded in decode_batches(
-        model, z, pose, embed_config["batch_size"], embed_config["precision"]
-    ):
+    annealing = {"blur": embed_config["sinkhorn_blur_um"], "scaling": embed_config["sinkhorn_scaling"]}
+    sampling = {"side_um": side_um, "n_points": embed_config["error_points"]}
+    batching, batches = (embed_config["batch_size"], embed_config["precision"]), []
+    for rows, decoded in decode.decode_batches(model, z, pose, *batching):
         numbers = range(*rows.indices(len(cells)))
         inputs = cell_batch(cells, numbers, model_config, seed=subsample_seed).x
         target_um = torch.from_numpy(clouds.raw(numbers)["points_um"])
-        pairs = [
-            _cloud_pairs(
-                decoded[[place]].cpu(),
-                inputs[[place]],
-                target_um[[place]],
-                model_config,
-                n_points=embed_config["error_points"],
-                side_um=side_um,
-                generator=torch.Generator().manual_seed(seeds.integer(seed, dataset, "embed", cell)),
-            )
-            for place, cell in enumerate(cells.table["CellId"].iloc[rows])
-        ]
+        pairs = []
+        for place, cell in enumerate(cells.table["CellId"].iloc[rows]):
+            sampling["generator"] = torch.Generator().manual_seed(seeds.integer(seed, dataset, "embed", cell))
+            clouds_of_cell = [part[[place]].cpu() for part in (decoded, inputs, target_um)]
+            pairs.append(_cloud_pairs(*clouds_of_cell, model_config, sampling))
         # A list of cells with their pairs -> pairs of stacked clouds.
         stacked = [
             tuple(torch.cat(side).to(device) for side in zip(*cells_of_pair, strict=True))
             for cells_of_pair in zip(*pairs, strict=True)
         ]
-        batches.append(_cloud_distances(*stacked, embed_config))
+        columns = []
+        for pair in stacked[:2]:
+            columns += [sinkhorn(*pair, **annealing), chamfer(*pair) / 2]
+        columns.append(sinkhorn_legacy(*stacked[2]))
+        batches.append(torch.stack(columns, dim=1).cpu().numpy())
         logger.info("reconstructed %d of %d test cells", numbers[-1] + 1, len(cells))
     errors = pd.DataFrame(np.concatenate(batches), columns=list(CLOUD_COLUMNS))
     finite = np.isfinite(errors[CLOUD_COLUMNS[0]])
@@ -151,17 +139,10 @@ def cloud_errors(
 
 
 def _cloud_pairs(
-    decoded: torch.Tensor,
-    inputs: torch.Tensor,
-    target_um: torch.Tensor,
-    model_config: Mapping[str, Any],
-    *,
-    n_points: int,
-    side_um: float | None,
-    generator: torch.Generator,
+    decoded: Tensor, inputs: Tensor, target_um: Tensor, model_config: Mapping[str, Any], sampling: dict
 ) -> tuple[_Pair, _Pair, _Pair]:
     """Return the clouds to compare of one cell: for the error, its noise floor, and the published error."""
-    sampling = {"side_um": side_um, "n_points": n_points, "generator": generator}
+    n_points, generator = sampling["n_points"], sampling["generator"]
     target = subsample(target_um, n_points, generator)
     decoded_um = to_points_um(decoded, model_config, **sampling)
     if model_config["representation"] == "cube":
@@ -171,20 +152,6 @@ def _cloud_pairs(
         half = min(n_points, target_um.shape[1] // 2)
         floor = target_um[:, order[:half]], target_um[:, order[half : 2 * half]]
     return (decoded_um, target), floor, legacy_clouds(decoded, inputs, model_config, n_points, generator)
-
-
-def _cloud_distances(
-    error: _Pair, floor: _Pair, legacy: _Pair, embed_config: Mapping[str, Any]
-) -> np.ndarray:
-    annealing = {"blur": embed_config["sinkhorn_blur_um"], "scaling": embed_config["sinkhorn_scaling"]}
-    columns = [
-        sinkhorn(*error, **annealing),
-        chamfer(*error) / 2,
-        sinkhorn(*floor, **annealing),
-        chamfer(*floor) / 2,
-        sinkhorn_legacy(*legacy),
-    ]
-    return torch.stack(columns, dim=1).cpu().numpy()
 
 
 def shape_errors(
@@ -202,43 +169,29 @@ def shape_errors(
     errors of the volume that the model read, a perfect autoencoder's, for its grid is coarser than the mesh.
     """
     representation = model_config["representation"]
-    sizes = model_sizes_um(cells.table, representation)
-    errors, floors = [], []
-    for rows, decoded in decode_batches(
-        model, z, pose, embed_config["batch_size"], embed_config["precision"]
-    ):
-        to_shapes = partial(to_shapes_um, model_config=model_config, model=model, sizes_um=sizes[rows])
+    sizes = decode.model_sizes_um(cells.table, representation)
+    errors, floors, batching = [], [], (embed_config["batch_size"], embed_config["precision"])
+    for rows, decoded in decode.decode_batches(model, z, pose, *batching):
+        to_shapes = partial(decode.to_shapes_um, model_config=model_config, model=model, sizes_um=sizes[rows])
         described = cells.table.iloc[rows].to_dict("records")
         targets = [masked_mesh(row, meshes) for row in described]
         shapes = to_shapes(decoded)
         # Only occupancies are cut differently in the published score.
         legacy = to_shapes(decoded, legacy=True) if representation == "seg" else shapes
-        errors += [
-            (
-                *mesh_errors(shape, target, embed_config),
-                iou_legacy(published, target, row["spacing_um"]),
-                invalid_reason(shape),
-            )
-            for shape, published, target, row in zip(shapes, legacy, targets, described, strict=True)
-        ]
+        for shape, published, target, row in zip(shapes, legacy, targets, described, strict=True):
+            legacy_error = iou_legacy(published, target, row["spacing_um"])
+            reason = decode.invalid_reason(shape)
+            errors.append((*mesh_errors(shape, target, embed_config), legacy_error, reason))
         if representation != "surface":
             inputs = cell_batch(cells, range(*rows.indices(len(cells))), model_config).x
-            floors += [
-                mesh_errors(shape, target, embed_config)
-                for shape, target in zip(to_shapes(inputs), targets, strict=True)
-            ]
+            floors += map(partial(mesh_errors, embed_config=embed_config), to_shapes(inputs), targets)
         logger.info("reconstructed %d of %d test cells", len(errors), len(cells))
     table = pd.DataFrame(errors, columns=[*SHAPE_COLUMNS, "reason"])
     if floors:
         table[list(SHAPE_FLOORS)] = floors
-    n_empty = int((table["reason"] != "").sum())
-    if n_empty:
-        logger.warning(
-            "%d of %d test cells decode to no surface: they share nothing with their cells (error 1) "
-            "and have no surface distance",
-            n_empty,
-            len(cells),
-        )
+    if n_empty := int((table["reason"] != "").sum()):
+        message = "%d of %d test cells decode to no surface: error 1, and no surface distance"
+        logger.warning(message, n_empty, len(cells))
     return table
 
 
@@ -248,7 +201,7 @@ def mesh_errors(shape: Mesh, target: Mesh, embed_config: Mapping[str, Any]) -> t
     A shape without a surface has 1 and NaN: a model that decodes nothing of its hardest cells must not gain
     by that. The grid has `error_voxels` along its longest side, each surface `error_points`.
     """
-    if invalid_reason(shape):
+    if decode.invalid_reason(shape):
         return 1.0, np.nan
     grid = common_grid([shape, target], embed_config["error_voxels"])
     error = iou_error(voxelise(shape, grid), voxelise(target, grid))

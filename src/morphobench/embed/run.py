@@ -1,11 +1,12 @@
 """Embeddings of all cells as they are, and of the test cells under rotations."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 from morphobench import models, seeds
@@ -60,12 +61,8 @@ def encode_cells(
     for rows, some in _batches(len(cells), len(rotations), batch_size):
         numbers = range(len(cells))[rows]
         raw = cells.raw(numbers)
-        x = torch.cat(
-            [
-                cell_batch(cells, numbers, model_config, rotation=matrix, seed=subsample_seed, raw=raw).x
-                for matrix in rotations[some]
-            ]
-        ).to(device)
+        batch = partial(cell_batch, cells, numbers, model_config, seed=subsample_seed, raw=raw)
+        x = torch.cat([batch(rotation=matrix).x for matrix in rotations[some]]).to(device)
         with autocast(precision, device):
             encoded = _encode(model, x, decoder_inputs)
         for name, tensor in encoded.items():
@@ -79,11 +76,10 @@ def encode_cells(
 
 
 def _batches(n_cells: int, n_rotations: int, batch_size: int) -> Iterator[tuple[slice, slice]]:
-    """Yield rows and rotations of each batch, at most `batch_size` in all and of nearly equal sizes."""
+    """Return rows and rotations of each batch, at most `batch_size` in all and of nearly equal sizes."""
     n_together = min(n_rotations, batch_size)
-    for rows in _equal_parts(n_cells, batch_size // n_together):
-        for some in _equal_parts(n_rotations, n_together):
-            yield rows, some
+    cells = _equal_parts(n_cells, batch_size // n_together)
+    return itertools.product(cells, _equal_parts(n_rotations, n_together))
 
 
 def _equal_parts(n: int, largest: int) -> list[slice]:
@@ -126,21 +122,13 @@ def run(
     identity = rotations == "identity"
     cells = open_cells(manifest, shards, model_config, None if identity else "test", required=identity)
     matrices = rotation.rotation_set(rotations, embed_config["n_uniform"], seed, dataset)
-    encoded = encode_cells(
-        model.export().to(device),
-        cells,
-        matrices,
-        model_config,
-        batch_size=embed_config["batch_size"],
-        device=device,
-        subsample_seed=seeds.integer(seed, dataset, "embed"),
-        precision=embed_config["precision"],
-        decoder_inputs=identity,
-    )
+    options = {key: embed_config[key] for key in ("batch_size", "precision")}
+    options |= {"device": device, "decoder_inputs": identity}
+    options["subsample_seed"] = seeds.integer(seed, dataset, "embed")
+    encoded = encode_cells(model.export().to(device), cells, matrices, model_config, **options)
     table = embedding_table(cells.table, matrices, encoded.z)
     if encoded.pose is not None:
-        poses = encoded.pose.reshape(-1, 9).astype(np.float64)
-        table = pd.concat([table, pd.DataFrame(poses, columns=POSE_COLUMNS)], axis=1)
+        table[POSE_COLUMNS] = encoded.pose.reshape(-1, 9).astype(np.float64)
     if encoded.vectors is not None:
         table[VECTORS] = list(encoded.vectors.reshape(len(table), -1))
     write_table(table, out)

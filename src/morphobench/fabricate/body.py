@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 # Margin of a crop around its cell, and how far outlines stray from ellipsoids.
 _MARGIN_UM = 1.0
@@ -42,7 +43,7 @@ class Body(NamedTuple):
 def make_body(
     volume_um3: float,
     spacing_um_zyx: Sequence[float],
-    rng: np.random.Generator,
+    rng: Generator,
     *,
     proportions_zyx: Sequence[float],
     cell_scale_zyx: Sequence[float],
@@ -65,7 +66,8 @@ def make_body(
     spacing = np.asarray(spacing_um_zyx, dtype=float)
     semi_axes = semi_axes_um(volume_um3, proportions_zyx)
     outer_axes = semi_axes * cell_scale_zyx
-    rotation = _rotation_about_z(rng.uniform(0, np.pi))
+    angle, rotation = rng.uniform(0, np.pi), np.eye(3)
+    rotation[1:, 1:] = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
     reach_um = np.linalg.norm(rotation.T * outer_axes, axis=1) * (1 + _LUMPS) + _MARGIN_UM
     half = np.ceil(reach_um / spacing).astype(int)
     offsets_um = [(np.arange(2 * n + 1) - n) * edge for n, edge in zip(half, spacing, strict=True)]
@@ -81,19 +83,8 @@ def semi_axes_um(volume_um3: float, proportions: Sequence[float]) -> np.ndarray:
     return proportions * (volume_um3 / (4 / 3 * np.pi * proportions.prod())) ** (1 / 3)
 
 
-def _rotation_about_z(angle: float) -> np.ndarray:
-    """Return the rotation about z by an angle, acting on columns z, y, x."""
-    rotation = np.eye(3)
-    rotation[1:, 1:] = [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
-    return rotation
-
-
 def lumpy_level(
-    offsets_um: np.ndarray,
-    semi_axes: np.ndarray,
-    rotation: np.ndarray,
-    lumps: float,
-    rng: np.random.Generator,
+    offsets_um: np.ndarray, semi_axes: np.ndarray, rotation: np.ndarray, lumps: float, rng: Generator
 ) -> np.ndarray:
     """Return distances from the middle of a lumpy ellipsoid as shares of its radius; float32, shape (...).
 

@@ -15,13 +15,16 @@ from morphobench.files import images
 from morphobench.log import logger
 
 _PROGRESS_EVERY = 25
+_Planned = tuple[str, int, str | None]
+# How odd cases change a cell; others concern its files.
+_CHANGES = {"touches_border": cut_through, "empty_segmentation": without_masks}
 
 
 def run(out: str | Path, *, name: str, bucket: Mapping[str, Any], seed: int) -> None:
     """Write a bucket, whole or not at all: its manifest, and a file for each crop of each cell.
 
     `bucket` is what `description.read` returns. A cell's bytes depend on the seed, the bucket's name, the
-    cell's class and number and its description alone. Odd cells come after the others; see `odd_cell`.
+    cell's class and number and its description alone. Odd cells come after the others.
 
     Raises
     ------
@@ -29,12 +32,12 @@ def run(out: str | Path, *, name: str, bucket: Mapping[str, Any], seed: int) -> 
         When the folder cannot be written, or two cells draw the same CellId.
     """
     with files.atomic_folder(out) as part:
-        for folder in {Path(crop["folder"]) for crop in bucket["crops"].values()}:
-            (part / folder).mkdir(parents=True, exist_ok=True)
+        for crop in bucket["crops"].values():
+            (part / crop["folder"]).mkdir(exist_ok=True)
         rows: list[dict[str, Any]] = []
         planned = list(_planned(bucket))
-        for number, (label, of_class, odd) in enumerate(planned, start=1):
-            rows += _write_cell(part, name, bucket, seed, (label, of_class, odd), len(rows))
+        for number, cell in enumerate(planned, start=1):
+            rows += _write_cell(part, name, bucket, seed, cell, len(rows))
             if number % _PROGRESS_EVERY == 0 or number == len(planned):
                 logger.info("bucket %s, %d of %d cells", name, number, len(planned))
         manifest = pd.DataFrame(rows)
@@ -54,35 +57,23 @@ def cell_of_class(
     return make_cell(look, bucket["spacing_um_zyx"], rng), rng
 
 
-def odd_cell(cell: Cell, odd: str | None) -> Cell:
-    """Return the cell as an odd case has it: "touches_border", "empty_segmentation", or intact."""
-    change = {"touches_border": cut_through, "empty_segmentation": without_masks}.get(odd or "")
-    return change(cell) if change else cell
-
-
-def _planned(bucket: Mapping[str, Any]) -> Iterator[tuple[str, int, str | None]]:
+def _planned(bucket: Mapping[str, Any]) -> Iterator[_Planned]:
     """Yield class, number within the class and odd case of each cell."""
     counts = {label: described["n"] for label, described in bucket["classes"].items()}
-    for label, n in counts.items():
-        yield from ((label, number, None) for number in range(n))
+    yield from ((label, number, None) for label, n in counts.items() for number in range(n))
     for odd in bucket["odd"]:
         yield odd["like"], counts[odd["like"]], odd["case"]
         counts[odd["like"]] += 1
 
 
 def _write_cell(
-    part: Path,
-    name: str,
-    bucket: Mapping[str, Any],
-    seed: int,
-    planned: tuple[str, int, str | None],
-    n_rows: int,
+    part: Path, name: str, bucket: Mapping[str, Any], seed: int, planned: _Planned, n_rows: int
 ) -> list[dict[str, Any]]:
     """Write the crops of a cell; return its row, twice for the case "duplicate_id"."""
     label, number, odd = planned
     cell, rng = cell_of_class(name, bucket, seed, label, number)
-    cell = odd_cell(cell, odd)
-    described = bucket["classes"][label]
+    if odd in _CHANGES:
+        cell = _CHANGES[odd](cell)
     key = f"{seeds.integer(seed, name, 'file', f'{label}-{number}'):016x}"
     row: dict[str, Any] = {"CellId": table.identifier(bucket["ids"], rng)}
     for column, crop in bucket["crops"].items():
@@ -91,10 +82,9 @@ def _write_cell(
             channels = {channel: cell.volumes[role] for channel, role in crop["channels"].items()}
             images.write_crop(part / row[column], channels, cell.spacing_um_zyx)
     if bucket["name_dict"]:
-        row["name_dict"] = str(
-            {kind: list(bucket["crops"][kind]["channels"]) for kind in bucket["name_dict"]}
-        )
+        channels = {kind: list(bucket["crops"][kind]["channels"]) for kind in bucket["name_dict"]}
+        row["name_dict"] = str(channels)
     place = table.Place(n_rows, number, list(bucket["classes"]).index(label))
-    row |= table.values(bucket["columns"] | described["columns"], cell, place)
+    row |= table.values(bucket["columns"] | bucket["classes"][label]["columns"], cell, place)
     row |= table.features(bucket["n_feature_columns"], rng)
     return [row] * (2 if odd == "duplicate_id" else 1)

@@ -40,22 +40,13 @@ def make_cell(look: Mapping[str, Any], spacing_um_zyx: Sequence[float], rng: np.
     InputError
         When a layer finds no room in the cell.
     """
-    nucleus = look["nucleus"]
-    body = make_body(
-        rng.uniform(*nucleus["volume_um3"]),
-        spacing_um_zyx,
-        rng,
-        proportions_zyx=nucleus["proportions_zyx"],
-        cell_scale_zyx=nucleus["cell_scale_zyx"],
-    )
+    nucleus = dict(look["nucleus"])
+    body = make_body(rng.uniform(*nucleus.pop("volume_um3")), spacing_um_zyx, rng, **nucleus)
     signal_zyx, structure_zyx = _structure(body, look["layers"], rng)
     edge_zyx = (body.cell_zyx & ~ndimage.binary_erosion(body.cell_zyx)).astype(np.float32)
-    signals = {
-        "structure": signal_zyx,
-        "dna": layers.fill(body, _DNA, rng),
-        "membrane": layers.blurred(edge_zyx, body.spacing_um_zyx) * _MEMBRANE_COUNTS,
-        "noise": np.zeros_like(signal_zyx),
-    }
+    membrane_zyx = layers.blurred(edge_zyx, body.spacing_um_zyx) * _MEMBRANE_COUNTS
+    signals = {"structure": signal_zyx, "dna": layers.fill(body, _DNA, rng)}
+    signals |= {"membrane": membrane_zyx, "noise": np.zeros_like(signal_zyx)}
     volumes = {role: _camera(signal, rng) for role, signal in signals.items()}
     masks = {"nucleus": body.nucleus_zyx, "cell": body.cell_zyx, "structure": structure_zyx}
     volumes |= {f"{name}_mask": mask_zyx.astype(np.uint8) for name, mask_zyx in masks.items()}
@@ -87,8 +78,7 @@ def _structure(
             mask_zyx |= pieces_zyx
             signal_zyx += layers.blurred(pieces_zyx * np.float32(layer["counts"]), body.spacing_um_zyx)
         else:
-            draw = {"fill": layers.fill, "spots": layers.spots}[layer["layer"]]
-            signal_zyx += draw(body, layer, rng)
+            signal_zyx += getattr(layers, layer["layer"])(body, layer, rng)
     if mask_zyx.any() or not signal_zyx.any():
         return signal_zyx, mask_zyx
     return signal_zyx, (signal_zyx > signal_zyx.max() / 2) & body.cell_zyx

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.random import Generator
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -22,7 +23,7 @@ def region(body: Body, levels: Sequence[float]) -> np.ndarray:
     return (body.level_zyx >= levels[0]) & (body.level_zyx < levels[1]) & body.cell_zyx
 
 
-def fill(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+def fill(body: Body, layer: Mapping[str, Any], rng: Generator) -> np.ndarray:
     """Return a filled region with an optional texture and dark balls, counts above background, float32."""
     signal_zyx = region(body, layer["levels"]).astype(np.float32) * layer["counts"]
     if "texture_um" in layer:
@@ -32,7 +33,7 @@ def fill(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.n
     middles = np.flatnonzero(region(body, (0, 0.6)))
     for _ in range(_number(layer.get("holes", (0, 0)), rng)):
         hole_zyx = np.ones_like(signal_zyx)
-        _add_spot(hole_zyx, -1, _place(body, middles, rng), _HOLE_UM, body.spacing_um_zyx)
+        _add_spot(hole_zyx, -1, _place(body, middles, rng), _HOLE_UM, body)
         signal_zyx *= hole_zyx.clip(0, None)
     return blurred(signal_zyx, body.spacing_um_zyx)
 
@@ -42,7 +43,7 @@ def blurred(signal_zyx: np.ndarray, spacing_um_zyx: np.ndarray) -> np.ndarray:
     return ndimage.gaussian_filter(signal_zyx, _BLUR_UM / spacing_um_zyx)
 
 
-def spots(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+def spots(body: Body, layer: Mapping[str, Any], rng: Generator) -> np.ndarray:
     """Return round spots, counts above background, float32.
 
     Of spots that overlap, the brighter one counts: the brightest voxels, which are sampled by far most often,
@@ -52,13 +53,13 @@ def spots(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.
     allowed = _allowed(body, layer, rng)
     for _ in range(_number(layer["number"], rng)):
         one_zyx = np.zeros_like(signal_zyx)
-        place = _place(body, allowed, rng)
-        _add_spot(one_zyx, layer["counts"], place, rng.uniform(*layer["radius_um"]), body.spacing_um_zyx)
+        place, radius_um = _place(body, allowed, rng), rng.uniform(*layer["radius_um"])
+        _add_spot(one_zyx, layer["counts"], place, radius_um, body)
         np.maximum(signal_zyx, one_zyx, out=signal_zyx)
     return signal_zyx
 
 
-def pieces(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+def pieces(body: Body, layer: Mapping[str, Any], rng: Generator) -> np.ndarray:
     """Return separate closed pieces, bool: they do not touch, not even at a corner.
 
     Raises
@@ -75,18 +76,12 @@ def pieces(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np
         pieces_zyx = _pieces_of(body, volumes_um3, allowed, layer, rng)
         if pieces_zyx is not None and ndimage.label(pieces_zyx & within, _CORNERS)[1] == number:
             return pieces_zyx & within
-    raise InputError(
-        f"no room for {number} pieces of {total_um3:.0f} um3 at levels {layer['levels']}. Make them fewer or "
-        "smaller in the bucket's yaml."
-    )
+    fault = f"no room for {number} pieces of {total_um3:.0f} um3 at levels {layer['levels']}"
+    raise InputError(f"{fault}. Make them fewer or smaller in the bucket's yaml.")
 
 
 def _pieces_of(
-    body: Body,
-    volumes_um3: np.ndarray,
-    allowed: np.ndarray,
-    layer: Mapping[str, Any],
-    rng: np.random.Generator,
+    body: Body, volumes_um3: np.ndarray, allowed: np.ndarray, layer: Mapping[str, Any], rng: Generator
 ) -> np.ndarray | None:
     """Return pieces of these volumes, None when there is no room."""
     longer, lumps = layer.get("elongation", 1.0), layer.get("lumps", 0.1)
@@ -97,14 +92,14 @@ def _pieces_of(
         return None
     pieces_zyx = np.zeros(body.level_zyx.shape, bool)
     for middle, axes, reach in zip(middles_um, axes_um, reaches_um, strict=True):
-        box, offsets_um = _window(pieces_zyx.shape, middle, reach, body.spacing_um_zyx)
+        box, offsets_um = _window(body, middle, reach)
         rotation = Rotation.random(random_state=rng).as_matrix()
         pieces_zyx[box] |= lumpy_level(offsets_um, axes, rotation, lumps, rng) < 1
     return pieces_zyx
 
 
 def _apart(
-    body: Body, allowed: np.ndarray, reaches_um: Sequence[float], rng: np.random.Generator
+    body: Body, allowed: np.ndarray, reaches_um: Sequence[float], rng: Generator
 ) -> list[np.ndarray] | None:
     """Draw middles so that balls of these radii leave two voxels between them; None when there is no room."""
     gap_um = 2 * body.spacing_um_zyx.max()
@@ -112,8 +107,8 @@ def _apart(
     for reach in reaches_um:
         for _ in range(_DRAWS):
             place = _place(body, allowed, rng)
-            distances = [np.linalg.norm(place - other) for other in middles]
-            if all(d > reach + r + gap_um for d, r in zip(distances, reaches_um, strict=False)):
+            others = zip(middles, reaches_um, strict=False)
+            if all(np.linalg.norm(place - other) > reach + r + gap_um for other, r in others):
                 middles.append(place)
                 break
         else:
@@ -121,7 +116,7 @@ def _apart(
     return middles
 
 
-def _allowed(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> np.ndarray:
+def _allowed(body: Body, layer: Mapping[str, Any], rng: Generator) -> np.ndarray:
     """Return flat indices of the voxels where middles may lie."""
     here = region(body, layer["levels"])
     if "cone_degrees" in layer:
@@ -137,33 +132,28 @@ def _allowed(body: Body, layer: Mapping[str, Any], rng: np.random.Generator) -> 
     return allowed
 
 
-def _place(body: Body, allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _place(body: Body, allowed: np.ndarray, rng: Generator) -> np.ndarray:
     """Draw the middle of one of the voxels, micrometres z, y, x from the corner of the crop."""
     index = np.unravel_index(allowed[rng.integers(len(allowed))], body.level_zyx.shape)
     return (np.array(index) + 0.5) * body.spacing_um_zyx
 
 
 def _add_spot(
-    volume_zyx: np.ndarray, counts: float, place_um: np.ndarray, radius_um: float, spacing_um: np.ndarray
+    volume_zyx: np.ndarray, counts: float, place_um: np.ndarray, radius_um: float, body: Body
 ) -> None:
     """Add a Gaussian whose half width at half its height is the radius."""
-    box, offsets_um = _window(volume_zyx.shape, place_um, 2.5 * radius_um, spacing_um)
+    box, offsets_um = _window(body, place_um, 2.5 * radius_um)
     volume_zyx[box] += counts * 0.5 ** ((offsets_um**2).sum(axis=-1) / radius_um**2)
 
 
-def _window(
-    shape_zyx: Sequence[int], place_um: np.ndarray, reach_um: float, spacing_um: np.ndarray
-) -> tuple[tuple[slice, ...], np.ndarray]:
+def _window(body: Body, place_um: np.ndarray, reach_um: float) -> tuple[tuple[slice, ...], np.ndarray]:
     """Return the voxels about a place, and the offsets of their centres from it, shape (z, y, x, 3)."""
-    first = np.maximum(np.floor((place_um - reach_um) / spacing_um), 0).astype(int)
-    last = np.minimum(np.ceil((place_um + reach_um) / spacing_um) + 1, shape_zyx).astype(int)
-    axes = [
-        (np.arange(a, b) + 0.5) * edge - middle
-        for a, b, edge, middle in zip(first, last, spacing_um, place_um, strict=True)
-    ]
-    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-    return box, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    edges_um = body.spacing_um_zyx
+    first = np.maximum(np.floor((place_um - reach_um) / edges_um), 0).astype(int)
+    last = np.minimum(np.ceil((place_um + reach_um) / edges_um) + 1, body.level_zyx.shape).astype(int)
+    box = tuple(map(slice, first, last))
+    return box, (np.stack(np.mgrid[box], axis=-1) + 0.5) * edges_um - place_um
 
 
-def _number(bounds: Sequence[int], rng: np.random.Generator) -> int:
+def _number(bounds: Sequence[int], rng: Generator) -> int:
     return int(rng.integers(bounds[0], bounds[1] + 1))

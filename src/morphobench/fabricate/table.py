@@ -11,8 +11,7 @@ import numpy as np
 from morphobench.fabricate.cell import Cell
 
 _FEATURES = (
-    ("Texture",),
-    ("2D",),
+    ("Texture_2D",),
     ("Nucleus", "Cell", "Organelle"),
     ("Brightfield", "DNA", "Membrane", "Structure"),
     tuple(f"{kind}_projection_{axis}" for kind in ("max", "mean", "median") for axis in "xyz"),
@@ -22,7 +21,6 @@ _FEATURES = (
 )
 _CELLS_PER_FIELD = 4
 _FIELDS_PER_WELL = 8
-_INTEGERS = (1_000_000, 10_000_000)
 
 
 class Place(NamedTuple):
@@ -37,19 +35,11 @@ def identifier(kind: str, rng: np.random.Generator) -> str | int:
     """Draw a CellId: a random UUID as text (kind "uuid") or a number of seven digits (kind "integer")."""
     if kind == "uuid":
         return str(uuid.UUID(bytes=rng.bytes(16), version=4))
-    return int(rng.integers(*_INTEGERS))
-
-
-def _voxels(cell: Cell, role: str) -> int:
-    return int(np.count_nonzero(cell.volumes[role]))
+    return int(rng.integers(1_000_000, 10_000_000))
 
 
 def _um3(cell: Cell, role: str) -> float:
-    return float(_voxels(cell, role) * np.prod(cell.spacing_um_zyx))
-
-
-def _roi(cell: Cell) -> str:
-    return json.dumps([edge for n in cell.volumes["structure"].shape for edge in (0, n)])
+    return float(np.count_nonzero(cell.volumes[role]) * np.prod(cell.spacing_um_zyx))
 
 
 def _well(place: Place) -> str:
@@ -59,11 +49,11 @@ def _well(place: Place) -> str:
 
 # What a column of the manifest may hold, by the name in the bucket's yaml.
 MEASURES: dict[str, Callable[[Cell, Place], Any]] = {
-    "nucleus_voxels": lambda cell, _: _voxels(cell, "nucleus_mask"),
+    "nucleus_voxels": lambda cell, _: int(np.count_nonzero(cell.volumes["nucleus_mask"])),
     "nucleus_um3": lambda cell, _: _um3(cell, "nucleus_mask"),
     "cell_um3": lambda cell, _: _um3(cell, "cell_mask"),
     "spacing_xyz": lambda cell, _: json.dumps(list(cell.spacing_um_zyx[::-1])),
-    "roi": lambda cell, _: _roi(cell),
+    "roi": lambda cell, _: json.dumps([edge for n in cell.volumes["structure"].shape for edge in (0, n)]),
     "field": lambda _, place: place.number // _CELLS_PER_FIELD + 1,
     "well": lambda _, place: _well(place),
     "well_field": lambda _, place: f"{_well(place)}_{place.of_class % _FIELDS_PER_WELL + 1}",
@@ -76,12 +66,12 @@ def values(columns: Mapping[str, Any], cell: Cell, place: Place) -> dict[str, An
     `columns` gives by column a value for all cells; a list, whose values take turns within a class; or a
     mapping with key measure, a key of `MEASURES`.
     """
-    entries = {}
+    entries = dict(columns)
     for name, value in columns.items():
         if isinstance(value, Mapping):
             entries[name] = MEASURES[value["measure"]](cell, place)
-        else:
-            entries[name] = value[place.of_class % len(value)] if isinstance(value, list) else value
+        elif isinstance(value, list):
+            entries[name] = value[place.of_class % len(value)]
     return entries
 
 

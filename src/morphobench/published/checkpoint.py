@@ -1,7 +1,6 @@
 """Published checkpoints, converted into models of this project and written from them."""
 
 import hashlib
-import io
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -51,7 +50,7 @@ def run(
     published = dataset["published"]
     name, grid_name = published["checkpoints"][model], published.get("grid_file")
     own, yaml_name = PurePosixPath(name).suffix == OWN, str(PurePosixPath(name).with_suffix(".yaml"))
-    names = [name] if own else [name, yaml_name, *([grid_name] if grid_name else [])]
+    names = [name] if own else list(filter(None, (name, yaml_name, grid_name)))
     paths = open_published(dataset, download_config).fetch(names, dataset=dataset["name"])
     if own:
         loaded, stored_config = models.load(paths[name])
@@ -59,36 +58,23 @@ def run(
     else:
         converted = weights.read(*(paths.get(part) for part in (name, yaml_name, grid_name)))
         loaded, (family, architecture, *_) = converted.model, converted.section
-        evaluated = {
-            key: value for key, value in model_config["architecture"].items() if key in _EVALUATED_ON
-        }
+        stated = model_config["architecture"]
+        evaluated = {key: stated[key] for key in _EVALUATED_ON if key in stated}
         architecture = evaluated | _with_own_grid(architecture, Path(model_out))
         model_config = {**model_config, "architecture": architecture}
         keys = {**converted.report._asdict(), "ignored": converted.ignored}
     if family != model_config["family"]:
-        raise InputError(
-            f"{dataset['name']}: {name} holds a {family}, but config/models/{model}.yaml is of family "
-            f"{model_config['family']}. Mend published.checkpoints.{model}."
-        )
+        other = f"config/models/{model}.yaml is of family {model_config['family']}"
+        fault = f"{dataset['name']}: {name} holds a {family}, but {other}"
+        raise InputError(f"{fault}. Mend published.checkpoints.{model}.")
     models.save(loaded, model_config, model_out)
     n_parameters = _count_parameters(loaded)
-    record = {
-        "dataset": dataset["name"],
-        "model": model,
-        "seed": seed,
-        "source_digest": source_digest,
-        "model_config": model_config,
-        "parameters": n_parameters,
-        "train_s": None,
-        "gpu_hours": None,
-        "published": {
-            "location": published["location"],
-            "checkpoint": name,
-            "sha256": _sha256(paths[name]),
-            "keys": keys,
-        },
-    }
-    write_json(record, record_out)
+    with paths[name].open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    record = {"dataset": dataset["name"], "model": model, "seed": seed, "source_digest": source_digest}
+    record |= {"model_config": model_config, "parameters": n_parameters, "train_s": None, "gpu_hours": None}
+    origin = {"location": published["location"], "checkpoint": name, "sha256": digest, "keys": keys}
+    write_json(record | {"published": origin}, record_out)
     logger.info("%s: %s with %d parameters", name, family, n_parameters)
 
 
@@ -113,11 +99,6 @@ def _count_parameters(model: Autoencoder) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write(
     folder: Path, trained: Mapping[str, str | Path], dataset: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
@@ -136,9 +117,8 @@ def write(
             (folder / grid_file).parent.mkdir(parents=True, exist_ok=True)
             np.save(folder / grid_file, points)
         own = section is None or not (points is None or np.array_equal(points, shared))
-        name = names[model_name] = model_file_name(
-            dataset, "checkpoints", model_name, OWN if own else ".ckpt"
-        )
+        suffix = OWN if own else ".ckpt"
+        name = names[model_name] = model_file_name(dataset, "checkpoints", model_name, suffix)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if own:
             logger.info("%s has no published equivalent: its own format is kept", model_name)
@@ -150,15 +130,11 @@ def write(
 
 def _write_checkpoint(model: Autoencoder, section: Mapping[str, Any], path: Path, seed: int) -> None:
     """Write weights alone under their published names, and the yaml with the section `model` beside them."""
-    archive = io.BytesIO()
-    torch.save({"state_dict": weights.published_state(model, parse_section(section, "grid.npy"))}, archive)
-    content = {
-        "model": dict(section),
-        "model/params/total": _count_parameters(model),
-        "task_name": "train",
-        "seed": seed,
-    }
-    with atomic_file(path) as part:
-        part.write_bytes(archive.getvalue())
+    state = weights.published_state(model, parse_section(section, "grid.npy"))
+    content = {"model": dict(section), "model/params/total": _count_parameters(model)}
+    content |= {"task_name": "train", "seed": seed}
+    # Given a path, torch would name the archive after it, and its bytes would differ every time.
+    with atomic_file(path) as part, part.open("wb") as file:
+        torch.save({"state_dict": state}, file)
     with atomic_file(path.with_suffix(".yaml")) as part:
         part.write_text(yaml.safe_dump(content))

@@ -16,13 +16,11 @@ from morphobench.log import logger
 from morphobench.published.manifest import clean_ids, fetch_file, model_file_name, open_published, read_splits
 
 # Published reconstruction errors by kind of dataset: Sinkhorn divergence, or 1 - Jaccard index of shapes.
-LOSSES = {
-    "packing": "reconstruction_sinkhorn_legacy",
-    "punctate": "reconstruction_sinkhorn_legacy",
-    "polymorphic": "reconstruction_iou_legacy",
-}
+LOSSES = dict.fromkeys(("packing", "punctate"), "reconstruction_sinkhorn_legacy")
+LOSSES["polymorphic"] = "reconstruction_iou_legacy"
 LEFT_OUT = "left out by published.keep or max_cells"
 _N_NAMED = 5
+_IDENTITY = dict(zip(MATRIX_COLUMNS, np.eye(3).ravel().tolist(), strict=True))
 
 
 def run(
@@ -55,12 +53,10 @@ def run(
     except InputError as error:
         raise InputError(f"{dataset['name']}, {model}: {error}") from error
     table, unmatched = _join(embeddings, cells)
-    if len(table) == 0:
-        raise InputError(
-            f"{path}: none of its {len(embeddings)} cells is in {dataset['published']['preprocessed']}. "
-            f"Compare the CellId of both, for example {embeddings['CellId'].iloc[0]} and "
-            f"{cells['CellId'].iloc[0]}."
-        )
+    if table.empty:
+        fault = f"none of its {len(embeddings)} cells is in {dataset['published']['preprocessed']}"
+        examples = f"for example {embeddings['CellId'][0]} and {cells['CellId'][0]}"
+        raise InputError(f"{path}: {fault}. Compare the CellId of both, {examples}.")
     logger.info("%s: %d cells", path, len(table))
     for reason, part in unmatched.groupby("reason"):
         logger.warning("%d cells, %s: %s", len(part), reason, ", ".join(part["CellId"].head(_N_NAMED)))
@@ -87,10 +83,8 @@ def read(path: Path, loss_name: str) -> pd.DataFrame:
     ids = clean_ids(table["CellId"])
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
-        raise InputError(
-            f"{path}: {len(repeated)} cells occur more than once, first {', '.join(repeated[:_N_NAMED])}. "
-            "Keep one row for each cell."
-        )
+        fault = f"{len(repeated)} cells occur more than once, first {', '.join(repeated[:_N_NAMED])}"
+        raise InputError(f"{path}: {fault}. Keep one row for each cell.")
     embeddings = table[names].apply(pd.to_numeric, errors="coerce").astype(np.float32)
     broken = ~np.isfinite(embeddings.to_numpy()).all(axis=1)
     if broken.all():
@@ -109,18 +103,16 @@ def _join(embeddings: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, 
     used = known.index[known["used"]]
     is_known, is_used = (embeddings["CellId"].isin(index) for index in (known.index, used))
     table = embeddings[is_used].sort_values("CellId", ignore_index=True)
-    group = known.loc[table["CellId"], "group"].to_numpy()
-    identity = dict(zip(MATRIX_COLUMNS, np.eye(3).ravel().tolist(), strict=True))
-    others = table.columns.drop(["CellId", "split"])
-    table = table.assign(group=group, rotation=0, **identity)
+    table.insert(1, "group", known.loc[table["CellId"], "group"].to_numpy())
+    for place, (name, value) in enumerate({"rotation": 0, **_IDENTITY}.items(), start=3):
+        table.insert(place, name, value)
     reasons = {
         "no row in the manifest": embeddings.loc[~is_known, "CellId"],
         LEFT_OUT: embeddings.loc[is_known & ~is_used, "CellId"],
         "no row in the embeddings": used.difference(embeddings["CellId"]),
     }
     unmatched = [pd.DataFrame({"CellId": ids, "reason": reason}) for reason, ids in reasons.items()]
-    columns = ["CellId", "group", "split", "rotation", *MATRIX_COLUMNS, *others]
-    return table[columns], pd.concat(unmatched, ignore_index=True)
+    return table, pd.concat(unmatched, ignore_index=True)
 
 
 def write(

@@ -1,6 +1,6 @@
 """One dataset's results as a published folder: cells, checkpoints, embeddings, and the yaml to use them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +11,7 @@ from morphobench.files.shards import stage_module
 from morphobench.log import logger
 from morphobench.published import checkpoint, embedding
 from morphobench.published.manifest import manifest_name
+from morphobench.published.shard import Shards
 
 # Columns of the workflow's own state, which the published manifest has no use for.
 _STATE = ("success", "error", "excluded", "seconds", "shard", "index", "first", "n_points", "seed")
@@ -19,7 +20,7 @@ CONFIG_NAME = "published.yaml"
 
 def run(
     manifest: str | Path,
-    shards: Mapping[str, Sequence[str | Path]],
+    shards: Shards,
     models: Mapping[str, str | Path],
     embeddings: Mapping[str, str | Path],
     reconstructions: Mapping[str, str | Path],
@@ -52,35 +53,25 @@ def run(
     with files.atomic_folder(out) as part:
         folder = part / name.parent
         folder.mkdir(parents=True)
-        paths = stage_module("published", dataset["kind"]).write(
-            folder, name.parent, sampled, shards, dataset
-        )
+        kind = stage_module("published", dataset["kind"])
+        paths = kind.write(folder, name.parent, sampled, shards, dataset)
         table = sampled.drop(columns=list(_STATE), errors="ignore").assign(**paths)
         files.write_table(table, (part / name).with_suffix(".csv"))
         files.write_table(cells.loc[~success, ["CellId", "error"]], folder / "failed.csv")
         names = checkpoint.write(part, models, dataset, seed)
         names["embeddings"] = embedding.write(part, embeddings, reconstructions, dataset)
-        published = _published_section(dataset, str(out), str(name), names, len(sampled))
+        # Nulls remove what other files needed.
+        published = dict.fromkeys(("prefix", "keep", "columns", "n_cells"))
+        published |= {"location": str(out), "preprocessed": str(name), "split": "split", **names}
+        published |= {"image_units": "counts", "overrides": _overrides(dataset, len(sampled))}
         config = {"datasets": {dataset["name"]: {"published": published}}}
         (part / CONFIG_NAME).write_text(yaml.safe_dump(config))
     logger.info("%s: %d of %d cells, %d models", out, len(sampled), len(cells), len(models))
 
 
-def _published_section(
-    dataset: Mapping[str, Any], location: str, manifest: str, names: Mapping[str, Any], n_cells: int
-) -> dict[str, Any]:
-    """Return the block `published` that reads the folder; nulls remove what other files needed."""
-    overrides = None
-    if dataset["kind"] == "packing":
-        # Shapes of packings lie in packing units.
-        source = {"shape_unit_um": dataset["voxel_um"], "shape_axes": "depth_first"}
-        overrides = {"preprocessed": {"source": source, "n_cells": n_cells}, "checkpoints": None}
-    return {
-        **dict.fromkeys(("prefix", "keep", "columns", "n_cells")),
-        "location": location,
-        "preprocessed": manifest,
-        "split": "split",
-        "image_units": "counts",
-        **names,
-        "overrides": overrides,
-    }
+def _overrides(dataset: Mapping[str, Any], n_cells: int) -> dict[str, Any] | None:
+    if dataset["kind"] != "packing":
+        return None
+    # Shapes of packings lie in packing units.
+    source = {"shape_unit_um": dataset["voxel_um"], "shape_axes": "depth_first"}
+    return {"preprocessed": {"source": source, "n_cells": n_cells}, "checkpoints": None}

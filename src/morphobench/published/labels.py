@@ -36,18 +36,12 @@ def _split_of_models(ids: pd.Series, embeddings: Sequence[str | Path], dataset: 
         pd.read_parquet(path, columns=["CellId", "split"]).set_index("CellId")["split"] for path in embeddings
     )
     for path, other in zip(others, other_splits, strict=True):
-        both = split.index.intersection(other.index)
-        n_differing = int((split[both] != other[both]).sum())
-        if n_differing:
-            logger.warning(
-                "%s: %d cells are in another split for %s than for %s, whose split is used",
-                *(dataset, n_differing, path, first),
-            )
-    splits = ids.map(split)
-    if splits.isna().all():
-        raise InputError(
-            f"{dataset}: no embedded cell of {first} is in the manifest. Compare the CellId of both."
-        )
+        first_split, other_split = split.align(other, join="inner")
+        if n := int((first_split != other_split).sum()):
+            message = "%s: %d cells are in another split for %s than for %s, whose split is used"
+            logger.warning(message, dataset, n, path, first)
+    if (splits := ids.map(split)).isna().all():
+        raise InputError(f"{dataset}: no cell of {first} is in the manifest. Compare the CellId of both.")
     return splits
 
 

@@ -1,6 +1,5 @@
 """The manifest of published cells: where it lies, and its rows as one checked table for every later entry."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -51,6 +50,11 @@ def fetch_file(store: Store, name: str, dataset: Mapping[str, Any]) -> Path:
     return store.fetch([name], dataset=dataset["name"])[name]
 
 
+def paths_of(names: Mapping[str, str], root: PurePosixPath, cells: pd.DataFrame) -> dict[str, list[str]]:
+    """Return columns with the name of a file of each cell, by patterns of names below the folder `root`."""
+    return {key: [str(root / name.format(cell)) for cell in cells["CellId"]] for key, name in names.items()}
+
+
 def clean_ids(ids: pd.Series) -> pd.Series:
     """Return identifiers without what published code leaves on them.
 
@@ -61,7 +65,7 @@ def clean_ids(ids: pd.Series) -> pd.Series:
     """
     ids = ids.astype(str)
     for pattern, kept in _LEFT_ON_IDS.items():
-        ids = ids.str.replace(re.compile(pattern), kept, regex=True)
+        ids = ids.str.replace(pattern, kept, regex=True)
     return ids
 
 
@@ -115,11 +119,15 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     table["CellId"] = clean_ids(table["CellId"])
     for cell in table["CellId"][table["CellId"].str.contains(r"[/\\\0]", regex=True)].head(1):
         manifests.check_file_part(path, "CellId", cell)
-    table = _renamed(table, published.get("columns") or {}, path)
-    repeated = table["CellId"].duplicated(keep=False)
-    table, repeated = (part[~table["CellId"].duplicated()] for part in (table, repeated))
+    columns = published.get("columns") or {}
+    if missing := sorted(set(columns.values()) - set(table)):
+        fault = f"column {', '.join(missing)} is missing; mend published.columns in the dataset's yaml"
+        raise InputError(f"{path}: {fault} (found {', '.join(map(str, table))[:500]}).")
+    table = table.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
     errors = pd.Series("", index=table.index, dtype=object)
-    errors[repeated] = f"{path}: this CellId occurs in more than one row. Keep one of them."
+    repeated = f"{path}: this CellId occurs in more than one row. Keep one of them."
+    errors[table["CellId"].duplicated(keep=False)] = repeated
+    table, errors = (part[~table["CellId"].duplicated()] for part in (table, errors))
     table = table.drop(columns=[column for column in _OWN if column in table and column != split])
     if split:
         remedy = "Mend it, or set published.split to null for a seeded split."
@@ -132,23 +140,10 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
 
 def _check_counts(cells: pd.DataFrame, expected: Mapping[str, int] | None, path: Path) -> None:
     """Warn of splits whose number of cells is not the expected one."""
-    if not expected or "split" not in cells:
-        return
-    counts = cells["split"].value_counts()
-    for split, number in expected.items():
-        n_cells = counts.get(split, 0)
+    for split, number in (expected or {}).items() if "split" in cells else ():
+        n_cells = int((cells["split"] == split).sum())
         if abs(n_cells - number) > _COUNT_TOLERANCE:
             logger.warning("%s: %d cells in split %s, expected %d", path, n_cells, split, number)
-
-
-def _renamed(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
-    missing = sorted(set(columns.values()) - set(table))
-    if missing:
-        raise InputError(
-            f"{path}: column {', '.join(missing)} is missing; mend published.columns in the dataset's yaml "
-            f"(found {', '.join(map(str, table))[:500]})."
-        )
-    return table.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
 
 
 def read_splits(values: pd.Series, path: Path, remedy: str) -> pd.Series:
@@ -166,22 +161,20 @@ def _groups(table: pd.DataFrame, dataset: Mapping[str, Any], path: Path) -> pd.S
         return table["CellId"].str.rsplit("_", n=1).str[0]
     column = dataset.get("source", {}).get("group")
     if column and column not in table:
-        raise InputError(
-            f"{path}: column {column} (source.group) is missing; add it, or take source.group out."
-        )
+        fault = f"column {column} (source.group) is missing"
+        raise InputError(f"{path}: {fault}; add it, or take source.group out.")
     return table[column or "CellId"].astype(str)
 
 
 def _relative_paths(values: pd.Series, path: Path, prefix: str | None, errors: pd.Series) -> pd.Series:
     """Return paths relative to the published location; one that leaves it goes into `errors`."""
-    paths = {}
+    paths = pd.Series("", index=values.index, dtype=object)
     for index, value in values.items():
         try:
             paths[index] = relative_path(value, prefix)
         except InputError as error:
             errors[index] = errors[index] or f"{path}: {error}"
-            paths[index] = ""
-    return pd.Series(paths, dtype=object, index=values.index)
+    return paths
 
 
 def relative_path(value: object, prefix: str | None) -> str:
@@ -203,8 +196,7 @@ def relative_path(value: object, prefix: str | None) -> str:
         raise InputError("a row names no file. Complete or remove it.")
     parts = PurePosixPath(value.replace("\\", "/")).parts
     if value.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        raise InputError(
-            f"{value} leaves the published folder. Paths must be relative, without `..`; mend the manifest."
-        )
+        remedy = "Paths must be relative, without `..`; mend the manifest."
+        raise InputError(f"{value} leaves the published folder. {remedy}")
     prefixed = PurePosixPath(prefix).parts if prefix else ()
     return "/".join(parts[len(prefixed) :] if parts[: len(prefixed)] == prefixed else parts)

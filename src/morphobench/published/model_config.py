@@ -61,8 +61,7 @@ def _section(config: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 
 def _need(section: Mapping[str, Any], where: str, names: Iterable[str]) -> None:
-    missing = [name for name in names if section.get(name) is None]
-    if missing:
+    if missing := [name for name in names if section.get(name) is None]:
         raise InputError(f"{where} lacks {', '.join(missing)}.")
 
 
@@ -95,12 +94,9 @@ def _parse_image(config: Mapping[str, Any], _: str | Path | None) -> ModelSectio
         raise InputError(f"model.decoder_channels is not {mirrored}, the encoder's mirrored, as it must be.")
     if config.get("group") not in (None, "so3"):
         raise InputError(f"model.group is {config['group']!r}; only so3 and null can be rebuilt.")
-    architecture = _counts(config, "model", {"latent_dim": "latent_dim"}) | {
-        "size": config["in_shape"][-1],
-        "channels": channels,
-        "strides": strides,
-        "num_res_units": max(1, config.get("num_res_units") or 1),
-    }
+    architecture = _counts(config, "model", {"latent_dim": "latent_dim"})
+    architecture |= {"size": config["in_shape"][-1], "channels": channels, "strides": strides}
+    architecture["num_res_units"] = max(1, config.get("num_res_units") or 1)
     family = "classical_image"
     if config.get("group"):
         family = "rotation_invariant_image"
@@ -119,10 +115,8 @@ def _parse_folding(
         _only(decoder, "model.decoder", {"std": folding.EXTENT})
         return architecture | {"grid": "plane"}
     if grid_file is None:
-        raise InputError(
-            f"its decoder folds the points of a file ({decoder['shape']}) that no checkpoint contains. "
-            "Give the published .npy file as grid_file."
-        )
+        fault = f"its decoder folds the points of a file ({decoder['shape']}) that no checkpoint contains"
+        raise InputError(f"{fault}. Give the published .npy file as grid_file.")
     return architecture | {"grid_file": str(grid_file)}
 
 
@@ -133,8 +127,7 @@ def _parse_pointcloud(config: Mapping[str, Any], grid_file: str | Path | None) -
     architecture = _counts(encoder, where, _ENCODER_KEYS)
     _need(encoder, where, ("mode",))
     kind = (_target(encoder), encoder["mode"], _target(decoder), bool(encoder.get("neural_implicit")))
-    family = _CLOUD_FAMILIES.get(kind)
-    if family is None:
+    if (family := _CLOUD_FAMILIES.get(kind)) is None:
         raise InputError(f"encoder, mode, decoder and neural_implicit {kind} are no published combination.")
     intensity = family == "rotation_invariant_pointcloud" and encoder.get("scalar_inds") is not None
     options = {"include_coords": True, "symmetry_breaking_axis": None, "generate_grid_feats": False}
@@ -183,11 +176,9 @@ def to_section(family: str, architecture: Mapping[str, Any]) -> dict[str, Any] |
     section = _image_section(family, full) if family.endswith("_image") else _cloud_section(family, full)
     back = parse_section(section, "grid.npy")
     theirs = _complete(back.family, back.architecture)
-    if not full.get("intensity"):
-        # It matters with intensity alone.
-        theirs.pop("variant", None)
-        full.pop("variant", None)
-    same = all(theirs[key] == value for key, value in full.items() if key not in _EVALUATED_ON)
+    # The variant matters with intensity alone.
+    free = _EVALUATED_ON if full.get("intensity") else (*_EVALUATED_ON, "variant")
+    same = all(theirs[key] == value for key, value in full.items() if key not in free)
     return section if same and back.family == family else None
 
 
@@ -204,23 +195,12 @@ def _sizes(full: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _image_section(family: str, full: Mapping[str, Any]) -> dict[str, Any]:
-    channels, strides = full["channels"], full["strides"]
-    return {
-        "_target_": _IMAGE,
-        "latent_dim": full["latent_dim"],
-        "in_shape": [1, full["size"], full["size"], full["size"]],
-        "spatial_dims": 3,
-        "channels": channels,
-        "strides": strides,
-        "kernel_size": 3,
-        "num_res_units": full["num_res_units"],
-        "decoder_channels": channels[:0:-1],
-        "decoder_strides": strides[-2::-1],
-        "x_label": "image",
-        "group": "so3" if family.startswith("rotation") else None,
-        "background_value": full.get("background", 0.0),
-        "mask_output": full.get("mask_output", False),
-    }
+    section = {key: full[key] for key in ("latent_dim", "channels", "strides", "num_res_units")}
+    section |= {"_target_": _IMAGE, "x_label": "image", "in_shape": [1] + 3 * [full["size"]]}
+    section |= {"spatial_dims": 3, "kernel_size": 3, "mask_output": full.get("mask_output", False)}
+    section |= {"decoder_channels": full["channels"][:0:-1], "decoder_strides": full["strides"][-2::-1]}
+    section["group"] = "so3" if family.startswith("rotation") else None
+    return section | {"background_value": full.get("background", 0.0)}
 
 
 def _cloud_section(family: str, full: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,13 +216,9 @@ def _cloud_section(family: str, full: Mapping[str, Any]) -> dict[str, Any]:
         decoder |= {"num_coords": 4 if intensity else 3, "std": folding.EXTENT}
         # Whatever is no plane is a file in the published layout.
         decoder["shape"] = "sphere" if _folds_file(full) else "plane"
-    return {
-        "_target_": _CLOUD,
-        "x_label": "pcloud",
-        "encoder": {"pcloud": encoder},
-        "decoder": {"pcloud": decoder},
-        "get_rotation": family == "rotation_invariant_pointcloud",
-    }
+    posed = family == "rotation_invariant_pointcloud"
+    section = {"_target_": _CLOUD, "x_label": "pcloud", "get_rotation": posed}
+    return section | {"encoder": {"pcloud": encoder}, "decoder": {"pcloud": decoder}}
 
 
 def _folds_file(full: Mapping[str, Any]) -> bool:
@@ -252,6 +228,5 @@ def _folds_file(full: Mapping[str, Any]) -> bool:
 def folded_points(family: str, architecture: Mapping[str, Any]) -> np.ndarray | None:
     """Return the points that a model's decoder folds where they are no plane, shape (n, 3); else None."""
     full = _complete(family, architecture)
-    if not _folds_file(full):
-        return None
-    return folding.make_grid(full["grid"], full["n_output_points"], full["grid_file"])
+    grid = [full.get(key) for key in ("grid", "n_output_points", "grid_file")]
+    return folding.make_grid(*grid) if _folds_file(full) else None

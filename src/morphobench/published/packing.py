@@ -1,7 +1,7 @@
 """Published packings, read and written: positions of spheres, shapes of nuclei, and images of both."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,32 +19,28 @@ from morphobench.geometry import meshes, packing
 from morphobench.geometry.overlap import Grid, voxelise
 from morphobench.geometry.rotation import packing_to_um
 from morphobench.published.manifest import fetch_file
-from morphobench.published.shard import Cell, Content, each_row, explained, in_published_frame
+from morphobench.published.shard import Cell, Content, Shards, each_row, explained, in_published_frame
 from morphobench.remote import Store
 
 _FIGURES = f"{PACKINGS}/figures"
 # Channel of the spheres in a published image; axes are packing y, channel, z, x.
 _SPHERES = 1
-
-
-def _image_name(rule: str, shape: str, angle: str) -> str:
-    return f"voxelized_image_pcna_analyze_{rule}_{shape}_{angle}_seed_0.ome.tiff"
+_METADATA = {"axes": "ZCYX", "Channel": {"Name": ["nucleus", "pcna"]}}
 
 
 def _file_names(row: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the names of a cell's positions, shape and image, below the folder of the manifest."""
-    parts = (row["rule"], row["group"], row["angle"])
-    shape = f"{SHAPES}/{row['group']}_{row['angle']}.obj"
-    return f"{PACKINGS}/{positions_name(*parts)}", shape, f"{_FIGURES}/{_image_name(*parts)}"
+    rule, shape, angle = (row[column] for column in ("rule", "group", "angle"))
+    image = f"voxelized_image_pcna_analyze_{rule}_{shape}_{angle}_seed_0.ome.tiff"
+    positions = f"{PACKINGS}/{positions_name(rule, shape, angle)}"
+    return positions, f"{SHAPES}/{shape}_{angle}.obj", f"{_FIGURES}/{image}"
 
 
 def content(dataset: Mapping[str, Any]) -> Content:
     """Return what a shard holds: points_um, and cubes of spheres, or summed up from published images."""
     sample, published = dataset["sample"], in_published_frame(dataset)
-    arrays = {
-        "points_um": Layout(np.float32, (sample["points"]["n_points"], 3)),
-        "cube": Layout(np.float32 if published else np.uint8, (sample["cube"]["size"],) * 3),
-    }
+    cube = Layout(np.float32 if published else np.uint8, (sample["cube"]["size"],) * 3)
+    arrays = {"points_um": Layout(np.float32, (sample["points"]["n_points"], 3)), "cube": cube}
     measured = dict.fromkeys((*TRANSLATION, "radius_um"), np.nan) | {"n_points": 0, "n_outside": 0}
     return Content(arrays, defaults={} if published else measured)
 
@@ -67,11 +63,9 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
     unknown = ~cells["rule"].isin(dataset["rules"])
     errors[unknown] = "its rule is none of `rules` in the dataset's yaml. Mend the manifest."
     cells = cells.assign(angle=angle.fillna(""), error=errors, success=errors == "")
-    names = []
-    for row in cells.to_dict("records"):
-        positions, shape, image = _file_names(row)
-        names.append([str(root / positions), str(root / (image if in_published_frame(dataset) else shape))])
-    return cells.assign(files=names)
+    places = (0, 2) if in_published_frame(dataset) else (0, 1)
+    names = [_file_names(row) for row in cells.to_dict("records")]
+    return cells.assign(files=[[str(root / own[place]) for place in places] for own in names])
 
 
 def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], Cell]:
@@ -92,11 +86,9 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
         cloud_um = (packing_to_um(positions, voxel_um) + translation_um).astype(np.float32)
         kept_um = packing.keep_inside(cloud_um, vertices_um, faces, **dataset["mask"])
         packing.check_fits(kept_um, sample["cube"]["side_um"], sample["cube"]["radius_um"])
-        columns = dict(zip(TRANSLATION, translation_um.tolist(), strict=True)) | {
-            "n_points": len(kept_um),
-            "n_outside": len(cloud_um) - len(kept_um),
-            "radius_um": float(np.linalg.norm(kept_um, axis=1).max()),
-        }
+        columns = dict(zip(TRANSLATION, translation_um.tolist(), strict=True))
+        columns |= {"n_points": len(kept_um), "n_outside": len(cloud_um) - len(kept_um)}
+        columns["radius_um"] = float(np.linalg.norm(kept_um, axis=1).max())
         cube = packing.rasterise(kept_um, **sample["cube"])
         return Cell(columns, {"points_um": _upsample(kept_um, row, dataset, seed), "cube": cube})
 
@@ -147,22 +139,15 @@ def read_image(path: Path, size: int) -> np.ndarray:
         spheres = image[:, _SPHERES]
         long, missing = spheres.shape[0], spheres.shape[0] - spheres.shape[2]
         if spheres.shape[1] != long or missing < 0 or missing % 2 or long % size:
-            raise InputError(
-                f"the spheres have shape {spheres.shape}: not square in y and z, too deep, or no multiple of "
-                f"sample.cube.size = {size}."
-            )
+            fault = f"not square in y and z, too deep, or no multiple of sample.cube.size = {size}"
+            raise InputError(f"the spheres have shape {spheres.shape}: {fault}.")
         spheres = np.pad(spheres, [(0, 0), (0, 0), (missing // 2,) * 2])
-        block = long // size
-        parts = spheres.reshape(size, block, size, block, size, block)
+        parts = spheres.reshape((size, long // size) * 3)
         return parts.sum(axis=(1, 3, 5), dtype=np.float32)
 
 
 def write(
-    folder: Path,
-    root: PurePosixPath,
-    cells: pd.DataFrame,
-    shards: Mapping[str, Sequence[str | Path]],
-    dataset: Mapping[str, Any],
+    folder: Path, root: PurePosixPath, cells: pd.DataFrame, shards: Shards, dataset: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write the files of every cell from shards of download and mask; see `punctate.write`.
 
@@ -174,13 +159,12 @@ def write(
     shapes = [pd.read_csv(Path(shard) / SHAPES / SHAPE_MANIFEST, dtype=str) for shard in shards["download"]]
     files.write_table(pd.concat(shapes, ignore_index=True), folder / SHAPES / SHAPE_MANIFEST)
     cube = dataset["sample"]["cube"]
-    size, side_um = cube["size"] * cube["oversample"], cube["side_um"]
-    grid = {"size": size, "side_um": side_um, "radius_um": cube["radius_um"], "oversample": 1}
+    grid = {**cube, "size": cube["size"] * cube["oversample"], "oversample": 1}
 
     @lru_cache(maxsize=1)
     def nucleus(shard: int, group: str) -> np.ndarray:
         mesh = meshes.read_closed_mesh(Path(shards["mask"][shard]) / NUCLEI / f"{group}.ply")
-        return voxelise((mesh.vertices, mesh.faces), centred_grid(size, side_um))
+        return voxelise((mesh.vertices, mesh.faces), centred_grid(grid["size"], grid["side_um"]))
 
     masked = [files.read_cells(shard).set_index("CellId") for shard in shards["mask"]]
     for row in each_row(cells.sort_values(["shard", "group"])):
@@ -188,12 +172,8 @@ def write(
         for name in (positions, shape):
             shutil.copyfile(Path(shards["download"][shard]) / name, folder / name)
         cloud_um = stored_cloud(shards["mask"][shard], masked[shard].loc[row["CellId"]])
-        tifffile.imwrite(
-            folder / image,
-            to_image(nucleus(shard, row["group"]), packing.rasterise(cloud_um, **grid)),
-            compression="zlib",
-            metadata={"axes": "ZCYX", "Channel": {"Name": ["nucleus", "pcna"]}},
-        )
+        cubes = to_image(nucleus(shard, row["group"]), packing.rasterise(cloud_um, **grid))
+        tifffile.imwrite(folder / image, cubes, compression="zlib", metadata=_METADATA)
     return {}
 
 

@@ -1,6 +1,6 @@
 """Published multi-piece cells, read and written: grids, a mesh, surface and query points, scale factors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,8 +14,8 @@ from morphobench.errors import InputError
 from morphobench.files import file_rows, npz
 from morphobench.files.factors import read_factors
 from morphobench.files.layout import stored_mesh, surface_arrays
-from morphobench.published.manifest import relative_path
-from morphobench.published.shard import Cell, Content, each_row, explained, in_published_frame
+from morphobench.published.manifest import paths_of, relative_path
+from morphobench.published.shard import Cell, Content, Shards, each_row, explained, in_published_frame
 from morphobench.remote import Store
 
 # Below the folder of clouds: the category, and the files of a cell.
@@ -44,9 +44,8 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
     def names(row: Mapping[str, Any]) -> list[str]:
         folder = f"{row['pointcloud_folder']}/{_CATEGORY}/{row['CellId']}"
         clouds = [f"{folder}/{name}" for name in (_SURFACE, _QUERIES, _DISTANCES)]
-        factors = row.get("scale_factor")
-        named = [relative_path(factors, prefix)] if pd.notna(factors) else []
-        return [*clouds, row["sdf_path"], row["seg_path"], *named]
+        factors = [relative_path(name, prefix) for name in (row.get("scale_factor"),) if pd.notna(name)]
+        return [*clouds, row["sdf_path"], row["seg_path"], *factors]
 
     return cells.assign(files=[names(row) for row in cells.to_dict("records")])
 
@@ -57,8 +56,8 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
     Published distance grids have axes x, y, z and are read as z, y, x, unless they keep the published frame.
     Segmentations a voxel short of the grid are padded.
     """
-    sample, voxel_um = dataset["sample"], dataset["voxel_um"]
-    edge, axes = sample["resolution"], "npy" if in_published_frame(dataset) else "npy_xyz"
+    sample, voxel_um, edge = dataset["sample"], dataset["voxel_um"], dataset["sample"]["resolution"]
+    axes = "npy" if in_published_frame(dataset) else "npy_xyz"
     factors_of = cache(read_factors)
 
     def read(row: dict[str, Any]) -> Cell:
@@ -69,12 +68,11 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
         stored = read_arrays(surface)
         arrays = _clouds(stored, surface, queries, distances)
         for name in ("surface", "queries"):
-            if len(arrays[name]) != sample[f"n_{name}"]:
-                raise InputError(
-                    f"{row['CellId']}: {len(arrays[name])} points in the published {name}, but "
-                    f"sample.n_{name} is {sample[f'n_{name}']}. Set it in "
-                    "published.overrides.preprocessed to what the files hold."
-                )
+            n, key = len(arrays[name]), f"n_{name}"
+            if n != sample[key]:
+                fault = f"{n} points in the published {name}, but sample.{key} is {sample[key]}"
+                remedy = "Set it in published.overrides.preprocessed to what the files hold."
+                raise InputError(f"{row['CellId']}: {fault}. {remedy}")
         factor = factors_of(factors[0]).get(row["CellId"], np.nan) if factors else np.nan
         columns = _place(stored, surface, voxel_um) | {"scale_factor": factor / voxel_um}
         arrays["points_um"] = _points_um(stored, surface, row, dataset, seed)
@@ -86,11 +84,8 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
 def _clouds(
     stored: Mapping[str, np.ndarray], surface: Path, queries: Path, distances: Path
 ) -> dict[str, np.ndarray]:
-    arrays = {
-        "surface": _points(stored, "points", surface),
-        "normals": _points(stored, "normals", surface),
-        "queries": _points(read_arrays(queries), "points", queries),
-    }
+    arrays = {"surface": _points(stored, "points", surface), "normals": _points(stored, "normals", surface)}
+    arrays["queries"] = _points(read_arrays(queries), "points", queries)
     with explained(distances):
         arrays["distances"] = np.load(distances, allow_pickle=False).astype(np.float32)
         if arrays["distances"].shape != arrays["queries"].shape[:1]:
@@ -104,11 +99,7 @@ def read_example(path: Path, row: Mapping[str, Any], dataset: Mapping[str, Any],
 
 
 def _points_um(
-    stored: Mapping[str, np.ndarray],
-    path: Path,
-    row: Mapping[str, Any],
-    dataset: Mapping[str, Any],
-    seed: int,
+    stored: dict[str, np.ndarray], path: Path, row: Mapping[str, Any], dataset: Mapping[str, Any], seed: int
 ) -> np.ndarray:
     """Return the stored points where they are as many as sample.n_points, else some of the surface points."""
     n_points = dataset["sample"]["n_points"]
@@ -154,11 +145,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def write(
-    folder: Path,
-    root: PurePosixPath,
-    cells: pd.DataFrame,
-    shards: Mapping[str, Sequence[str | Path]],
-    dataset: Mapping[str, Any],
+    folder: Path, root: PurePosixPath, cells: pd.DataFrame, shards: Shards, dataset: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write the files of every cell from shards of sample and mask, and a file of scale factors.
 
@@ -168,7 +155,7 @@ def write(
     rounded to float16, so that distances belong to them. Meshes are centred on the mean of their vertices.
     """
     clouds, meshes = folder / f"pointcloud/{_CATEGORY}", folder / "outputs_mesh"
-    for path in (clouds, meshes, *(folder / PurePosixPath(name).parent for name in _GRIDS.values())):
+    for path in (clouds, meshes, *((folder / name).parent for name in _GRIDS.values())):
         path.mkdir(parents=True)
     names = ("sdf", "seg", *content(dataset).arrays)
     opened = {name: [files.read_array(shard, name) for shard in shards["sample"]] for name in names}
@@ -178,42 +165,28 @@ def write(
         cell, shard = row["CellId"], row["shard"]
         arrays = {name: np.asarray(stored[shard][row["index"]]) for name, stored in opened.items()}
         sdf, seg = (folder / name.format(cell) for name in _GRIDS.values())
-        grid = arrays["sdf"] if as_published else arrays["sdf"].T
-        np.save(sdf, np.ascontiguousarray(grid, dtype=np.float64))
+        np.save(sdf, np.ascontiguousarray(arrays["sdf"] if as_published else arrays["sdf"].T, np.float64))
         np.save(seg, arrays["seg"])
-        mesh = stored_mesh(shards["mask"][shard], masked[shard].loc[cell])
-        _write_mesh(meshes / f"{cell}.stl", *mesh, voxel_um)
+        vertices_um, faces = stored_mesh(shards["mask"][shard], masked[shard].loc[cell])
+        vertices = vertices_um.astype(np.float64) / voxel_um
+        mesh = trimesh.Trimesh(vertices - vertices.mean(axis=0), faces, process=False)
+        (meshes / f"{cell}.stl").write_bytes(trimesh.exchange.stl.export_stl(mesh))
         _write_clouds(clouds / cell, row, arrays, voxel_um)
     for split in ("train", "val", "test"):
         ids = cells.loc[cells["split"] == split, "CellId"]
         (clouds / f"{split}.lst").write_text("".join(f"{cell}\n" for cell in ids))
     factors = cells["scale_factor"].to_numpy(np.float64) * voxel_um
     np.savez(folder / _FACTORS, keys=cells["CellId"].to_numpy(str), values=factors)
-    return {
-        **{
-            column: [str(root / name.format(cell)) for cell in cells["CellId"]]
-            for column, name in _GRIDS.items()
-        },
-        "mesh_folder": f"{root / 'outputs_mesh'}/",
-        "pointcloud_folder": f"{root / 'pointcloud'}/",
-        "scale_factor": str(root / _FACTORS),
-    }
-
-
-def _write_mesh(path: Path, vertices_um: np.ndarray, faces: np.ndarray, voxel_um: float) -> None:
-    vertices = vertices_um.astype(np.float64) / voxel_um
-    mesh = trimesh.Trimesh(vertices - vertices.mean(axis=0), faces, process=False)
-    path.write_bytes(trimesh.exchange.stl.export_stl(mesh))
+    folders = {"mesh_folder": f"{root / 'outputs_mesh'}/", "pointcloud_folder": f"{root / 'pointcloud'}/"}
+    return paths_of(_GRIDS, root, cells) | folders | {"scale_factor": str(root / _FACTORS)}
 
 
 def _write_clouds(
     folder: Path, row: Mapping[str, Any], arrays: Mapping[str, np.ndarray], voxel_um: float
 ) -> None:
     folder.mkdir()
-    place = {
-        "loc": np.array([row[column] for column in _LOC_UM]) / voxel_um,
-        "scale": np.float64(row["scale_um"] / voxel_um),
-    }
+    loc = np.array([row[column] for column in _LOC_UM]) / voxel_um
+    place = {"loc": loc, "scale": np.float64(row["scale_um"] / voxel_um)}
     surface = {"points": arrays["surface"], "normals": arrays["normals"], _POINTS_UM: arrays["points_um"]}
     np.savez(folder / _SURFACE, **surface, **place)
     occupancies = np.packbits(arrays["distances"] < 0)

@@ -1,6 +1,6 @@
 """Published punctate cells, read and written: a PLY file of points and an image each."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,13 +13,12 @@ from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import file_rows
 from morphobench.files.volumes import Layout
-from morphobench.published.shard import Cell, Content, each_row, explained
+from morphobench.published.manifest import paths_of
+from morphobench.published.shard import Cell, Content, Shards, each_row, explained
 from morphobench.remote import Store
 
 # Properties of a vertex: coordinates in voxels, and the intensity.
 _AXES, _INTENSITY = ("x", "y", "z"), "s"
-# As the published reader does with intensities that are not a number.
-_NO_INTENSITY = 1.0
 # Columns of the manifest, and the published file of a cell.
 _FILES = {"pointcloud_path": "pointcloud/{}.ply", "image_path": "image/{}.tiff"}
 
@@ -44,10 +43,9 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
         cloud, image = row["paths"]
         points_um, intensity = read_cloud(cloud, dataset["voxel_um"])
         if len(points_um) != n_points:
-            raise InputError(
-                f"{row['pointcloud_path']} has {len(points_um)} points, not {n_points}. Set "
-                "published.overrides.preprocessed.sample.points.n_points to what the files hold."
-            )
+            fault = f"{row['pointcloud_path']} has {len(points_um)} points, not {n_points}"
+            key = "published.overrides.preprocessed.sample.points.n_points"
+            raise InputError(f"{fault}. Set {key} to what the files hold.")
         file_rows.read_row(image, "tiff", (size,) * 3)
         return Cell({}, {"points_um": points_um, "intensity": intensity}, {"cube": (image, "tiff")})
 
@@ -77,16 +75,12 @@ def read_cloud(path: Path, voxel_um: float) -> tuple[np.ndarray, np.ndarray]:
         points_um = np.stack([vertices[axis] for axis in _AXES], axis=1).astype(np.float64) * voxel_um
         if not len(points_um) or not np.isfinite(points_um).all():
             raise InputError("it has no points, or some are not finite. Leave the cell out.")
-        intensity = np.nan_to_num(vertices[_INTENSITY].astype(np.float32), nan=_NO_INTENSITY)
+        intensity = np.nan_to_num(vertices[_INTENSITY].astype(np.float32), nan=1.0)
     return points_um.astype(np.float32), intensity
 
 
 def write(
-    folder: Path,
-    root: PurePosixPath,
-    cells: pd.DataFrame,
-    shards: Mapping[str, Sequence[str | Path]],
-    dataset: Mapping[str, Any],
+    folder: Path, root: PurePosixPath, cells: pd.DataFrame, shards: Shards, dataset: Mapping[str, Any]
 ) -> dict[str, list[str]]:
     """Write the files of every cell from shards of stage `sample`; return the columns with their paths.
 
@@ -103,25 +97,20 @@ def write(
     """
     for name in _FILES.values():
         (folder / name).parent.mkdir()
-    arrays = {
-        name: [files.read_array(shard, name) for shard in shards["sample"]]
-        for name in ("points_um", "intensity", "cube")
-    }
+    names = ("points_um", "intensity", "cube")
+    arrays = [[files.read_array(shard, name) for shard in shards["sample"]] for name in names]
     for row in each_row(cells):
-        points_um, intensity, cube = (stored[row["shard"]][row["index"]] for stored in arrays.values())
+        points_um, intensity, cube = (stored[row["shard"]][row["index"]] for stored in arrays)
         cloud, image = (folder / name.format(row["CellId"]) for name in _FILES.values())
         write_cloud(cloud, points_um, intensity, dataset["voxel_um"])
         tifffile.imwrite(image, np.asarray(cube), compression="zlib", metadata={"axes": "ZYX"})
-    return {
-        column: [str(root / name.format(cell)) for cell in cells["CellId"]] for column, name in _FILES.items()
-    }
+    return paths_of(_FILES, root, cells)
 
 
 def write_cloud(path: Path, points_um: np.ndarray, intensity: np.ndarray, voxel_um: float) -> None:
     """Write points, shape (n, 3), and intensities, (n,), as binary PLY: double properties z, y, x, s."""
     vertices = np.empty(len(points_um), dtype=[(name, "<f8") for name in (*_AXES[::-1], _INTENSITY)])
-    for axis, name in enumerate(_AXES):
-        vertices[name] = np.asarray(points_um[:, axis], dtype=np.float64) / voxel_um
+    for name, column in zip(_AXES, np.asarray(points_um, dtype=np.float64).T, strict=True):
+        vertices[name] = column / voxel_um
     vertices[_INTENSITY] = intensity
-    element = plyfile.PlyElement.describe(vertices, "vertex")
-    plyfile.PlyData([element], byte_order="<").write(str(path))
+    plyfile.PlyData([plyfile.PlyElement.describe(vertices, "vertex")], byte_order="<").write(str(path))

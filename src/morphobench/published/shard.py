@@ -1,6 +1,6 @@
 """One shard of published cells, of any kind: its rows, their files, and the cells whose files fail."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ from morphobench.remote import Store
 # So many cells in a row without their files are no gaps: the place cannot be reached.
 _GIVE_UP = 5
 _PROGRESS_EVERY = 100
+# Shard folders by stage, in the order of the manifest's column `shard`.
+Shards = Mapping[str, Sequence[str | Path]]
 
 
 class Content(NamedTuple):
@@ -97,7 +99,7 @@ def in_published_frame(dataset: Mapping[str, Any]) -> bool:
 def rows_of(manifest: str | Path, shard: int, n_shards: int) -> pd.DataFrame:
     """Return the cells of a shard; a group's shard follows from its name alone."""
     cells = read_used(manifest)
-    mine = [seeds.shard_of(group, n_shards) == shard for group in cells["group"]]
+    mine = cells["group"].map(lambda group: seeds.shard_of(group, n_shards)) == shard
     return cells[mine].reset_index(drop=True)
 
 
@@ -124,9 +126,7 @@ def fetch(cells: pd.DataFrame, store: Store, dataset: str) -> pd.DataFrame:
 
 
 def _fetch_each(names: pd.Series, store: Store, dataset: str) -> tuple[dict[str, Path], dict[str, str]]:
-    paths: dict[str, Path] = {}
-    reasons: dict[str, str] = {}
-    in_a_row = 0
+    paths, reasons, in_a_row = {}, {}, 0
     for cell, own in names.items():
         try:
             paths |= store.fetch(own, dataset=dataset)
@@ -156,6 +156,5 @@ def explained(path: Path) -> Iterator[None]:
             raise
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
-        raise InputError(
-            f"{path}: not readable ({type(error).__name__}: {error}). Fetch it again, or leave the cell out."
-        ) from error
+        fault = f"not readable ({type(error).__name__}: {error})"
+        raise InputError(f"{path}: {fault}. Fetch it again, or leave the cell out.") from error

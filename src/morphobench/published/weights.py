@@ -4,7 +4,7 @@ import pickle
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import yaml
@@ -17,10 +17,10 @@ from morphobench.models.image.steerable_encoder import without_derived
 from morphobench.published.model_config import ModelSection, parse_section
 
 # Parameters of the published implicit model that no output depends on.
-_UNUSED = {
-    "rotation_invariant_pointcloud_sdf": ("encoder.pcloud.rotation.", "encoder.pcloud.embedding_head.")
-}
+_UNUSED_OF = "rotation_invariant_pointcloud_sdf"
+_UNUSED = ("encoder.pcloud.rotation.", "encoder.pcloud.embedding_head.")
 _N_NAMED = 5
+_YAML_REMEDY = "Give the yaml file published beside the checkpoint."
 
 
 class KeyReport(NamedTuple):
@@ -65,10 +65,9 @@ class Converted(NamedTuple):
 def _prefixes(section: ModelSection) -> dict[str, str]:
     """Return the published prefixes of encoder and decoder, and this project's for them."""
     image = section.family.endswith("_image")
-    return {
-        f"encoder.{section.encoder_key}.": "encoder.embedding." if image else "encoder.pcloud.",
-        f"decoder.{section.decoder_key}.": "decoder.image." if image else "decoder.pcloud.",
-    }
+    ours = ("encoder.embedding.", "decoder.image.") if image else ("encoder.pcloud.", "decoder.pcloud.")
+    published = (f"encoder.{section.encoder_key}.", f"decoder.{section.decoder_key}.")
+    return dict(zip(published, ours, strict=True))
 
 
 def _rename(key: str, prefixes: Mapping[str, str]) -> str:
@@ -82,7 +81,7 @@ def translate_keys(state: Mapping[str, torch.Tensor], section: ModelSection) -> 
     """
     state = without_derived(state) if section.family.endswith("_image") else state
     renamed = {_rename(key, _prefixes(section)): value for key, value in state.items()}
-    unused = _UNUSED.get(section.family, ())
+    unused = _UNUSED if section.family == _UNUSED_OF else ()
     return {key: value for key, value in renamed.items() if not key.startswith(unused)}
 
 
@@ -116,44 +115,29 @@ def _read_state(checkpoint: str | Path) -> dict[str, torch.Tensor]:
         reason = "it is damaged, or holds more than tensors and plain data"
         raise InputError(f"{checkpoint} was not loaded: {reason}. Download it again.") from error
     except (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        reason = textwrap.shorten(str(error), 200)
-        raise InputError(
-            f"{checkpoint} is no Lightning checkpoint with a state_dict ({reason}). "
-            "Check the path, or download it again."
-        ) from error
+        fault = f"is no Lightning checkpoint with a state_dict ({textwrap.shorten(str(error), 200)})"
+        raise InputError(f"{checkpoint} {fault}. Check the path, or download it again.") from error
     if strangers:
         raise InputError(f"{checkpoint}: {strangers[0]} is no tensor. Download the checkpoint again.")
     return state
 
 
-def _read_section(config_yaml: str | Path) -> Mapping[str, Any]:
+def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[ModelSection, Autoencoder]:
     try:
         content = yaml.safe_load(Path(config_yaml).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"{config_yaml} could not be read ({textwrap.shorten(str(error), 200)}). "
-            "Give the yaml file published beside the checkpoint."
-        ) from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("model"), Mapping):
-        raise InputError(
-            f"{config_yaml} has no section `model`. Give the yaml file published beside the checkpoint."
-        )
-    return content["model"]
-
-
-def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[ModelSection, Autoencoder]:
-    config = _read_section(config_yaml)
-    try:
+        config = content.get("model") if isinstance(content, Mapping) else None
+        if not isinstance(config, Mapping):
+            raise InputError(f"no section `model`. {_YAML_REMEDY}")
         section = parse_section(config, grid_file)
         return section, create(section.family, **section.architecture)
     except InputError as error:
         raise InputError(f"{config_yaml}: {error}") from error
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = textwrap.shorten(str(error), 200)
-        raise InputError(
-            f"{config_yaml}: its model section has a value of a wrong kind ({reason}). "
-            "Restore the published file."
-        ) from error
+        raise InputError(f"{config_yaml} could not be read ({reason}). {_YAML_REMEDY}") from error
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        fault = f"a value in its model section is of a wrong kind ({textwrap.shorten(str(error), 200)})"
+        raise InputError(f"{config_yaml}: {fault}. Restore the published file.") from error
 
 
 def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None) -> Converted:
@@ -162,27 +146,17 @@ def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path 
     stored = _read_state(checkpoint)
     state = translate_keys(stored, section)
     report = compare_keys(state, model.state_dict())
-    faults = {
-        "missing": report.missing,
-        "unexpected": report.unexpected,
-        "of another shape": report.misshapen,
-    }
-    if any(faults.values()):
-        named = "; ".join(
-            f"{len(keys)} {fault}: {', '.join(keys[:_N_NAMED])}" for fault, keys in faults.items() if keys
-        )
-        raise InputError(
-            f"{checkpoint} does not hold the weights of {section.family} as {config_yaml} describes it: "
-            f"{len(report.matched)} tensors match, {named}. "
-            "Give the yaml file published beside the checkpoint."
-        )
+    faults = zip(("missing", "unexpected", "of another shape"), report[1:], strict=True)
+    named = [f"{len(keys)} {fault}: {', '.join(keys[:_N_NAMED])}" for fault, keys in faults if keys]
+    if named:
+        fault = f"does not hold the weights of {section.family} as {config_yaml} describes it"
+        counts = f"{len(report.matched)} tensors match, {'; '.join(named)}"
+        raise InputError(f"{checkpoint} {fault}: {counts}. {_YAML_REMEDY}")
     model.load_state_dict(state)
     used = {id(tensor) for tensor in state.values()}
     ignored = [key for key, tensor in stored.items() if id(tensor) not in used]
-    logger.info(
-        "%s: %s, all %d tensors matched, %d derived or unused ones ignored",
-        *(checkpoint, section.family, len(report.matched), len(ignored)),
-    )
+    numbers = (len(report.matched), len(ignored))
+    logger.info("%s: %s, %d tensors matched, %d unused ones ignored", checkpoint, section.family, *numbers)
     return Converted(model.eval(), section, report, ignored)
 
 
