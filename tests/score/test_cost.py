@@ -101,21 +101,17 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
-def counter(monkeypatch, read_text):
-    monkeypatch.setattr(cost.Path, "exists", lambda path: True)
-    monkeypatch.setattr(cost.Path, "read_text", read_text)
+def counter(monkeypatch, readable):
+    monkeypatch.setattr(cost.os, "access", lambda path, mode: readable and mode == cost.os.R_OK)
 
 
-def test_energy_is_empty_without_a_counter(no_gpu, monkeypatch):
-    monkeypatch.setattr(cost.Path, "exists", lambda path: False)
+def test_energy_is_empty_without_a_counter(no_gpu, monkeypatch, tmp_path):
+    monkeypatch.setattr(cost, "_ENERGY_COUNTER", tmp_path / "absent")
     assert cost.energy_per_call(pytest.fail, N_REPEATS) == (None, None)
 
 
 def test_energy_is_empty_when_the_counter_may_not_be_read(no_gpu, monkeypatch):
-    def refuse(path):
-        raise PermissionError(path)
-
-    counter(monkeypatch, refuse)
+    counter(monkeypatch, readable=False)
     assert cost.energy_per_call(pytest.fail, N_REPEATS) == (None, None)
 
 
@@ -137,7 +133,7 @@ def tracker(monkeypatch, energy_kwh, emissions_kg):
 
 def test_energy_is_per_call(no_gpu, monkeypatch):
     calls = []
-    counter(monkeypatch, lambda path: "1")
+    counter(monkeypatch, readable=True)
     tracker(monkeypatch, 6.0, 3.0)
     assert cost.energy_per_call(lambda: calls.append(None), N_REPEATS) == (2.0, 1.0)
     assert len(calls) == N_REPEATS
@@ -145,7 +141,7 @@ def test_energy_is_per_call(no_gpu, monkeypatch):
 
 @pytest.mark.parametrize("emissions_kg", [0.0, None])
 def test_what_is_too_short_to_count_is_empty_not_zero(no_gpu, monkeypatch, emissions_kg):
-    counter(monkeypatch, lambda path: "1")
+    counter(monkeypatch, readable=True)
     tracker(monkeypatch, 0.0, emissions_kg)
     assert cost.energy_per_call(lambda: None, N_REPEATS) == (None, None)
 

@@ -220,7 +220,8 @@ def our_evolution(
     sizes_um = None if points else np.ones(embeddings.shape[:2])
     place = {"n_points": 10**6, "generator": torch.Generator(), "side_um": None} if points else {}
     both = evolution.Ends(embeddings, None, sizes_um, None, ends)
-    shapes = evolution.interpolate(model, settings, both, np.arange(1, n + 1) / (n + 1), EMBED, place)
+    place |= {key: EMBED[key] for key in ("batch_size", "precision")}
+    shapes = evolution.interpolate(model, settings, both, np.arange(1, n + 1) / (n + 1), **place)
     return np.concatenate(
         [evolution.energies(pair, EMBED["error_voxels"])["energy_legacy"] for pair in shapes]
     )

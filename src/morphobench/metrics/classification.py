@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.metrics.logistic import MAX_ITERATIONS, fit_logistic
+from morphobench.metrics.reasons import join, left_out
 
 SCORES = ("top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority")
 LEGACY_FOLD_SEED = 2652124
@@ -47,11 +48,7 @@ class FoldScores(NamedTuple):
 
 
 def classification_scores(
-    z: np.ndarray,
-    labels: Sequence[object],
-    split: Sequence[str],
-    *,
-    z_test: np.ndarray | None = None,
+    z: np.ndarray, labels: Sequence[object], split: Sequence[str], *, z_test: np.ndarray | None = None
 ) -> Classification:
     """Train a linear classifier on the cells of train and val, score it on the cells of test.
 
@@ -74,14 +71,12 @@ def classification_scores(
     scored = z[test_rows] if z_test is None else z_test
     fit_to_score = usable[test_rows] & np.isfinite(scored).all(axis=1)
     train, test = np.flatnonzero(usable & np.isin(split, ("train", "val"))), test_rows[fit_to_score]
-    if z_test is not None and not fit_to_score.all():
-        missing = f"{(~fit_to_score).sum()} of {len(test_rows)} test cells lack an embedding or label"
-        reason = join(reason, missing)
+    if z_test is not None:
+        reason = join(reason, left_out(fit_to_score, "lack an embedding or label", "test cells"))
     classes, which, count = np.unique(names[train], return_inverse=True, return_counts=True)
     if len(classes) < 2 or not len(test):
-        problem = "no test cell with embedding and label"
-        if len(classes) < 2:
-            problem = f"{len(classes)} label among training cells"
+        few = f"{len(classes)} label among training cells"
+        problem = few if len(classes) < 2 else "no test cell with embedding and label"
         return Classification(dict.fromkeys(SCORES, np.nan), test[:0], {}, {}, join(problem, reason))
     model = fit_logistic(z[train], which, len(train) / (len(classes) * count))
     probability, truth = model.probabilities(scored[fit_to_score]), names[test]
@@ -116,12 +111,7 @@ def classification_scores_legacy(z: np.ndarray, labels: Sequence[object], *, fol
 
 
 def cross_validate_legacy(
-    z: np.ndarray,
-    labels: Sequence[object],
-    folds: int,
-    score: Callable[[np.ndarray, np.ndarray], Any],
-    *,
-    weight_by_fold: bool,
+    z: np.ndarray, labels: Sequence[object], folds: int, score: Callable[..., Any], *, weight_by_fold: bool
 ) -> tuple[np.ndarray | None, str]:
     """Score a linear classifier on the published stratified folds of all cells, one fit per fold.
 
@@ -152,20 +142,8 @@ def usable_rows(z: np.ndarray, labels: Sequence[object]) -> tuple[np.ndarray, np
     """Return labels as strings, which rows have both embedding and label, and what is missing."""
     series = pd.Series(np.asarray(labels, dtype=object))
     finite, labelled = np.isfinite(z).all(axis=1), series.notna().to_numpy()
-    reason = join(
-        left_out(finite, "have an embedding that is not finite"), left_out(labelled, "have no label")
-    )
-    return series.astype(str).to_numpy(dtype=str), finite & labelled, reason
-
-
-def left_out(known: np.ndarray, what: str) -> str:
-    """Say how many cells `have no ...`; empty where all are known."""
-    return "" if known.all() else f"{(~known).sum()} of {len(known)} cells {what}"
-
-
-def join(*reasons: str) -> str:
-    """Join what is not empty."""
-    return "; ".join(reason for reason in reasons if reason)
+    missing = left_out(finite, "have an embedding that is not finite"), left_out(labelled, "have no label")
+    return series.astype(str).to_numpy(dtype=str), finite & labelled, join(*missing)
 
 
 def balanced_accuracy(hits: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -176,10 +154,7 @@ def balanced_accuracy(hits: np.ndarray, truth: np.ndarray, weights: np.ndarray) 
     """
     member = (truth[:, None] == np.unique(truth)).astype(float)
     count = weights @ member
-    recall = np.divide(
-        weights @ (member * hits[:, None]), count, out=np.full(count.shape, np.nan), where=count > 0
-    )
-    return _nan_mean(recall)
+    return _nan_mean(_ratio(weights @ (member * hits[:, None]), count))
 
 
 def auroc(probability: np.ndarray, classes: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -201,19 +176,21 @@ def _area(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.nd
     order = np.argsort(level, kind="stable")
     starts = np.flatnonzero(np.diff(level[order], prepend=-1))
     sorted_weights = weights[:, order]
-    above, below = (
-        np.add.reduceat(sorted_weights * kind[order], starts, axis=1) for kind in (positive, ~positive)
-    )
+    kinds = positive[order], ~positive[order]
+    above, below = (np.add.reduceat(sorted_weights * kind, starts, axis=1) for kind in kinds)
     lower = np.cumsum(below, axis=1) - below / 2
-    pairs = above.sum(axis=1) * below.sum(axis=1)
-    return np.divide((above * lower).sum(axis=1), pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+    return _ratio((above * lower).sum(axis=1), above.sum(axis=1) * below.sum(axis=1))
 
 
 def _nan_mean(values: np.ndarray) -> np.ndarray:
     """Average rows over their finite entries, shape (n, m) to (n,); NaN, without a warning, where none is."""
     known = np.isfinite(values)
-    n = known.sum(axis=1)
-    return np.divide(np.where(known, values, 0).sum(axis=1), n, out=np.full(len(n), np.nan), where=n > 0)
+    return _ratio(np.where(known, values, 0).sum(axis=1), known.sum(axis=1))
+
+
+def _ratio(top: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Divide; NaN, without a warning, where the divisor is not positive."""
+    return np.divide(top, below, out=np.full(below.shape, np.nan), where=below > 0)
 
 
 def _top_hits(probability: np.ndarray, classes: np.ndarray, truth: np.ndarray, k: int) -> np.ndarray:

@@ -6,11 +6,7 @@ from morphobench.metrics.covariance import blocks
 
 
 def interpolation_distance(
-    z_start: np.ndarray,
-    z_end: np.ndarray,
-    fractions: np.ndarray,
-    z_cells: np.ndarray,
-    exclude: np.ndarray,
+    z_start: np.ndarray, z_end: np.ndarray, fractions: np.ndarray, z_cells: np.ndarray, exclude: np.ndarray
 ) -> np.ndarray:
     """Distance of linear interpolants from the nearest real embedding, in units of the pair's distance.
 
@@ -46,11 +42,7 @@ def interpolation_distance_legacy(
 
 
 def _nearest(
-    z_start: np.ndarray,
-    z_end: np.ndarray,
-    fractions: np.ndarray,
-    z_cells: np.ndarray,
-    exclude: np.ndarray,
+    z_start: np.ndarray, z_end: np.ndarray, fractions: np.ndarray, z_cells: np.ndarray, exclude: np.ndarray
 ) -> np.ndarray:
     """Return the distance to the nearest cell, shape (pairs, fractions), block of pairs by block."""
     z_cells, fractions = np.asarray(z_cells), np.asarray(fractions, np.float64)

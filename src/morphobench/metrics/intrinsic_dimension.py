@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from morphobench.metrics.covariance import blocks, mean_and_scatter
+from morphobench.metrics.reasons import join
 
 # Below this share of the squared norm, a squared distance from a matrix product has lost eight digits.
 _CANCELLED = 1e-8
@@ -111,15 +112,10 @@ def _invert(inverse: np.ndarray) -> np.ndarray:
 
 def _reason(n: int, rows: np.ndarray, failed_k: np.ndarray) -> str:
     """Say which rows were left out and which k have no estimate."""
-    parts = []
-    if len(rows) < n:
-        parts.append(f"{n - len(rows)} of {n} embeddings are not finite or duplicated and left out")
-    if len(failed_k):
-        parts.append(
-            f"no estimate for k = {', '.join(map(str, failed_k))} with {len(rows)} embeddings "
-            "(needs 3 <= k < embeddings, distances unequal)"
-        )
-    return "; ".join(parts)
+    out = f"{n - len(rows)} of {n} embeddings are not finite or duplicated and left out"
+    failed = f"no estimate for k = {', '.join(map(str, failed_k))} with {len(rows)} embeddings "
+    failed += "(needs 3 <= k < embeddings, distances unequal)"
+    return join(out if len(rows) < n else "", failed if len(failed_k) else "")
 
 
 def _inverse_dimensions(z: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 from morphobench.metrics.covariance import blocks, mean_and_scatter, standard_scale
 
 MAX_ITERATIONS = 3000
-_STOP = {"gtol": 1e-6, "ftol": 64 * np.finfo(np.float64).eps, "maxcor": 20}
+_OPTIONS = {"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, "maxcor": 20}
+_OPTIONS |= {"gtol": 1e-6, "ftol": 64 * np.finfo(np.float64).eps}
 
 
 class Logistic(NamedTuple):
@@ -41,16 +42,9 @@ def fit_logistic(
     from scipy.optimize import minimize
 
     problem = _Problem(z, which, weights)
-    coefficients, intercept = np.zeros((z.shape[1], len(weights))), np.zeros(len(weights))
-    if start is not None:
-        coefficients, intercept = start.coefficients, start.intercept
-    result = minimize(
-        problem.loss_and_gradient,
-        problem.parameters(coefficients, intercept),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS, **_STOP},
-    )
+    start = start or Logistic(np.zeros((z.shape[1], len(weights))), np.zeros(len(weights)), False)
+    first = problem.parameters(start.coefficients, start.intercept)
+    result = minimize(problem.loss_and_gradient, first, jac=True, method="L-BFGS-B", options=_OPTIONS)
     return Logistic(*problem.solution(result.x), bool(result.success))
 
 
@@ -100,6 +94,5 @@ class _Problem:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    return logits / logits.sum(axis=1, keepdims=True)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.metrics.classification import LEGACY_FOLD_SEED, join, left_out
+from morphobench.metrics.classification import LEGACY_FOLD_SEED
 from morphobench.metrics.covariance import blocks, mean_and_scatter, principal_axes, standard_scale
+from morphobench.metrics.reasons import join, left_out
 
 _FOLDS, _REPEATS = 5, 20
 _LEAST_PIVOT = 1e-8
@@ -49,9 +50,8 @@ def regression_scores(z: np.ndarray, targets: pd.DataFrame, split: Sequence[str]
         test = np.flatnonzero(usable & (split == "test"))
         missing = left_out(finite, "have an embedding that is not finite"), left_out(known, "have no value")
         if len(train) < 2 or not len(test):
-            problem = f"{len(train)} training cells"
-            if len(train) > 1:
-                problem = "no test cell with embedding and value"
+            few = f"{len(train)} training cells"
+            problem = few if len(train) < 2 else "no test cell with embedding and value"
             nothing, reason = np.empty(0), join(problem, *missing)
             scores |= {name: Regression(np.nan, np.nan, test[:0], nothing, nothing, reason) for name in names}
             continue
@@ -92,9 +92,8 @@ def regression_scores_legacy(z: np.ndarray, targets: pd.DataFrame) -> pd.DataFra
                 r2 = r_squared(truth, predicted, np.ones((1, len(test))))[0]
                 mse = ((truth - predicted) ** 2).mean()
                 parts.append((name, cv, round(float(r2), 2), round(float(mse), 2)))
-    table = pd.DataFrame(parts, columns=["target", "cv", "r2", "mse"])
-    order = {name: place for place, name in enumerate(targets)}
-    return table.sort_values(["target", "cv"], key=lambda c: c.map(order) if c.name == "target" else c)
+    parts.sort(key=lambda part: (targets.columns.get_loc(part[0]), part[1]))
+    return pd.DataFrame(parts, columns=["target", "cv", "r2", "mse"])
 
 
 def r_squared(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -113,12 +112,11 @@ def r_squared(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> 
 
 def _targets_by_cells(targets: pd.DataFrame) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Group targets that are known for the same cells: one factorisation serves all of them."""
-    known = {name: np.isfinite(targets[name].to_numpy(np.float64)) for name in targets}
     groups: dict[bytes, list[str]] = {}
-    for name, rows in known.items():
-        groups.setdefault(rows.tobytes(), []).append(name)
-    for names in groups.values():
-        yield known[names[0]], names
+    for name in targets:
+        groups.setdefault(np.isfinite(targets[name].to_numpy(np.float64)).tobytes(), []).append(name)
+    for known, names in groups.items():
+        yield np.frombuffer(known, bool), names
 
 
 def _least_squares(z: np.ndarray, train: np.ndarray, test: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -143,14 +141,12 @@ def _least_squares(z: np.ndarray, train: np.ndarray, test: np.ndarray, y: np.nda
     return ((z[test] - mean) / scale) @ slope + centre
 
 
-def _fold_predictions(
-    z: np.ndarray, rows: np.ndarray, y: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _fold_predictions(z: np.ndarray, rows: np.ndarray, y: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield the test rows of every published fold, as places in `rows`, and their predictions."""
     from sklearn.model_selection import RepeatedKFold
 
     splitter = RepeatedKFold(n_splits=_FOLDS, n_repeats=_REPEATS, random_state=LEGACY_FOLD_SEED)
-    folds = splitter.split(np.zeros(len(rows)))
+    folds = splitter.split(rows)
     if len(rows) * (_FOLDS - 1) // _FOLDS <= z.shape[1] + 1:
         own = z[rows]
         for train, test in folds:

@@ -9,26 +9,16 @@ import pandas as pd
 from morphobench import seeds
 from morphobench.metrics.covariance import blocks
 from morphobench.metrics.fdr import benjamini_hochberg
+from morphobench.metrics.reasons import join
 from morphobench.metrics.retrieval_null import MAX_CONTROLS, exchange_p, label_p, rank_null, tail_p
 
 Q_THRESHOLD = 0.05
 # Features standardised at once.
 _BLOCK_COLUMNS = 32
-_GROUP_COLUMNS = [
-    "group",
-    "kind",
-    "n_cells",
-    "n_scored",
-    "mean_average_precision",
-    "p",
-    "q",
-    "p_ranks",
-    "q_ranks",
-]
-_GROUP_COLUMNS += ["mean_average_precision_legacy", "p_legacy", "q_legacy", "retrieved", "reason"]
-_CELL_COLUMNS = ["row", "group", "average_precision", "n_positives", "n_negatives", "p"]
-_CELL_COLUMNS += ["average_precision_legacy", "p_legacy"]
-_NO_CELLS = pd.DataFrame(columns=[*_CELL_COLUMNS, "n_positives_legacy"])
+_GROUP_COLUMNS = ["group", "kind", "n_cells", "n_scored", "mean_average_precision", "p", "q", "p_ranks"]
+_GROUP_COLUMNS += ["q_ranks", "mean_average_precision_legacy", "p_legacy", "q_legacy", "retrieved", "reason"]
+_SCORED = ["row", "group", "average_precision", "n_positives", "n_negatives", "average_precision_legacy"]
+_CELL_COLUMNS = [*_SCORED[:-1], "p", "average_precision_legacy", "p_legacy"]
 
 
 class Retrieval(NamedTuple):
@@ -102,11 +92,9 @@ def retrieval_map(
     control = np.asarray(is_control, dtype=bool)
     place = np.arange(len(names)) if apart is None else _places(apart)
     x, note = standardise_on_controls(profiles, control)
-    cells = pd.concat(
-        [_group_precisions(x, name, names, control, place) for name in np.unique(names[~control])]
-        or [_NO_CELLS],
-        ignore_index=True,
-    )
+    parts = [_group_precisions(x, name, names, control, place) for name in np.unique(names[~control])]
+    no_cells = pd.DataFrame(columns=[*_SCORED, "n_positives_legacy"])
+    cells = pd.concat(parts or [no_cells], ignore_index=True)
     cells["p"], means = _rank_p(cells, "average_precision", "n_positives", n_null, seed)
     cells["p_legacy"], _ = _rank_p(cells, "average_precision_legacy", "n_positives_legacy", n_null, seed)
     rows = []
@@ -146,11 +134,9 @@ def standardise_on_controls(profiles: np.ndarray, is_control: np.ndarray) -> tup
         block -= mean
         block /= np.where(constant, 1.0, sd)
         block[~np.isfinite(profiles[:, first : first + _BLOCK_COLUMNS])] = 0.0
-    notes = [
-        f"{n_filled} of {x.size} values are not finite and count as the controls' mean" if n_filled else "",
-        f"{n_unscaled} of {x.shape[1]} features do not vary among controls" if n_unscaled else "",
-    ]
-    return x, "; ".join(filter(None, notes))
+    filled = f"{n_filled} of {x.size} values are not finite and count as the controls' mean"
+    unscaled = f"{n_unscaled} of {x.shape[1]} features do not vary among controls"
+    return x, join(filled if n_filled else "", unscaled if n_unscaled else "")
 
 
 def average_precisions(similarity: np.ndarray, positive: np.ndarray, negatives: np.ndarray) -> np.ndarray:
@@ -163,7 +149,7 @@ def average_precisions(similarity: np.ndarray, positive: np.ndarray, negatives: 
     negatives = np.sort(negatives, axis=1)
     precision = np.full(len(similarity), np.nan)
     for row in np.flatnonzero(positive.any(axis=1)):
-        descending = np.sort(similarity[row][positive[row]])[::-1]
+        descending = np.sort(similarity[row, positive[row]])[::-1]
         before = negatives.shape[1] - np.searchsorted(negatives[row], descending)
         ranks = np.arange(1, len(descending) + 1)
         precision[row] = (ranks / (ranks + before)).mean()
@@ -196,19 +182,9 @@ def _group_precisions(
         legacy = average_precisions(inner, others & enough, outer)
         same = (positive == others).all()
         precision = legacy if same else average_precisions(inner, positive & enough, outer)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "row": rows[here],
-                    "group": name,
-                    "average_precision": precision,
-                    "n_positives": positive.sum(axis=1),
-                    "n_negatives": len(reference),
-                    "average_precision_legacy": legacy,
-                    "n_positives_legacy": others.sum(axis=1),
-                }
-            )
-        )
+        values = (rows[here], name, precision, positive.sum(axis=1), len(reference), legacy)
+        part = pd.DataFrame(dict(zip(_SCORED, values, strict=True)))
+        parts.append(part.assign(n_positives_legacy=others.sum(axis=1)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -222,25 +198,20 @@ def _rank_p(
         rng = np.random.default_rng(seeds.integer(seed, "ranks", int(positives), int(negatives)))
         null = rank_null(int(positives), int(negatives), n_null, rng)
         p[part.index] = tail_p(null, part[value].to_numpy(float))
-        for name, count in part["group"].value_counts().sort_index().items():
-            total = sums.setdefault(name, np.zeros(n_null))
-            for _ in range(count):
-                total += null[rng.integers(0, n_null, n_null)]
+        for name in part["group"].sort_values():
+            sums[name] = sums.get(name, 0.0) + null[rng.integers(0, n_null, n_null)]
     means = {}
     for name, part in scored.groupby("group"):
-        null = np.sort(sums[name] / len(part))
-        means[str(name)] = float(tail_p(null, part[value].mean()))
+        means[str(name)] = float(tail_p(np.sort(sums[name] / len(part)), part[value].mean()))
     return p, means
 
 
 def _condition_row(name: str, part: pd.DataFrame) -> dict[str, object]:
     """Summarise the cells of one condition."""
-    scored = int(part["average_precision"].notna().sum())
-    reason = ""
+    scored, reason = int(part["average_precision"].notna().sum()), ""
     if not scored:
-        few = part["n_negatives"].iloc[0] < 2
-        reason = "fewer than two controls" if few else "no two cells of it lie apart"
-        reason = "a single cell" if len(part) == 1 and not few else reason
+        reason = "a single cell" if len(part) == 1 else "no two cells of it lie apart"
+        reason = "fewer than two controls" if part["n_negatives"].iloc[0] < 2 else reason
     log_p = np.log10(part["p_legacy"].to_numpy(float))
     return {
         "group": name,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.random import Generator
 
 # Numbers held at once while null values are drawn.
 _BLOCK_ELEMENTS = 1 << 19
@@ -13,7 +14,7 @@ MAX_MEMBERS, MAX_CONTROLS = 200, 1000
 _LAST = np.float32(3e38)
 
 
-def rank_null(n_positives: int, n_negatives: int, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+def rank_null(n_positives: int, n_negatives: int, n_draws: int, rng: Generator) -> np.ndarray:
     """Average precisions of random rankings, shape (n_draws,), ascending.
 
     How many negatives stand before each positive is a uniform multiset of n_positives numbers from 0 to
@@ -24,15 +25,12 @@ def rank_null(n_positives: int, n_negatives: int, n_draws: int, rng: np.random.G
     step = max(1, _BLOCK_ELEMENTS // n_positives)
     for first in range(0, n_draws, step):
         before = _multisets(n_positives, n_negatives, min(step, n_draws - first), rng)
-        place = before.astype(np.float32)
-        place += ranks
-        np.divide(ranks, place, out=place)
-        values[first : first + step] = place.mean(axis=1)
+        values[first : first + step] = (ranks / (before.astype(np.float32) + ranks)).mean(axis=1)
     values.sort()
     return values
 
 
-def _multisets(size: int, largest: int, n: int, rng: np.random.Generator) -> np.ndarray:
+def _multisets(size: int, largest: int, n: int, rng: Generator) -> np.ndarray:
     """Return n uniform multisets of numbers from 0 to `largest`, sorted, shape (n, size)."""
     # Half the memory is nearly half the time.
     kind = np.int16 if largest + size < 2**15 else np.int32
@@ -63,7 +61,7 @@ def exchange_p(
     control_unit: np.ndarray,
     *,
     n_draws: int,
-    rng: np.random.Generator,
+    rng: Generator,
 ) -> float:
     """P value of a group's mean average precision, by exchanging its units with those of the controls.
 
@@ -82,8 +80,8 @@ def exchange_p(
     kept = _subsample_units(member_unit, MAX_MEMBERS, rng)
     kept_control = _subsample_units(control_unit, MAX_CONTROLS, rng)
     features = np.concatenate([member[kept], control[kept_control]]).astype(np.float32)
-    labels = np.concatenate([np.char.add("m", member_unit[kept].astype(str)),
-                             np.char.add("c", control_unit[kept_control].astype(str))])  # fmt: skip
+    named = (("m", member_unit[kept]), ("c", control_unit[kept_control]))
+    labels = np.concatenate([np.char.add(kind, units.astype(str)) for kind, units in named])
     _, unit = np.unique(labels, return_inverse=True)
     gram = features @ features.T
     total = gram.sum(axis=1)
@@ -97,7 +95,7 @@ def exchange_p(
     return _sequential_p(null_value, _centred_precision(gram, total, inside, unit), 1e-7, n_draws)
 
 
-def _subsample_units(unit: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+def _subsample_units(unit: np.ndarray, most: int, rng: Generator) -> np.ndarray:
     """Return a mask of all cells, or of whole units drawn until the next would pass `most`."""
     names, which, count = np.unique(unit, return_inverse=True, return_counts=True)
     if len(unit) <= most:
@@ -129,12 +127,10 @@ def _centred_precision(gram: np.ndarray, total: np.ndarray, inside: np.ndarray, 
     # Of a cosine, the length of the query changes no rank.
     distance = -((own - to_mean[rows, None]) - to_mean + offset) / norm
     apart = unit[rows, None] != unit
-    positive = apart & inside
     labelled = np.where(apart, distance, _LAST).astype(np.float32)
     # Each value carries its label in its last bit through the sort.
     bits = labelled.view(np.int32)
-    np.bitwise_and(bits, ~np.int32(1), out=bits)
-    np.bitwise_or(bits, positive.astype(np.int32), out=bits)
+    bits[...] = (bits & ~np.int32(1)) | (apart & inside)
     labelled.sort(axis=1)
     return _mean_average_precision((bits & 1).astype(np.float32))
 
@@ -152,9 +148,7 @@ def _mean_average_precision(positive: np.ndarray) -> float:
     return float(((precision * positive).sum(axis=1)[scored] / n_positives[scored]).mean())
 
 
-def label_p(
-    similarity: np.ndarray, unit: np.ndarray, *, n_draws: int, rng: np.random.Generator
-) -> tuple[float, float]:
+def label_p(similarity: np.ndarray, unit: np.ndarray, *, n_draws: int, rng: Generator) -> tuple[float, float]:
     """Mean average precision of retrieving cells of the same unit among all, and its p value.
 
     By shuffling the units, sequential as in `exchange_p`. `similarity` has shape (n, n), `unit` (n,). Both

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,10 +29,8 @@ def concatenate(paths: Sequence[str | Path]) -> pd.DataFrame:
         raise InputError("no model to collect scores of. List at least one model in the dataset's yaml.")
     tables = [read_table(path) for path in paths]
     for path, one in zip(paths, tables, strict=True):
-        if list(one.columns) != list(tables[0].columns):
-            raise InputError(
-                f"{path} and {paths[0]} have different columns. Run the score stage again for both."
-            )
+        if not one.columns.equals(tables[0].columns):
+            raise InputError(f"{path} and {paths[0]} have different columns. Run their score stage again.")
     filled = [one for one in tables if len(one)]
     return pd.concat(filled, ignore_index=True) if filled else tables[0]
 
@@ -62,29 +61,18 @@ def collect_dataset(
     scores_out: str | Path,
     items_out: str | Path,
     differences_out: str | Path,
-    models: Sequence[str],
-    n_resamples: int,
-    n_permutations: int,
-    seed: int,
+    **comparison: Any,
 ) -> None:
     """Write the score table of a dataset, the values behind it, and the differences between its models.
 
     Reads the three tables that `stage.run` wrote for each training. The score table ends with `spread_rows`;
-    for the rest see `difference_table`.
+    `comparison` holds the keyword arguments of `difference_table`.
     """
     all_scores, all_items = concatenate(scores), concatenate(items)
     spread = spread_rows(all_scores)
     write_table(pd.concat([all_scores, spread], ignore_index=True) if len(spread) else all_scores, scores_out)
     write_table(all_items, items_out)
-    differences = difference_table(
-        all_scores,
-        all_items,
-        concatenate(replicates),
-        models=models,
-        n_resamples=n_resamples,
-        n_permutations=n_permutations,
-        seed=seed,
-    )
+    differences = difference_table(all_scores, all_items, concatenate(replicates), **comparison)
     write_table(differences, differences_out)
 
 

@@ -1,6 +1,7 @@
 """Computational cost of a model: seconds to encode and to decode a cell, memory, energy."""
 
 import json
+import os
 import resource
 import statistics
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from morphobench import models
@@ -30,24 +32,21 @@ _ENERGY_COUNTER = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 def time_calls(call: Callable[[], Any], n_repeats: int, device: torch.device) -> list[float]:
     """Seconds of each of `n_repeats` calls after a warm-up, the device idle before each clock is read."""
 
-    def synchronize() -> None:
+    def clock() -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
+        return time.perf_counter()
 
     call()
     times = []
     for _ in range(n_repeats):
-        synchronize()
-        start = time.perf_counter()
+        start = clock()
         call()
-        synchronize()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return times
 
 
-def best_batch(
-    per_cell: Callable[[int], tuple[float, float]], largest: int
-) -> tuple[int, tuple[float, float]]:
+def best_batch(per_cell: Callable[[int], Sequence[float]], largest: int) -> tuple[int, Sequence[float]]:
     """Batch size in which a cell takes the least time, doubled while that pays, and its seconds per cell.
 
     `per_cell` returns the seconds to encode and to decode one cell in a batch of the given size, which does
@@ -71,19 +70,7 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     # Kilobytes, but bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _has_energy_counter() -> bool:
-    """Return whether NVML (on a GPU) or RAPL (on a CPU) can be read."""
-    if torch.cuda.is_available() or not _ENERGY_COUNTER.exists():
-        return torch.cuda.is_available()
-    try:
-        _ENERGY_COUNTER.read_text()
-    except PermissionError:
-        return False
-    return True
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def energy_per_call(
@@ -94,7 +81,8 @@ def energy_per_call(
     Without a readable counter codecarbon multiplies time by a typical power; that is no measurement, and None
     says so.
     """
-    if not _has_energy_counter():
+    # NVML on a GPU, RAPL on a CPU.
+    if not (torch.cuda.is_available() or os.access(_ENERGY_COUNTER, os.R_OK)):
         logger.info("no energy counter on this machine: energy and emissions stay empty")
         return None, None
     from codecarbon import OfflineEmissionsTracker
@@ -180,8 +168,7 @@ def run(
     cells = open_cells(manifest, shards, model_config)
 
     def inputs(size: int) -> torch.Tensor:
-        rows = [number % len(cells) for number in range(size)]
-        return cell_batch(cells, rows, model_config).x.to(device)
+        return cell_batch(cells, np.arange(size) % len(cells), model_config).x.to(device)
 
     def timed(size: int, repeats: int) -> tuple[list[float], list[float]]:
         x = inputs(size)
@@ -192,28 +179,17 @@ def run(
     def per_cell(size: int) -> tuple[float, float]:
         return tuple(statistics.median(times) / size for times in timed(size, _BATCH_REPEATS))
 
-    encode_s, decode_s = timed(1, n_repeats)
+    cost = {key: record[key] for key in ("parameters", "train_s", "gpu_hours")}
+    cost["encode_s"], cost["decode_s"] = timed(1, n_repeats)
+    # Of encoding and decoding alone, so before anything else runs.
     peak = peak_bytes(device)
-    # After the peak, which is of encoding and decoding alone.
     legacy_s = inference_seconds_legacy(
         model, cells, model_config, meshes=meshes, n_points=n_points, device=device, n_cells=n_repeats
     )
-    best, (encode_best_s, decode_best_s) = best_batch(per_cell, largest_batch)
+    cost["best_batch"], (cost["encode_best_s"], cost["decode_best_s"]) = best_batch(per_cell, largest_batch)
+    cost |= {"inference_legacy_s": legacy_s, "peak_bytes": peak}
     x = inputs(1)
-    energy_kwh, emissions_kg = energy_per_call(lambda: model.reconstruct(x), n_repeats, country)
-    write_json(
-        {
-            **{key: record[key] for key in ("parameters", "train_s", "gpu_hours")},
-            "encode_s": encode_s,
-            "decode_s": decode_s,
-            "best_batch": best,
-            "encode_best_s": encode_best_s,
-            "decode_best_s": decode_best_s,
-            "inference_legacy_s": legacy_s,
-            "peak_bytes": peak,
-            "energy_kwh": energy_kwh,
-            "emissions_kg": emissions_kg,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        },
-        out,
-    )
+    energy = energy_per_call(lambda: model.reconstruct(x), n_repeats, country)
+    cost["energy_kwh"], cost["emissions_kg"] = energy
+    cost["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    write_json(cost, out)

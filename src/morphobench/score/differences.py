@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.random import Generator
 
 from morphobench import seeds
 from morphobench.metrics.covariance import blocks
@@ -31,13 +32,7 @@ class Paired(NamedTuple):
 
 
 def paired_differences(
-    a: np.ndarray,
-    b: np.ndarray,
-    groups: np.ndarray,
-    *,
-    n_resamples: int,
-    n_permutations: int,
-    rng: np.random.Generator,
+    a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, n_resamples: int, n_permutations: int, rng: Generator
 ) -> list[Paired]:
     """Compare means of values of the same items, several pairs of models at once.
 
@@ -60,20 +55,12 @@ def paired_differences(
     mean = np.divide(total.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
     resampled = _resampled_means(total, count, n_resamples, rng)
     p = _sign_flips(total, n_permutations, rng)
-    return [
-        Paired(
-            float(mean[pair]),
-            *(bounds(resampled[:, pair]) if filled[pair] > 1 else (np.nan, np.nan)),
-            float(p[pair]) if filled[pair] > 1 else np.nan,
-            int(n[pair]),
-        )
-        for pair in range(apart.shape[1])
-    ]
+    resampled[:, filled < 2], p[filled < 2] = np.nan, np.nan
+    columns = zip(mean.tolist(), map(bounds, resampled.T), p.tolist(), n.astype(int).tolist(), strict=True)
+    return [Paired(difference, *interval, p, n) for difference, interval, p, n in columns]
 
 
-def _resampled_means(
-    total: np.ndarray, count: np.ndarray, n_resamples: int, rng: np.random.Generator
-) -> np.ndarray:
+def _resampled_means(total: np.ndarray, count: np.ndarray, n_resamples: int, rng: Generator) -> np.ndarray:
     """Return the mean of every resample of groups, shape (n_resamples, pairs)."""
     if not len(total):
         return np.full((n_resamples, total.shape[1]), np.nan)
@@ -84,26 +71,26 @@ def _resampled_means(
     return np.concatenate(parts)
 
 
-def _sign_flips(total: np.ndarray, n_permutations: int, rng: np.random.Generator) -> np.ndarray:
+def _sign_flips(total: np.ndarray, n_permutations: int, rng: Generator) -> np.ndarray:
     """Return the share of sign flips whose sum is at least as far from zero, shape (pairs,)."""
     observed = np.abs(total.sum(axis=0))
     # Sums of the same numbers in another order differ in their last digits.
     limit = observed - 1e-9 * np.abs(total).sum(axis=0)
     exact = len(total) <= _EXACT_GROUPS
     beyond, n = np.zeros(len(observed)), 0
-    for signs in _all_signs(len(total)) if exact else _random_signs(len(total), n_permutations, rng):
-        beyond += (np.abs(signs @ total) >= limit).sum(axis=0)
-        n += len(signs)
+    for negative in _all_signs(len(total)) if exact else _random_signs(len(total), n_permutations, rng):
+        beyond += (np.abs((1.0 - 2.0 * negative) @ total) >= limit).sum(axis=0)
+        n += len(negative)
     return beyond / n if exact else (1 + beyond) / (1 + n)
 
 
 def _all_signs(n: int) -> Iterator[np.ndarray]:
-    yield 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    yield (np.arange(2**n)[:, None] >> np.arange(n)) & 1
 
 
-def _random_signs(n: int, n_permutations: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _random_signs(n: int, n_permutations: int, rng: Generator) -> Iterator[np.ndarray]:
     for part in blocks(n_permutations, n):
-        yield 1.0 - 2.0 * rng.integers(0, 2, size=(part.stop - part.start, n))
+        yield rng.integers(0, 2, size=(part.stop - part.start, n))
 
 
 def replicate_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -126,16 +113,15 @@ def difference_table(
     replicates: pd.DataFrame,
     *,
     models: Sequence[str],
-    n_resamples: int,
-    n_permutations: int,
     seed: int,
+    **draws: int,
 ) -> pd.DataFrame:
     """Compare every two models, in the order of `models`, by every corrected metric that rests on cells.
 
     Values of several trainings of a model are averaged first. Costs, and what has one value per model, are
     not compared. Columns dataset, metric, unit, better, model_a, model_b, difference (a - b), ci_low,
     ci_high, n (common items, or resamples), p, q (p corrected for all rows, Benjamini and Hochberg), test
-    ("sign flip" or "bootstrap") and reason.
+    ("sign flip" or "bootstrap") and reason. `draws` holds n_resamples and n_permutations.
     """
     corrected = scores[scores["variant"] == "corrected"]
     cells = items[(items["variant"] == "corrected") & (items["group"] != "")]
@@ -143,48 +129,35 @@ def difference_table(
     resampled = dict(list(replicates.groupby("metric", sort=False)))
     rows = []
     for metric, part in corrected.groupby("metric", sort=False):
-        names = [name for name in models if name in set(part["model"])]
-        pairs = list(combinations(names, 2))
+        pairs = list(combinations([name for name in models if name in set(part["model"])], 2))
         first = part.iloc[0]
         rng = seeds.generator(seed, first["dataset"], "score", f"differences {metric}")
         if metric in by_metric:
-            compared = _by_items(by_metric[metric], pairs, n_resamples, n_permutations, rng)
+            compared = _by_items(by_metric[metric], pairs, rng=rng, **draws)
         elif metric in resampled:
             compared = _by_replicates(part, resampled[metric], pairs)
         else:
             continue
         unit = next((unit for unit in part["unit"] if unit), "")
         common = {"dataset": first["dataset"], "metric": metric, "better": first["better"], "unit": unit}
-        rows += [
-            common | {"model_a": a, "model_b": b} | row for (a, b), row in zip(pairs, compared, strict=True)
-        ]
+        named = [common | {"model_a": a, "model_b": b} for a, b in pairs]
+        rows += [names | row for names, row in zip(named, compared, strict=True)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["q"] = benjamini_hochberg(table["p"].to_numpy(np.float64))
-    numbers = dict.fromkeys(("difference", "ci_low", "ci_high", "p"), np.float64)
-    return table.astype({**numbers, "n": np.int64})
+    return table.astype(dict.fromkeys(("difference", "ci_low", "ci_high", "p"), float) | {"n": np.int64})
 
 
 def _by_items(
-    items: pd.DataFrame,
-    pairs: Sequence[tuple[str, str]],
-    n_resamples: int,
-    n_permutations: int,
-    rng: np.random.Generator,
+    items: pd.DataFrame, pairs: Sequence[tuple[str, str]], **draws: Any
 ) -> list[Mapping[str, object]]:
     values = items.pivot_table(index="item", columns="model", values="value", aggfunc="mean", sort=True)
     groups = items.drop_duplicates("item").set_index("item")["group"].reindex(values.index)
     a, b = (values.reindex(columns=[pair[side] for pair in pairs]).to_numpy(np.float64) for side in (0, 1))
-    compared = paired_differences(
-        a, b, groups.to_numpy(), n_resamples=n_resamples, n_permutations=n_permutations, rng=rng
-    )
-    return [
-        one._asdict()
-        | {
-            "test": "sign flip",
-            "reason": "" if np.isfinite(one.p) else ("one group of cells" if one.n else "no common value"),
-        }
-        for one in compared
-    ]
+    rows = [one._asdict() for one in paired_differences(a, b, groups.to_numpy(), **draws)]
+    for row in rows:
+        missing = "one group of cells" if row["n"] else "no common value"
+        row |= {"test": "sign flip", "reason": "" if np.isfinite(row["p"]) else missing}
+    return rows
 
 
 def _by_replicates(

@@ -15,18 +15,9 @@ from morphobench.files import read_table, write_table
 from morphobench.geometry import rotation
 from morphobench.geometry.overlap import Mesh, common_grid, iou_error, voxelise, voxelise_own_box
 from morphobench.log import logger
+from morphobench.models import decode
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
-from morphobench.models.decode import (
-    VOLUMES,
-    decode_shapes,
-    decoder_inputs,
-    invalid_reason,
-    model_sizes_um,
-    rotate_mesh,
-    to_shapes_um,
-    voxel_edges_um,
-)
 from morphobench.models.decode_clouds import subsample
 from morphobench.models.decode_surfaces import masked_mesh
 from morphobench.models.device import configure_torch, select_device
@@ -73,18 +64,17 @@ def cloud_distances(
     """
     from scipy.spatial import cKDTree
 
-    def indexed(cloud: np.ndarray) -> tuple[np.ndarray, cKDTree | None]:
-        return cloud, cKDTree(cloud) if np.isfinite(cloud).all() else None
+    def tree(cloud: np.ndarray) -> cKDTree | None:
+        return cKDTree(cloud) if np.isfinite(cloud).all() else None
 
-    def chamfer(a: tuple[np.ndarray, cKDTree | None], b: tuple[np.ndarray, cKDTree | None]) -> float:
-        if a[1] is None or b[1] is None:
+    def chamfer(a: cKDTree | None, b: cKDTree | None) -> float:
+        if a is None or b is None:
             return np.nan
-        return float(b[1].query(a[0])[0].mean() + a[1].query(b[0])[0].mean())
+        return float(b.query(a.data)[0].mean() + a.query(b.data)[0].mean())
 
-    between = [indexed(cloud) for cloud in interpolants]
-    distances = []
+    between, distances = list(map(tree, interpolants)), []
     for ends in end_sets:
-        start, end = map(indexed, ends)
+        start, end = map(tree, ends)
         to_start, to_end = (np.array([chamfer(one, side) for one in between]) for side in (start, end))
         distances.append(Distances(to_start, to_end, chamfer(start, end)))
     return distances
@@ -123,11 +113,10 @@ def own_box_distances(interpolants: Sequence[Mesh], ends: Sequence[Mesh], voxel_
     extents_um = np.max([np.ptp(vertices, axis=0) for vertices, _ in ends], axis=0)
     n_xyz = np.ceil(extents_um / voxel_um - 1e-4).astype(int).clip(min=1)
     *between, start, end = (voxelise_own_box(mesh, n_xyz) for mesh in (*interpolants, *ends))
+    masks_zyx = np.stack(between)
     missing = np.array([len(faces) == 0 for _, faces in interpolants])
-    to_start, to_end = (
-        np.where(missing, np.nan, iou_error(np.stack(between), side)) for side in (start, end)
-    )
-    return Distances(to_start, to_end, float(iou_error(start, end)))
+    to_ends = (np.where(missing, np.nan, iou_error(masks_zyx, side)) for side in (start, end))
+    return Distances(*to_ends, float(iou_error(start, end)))
 
 
 class Ends(NamedTuple):
@@ -183,94 +172,72 @@ def read_ends(
     clouds: Cells,
     rows: Sequence[Sequence[int]],
     meshes: Sequence[str | Path],
-    sampling: Mapping[str, Any],
+    **sampling: Any,
 ) -> Ends:
     """Read the ends of pairs; `embeddings` and `rows` in `cells` and `clouds` are those of start and end."""
-    z, poses = zip(*map(decoder_inputs, embeddings), strict=True)
-    pose = None if poses[0] is None else np.stack(poses)
+    z, poses = zip(*map(decode.decoder_inputs, embeddings), strict=True)
+    z, pose = np.stack(z), None if poses[0] is None else np.stack(poses)
     representation = model_config["representation"]
     if representation == "cube":
         cubes = (cell_batch(cells, side, model_config).x for side in rows)
-        inputs = [to_shapes_um(cube, model_config, model, **sampling) for cube in cubes]
-        return Ends(np.stack(z), pose, None, inputs, inputs)
-    if representation not in VOLUMES:
+        inputs = [decode.to_shapes_um(cube, model_config, model, **sampling) for cube in cubes]
+        return Ends(z, pose, None, inputs, inputs)
+    if representation not in decode.VOLUMES:
         stored = (torch.from_numpy(clouds.raw(side)["points_um"]) for side in rows)
-        n_points, generator = sampling["n_points"], sampling["generator"]
-        inputs = [list(subsample(side, n_points, generator).numpy()) for side in stored]
-        return Ends(np.stack(z), pose, None, inputs, inputs)
+        drawn = (subsample(side, sampling["n_points"], sampling["generator"]) for side in stored)
+        inputs = [list(points.numpy()) for points in drawn]
+        return Ends(z, pose, None, inputs, inputs)
     described = [cells.table.iloc[side] for side in rows]
-    sizes_um = np.stack([model_sizes_um(side, representation) for side in described])
+    sizes_um = np.stack([decode.model_sizes_um(side, representation) for side in described])
     inputs = legacy = None
     if meshes:
         inputs = [[masked_mesh(row, meshes) for row in side.to_dict("records")] for side in described]
     if representation != "surface":
-        volumes = (cell_batch(cells, side, model_config).x for side in rows)
-        legacy = [
-            to_shapes_um(volume, model_config, model, sizes_um=size, legacy=True)
-            for volume, size in zip(volumes, sizes_um, strict=True)
-        ]
-    return Ends(np.stack(z), pose, sizes_um, inputs, legacy)
+        both = zip((cell_batch(cells, side, model_config).x for side in rows), sizes_um, strict=True)
+        legacy = [decode.to_shapes_um(x, model_config, model, sizes_um=size, legacy=True) for x, size in both]
+    return Ends(z, pose, sizes_um, inputs, legacy)
 
 
 def interpolate(
-    model: Autoencoder,
-    model_config: Mapping[str, Any],
-    ends: Ends,
-    fractions: np.ndarray,
-    embed_config: Mapping[str, Any],
-    sampling: Mapping[str, Any],
+    model: Autoencoder, model_config: Mapping[str, Any], ends: Ends, fractions: np.ndarray, **options: Any
 ) -> Iterator[Interpolation]:
-    """Decode linear interpolants between the ends of every pair; some pairs are decoded together."""
+    """Decode linear interpolants between the ends of every pair, some pairs together (`decode_shapes`)."""
     steps = np.array([0.0, *fractions, 1.0])
-    n_together = max(1, embed_config["batch_size"] // len(steps))
+    n_together = max(1, options["batch_size"] // len(steps))
     for first in range(0, ends.z.shape[1], n_together):
         part = ends.of_pairs(slice(first, first + n_together))
-        shapes, legacy = _decode(model, model_config, part, steps, embed_config, sampling)
+        shapes, legacy = _decode(model, model_config, part, steps, **options)
         for pair in range(part.z.shape[1]):
             own = slice(pair * len(steps), (pair + 1) * len(steps))
-            start, *interpolants, end = shapes[own]
-            start_legacy, *interpolants_legacy, end_legacy = legacy[own]
-            ends_legacy = [start_legacy, end_legacy]
-            if part.legacy is not None:
-                ends_legacy = [side[pair] for side in part.legacy]
+            decoded, (start, *interpolants_legacy, end) = shapes[own], legacy[own]
+            ends_legacy = [start, end] if part.legacy is None else [side[pair] for side in part.legacy]
             voxel_um = 1.0
             if part.sizes_um is not None:
-                voxel_um = float(voxel_edges_um(model_config, model, part.sizes_um[0, [pair]])[0])
-            inputs = _canonical_inputs(part, pair)
-            yield Interpolation(
-                interpolants, [start, end], inputs, interpolants_legacy, ends_legacy, voxel_um
-            )
+                voxel_um = float(decode.voxel_edges_um(model_config, model, part.sizes_um[0, [pair]])[0])
+            both, inputs = [decoded[0], decoded[-1]], _canonical_inputs(part, pair)
+            yield Interpolation(decoded[1:-1], both, inputs, interpolants_legacy, ends_legacy, voxel_um)
 
 
 def linear_interpolants(ends: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return points between ends of shape (2, n_pairs, ...), shape (n_pairs * n_steps, ...)."""
-    fraction = steps.reshape(1, -1, *[1] * (ends.ndim - 2))
-    line = ends[0][:, None] + fraction * (ends[1] - ends[0])[:, None]
-    return line.reshape(-1, *ends.shape[2:])
+    fraction, (start, end) = steps.reshape(1, -1, *[1] * (ends.ndim - 2)), ends[:, :, None]
+    return (start + fraction * (end - start)).reshape(-1, *ends.shape[2:])
 
 
 def _decode(
-    model: Autoencoder,
-    model_config: Mapping[str, Any],
-    ends: Ends,
-    steps: np.ndarray,
-    embed_config: Mapping[str, Any],
-    sampling: Mapping[str, Any],
+    model: Autoencoder, model_config: Mapping[str, Any], ends: Ends, steps: np.ndarray, **options: Any
 ) -> tuple[list[Any], list[Any]]:
     """Decode ends and interpolants of some pairs: canonical shapes, and those of the published definition."""
-    options = {"batch_size": embed_config["batch_size"], "precision": embed_config["precision"]}
-    if ends.sizes_um is None:
-        options |= sampling
-    else:
+    if ends.sizes_um is not None:
         options["sizes_um"] = linear_interpolants(ends.sizes_um, steps)
     z = linear_interpolants(ends.z, steps)
-    shapes = decode_shapes(model, z, model_config, **options)
+    shapes = decode.decode_shapes(model, z, model_config, **options)
     if ends.legacy is None:
         # The published interpolation of the implicit model is between vectors as they were observed.
         observed = linear_interpolants(ends.z @ np.swapaxes(ends.pose, -1, -2), steps)
-        return shapes, decode_shapes(model, observed, model_config, **options)
+        return shapes, decode.decode_shapes(model, observed, model_config, **options)
     if model_config["representation"] == "seg":
-        return shapes, decode_shapes(model, z, model_config, **options, legacy=True)
+        return shapes, decode.decode_shapes(model, z, model_config, **options, legacy=True)
     return shapes, shapes
 
 
@@ -281,10 +248,8 @@ def _canonical_inputs(ends: Ends, pair: int) -> list[Any] | None:
     shapes = [side[pair] for side in ends.inputs]
     if ends.pose is None:
         return shapes
-    return [
-        rotate_mesh(shape, pose.T) if isinstance(shape, tuple) else rotation.rotate_points(shape, pose.T)
-        for shape, pose in zip(shapes, ends.pose[:, pair], strict=True)
-    ]
+    rotate = decode.rotate_mesh if isinstance(shapes[0], tuple) else rotation.rotate_points
+    return [rotate(shape, pose.T) for shape, pose in zip(shapes, ends.pose[:, pair], strict=True)]
 
 
 def energies(shapes: Interpolation, n_voxels: int) -> pd.DataFrame:
@@ -310,12 +275,12 @@ def energies(shapes: Interpolation, n_voxels: int) -> pd.DataFrame:
 def _reason(shapes: Interpolation, interpolant: Any, d_ends: float) -> str:
     """Say what may be wrong about an interpolant, the ends first, which are to blame for a whole pair."""
     for side, end in zip(_SIDES, shapes.ends, strict=True):
-        if invalid_reason(end):
-            return f"the {side} {invalid_reason(end)}"
+        if reason := decode.invalid_reason(end):
+            return f"the {side} {reason}"
     if d_ends == 0:
         return "the end points decode to one shape"
-    if invalid_reason(interpolant):
-        return f"the interpolant {invalid_reason(interpolant)}"
+    if reason := decode.invalid_reason(interpolant):
+        return f"the interpolant {reason}"
     if shapes.inputs is None:
         return "no masked surface to take for the input"
     return "a shape that the published definition takes is missing, or its ends are alike"
@@ -363,24 +328,18 @@ def run(
         return
     fractions = np.arange(1, n_fractions + 1) / (n_fractions + 1)
     cells, clouds = (open_cells(manifest, shards, config) for config in (model_config, POINT_CLOUDS))
-    row_of = {cell: row for row, cell in enumerate(cells.table["CellId"])}
+    row_of = pd.Series(range(len(cells.table)), cells.table["CellId"])
     embeddings = read_table(embedding).set_index("CellId")
     own_seed = seeds.integer(seed, dataset, "score", "evolution")
     generators = [torch.Generator().manual_seed(own_seed + number) for number in (0, 1)]
     sampling = {"side_um": side_um, "n_points": embed_config["error_points"]}
-    ends = read_ends(
-        model,
-        model_config,
-        [embeddings.loc[table[side]] for side in _SIDES],
-        cells,
-        clouds,
-        [[row_of[cell] for cell in table[side]] for side in _SIDES],
-        meshes,
-        {**sampling, "generator": generators[1]},
-    )
-    sampling["generator"] = generators[0]
+    rows = [row_of.loc[table[side]].tolist() for side in _SIDES]
+    z = [embeddings.loc[table[side]] for side in _SIDES]
+    ends = read_ends(model, model_config, z, cells, clouds, rows, meshes, **sampling, generator=generators[1])
+    options = {key: embed_config[key] for key in ("batch_size", "precision")} | sampling
+    pairs_decoded = interpolate(model, model_config, ends, fractions, **options, generator=generators[0])
     parts = []
-    for shapes in interpolate(model, model_config, ends, fractions, embed_config, sampling):
+    for shapes in pairs_decoded:
         parts.append(energies(shapes, embed_config["error_voxels"]).assign(fraction=fractions))
         if len(parts) % 20 == 0:
             logger.info("interpolated %d of %d pairs", len(parts), len(table))

@@ -32,10 +32,6 @@ def run(manifest: str | Path, out: str | Path, *, n_pairs: int, seed: int, datas
     test = cells.loc[(cells["split"] == "test") & cells["success"].astype(bool), "CellId"]
     pairs = draw_pairs(test, n_pairs, seeds.generator(seed, dataset, "score", "pairs"))
     if pairs.empty:
-        logger.warning(
-            "%s has %d sampled test cells: no pair to interpolate between. Add cells, or raise the share of "
-            "the test split.",
-            dataset,
-            len(test),
-        )
+        message = "%s has %d sampled test cells, no pair. Add cells, or raise the share of the test split."
+        logger.warning(message, dataset, len(test))
     write_table(pairs, out)

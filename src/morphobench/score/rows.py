@@ -12,10 +12,14 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.log import logger
+from morphobench.metrics.reasons import join
 from morphobench.score.summary import Better, Score, Variant, bootstrap_mean, bootstrap_statistic, bounds
 
+Names = Sequence[str]
+Values = Sequence[float]
 ITEM_COLUMNS = ("dataset", "model", "seed", "metric", "variant", "item", "group", "value")
 REPLICATE_COLUMNS = ("dataset", "model", "seed", "metric", "cells", "replicate", "value")
+_TYPES = {"seed": np.int64, "replicate": np.int64, "value": np.float64}
 
 
 class Metric(NamedTuple):
@@ -35,31 +39,17 @@ class Metric(NamedTuple):
 class EmbeddedCells(NamedTuple):
     """Cells with their embeddings in the observed frame, sorted by CellId.
 
-    `z` has shape (n, D), float64; `manifest` holds the cells' rows of the manifest, indexed by CellId.
+    `z` has shape (n, D), float64; `manifest` holds the cells' rows of the manifest, indexed by CellId; `ids`,
+    `groups` (cells of one are not independent) and `split` are of every row, shape (n,); `test` are the rows
+    of the test cells, shape (n_test,).
     """
 
     z: np.ndarray
     manifest: pd.DataFrame
-
-    @property
-    def ids(self) -> np.ndarray:
-        """CellId of every row, shape (n,)."""
-        return self.manifest.index.to_numpy()
-
-    @property
-    def groups(self) -> np.ndarray:
-        """Group of every row, shape (n,): cells of one group are not independent."""
-        return self.manifest["group"].astype(str).to_numpy()
-
-    @property
-    def split(self) -> np.ndarray:
-        """Split of every row, shape (n,)."""
-        return self.manifest["split"].to_numpy()
-
-    @property
-    def test(self) -> np.ndarray:
-        """Rows of the test cells, shape (n_test,)."""
-        return np.flatnonzero(self.split == "test")
+    ids: np.ndarray
+    groups: np.ndarray
+    split: np.ndarray
+    test: np.ndarray
 
 
 @dataclass
@@ -80,12 +70,7 @@ class ScoreRows:
     replicates: list[pd.DataFrame] = field(default_factory=list)
 
     def add_mean(
-        self,
-        metric: Metric,
-        values: Sequence[float],
-        items: Sequence[str],
-        groups: Sequence[str] | None = None,
-        reason: str = "",
+        self, metric: Metric, values: Values, items: Names, groups: Names | None = None, reason: str = ""
     ) -> None:
         """Add the mean of values that belong to items, shape (n,) each, with its interval.
 
@@ -98,29 +83,23 @@ class ScoreRows:
             rng=self._rng(metric.name),
             clusters=np.asarray(items if groups is None else groups),
         )
-        dropped = len(values) - n
-        if dropped or not len(values):
-            missing = f"{dropped} of {len(values)} values are missing or not finite"
-            reason = "; ".join(part for part in (missing if dropped else "no value", reason) if part)
+        if n < len(values):
+            reason = join(f"{len(values) - n} of {len(values)} values are missing or not finite", reason)
+        elif not n:
+            reason = join("no value", reason)
         self.add_value(metric, mean, n, reason, (low, high))
         self.add_items(metric, items, values, groups)
 
-    def add_folds(self, metric: Metric, values: Sequence[float], reason: str) -> None:
+    def add_folds(self, metric: Metric, values: Values, reason: str) -> None:
         """Add the mean of one value per fold of a cross-validation."""
         self.add_mean(metric, values, [f"fold {fold}" for fold in range(len(values))], None, reason)
 
     def add_statistic(
-        self,
-        metric: Metric,
-        statistic: Callable[[np.ndarray], np.ndarray],
-        groups: Sequence[str],
-        reason: str = "",
+        self, metric: Metric, statistic: Callable[[np.ndarray], np.ndarray], groups: Names, reason: str = ""
     ) -> None:
         """Add a score that is no mean over cells, see `bootstrap_statistic`, and its resamples."""
-        groups = np.asarray(groups)
-        value, resampled = bootstrap_statistic(
-            statistic, groups, n_resamples=self.n_resamples, rng=self._rng(metric.name)
-        )
+        groups, rng = np.asarray(groups), self._rng(metric.name)
+        value, resampled = bootstrap_statistic(statistic, groups, n_resamples=self.n_resamples, rng=rng)
         self.add_value(metric, value, len(groups), reason, bounds(resampled))
         # Resamples of two models belong together only if the same cells were drawn from.
         cells = hashlib.blake2b("\x1f".join(groups.tolist()).encode(), digest_size=8).hexdigest()
@@ -128,51 +107,34 @@ class ScoreRows:
         self.replicates.append(pd.DataFrame(self._names() | table | {"value": resampled}))
 
     def add_value(
-        self,
-        metric: Metric,
-        value: float,
-        n: int,
-        reason: str = "",
-        interval: tuple[float, float] = (np.nan, np.nan),
+        self, metric: Metric, value: float, n: int, reason: str = "", interval: Values = (np.nan, np.nan)
     ) -> None:
         """Add one row; what it lacks, or leaves out, is also a warning in the log."""
         if reason:
-            displayed = f"{value:g}" if np.isfinite(value) else "no value"
-            logger.warning(
-                "%s of %s (%s): %s; %s", metric.name, self.model, metric.variant, displayed, reason
-            )
+            text = f"{value:g}" if np.isfinite(value) else "no value"
+            logger.warning("%s of %s (%s): %s; %s", metric.name, self.model, metric.variant, text, reason)
         names = (self.dataset, self.model, self.model_seed, metric.name, metric.variant, metric.unit)
         self.scores.append(Score(*names, metric.better, value, *interval, n, reason))
 
-    def add_missing(self, metric: Metric, reason: str) -> None:
-        """Add a row without value."""
-        self.add_value(metric, np.nan, 0, reason)
+    def add_missing(self, reason: str, *metrics: Metric) -> None:
+        """Add a row without value for each metric."""
+        for metric in metrics:
+            self.add_value(metric, np.nan, 0, reason)
 
-    def add_items(
-        self,
-        metric: Metric,
-        items: Sequence[str],
-        values: Sequence[float],
-        groups: Sequence[str] | None = None,
-    ) -> None:
+    def add_items(self, metric: Metric, items: Names, values: Values, groups: Names | None = None) -> None:
         """Add the values behind a row."""
-        table = {
-            "metric": metric.name,
-            "variant": metric.variant,
-            "item": list(items),
-            "group": [""] * len(items) if groups is None else [str(group) for group in groups],
-            "value": np.asarray(values, np.float64),
-        }
+        table = {"metric": metric.name, "variant": metric.variant, "item": list(items)}
+        table["group"] = [""] * len(items) if groups is None else [str(group) for group in groups]
+        table["value"] = np.asarray(values, np.float64)
         self.items.append(pd.DataFrame(self._names() | table))
 
     def item_table(self) -> pd.DataFrame:
         """Return all items: `ITEM_COLUMNS`."""
-        return _concatenate(self.items, ITEM_COLUMNS, {"seed": np.int64, "value": np.float64})
+        return _concatenate(self.items, ITEM_COLUMNS)
 
     def replicate_table(self) -> pd.DataFrame:
         """Return all resamples: `REPLICATE_COLUMNS`; `cells` is a digest of the groups drawn from."""
-        types = {"seed": np.int64, "replicate": np.int64, "value": np.float64}
-        return _concatenate(self.replicates, REPLICATE_COLUMNS, types)
+        return _concatenate(self.replicates, REPLICATE_COLUMNS)
 
     def _names(self) -> dict[str, str | int]:
         return {"dataset": self.dataset, "model": self.model, "seed": self.model_seed}
@@ -181,7 +143,7 @@ class ScoreRows:
         return seeds.generator(self.seed, self.dataset, "score", metric)
 
 
-def _concatenate(parts: list[pd.DataFrame], columns: Sequence[str], types: dict[str, type]) -> pd.DataFrame:
+def _concatenate(parts: list[pd.DataFrame], columns: Names) -> pd.DataFrame:
     filled = [part for part in parts if len(part)]
     table = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
-    return table[list(columns)].astype({name: types.get(name, object) for name in columns})
+    return table[list(columns)].astype({name: _TYPES.get(name, object) for name in columns})

@@ -8,12 +8,8 @@ import numpy as np
 from morphobench.score.rows import Metric, ScoreRows
 
 # Key of cost.json -> metric: repeated times, and single values.
-_REPEATS = {
-    "encode_s": Metric("encode_time", unit="s"),
-    "decode_s": Metric("decode_time", unit="s"),
-    "inference_s": Metric("inference_time", unit="s"),
-    "inference_legacy_s": Metric("inference_time", unit="s").legacy,
-}
+_REPEATS = {f"{name}_s": Metric(f"{name}_time", unit="s") for name in ("encode", "decode", "inference")}
+_REPEATS["inference_legacy_s"] = _REPEATS["inference_s"].legacy
 _VALUES = {
     "parameters": Metric("parameters"),
     "encode_best_s": Metric("encode_time_best", unit="s"),
@@ -35,15 +31,13 @@ def add_cost(rows: ScoreRows, path: str | Path | None) -> None:
     """
     cost = {} if path is None else json.loads(Path(path).read_text())
     reason = "no model to time" if path is None else "not measured on this machine"
-    if cost.get("encode_s") is not None and cost.get("decode_s") is not None:
-        both = zip(cost["encode_s"], cost["decode_s"], strict=False)
-        cost["inference_s"] = [sum(times) for times in both]
+    if cost:
+        cost["inference_s"] = [sum(both) for both in zip(cost["encode_s"], cost["decode_s"], strict=True)]
     for key, metric in _REPEATS.items():
-        times = cost.get(key)
-        if times:
+        if times := cost.get(key):
             rows.add_mean(metric, times, [f"repeat {repeat}" for repeat in range(len(times))])
         else:
-            rows.add_missing(metric, reason)
+            rows.add_missing(reason, metric)
     for key, metric in _VALUES.items():
         known = cost.get(key) is not None
         rows.add_value(metric, float(cost[key]) if known else np.nan, int(known), "" if known else reason)

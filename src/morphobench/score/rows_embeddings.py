@@ -37,15 +37,6 @@ _ENERGIES = {
     "energy_input": Metric("evolution_energy_input"),
     "energy_legacy": Metric("evolution_energy").legacy,
 }
-_N_PAIRS_LEGACY = 20
-
-
-def n_pairs_legacy(kind: str) -> int | None:
-    """Return how many pairs were interpolated between as published; None for all.
-
-    All pairs of neighbours in the test split of packings; elsewhere 20 pairs of 40 cells drawn.
-    """
-    return None if kind == "packing" else _N_PAIRS_LEGACY
 
 
 def add_reconstruction(rows: ScoreRows, cells: EmbeddedCells, reconstruction: str | Path | None) -> None:
@@ -54,36 +45,30 @@ def add_reconstruction(rows: ScoreRows, cells: EmbeddedCells, reconstruction: st
     kinds = [kind for kind in (_CLOUD_ERRORS, _SHAPE_ERRORS) if set(kind) & set(table)]
     if not kinds:
         reason = "no reconstruction error: the model has no decoder, or only its embeddings are known"
-        for metric in (Metric("reconstruction"), Metric("reconstruction").legacy):
-            rows.add_missing(metric, reason)
+        rows.add_missing(reason, Metric("reconstruction"), Metric("reconstruction").legacy)
     items, groups = cells.ids[cells.test], cells.groups[cells.test]
     for column, metric in (entry for kind in kinds for entry in kind.items()):
         if column in table:
             tested = table.set_index("CellId").reindex(items)
             rows.add_mean(metric, tested[column], items, groups, _missing_reasons(tested, column))
         else:
-            rows.add_missing(metric, f"the table of reconstruction errors has no column {column}")
+            rows.add_missing(f"the table of reconstruction errors has no column {column}", metric)
 
 
-def add_evolution(rows: ScoreRows, evolution: str | Path | None, n_legacy: int | None) -> None:
+def add_evolution(rows: ScoreRows, evolution: str | Path | None, n_legacy: float) -> None:
     """Add evolution energies; the fractions of one pair are one cluster."""
     if evolution is None:
-        for metric in _ENERGIES.values():
-            rows.add_missing(metric, "no interpolation: the model has no decoder here")
+        rows.add_missing("no interpolation: the model has no decoder here", *_ENERGIES.values())
         return
     table = read_checked(evolution, ("pair", "fraction", "energy")).sort_values(["pair", "fraction"])
     if len(table) != table["pair"].nunique() * table["fraction"].nunique():
         raise InputError(f"{evolution}: not every pair has every fraction once. Run score_evolution again.")
     for column, metric in _ENERGIES.items():
         if column in table:
-            part = table if metric.variant == "corrected" else _first_pairs(table, n_legacy)
+            part = table if metric.variant == "corrected" else table[table["pair"] < n_legacy]
             _add_interpolants(rows, metric, part, part[column], _missing_reasons(part, column))
         else:
-            rows.add_missing(metric, f"{Path(evolution).name} has no column {column}")
-
-
-def _first_pairs(table: pd.DataFrame, n: int | None) -> pd.DataFrame:
-    return table if n is None else table[table["pair"] < n]
+            rows.add_missing(f"{Path(evolution).name} has no column {column}", metric)
 
 
 def _add_interpolants(
@@ -107,48 +92,39 @@ def add_interpolation(
     cells: EmbeddedCells,
     pairs: str | Path | None,
     n_fractions: int,
-    n_legacy: int | None,
-    n_components: int | None,
+    n_legacy: float,
+    n_components: int,
 ) -> None:
     """Add the distance of linear interpolants from real embeddings; this takes no decoder."""
     corrected = Metric("interpolation_distance", unit="of the pair's distance")
     legacy = Metric("interpolation_distance", unit="embedding units").legacy
     ends = None if pairs is None else pd.read_csv(pairs, dtype={"start": str, "end": str})
     if ends is None or ends.empty:
-        reason = "no pairs of test cells" if ends is not None else "no table of pairs"
-        rows.add_missing(corrected, reason)
-        rows.add_missing(legacy, reason)
+        rows.add_missing("no table of pairs" if ends is None else "no pairs of test cells", corrected, legacy)
         return
-    row_of = pd.Index(cells.ids)
-    exclude = np.stack([row_of.get_indexer(ends[side]) for side in ("start", "end")], axis=1)
+    exclude = np.stack([cells.manifest.index.get_indexer(ends[side]) for side in ("start", "end")], axis=1)
     if (exclude < 0).any():
         raise InputError(f"{pairs}: a pair names a cell without embedding. Embed again.")
     fractions = np.arange(1, n_fractions + 1) / (n_fractions + 1)
-    table = ends.loc[ends.index.repeat(n_fractions), ["pair"]].reset_index(drop=True)
-    table = table.assign(fraction=np.tile(fractions, len(ends)))
+    table = ends[["pair"]].merge(pd.DataFrame({"fraction": fractions}), how="cross")
     line = (cells.z[exclude[:, 0]], cells.z[exclude[:, 1]], fractions, cells.z)
     _add_interpolants(rows, corrected, table, interpolation_distance(*line, exclude).ravel())
     distance = interpolation_distance_legacy(*line, n_components).ravel()
-    part = _first_pairs(table, n_legacy)
+    part = table[table["pair"] < n_legacy]
     _add_interpolants(rows, legacy, part, distance[part.index])
 
 
-def add_compactness(
-    rows: ScoreRows, cells: EmbeddedCells, k: Sequence[int], n_components: int | None
-) -> None:
+def add_compactness(rows: ScoreRows, cells: EmbeddedCells, k: Sequence[int], n_components: int) -> None:
     """Add the dimension of the test cells' embeddings; the published variant takes the training cells too."""
     z_test, metric = cells.z[cells.test], Metric("compactness", unit="dimensions")
     dimension = intrinsic_dimension(z_test, k)
     if np.isfinite(dimension.value):
         groups = cells.groups[cells.test][dimension.rows]
         rows.add_statistic(
-            metric,
-            lambda weights: weights.sum(axis=1) / (weights @ dimension.inverse),
-            groups,
-            dimension.reason,
+            metric, lambda w: w.sum(axis=1) / (w @ dimension.inverse), groups, dimension.reason
         )
     else:
-        rows.add_missing(metric, dimension.reason)
+        rows.add_missing(dimension.reason, metric)
     rows.add_items(metric, [f"k = {one}" for one in dimension.k], dimension.per_k)
     legacy = intrinsic_dimension_legacy(cells.z, n_components)
     rows.add_value(metric.legacy, legacy.value, int(np.isfinite(legacy.per_k).sum()), legacy.reason)

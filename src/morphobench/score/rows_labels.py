@@ -8,38 +8,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench.metrics.classification import (
-    SCORES,
-    Classification,
-    classification_scores,
-    classification_scores_legacy,
-)
+from morphobench.metrics import classification
 from morphobench.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
-from morphobench.metrics.regression import (
-    Regression,
-    r_squared,
-    regression_scores,
-    regression_scores_legacy,
-)
+from morphobench.metrics.regression import Regression, r_squared, regression_scores, regression_scores_legacy
 from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
 
+_MEAN_R2 = Metric("regression_r2", "high")
 _NO_COLUMN = "the manifest has no column {}"
-_FEW_LABELS = "undefined with so few different labels"
 _ROTATED = ("top_1", "balanced_accuracy", "auroc")
-_OUTLIER = ("balanced_accuracy", "auroc")
 
 
 def add_classification(rows: ScoreRows, cells: EmbeddedCells, label: str) -> None:
     """Add every score of the linear classifier of `label`, and the published cross-validation."""
-    metrics = {name: Metric(f"classification_{label}_{name}", "high") for name in SCORES}
-    legacy = [metrics[name].legacy for name in SCORES[:3]]
+    metrics = {name: Metric(f"classification_{label}_{name}", "high") for name in classification.SCORES}
+    legacy = [metrics[name].legacy for name in classification.SCORES[:3]]
     if label not in cells.manifest:
-        for metric in (*metrics.values(), *legacy):
-            rows.add_missing(metric, _NO_COLUMN.format(label))
+        rows.add_missing(_NO_COLUMN.format(label), *metrics.values(), *legacy)
         return
     names = cells.manifest[label].to_numpy()
-    _add_scores(rows, metrics, classification_scores(cells.z, names, cells.split), cells)
-    folds = classification_scores_legacy(cells.z, names)
+    _add_scores(rows, metrics, classification.classification_scores(cells.z, names, cells.split), cells)
+    folds = classification.classification_scores_legacy(cells.z, names)
     for metric, values in zip(legacy, folds.values.T, strict=True):
         rows.add_folds(metric, values, folds.reason)
 
@@ -53,15 +41,16 @@ def add_rotated_classification(
     """
     metrics = {name: Metric(f"classification_{label}_{name}_rotated", "high") for name in _ROTATED}
     if label not in cells.manifest or z_rotated is None:
-        for metric in metrics.values():
-            rows.add_missing(metric, reason if label in cells.manifest else _NO_COLUMN.format(label))
+        no_column = _NO_COLUMN.format(label)
+        rows.add_missing(reason if label in cells.manifest else no_column, *metrics.values())
         return
     names = cells.manifest[label].to_numpy()
-    _add_scores(rows, metrics, classification_scores(cells.z, names, cells.split, z_test=z_rotated), cells)
+    result = classification.classification_scores(cells.z, names, cells.split, z_test=z_rotated)
+    _add_scores(rows, metrics, result, cells)
 
 
 def _add_scores(
-    rows: ScoreRows, metrics: Mapping[str, Metric], result: Classification, cells: EmbeddedCells
+    rows: ScoreRows, metrics: dict[str, Metric], result: classification.Classification, cells: EmbeddedCells
 ) -> None:
     """Add some scores of a classifier, by their names in `SCORES`."""
     items, groups = cells.ids[result.rows], cells.groups[result.rows]
@@ -71,16 +60,15 @@ def _add_scores(
         elif np.isfinite(result.scores[name]):
             rows.add_statistic(metric, result.statistics[name], groups, result.reason)
         else:
-            rows.add_missing(metric, result.reason or _FEW_LABELS)
+            rows.add_missing(result.reason or "undefined with so few different labels", metric)
 
 
 def add_outliers(rows: ScoreRows, cells: EmbeddedCells, rule: Mapping[str, Any]) -> None:
     """Add the scores of outlier detection, and the published cross-validation."""
-    metrics = {name: Metric(f"outlier_{name}", "high") for name in _OUTLIER}
+    metrics = {name: Metric(f"outlier_{name}", "high") for name in ("balanced_accuracy", "auroc")}
     legacy = metrics["balanced_accuracy"].legacy
     if rule["column"] not in cells.manifest:
-        for metric in (*metrics.values(), legacy):
-            rows.add_missing(metric, _NO_COLUMN.format(rule["column"]))
+        rows.add_missing(_NO_COLUMN.format(rule["column"]), *metrics.values(), legacy)
         return
     labels = outlier_labels(cells.manifest[rule["column"]], rule)
     _add_scores(rows, metrics, outlier_detection(cells.z, labels, cells.split), cells)
@@ -97,8 +85,7 @@ def add_regression(rows: ScoreRows, cells: EmbeddedCells, targets: Sequence[str]
     results = regression_scores(cells.z, values, cells.split)
     folds = regression_scores_legacy(cells.z, values)
     for name in targets:
-        r2 = Metric(f"regression_{name}_r2", "high")
-        mae = Metric(f"regression_{name}_mae")
+        r2, mae = Metric(f"regression_{name}_r2", "high"), Metric(f"regression_{name}_mae")
         if name in results:
             unit = unit_of(name)
             _add_target(rows, cells, r2, mae._replace(unit=unit), results[name])
@@ -108,44 +95,36 @@ def add_regression(rows: ScoreRows, cells: EmbeddedCells, targets: Sequence[str]
             rows.add_folds(r2.legacy, own["r2"], reason)
             rows.add_folds(mse.legacy, own["mse"], reason)
         else:
-            for metric in (r2, mae):
-                rows.add_missing(metric, _NO_COLUMN.format(name))
-    mean_r2 = Metric("regression_r2", "high")
-    _add_mean_r2(rows, cells, mean_r2, results)
+            rows.add_missing(_NO_COLUMN.format(name), r2, mae)
+    _add_mean_r2(rows, cells, results)
     items = folds["target"] + " fold " + folds["cv"].astype(str)
     reason = "" if len(folds) else "no target with enough cells"
-    rows.add_mean(mean_r2.legacy, folds["r2"], items, None, reason)
+    rows.add_mean(_MEAN_R2.legacy, folds["r2"], items, None, reason)
 
 
 def _add_target(rows: ScoreRows, cells: EmbeddedCells, r2: Metric, mae: Metric, result: Regression) -> None:
     items, groups = cells.ids[result.rows], cells.groups[result.rows]
     if np.isfinite(result.r2):
-        statistic = partial(r_squared, result.truth, result.predicted)
-        rows.add_statistic(r2, statistic, groups, result.reason)
+        rows.add_statistic(r2, partial(r_squared, result.truth, result.predicted), groups, result.reason)
     else:
-        rows.add_missing(r2, result.reason)
+        rows.add_missing(result.reason, r2)
     rows.add_mean(mae, np.abs(result.truth - result.predicted), items, groups, result.reason)
 
 
-def _add_mean_r2(
-    rows: ScoreRows, cells: EmbeddedCells, metric: Metric, results: Mapping[str, Regression]
-) -> None:
+def _add_mean_r2(rows: ScoreRows, cells: EmbeddedCells, results: Mapping[str, Regression]) -> None:
     scored = {name: one for name, one in results.items() if np.isfinite(one.r2)}
     if not scored:
-        rows.add_missing(metric, "no target has a value")
+        rows.add_missing("no target has a value", _MEAN_R2)
         return
-    place = {row: number for number, row in enumerate(cells.test)}
-    columns = {name: [place[row] for row in one.rows] for name, one in scored.items()}
+    columns = [np.searchsorted(cells.test, one.rows) for one in scored.values()]
 
     def mean_r2(weights: np.ndarray) -> np.ndarray:
-        values = [
-            r_squared(one.truth, one.predicted, weights[:, columns[name]]) for name, one in scored.items()
-        ]
-        return np.mean(values, axis=0)
+        tested = zip(scored.values(), columns, strict=True)
+        return np.mean([r_squared(one.truth, one.predicted, weights[:, own]) for one, own in tested], axis=0)
 
     missing = sorted(set(results) - set(scored))
     reason = f"without {', '.join(missing)}" if missing else ""
-    rows.add_statistic(metric, mean_r2, cells.groups[cells.test], reason)
+    rows.add_statistic(_MEAN_R2, mean_r2, cells.groups[cells.test], reason)
 
 
 def unit_of(column: str) -> str:

@@ -21,14 +21,11 @@ _NO_ROTATIONS = "no embeddings of rotated cells"
 _Slots = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
 
 
-def add_lattice(
-    rows: ScoreRows, cells: EmbeddedCells, path: str | Path | None, n_components: int | None
-) -> None:
+def add_lattice(rows: ScoreRows, cells: EmbeddedCells, path: str | Path | None, n_components: int) -> None:
     """Add the rotation error under the cube's rotations, and the published one about z."""
     metric = Metric("rotation_invariance_error_lattice")
     if path is None:
-        for one in (metric, metric.legacy):
-            rows.add_missing(one, _NO_ROTATIONS)
+        rows.add_missing(_NO_ROTATIONS, metric, metric.legacy)
         return
     chosen = cells.test[:_LEGACY_CELLS]
 
@@ -43,7 +40,7 @@ def add_lattice(
     absent = [d for d, z in zip(_LEGACY_DEGREES, rotated, strict=True) if len(z) and np.isnan(z).all()]
     if absent:
         reason = f"no rotation by {absent[0]} degrees about z among the lattice rotations"
-        rows.add_missing(metric.legacy, reason)
+        rows.add_missing(reason, metric.legacy)
         return
     legacy = rotation_invariance_error_legacy(cells.z[chosen], rotated, n_components)
     items = [f"{cell}/{degrees} deg" for degrees in (0, *_LEGACY_DEGREES) for cell in cells.ids[chosen]]
@@ -60,11 +57,12 @@ def add_uniform(
     """
     metric, z_rotated = Metric("rotation_invariance_error_uniform"), None
     if path is None:
-        rows.add_missing(metric, _NO_ROTATIONS)
+        rows.add_missing(_NO_ROTATIONS, metric)
     else:
         # The last key is part of the seed: another one draws other rotations.
         rng = seeds.generator(seed, rows.dataset, "score", "turned")
-        own = pd.Series(rng.integers(0, _count_rotations(path), len(cells.test)), index=cells.test)
+        last = max((int(batch["rotation"].max()) for batch in read_batches(path, ("rotation",))), default=0)
+        own = pd.Series(rng.integers(0, 1 + last, len(cells.test)), index=cells.test)
 
         def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
             return np.where(batch["rotation"].to_numpy() == own.reindex(batch_rows).to_numpy(), 0, -1)
@@ -73,10 +71,6 @@ def add_uniform(
         rows.add_mean(metric, errors["value"], errors["item"], errors["group"])
     for label in labels:
         add_rotated_classification(rows, cells, label, z_rotated, _NO_ROTATIONS)
-
-
-def _count_rotations(path: str | Path) -> int:
-    return 1 + max((int(batch["rotation"].max()) for batch in read_batches(path, ("rotation",))), default=0)
 
 
 def _equal(matrices: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -96,11 +90,10 @@ def _read_rotated(
     rotated
         Shape (n_slots, len(chosen), D), NaN where the table has no such row.
     """
-    row_of, groups = pd.Index(cells.ids), cells.groups
     place = pd.Series(np.arange(len(chosen)), index=chosen)
     rotated, parts = np.full((n_slots, len(chosen), cells.z.shape[1]), np.nan), []
     for batch in read_batches(path, ("CellId", "rotation", *MATRIX_COLUMNS)):
-        batch_rows = row_of.get_indexer(batch["CellId"])
+        batch_rows = cells.manifest.index.get_indexer(batch["CellId"])
         if (batch_rows < 0).any():
             stranger = batch["CellId"].iloc[int((batch_rows < 0).argmax())]
             raise InputError(f"{path}: cell {stranger} is not among the unrotated cells. Embed again.")
@@ -109,7 +102,7 @@ def _read_rotated(
         errors = {
             "value": rotation_invariance_error(cells.z[batch_rows], z),
             "item": batch["CellId"].to_numpy() + "/" + batch["rotation"].astype(str).to_numpy(),
-            "group": groups[batch_rows],
+            "group": cells.groups[batch_rows],
         }
         parts.append(pd.DataFrame(errors)[~_equal(matrices, np.eye(3))])
         slot = slots(batch, matrices, batch_rows)

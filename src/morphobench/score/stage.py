@@ -4,21 +4,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from morphobench.errors import InputError
 from morphobench.files import write_table
 from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
+from morphobench.score import rows_embeddings
 from morphobench.score.rows import EmbeddedCells, ScoreRows
 from morphobench.score.rows_cost import add_cost
-from morphobench.score.rows_embeddings import (
-    add_compactness,
-    add_evolution,
-    add_interpolation,
-    add_reconstruction,
-    n_pairs_legacy,
-)
 from morphobench.score.rows_labels import add_classification, add_outliers, add_regression
 from morphobench.score.rows_rotation import add_lattice, add_uniform
 from morphobench.score.summary import score_table
+
+# As published: all pairs of neighbours in the test split of packings; elsewhere 20 pairs of 40 cells drawn.
+_N_PAIRS_LEGACY = 20
 
 
 def run(
@@ -72,19 +71,19 @@ def run(
     """
     rows = ScoreRows(dataset, model, model_seed, score_config["n_bootstrap"], seed)
     cells = _read_cells(manifest, embeddings["identity"])
-    width, n_legacy = score_config["legacy_width"], n_pairs_legacy(dataset_config["kind"])
-    labels = dataset_config["labels"]
+    width, labels = score_config["legacy_width"], dataset_config["labels"]
+    n_legacy = np.inf if dataset_config["kind"] == "packing" else _N_PAIRS_LEGACY
     add_lattice(rows, cells, embeddings.get("lattice"), width)
     add_uniform(rows, cells, embeddings.get("uniform"), labels, seed)
-    add_reconstruction(rows, cells, reconstruction)
-    add_evolution(rows, evolution, n_legacy)
-    add_interpolation(rows, cells, pairs, score_config["n_fractions"], n_legacy, width)
+    rows_embeddings.add_reconstruction(rows, cells, reconstruction)
+    rows_embeddings.add_evolution(rows, evolution, n_legacy)
+    rows_embeddings.add_interpolation(rows, cells, pairs, score_config["n_fractions"], n_legacy, width)
     for label in labels:
         add_classification(rows, cells, label)
     add_regression(rows, cells, dataset_config.get("targets") or ())
     if dataset_config.get("outlier"):
         add_outliers(rows, cells, dataset_config["outlier"])
-    add_compactness(rows, cells, score_config["k_neighbours"], width)
+    rows_embeddings.add_compactness(rows, cells, score_config["k_neighbours"], width)
     add_cost(rows, cost)
     write_table(score_table(rows.scores), scores_out)
     write_table(rows.item_table(), items_out)
@@ -98,4 +97,7 @@ def _read_cells(manifest: str | Path, identity: str | Path) -> EmbeddedCells:
     if embedded["CellId"].duplicated().any():
         twice = embedded.loc[embedded["CellId"].duplicated(), "CellId"].iloc[0]
         raise InputError(f"{identity}: cell {twice} is there more than once. Embed again.")
-    return EmbeddedCells(embedding_matrix(embedded), describe_cells(embedded["CellId"], cells, identity))
+    rows = describe_cells(embedded["CellId"], cells, identity)
+    groups, split = rows["group"].astype(str).to_numpy(), rows["split"].to_numpy()
+    test = np.flatnonzero(split == "test")
+    return EmbeddedCells(embedding_matrix(embedded), rows, rows.index.to_numpy(), groups, split, test)

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.random import Generator
 
 from morphobench.metrics.covariance import blocks
 
@@ -54,7 +55,7 @@ def score_table(scores: Iterable[Score]) -> pd.DataFrame:
 
 
 def bootstrap_mean(
-    values: np.ndarray, *, n_resamples: int, rng: np.random.Generator, clusters: np.ndarray | None = None
+    values: np.ndarray, *, n_resamples: int, rng: Generator, clusters: np.ndarray | None = None
 ) -> Interval:
     """Average values, shape (n,), and bound the mean by a percentile bootstrap (2.5 and 97.5 %).
 
@@ -80,11 +81,7 @@ def bootstrap_mean(
 
 
 def bootstrap_statistic(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    clusters: np.ndarray,
-    *,
-    n_resamples: int,
-    rng: np.random.Generator,
+    statistic: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray, *, n_resamples: int, rng: Generator
 ) -> tuple[float, np.ndarray]:
     """Value and resamples, shape (n_resamples,), of a statistic of cells that may repeat or be absent.
 
@@ -92,16 +89,13 @@ def bootstrap_statistic(
     shape (n,), are drawn as in `bootstrap_mean`. NaN where undefined; all resamples are NaN for fewer than
     two clusters.
     """
-    n = len(clusters)
-    if not n:
-        return np.nan, np.full(n_resamples, np.nan)
-    which = np.unique(clusters, return_inverse=True)[1]
-    value, n_clusters = float(statistic(np.ones((1, n)))[0]), int(which.max()) + 1
-    if n_clusters < 2:
+    n, (names, which) = len(clusters), np.unique(clusters, return_inverse=True)
+    value = float(statistic(np.ones((1, n)))[0]) if n else np.nan
+    if len(names) < 2:
         return value, np.full(n_resamples, np.nan)
     resampled = [
         statistic(counts[part][:, which].astype(np.float64))
-        for counts in resample_counts(n_clusters, n_resamples, rng)
+        for counts in resample_counts(len(names), n_resamples, rng)
         for part in blocks(len(counts), n)
     ]
     return value, np.concatenate(resampled)
@@ -116,13 +110,13 @@ def bounds(resampled: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _draws(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _draws(n: int, n_resamples: int, rng: Generator) -> Iterator[np.ndarray]:
     """Yield n_resamples draws of n out of n with replacement, in blocks of shape (block, n)."""
     for part in blocks(n_resamples, n):
         yield rng.integers(0, n, size=(part.stop - part.start, n))
 
 
-def resample_counts(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def resample_counts(n: int, n_resamples: int, rng: Generator) -> Iterator[np.ndarray]:
     """Yield how often each of n is drawn in resamples, in blocks of shape (block, n)."""
     for drawn in _draws(n, n_resamples, rng):
         flat = drawn + n * np.arange(len(drawn))[:, None]
