@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from morphobench.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.metrics.classification import classification_scores
+from morphobench.metrics.outliers import outlier_detection_legacy, outlier_labels
 
 
 def test_outliers_are_named_by_either_side():
@@ -26,7 +27,7 @@ def test_outliers_are_detected_where_they_lie_apart_and_not_elsewhere():
     split = np.where(np.arange(400) // 20 % 2, "train", "test")
     z = rng.normal(size=(400, 4))
     apart = z + 9.0 * (labels == "outlier")[:, None]
-    near, far = (outlier_detection(embeddings, labels, split).scores for embeddings in (z, apart))
+    near, far = (classification_scores(embeddings, labels, split).scores for embeddings in (z, apart))
     assert far["auroc"] == far["balanced_accuracy"] == 1
     assert near["auroc"] < 0.9
     folds = outlier_detection_legacy(apart, labels)

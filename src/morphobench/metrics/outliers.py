@@ -6,21 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench.metrics.classification import (
-    Classification,
-    FoldScores,
-    balanced_accuracy,
-    classification_scores,
-    cross_validate_legacy,
-)
-
-
-def outlier_detection(z: np.ndarray, labels: Sequence[object], split: Sequence[str]) -> Classification:
-    """`classification_scores` with the labels "outlier", "inlier" or None of `outlier_labels`.
-
-    Read `balanced_accuracy` and `auroc`: outliers are rare, so that accuracy says little.
-    """
-    return classification_scores(z, labels, split)
+from morphobench.metrics.classification import FoldScores, balanced_accuracy, cross_validate_legacy
 
 
 def outlier_detection_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> FoldScores:

@@ -46,9 +46,8 @@ def paired_differences(
     """
     apart = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     known = np.isfinite(apart)
-    _, which = np.unique(np.asarray(groups), return_inverse=True)
-    n_groups = int(which.max()) + 1 if len(which) else 0
-    total, count = np.zeros((2, n_groups, apart.shape[1]))
+    names, which = np.unique(np.asarray(groups), return_inverse=True)
+    total, count = np.zeros((2, len(names), apart.shape[1]))
     np.add.at(total, which, np.where(known, apart, 0.0))
     np.add.at(count, which, known)
     n, filled = count.sum(axis=0), (count > 0).sum(axis=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.metrics import classification
-from morphobench.metrics.outliers import outlier_detection, outlier_detection_legacy, outlier_labels
+from morphobench.metrics.outliers import outlier_detection_legacy, outlier_labels
 from morphobench.metrics.regression import Regression, r_squared, regression_scores, regression_scores_legacy
 from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
 
@@ -71,7 +71,7 @@ def add_outliers(rows: ScoreRows, cells: EmbeddedCells, rule: Mapping[str, Any])
         rows.add_missing(_NO_COLUMN.format(rule["column"]), *metrics.values(), legacy)
         return
     labels = outlier_labels(cells.manifest[rule["column"]], rule)
-    _add_scores(rows, metrics, outlier_detection(cells.z, labels, cells.split), cells)
+    _add_scores(rows, metrics, classification.classification_scores(cells.z, labels, cells.split), cells)
     folds = outlier_detection_legacy(cells.z, labels)
     rows.add_folds(legacy, folds.values, folds.reason)
 
