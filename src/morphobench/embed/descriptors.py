@@ -35,8 +35,7 @@ def pairwise_histogram(points_um: np.ndarray, *, n_bins: int, largest_um: float)
     """
     from scipy.spatial.distance import pdist
 
-    clouds = centred(points_um)
-    rows = [_histogram(pdist(cloud)[None], n_bins, 2 * largest_um) for cloud in clouds]
+    rows = [_histogram(pdist(cloud)[None], n_bins, 2 * largest_um) for cloud in centred(points_um)]
     return np.concatenate(rows) if rows else np.empty((0, n_bins))
 
 

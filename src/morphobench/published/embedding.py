@@ -20,6 +20,7 @@ LOSSES = dict.fromkeys(("packing", "punctate"), "reconstruction_sinkhorn_legacy"
 LOSSES["polymorphic"] = "reconstruction_iou_legacy"
 LEFT_OUT = "left out by published.keep or max_cells"
 _N_NAMED = 5
+_Paths = Mapping[str, str | Path]
 _IDENTITY = dict(zip(MATRIX_COLUMNS, np.eye(3).ravel().tolist(), strict=True))
 
 
@@ -81,8 +82,7 @@ def read(path: Path, loss_name: str) -> pd.DataFrame:
     if not names or names != [f"mu_{number}" for number in range(len(names))]:
         raise InputError(f"{path}: no columns mu_0, mu_1, ... without a gap. Fetch it again.")
     ids = clean_ids(table["CellId"])
-    repeated = ids[ids.duplicated()].unique()
-    if len(repeated):
+    if len(repeated := ids[ids.duplicated()].unique()):
         fault = f"{len(repeated)} cells occur more than once, first {', '.join(repeated[:_N_NAMED])}"
         raise InputError(f"{path}: {fault}. Keep one row for each cell.")
     embeddings = table[names].apply(pd.to_numeric, errors="coerce").astype(np.float32)
@@ -116,10 +116,7 @@ def _join(embeddings: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, 
 
 
 def write(
-    folder: Path,
-    embeddings: Mapping[str, str | Path],
-    reconstructions: Mapping[str, str | Path],
-    dataset: Mapping[str, Any],
+    folder: Path, embeddings: _Paths, reconstructions: _Paths, dataset: Mapping[str, Any]
 ) -> dict[str, str]:
     """Write one CSV per model, with the row numbers as an unnamed first column; return their names."""
     names = {}

@@ -148,8 +148,7 @@ def _check_counts(cells: pd.DataFrame, expected: Mapping[str, int] | None, path:
 
 def read_splits(values: pd.Series, path: Path, remedy: str) -> pd.Series:
     """Return train, val or test for the names of splits that tables use; another name is an InputError."""
-    splits = values.astype(str).str.lower().map(SPLITS)
-    if splits.isna().any():
+    if (splits := values.astype(str).str.lower().map(SPLITS)).isna().any():
         strange = ", ".join(sorted(set(values[splits.isna()].astype(str)))[:5])
         raise InputError(f"{path}: split {strange} is none of {', '.join(SPLITS)}. {remedy}")
     return splits

@@ -158,8 +158,7 @@ def parse_section(config: Mapping[str, Any], grid_file: str | Path | None) -> Mo
     InputError
         When the section describes no model that the paper published, naming the key at fault.
     """
-    name = _target(config)
-    if name not in _CLASSES:
+    if (name := _target(config)) not in _CLASSES:
         raise InputError(f"its model section has _target_ {name!r}; known: {', '.join(_CLASSES)}.")
     return _CLASSES[name](config, grid_file)
 

@@ -69,8 +69,7 @@ def read_cloud(path: Path, voxel_um: float) -> tuple[np.ndarray, np.ndarray]:
     """
     with explained(path):
         vertices = plyfile.PlyData.read(str(path))["vertex"].data
-        missing = [name for name in (*_AXES, _INTENSITY) if name not in (vertices.dtype.names or ())]
-        if missing:
+        if missing := [name for name in (*_AXES, _INTENSITY) if name not in (vertices.dtype.names or ())]:
             raise InputError(f"its vertices lack {', '.join(missing)}. Leave the cell out.")
         points_um = np.stack([vertices[axis] for axis in _AXES], axis=1).astype(np.float64) * voxel_um
         if not len(points_um) or not np.isfinite(points_um).all():

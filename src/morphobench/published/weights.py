@@ -147,8 +147,7 @@ def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path 
     state = translate_keys(stored, section)
     report = compare_keys(state, model.state_dict())
     faults = zip(("missing", "unexpected", "of another shape"), report[1:], strict=True)
-    named = [f"{len(keys)} {fault}: {', '.join(keys[:_N_NAMED])}" for fault, keys in faults if keys]
-    if named:
+    if named := [f"{len(keys)} {fault}: {', '.join(keys[:_N_NAMED])}" for fault, keys in faults if keys]:
         fault = f"does not hold the weights of {section.family} as {config_yaml} describes it"
         counts = f"{len(report.matched)} tensors match, {'; '.join(named)}"
         raise InputError(f"{checkpoint} {fault}: {counts}. {_YAML_REMEDY}")
