@@ -59,11 +59,13 @@ def _end_with_the_engine() -> None:
 def _commit() -> str:
     """Return what git says of the code that runs, with -dirty when it was edited; unknown outside a clone."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return found.stdout.strip() or "unknown"
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return "unknown"
+
+
+def _now() -> str:
+    return f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
 
 
 def _where() -> str:
@@ -75,7 +77,7 @@ def _where() -> str:
         named = [f"{name} {os.environ[key]}" for name, key in known.items() if key in os.environ]
         place += f", SLURM {', '.join(named)}"
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return place + (f", CUDA devices {devices}" if devices else "")
+    return f"{place}, CUDA devices {devices}" if devices else place
 
 
 def _versions() -> str:
@@ -112,8 +114,7 @@ def job(log_file: str | Path) -> Iterator[logging.Logger]:
     _end_with_the_engine()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end_orderly)
-    started = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
-    logger.info("morphobench %s, python %s, %s", __version__, platform.python_version(), started)
+    logger.info("morphobench %s, python %s, %s", __version__, platform.python_version(), _now())
     logger.info("on %s", _where())
     logger.info("commit %s, %s", _commit(), _versions())
     start, complete = time.perf_counter(), False
@@ -127,5 +128,5 @@ def job(log_file: str | Path) -> Iterator[logging.Logger]:
         logger.exception("unexpected failure; please report it with this log (%s)", path)
         raise
     finally:
-        seconds, now = time.perf_counter() - start, f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
-        logger.info("%s %.1f s, %s", "done in" if complete else "not complete after", seconds, now)
+        seconds, end = time.perf_counter() - start, "done in" if complete else "not complete after"
+        logger.info("%s %.1f s, %s", end, seconds, _now())

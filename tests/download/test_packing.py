@@ -194,7 +194,7 @@ def test_missing_sources_name_path_and_remedy(shapes, tmp_path):
     ("text", "reason"),
     [
         ("CellId\n007\n", "column angle is missing; add it"),
-        ("", "not readable as CSV"),
+        ("", "not readable as a table"),
         ("CellId,angle\n007,0\n007,15\n", "CellId 007 occurs more than once"),
         ("CellId,angle\n007,0\n,0\n", "no CellId"),
     ],

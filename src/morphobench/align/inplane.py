@@ -78,10 +78,9 @@ def rotated_box(
     # The corners of a voxel reach this far beyond its centre along either rotated axis.
     angle = np.deg2rad(angle_degrees)
     reach = (abs(np.cos(angle)) + abs(np.sin(angle))) / 2
+    corner_y, corner_x = np.array([[0, 0, n_y, n_y], [0, n_x, 0, n_x]])
     inside = _rotated(y, x, angle_degrees, center_zyx_voxel)
-    corners = _rotated(
-        np.array([0, 0, n_y, n_y]), np.array([0, n_x, 0, n_x]), angle_degrees, center_zyx_voxel
-    )
+    corners = _rotated(corner_y, corner_x, angle_degrees, center_zyx_voxel)
     box = [slice(max(int(planes[0]) - margin, 0), min(int(planes[-1]) + 1 + margin, n_z))]
     for coordinate, limit in zip(inside, corners, strict=True):
         low = max(coordinate.min() - reach - margin, limit.min())
@@ -92,12 +91,7 @@ def rotated_box(
 
 
 def rotate_inplane(
-    volume_zyx: np.ndarray,
-    angle_degrees: float,
-    center_zyx_voxel: Sequence[float],
-    *,
-    order: int,
-    box: Box,
+    volume_zyx: np.ndarray, angle_degrees: float, center_zyx_voxel: Sequence[float], *, order: int, box: Box
 ) -> np.ndarray:
     """Rotate a volume in the x, y plane so that an axis at an angle ends up along x.
 

@@ -12,11 +12,8 @@ from morphobench.files import shards
 from morphobench.files.crops import read_crops
 from morphobench.files.layout import CELL, crop_folder
 
-_ORDERS = {"nearest": 0, "linear": 1}
-_DEFAULTS = dict.fromkeys(
-    ("spacing_um", "angle_degrees", *(f"{of}_{axis}_um" for of in ("center", "origin") for axis in "zyx")),
-    np.nan,
-)
+_PLACES = [f"{name}_{axis}_um" for name in ("center", "origin") for axis in "zyx"]
+_DEFAULTS = dict.fromkeys(("spacing_um", "angle_degrees", *_PLACES), np.nan)
 
 
 def run(
@@ -48,11 +45,9 @@ def align_cell(row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any])
     center = inplane.center_zyx(guide_zyx)
     angle = inplane.inplane_angle(guide_zyx, unique=config["unique"]) if config["enabled"] else 0.0
     box = inplane.rotated_box(kept_zyx, angle, center, margin=config["margin_voxel"])
-    columns = {"spacing_um": spacing_um, "angle_degrees": angle}
-    for index, axis in enumerate("zyx"):
-        columns[f"center_{axis}_um"] = float(center[index]) * spacing_um
-        columns[f"origin_{axis}_um"] = box[index].start * spacing_um
-    order = _ORDERS[config["interpolation"]]
+    places = [place * spacing_um for place in (*center.tolist(), *(span.start for span in box))]
+    columns = {"spacing_um": spacing_um, "angle_degrees": angle} | dict(zip(_PLACES, places, strict=True))
+    order = int(config["interpolation"] == "linear")
     return columns, {
         "structure": inplane.rotate_inplane(structure_zyx, angle, center, order=order, box=box),
         "mask": inplane.rotate_inplane(kept_zyx, angle, center, order=0, box=box),

@@ -28,10 +28,8 @@ def _explained(path: Path) -> Iterator[None]:
         named = error.filename2 or error.filename
         if named is not None and path.parent not in (Path(named), *Path(named).parents):
             raise
-        raise InputError(
-            f"{path} could not be written: {error.strerror or error}. "
-            "Check free disk space (df -h) and that the folder is writable, then run the same command again."
-        ) from error
+        reason = f"{path} could not be written: {error.strerror or error}"
+        raise InputError(f"{reason}. Check free space (df -h) and the folder's rights, run again.") from error
 
 
 @contextmanager
@@ -85,8 +83,7 @@ def write_json(data: dict[str, Any], path: str | Path) -> None:
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a parquet or CSV table that this workflow wrote."""
-    path = Path(path)
-    return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    return pd.read_csv(path) if Path(path).suffix == ".csv" else pd.read_parquet(path)
 
 
 def read_cells(shard: str | Path) -> pd.DataFrame:
@@ -109,6 +106,5 @@ def array_file(shard: str | Path, name: str) -> Path:
 def read_array(shard: str | Path, name: str) -> np.ndarray | file_rows.FileRows:
     """Open the array `name` of a shard without loading it: memory-mapped, or row by row."""
     path = array_file(shard, name)
-    if path.suffix == ".parquet":
-        return file_rows.FileRows(path)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    is_listing = path.suffix == ".parquet"
+    return file_rows.FileRows(path) if is_listing else np.load(path, mmap_mode="r", allow_pickle=False)

@@ -46,12 +46,12 @@ def read_crops(
     structure_zyx = read["structure"]
     if dataset.get("kind") == "polymorphic":
         structure_zyx = labels.occupancy(structure_zyx)
-    masks = {}
-    for role in {guide, kept}:
-        mask_zyx = (read[role] > 0).view(np.uint8)
-        masks[role] = images.resample_isotropic(mask_zyx, spacing_um_zyx, spacing_um, order=0)
-    structure_zyx = images.resample_isotropic(structure_zyx, spacing_um_zyx, spacing_um, order=1)
-    return structure_zyx, masks[guide], masks[kept]
+    edges = (spacing_um_zyx, spacing_um)
+    masks = {
+        role: images.resample_isotropic((read[role] > 0).view(np.uint8), *edges, order=0)
+        for role in {guide, kept}
+    }
+    return images.resample_isotropic(structure_zyx, *edges, order=1), masks[guide], masks[kept]
 
 
 def _read_roles(
@@ -66,27 +66,20 @@ def _read_roles(
     read: dict[str, np.ndarray] = {}
     for crop in dict.fromkeys(crops.values()):
         here = {role: channels[role] for role in roles if crops[role] == crop}
-        volumes, spacing_um_zyx = images.read_channels(
-            paths[crop],
-            sorted(set(here.values())),
-            channel_names=names.get(crop),
-            spacing_um_zyx=spacing_um_zyx,
-        )
+        known = {"channel_names": names.get(crop), "spacing_um_zyx": spacing_um_zyx}
+        volumes, spacing_um_zyx = images.read_channels(paths[crop], sorted(set(here.values())), **known)
         read |= {role: volumes[channel] for role, channel in here.items()}
         shape, expected = volumes[next(iter(here.values()))].shape, read["structure"].shape
         if shape != expected:
-            raise InputError(
-                f"{paths[crop]}: shape {shape}, but {row[crops['structure']]} has {expected} (z, y, x). "
-                "Fetch both crops of this cell again."
-            )
+            other = row[crops["structure"]]
+            raise InputError(f"{paths[crop]}: shape {shape}, but {other} has {expected}. Fetch both again.")
     return read, spacing_um_zyx
 
 
 def _crop_with(paths: Mapping[str, Path], names: Mapping[str, list[str]], channel: str, *, last: bool) -> str:
     """Return the crop that holds a channel; where both or neither do, crop_seg if `last`, else crop_raw."""
     crops = sorted(paths, reverse=last)
-    if len(crops) > 1:
-        for crop in crops:
-            if channel in (names.get(crop) or images.channel_names(paths[crop])):
-                return crop
+    for crop in crops if len(crops) > 1 else []:
+        if channel in (names.get(crop) or images.channel_names(paths[crop])):
+            return crop
     return crops[0]

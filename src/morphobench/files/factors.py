@@ -11,7 +11,6 @@ import numpy as np
 from morphobench.errors import InputError
 from morphobench.files import npz
 
-_NAMES = ("keys", "values")
 # Ids and factors of two million cells.
 _MAX_BYTES = 2**27
 _NUMBERS = {f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8)} - {"f1"}
@@ -34,26 +33,22 @@ def read_factors(path: str | Path) -> dict[str, float]:
     try:
         npz.check_sizes(path, _MAX_BYTES)
         with zipfile.ZipFile(path) as archive:
-            keys, values = (_read_list(archive.read(f"{name}.npy")) for name in _NAMES)
+            keys, values = (_read_list(archive.read(f"{name}.npy")) for name in ("keys", "values"))
     except InputError:
         raise
     # Whatever a broken or hostile byte leads the parsers to.
     except Exception as error:
         raise InputError(
-            f"{path}: not readable as scale factors ({type(error).__name__}: {error}). It needs arrays "
-            "`keys` and `values` of numbers; nothing else is unpickled. Write it again with plain arrays."
+            f"{path}: not readable as scale factors ({error!r}); write plain arrays `keys` and `values`."
         ) from error
     try:
-        factors = {_cell(key): float(value) for key, value in zip(keys, values, strict=True)}
+        cells = [int(key) if isinstance(key, float) and key.is_integer() else key for key in keys]
+        factors = {str(cell): float(value) for cell, value in zip(cells, values, strict=True)}
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: `keys` and `values` do not pair up ({error}). Write it again.") from error
     if len(factors) < len(keys) or not all(0 < factor < np.inf for factor in factors.values()):
         raise InputError(f"{path}: a cell occurs twice, or a factor is not positive. Correct the file.")
     return factors
-
-
-def _cell(key: object) -> str:
-    return str(int(key)) if isinstance(key, float) and key.is_integer() else str(key)
 
 
 def _read_list(data: bytes) -> list[Any]:
@@ -69,11 +64,12 @@ def _read_list(data: bytes) -> list[Any]:
 class _Dtype:
     """Stand-in for numpy.dtype, whose pickled state could make it take any bytes for pointers."""
 
+    order = "<"
+
     def __init__(self, typecode: str, *_: object) -> None:
-        if typecode.lstrip("<>|=") not in _NUMBERS | {"O8", "O"}:
-            raise pickle.UnpicklingError(f"numbers of type {typecode!r}")
         self.typecode = typecode.lstrip("<>|=")
-        self.order = "<"
+        if self.typecode not in _NUMBERS | {"O8", "O"}:
+            raise pickle.UnpicklingError(f"numbers of type {typecode!r}")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.order = ">" if state[1] == ">" else "<"
@@ -96,25 +92,19 @@ class _Array:
         self.items = items if isinstance(items, list) else dtype.numbers(items)
 
 
+def _scalar(dtype: _Dtype, data: bytes) -> float:
+    (number,) = dtype.numbers(data)
+    return number
+
+
 class _Numbers(pickle.Unpickler):
     """Unpickles numbers, texts, lists of them and numpy's arrays and scalars; nothing else is looked up."""
 
-    _ALLOWED = {
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Dtype,
-        ("multiarray", "_reconstruct"): _Array,
-    }
-
-    def _scalar(self, dtype: _Dtype, data: bytes) -> float:
-        (number,) = dtype.numbers(data)
-        return number
-
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in of a numpy name; refuse every other."""
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            module = "multiarray"
-        if (module, name) == ("multiarray", "scalar"):
-            return self._scalar
-        if (module, name) not in self._ALLOWED:
+        allowed = {"numpy.ndarray": _Array, "numpy.dtype": _Dtype}
+        for place in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            allowed |= {f"{place}._reconstruct": _Array, f"{place}.scalar": _scalar}
+        if f"{module}.{name}" not in allowed:
             raise pickle.UnpicklingError(f"refused to load {module}.{name}")
-        return self._ALLOWED[module, name]
+        return allowed[f"{module}.{name}"]

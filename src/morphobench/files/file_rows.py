@@ -1,6 +1,5 @@
 """Arrays of a shard whose rows stay in the files that they came in: nothing is copied."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,7 @@ def _tiff(path: Path) -> np.ndarray:
 
 
 # How a file becomes a row: as it is, with its axes x, y, z reversed to z, y, x, or as an image z, y, x.
-READERS: dict[str, Callable[[Path], np.ndarray]] = {
-    "npy": _npy,
-    "npy_xyz": lambda path: _npy(path).T,
-    "tiff": _tiff,
-}
+READERS = {"npy": _npy, "npy_xyz": lambda path: _npy(path).T, "tiff": _tiff}
 
 
 def read_row(
@@ -59,11 +54,9 @@ def read_row(
     if row.ndim != 3 or (shape is not None and row.shape != shape):
         expected = "a volume" if shape is None else f"shape {shape}"
         raise InputError(f"{path}: shape {row.shape}, expected {expected}. {remedy}")
-    if edge is None:
-        return row
-    if max(row.shape) > edge:
+    if edge and max(row.shape) > edge:
         raise InputError(f"{path}: shape {row.shape}, more than the grid's {edge}. {remedy}")
-    return padded(row, edge)
+    return padded(row, edge) if edge else row
 
 
 def padded(row_zyx: np.ndarray, edge: int) -> np.ndarray:
@@ -73,9 +66,8 @@ def padded(row_zyx: np.ndarray, edge: int) -> np.ndarray:
     loader does.
     """
     missing = [edge - length for length in row_zyx.shape]
-    if not any(missing):
-        return row_zyx
-    return np.pad(row_zyx, [(length - length // 2, length // 2) for length in missing])
+    width = [(length - length // 2, length // 2) for length in missing]
+    return np.pad(row_zyx, width) if any(missing) else row_zyx
 
 
 class FileRows:
@@ -94,10 +86,8 @@ class FileRows:
         size = path.stat().st_size if path.is_file() else None
         if size != row["size"]:
             reason = "is gone" if size is None else f"has {size} bytes, not {row['size']}"
-            raise InputError(
-                f"{path} {reason}: it changed since it was indexed. Delete the shards that use it."
-            )
-        return read_row(path, row["reader"], edge=int(row["edge"]) or None)
+            raise InputError(f"{path} {reason}: it changed. Delete the shards that use it.")
+        return read_row(path, row["reader"], edge=int(row["edge"]))
 
 
 def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]], edge: int = 0) -> None:
@@ -105,14 +95,13 @@ def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]], edge: i
 
     Volumes smaller than a cube of `edge` voxels are padded to it when read; 0 leaves them.
     """
-    table = pd.DataFrame(
-        {
-            "path": [str(path.resolve()) for path, _ in rows],
-            "reader": [reader for _, reader in rows],
-            "edge": edge,
-            "size": [path.stat().st_size for path, _ in rows],
-            # Tells trainings on files that were exchanged apart.
-            "mtime_ns": [path.stat().st_mtime_ns for path, _ in rows],
-        }
-    )
-    table.to_parquet(folder / f"{name}{SUFFIX}", index=False)
+    stats = [path.stat() for path, _ in rows]
+    # The time of change tells trainings on files that were exchanged apart.
+    columns = {
+        "path": [str(path.resolve()) for path, _ in rows],
+        "reader": [reader for _, reader in rows],
+        "edge": edge,
+        "size": [stat.st_size for stat in stats],
+        "mtime_ns": [stat.st_mtime_ns for stat in stats],
+    }
+    pd.DataFrame(columns).to_parquet(folder / f"{name}{SUFFIX}", index=False)

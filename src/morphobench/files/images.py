@@ -66,13 +66,22 @@ def read_channels(
     path = Path(path)
     with _opened(path) as image:
         _check_single_volume(path, image)
-        there = _channel_names(path, image, channel_names)
+        there = list(image.channel_names if channel_names is None else channel_names)
+        if channel_names is not None and len(there) != image.dims.C:
+            held = f"holds {image.dims.C} channels, but {len(there)} names are given ({', '.join(there)})"
+            raise InputError(f"{path}: {held}. Name every channel of the file in its order.")
         spacing_um = _spacing_um(path, image, spacing_um_zyx)
         channels = {}
         for name in there if names is None else names:
-            channels[name] = _read_channel(path, image, _index(path, there, name))
+            if there.count(name) != 1:
+                found = f"channel {name!r} occurs {there.count(name)} times among {', '.join(there)}"
+                raise InputError(f"{path}: {found}. Mend the dataset's channels, or name_dict.")
+            channels[name] = _read_channel(path, image, there.index(name))
     for name, volume_zyx in channels.items():
-        _check_values(path, name, volume_zyx, may_be_empty)
+        if volume_zyx.dtype.kind == "f" and not np.isfinite(volume_zyx).all():
+            raise InputError(f"{path}: channel {name!r} has values that are not finite. Export it again.")
+        if not may_be_empty and not volume_zyx.any():
+            raise InputError(f"{path}: channel {name!r} is zero everywhere. Remove the cell or restore it.")
     return channels, spacing_um
 
 
@@ -89,15 +98,10 @@ def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_
         from aicsimageio.writers import OmeTiffWriter
 
         data_czyx = np.stack(list(channels.values()))
-        if data_czyx.dtype == bool:
-            data_czyx = data_czyx.view(np.uint8)
-        OmeTiffWriter.save(
-            data_czyx,
-            str(path),
-            dim_order="CZYX",
-            channel_names=list(channels),
-            physical_pixel_sizes=PhysicalPixelSizes(*map(float, spacing_um_zyx)),
-        )
+        data_czyx = data_czyx.view(np.uint8) if data_czyx.dtype == bool else data_czyx
+        sizes = PhysicalPixelSizes(*map(float, spacing_um_zyx))
+        described = {"channel_names": list(channels), "physical_pixel_sizes": sizes}
+        OmeTiffWriter.save(data_czyx, str(path), dim_order="CZYX", **described)
 
 
 def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) -> dict[str, list[str]]:
@@ -115,8 +119,7 @@ def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) 
         raise InputError(f"name_dict {text!r} is no dictionary ({error}). {remedy}") from error
     lists = [names.get(crop) for crop in crops] if isinstance(names, dict) else [None]
     if not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
-        needed = " and ".join(crops)
-        raise InputError(f"name_dict {text!r} must give lists of channel names for {needed}. {remedy}")
+        raise InputError(f"name_dict {text!r} must give lists of names for {' and '.join(crops)}. {remedy}")
     return dict(zip(crops, lists, strict=True))
 
 
@@ -151,26 +154,15 @@ def resample_isotropic(
         return volume_zyx
     shape = np.maximum(1, np.round(volume_zyx.shape / ratio))
     if shape.prod() > _MAX_VOXELS:
-        raise InputError(
-            f"voxels of {tuple(spacing_um_zyx)} um would become {shape.prod():.2g} of {spacing_um} um. "
-            "Check that the voxel size is given in micrometres (spacing_um_zyx, or the file's metadata)."
-        )
-    kind = volume_zyx.dtype
-    if order == 1:
-        kind = np.dtype(np.float32)
-        sigma = np.maximum(0, (ratio - 1) / 2)
-        if sigma.any():
-            volume_zyx = ndimage.gaussian_filter(volume_zyx.astype(kind), sigma, mode="nearest")
+        edges = f"{tuple(spacing_um_zyx)} um would become {shape.prod():.2g} of {spacing_um} um"
+        raise InputError(f"voxels of {edges}. Give the voxel size in micrometres (spacing_um_zyx).")
+    kind = np.dtype(np.float32) if order else volume_zyx.dtype
+    sigma = np.maximum(0, (ratio - 1) / 2)
+    if order and sigma.any():
+        volume_zyx = ndimage.gaussian_filter(volume_zyx.astype(kind), sigma, mode="nearest")
     # Centres: (out + 1/2) * spacing_um = (in + 1/2) * spacing_um_zyx.
-    return ndimage.affine_transform(
-        volume_zyx,
-        ratio,
-        offset=ratio / 2 - 0.5,
-        output_shape=tuple(shape.astype(int)),
-        output=kind,
-        order=order,
-        mode="nearest",
-    )
+    output = {"output_shape": tuple(shape.astype(int)), "output": kind, "order": order, "mode": "nearest"}
+    return ndimage.affine_transform(volume_zyx, ratio, offset=ratio / 2 - 0.5, **output)
 
 
 @contextmanager
@@ -200,11 +192,8 @@ def _opened(path: Path) -> Iterator[AICSImage]:
         raise
     # A broken file can raise anything: struct, zlib, XML, index and type errors all occur.
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{path}: not readable as an image ({reason}). It may be truncated or of a foreign format; "
-            "fetch or export it again as OME-TIFF."
-        ) from error
+        reason = f"not readable as an image ({type(error).__name__}: {error})"
+        raise InputError(f"{path}: {reason}. It may be truncated: fetch or export it again.") from error
 
 
 def _check_single_volume(path: Path, image: AICSImage) -> None:
@@ -215,20 +204,16 @@ def _check_single_volume(path: Path, image: AICSImage) -> None:
     times, samples = dims.T, getattr(dims, "S", 1)
     if len(image.scenes) > 1 or times > 1 or samples > 1 or dims.Z < 2:
         raise InputError(
-            f"{path}: expected one volume, found {len(image.scenes)} scenes, {times} time points, "
-            f"{dims.Z} planes and {samples} colour samples. Export one scene and time point, with all its "
-            "planes and its channels apart, as OME-TIFF; or the file is truncated, then fetch it again."
+            f"{path}: expected one volume, found {len(image.scenes)} scenes, {times} time points, {dims.Z} "
+            f"planes and {samples} colour samples. Export one volume, or fetch it again if truncated."
         )
     if isinstance(image.reader, TiffReader):
         # Planes beyond the end of a truncated file would be read as zeros without an error.
         with TiffFile(path) as tiff:
             planes = list(tiff.series[0].pages)
-        if None in planes:
-            missing = sum(plane is None for plane in planes)
-            raise InputError(
-                f"{path}: {missing} of {len(planes)} planes are missing; the file is truncated. "
-                "Fetch it again."
-            )
+        if missing := planes.count(None):
+            lost = f"{missing} of {len(planes)} planes are missing; the file is truncated"
+            raise InputError(f"{path}: {lost}. Fetch it again.")
 
 
 def _read_channel(path: Path, image: AICSImage, index: int) -> np.ndarray:
@@ -247,26 +232,6 @@ def _read_channel(path: Path, image: AICSImage, index: int) -> np.ndarray:
     return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
-def _channel_names(path: Path, image: AICSImage, names: Sequence[str] | None) -> list[str]:
-    if names is None:
-        return list(image.channel_names)
-    if len(names) != image.dims.C:
-        raise InputError(
-            f"{path}: holds {image.dims.C} channels, but {len(names)} names are given "
-            f"({', '.join(names)}). Name every channel of the file in its order."
-        )
-    return list(names)
-
-
-def _index(path: Path, names: list[str], name: str) -> int:
-    if names.count(name) != 1:
-        raise InputError(
-            f"{path}: channel {name!r} occurs {names.count(name)} times among {', '.join(names)}. Set the "
-            "dataset's channels to names that are there, or correct name_dict in the manifest."
-        )
-    return names.index(name)
-
-
 def _spacing_um(path: Path, image: AICSImage, spacing: Sequence[float] | None) -> tuple[float, float, float]:
     spacing_um = tuple(image.physical_pixel_sizes if spacing is None else spacing)
     remedy = "Set spacing_um_zyx in the dataset's source."
@@ -279,12 +244,3 @@ def _spacing_um(path: Path, image: AICSImage, spacing: Sequence[float] | None) -
         if units != {"µm"}:
             raise InputError(f"{path}: voxel sizes are in {', '.join(sorted(units))}. {remedy}")
     return tuple(float(size) for size in spacing_um)
-
-
-def _check_values(path: Path, name: str, volume_zyx: np.ndarray, may_be_empty: bool) -> None:
-    if volume_zyx.dtype.kind == "f" and not np.isfinite(volume_zyx).all():
-        raise InputError(f"{path}: channel {name!r} has values that are not finite. Export it again.")
-    if not may_be_empty and not volume_zyx.any():
-        raise InputError(
-            f"{path}: channel {name!r} is zero everywhere. Remove the cell or restore its image."
-        )

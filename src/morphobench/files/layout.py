@@ -1,6 +1,6 @@
 """Names of stored files and columns that several stages share, and one cell's arrays of a shard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,9 @@ MESH = {"vertices_um": Layout(np.float32, (3,), VERTICES), "faces": Layout(np.in
 
 def surface_arrays(n_surface: int, n_queries: int, n_points: int) -> dict[str, Layout]:
     """Return the layouts of the clouds of shapes in a shard of stage `sample`."""
-    return {
-        "surface": Layout(np.float32, (n_surface, 3)),
-        "normals": Layout(np.float32, (n_surface, 3)),
-        "queries": Layout(np.float32, (n_queries, 3)),
-        "distances": Layout(np.float32, (n_queries,)),
-        "points_um": Layout(np.float32, (n_points, 3)),
-    }
+    numbers = {"surface": n_surface, "normals": n_surface, "queries": n_queries, "points_um": n_points}
+    points = {name: Layout(np.float32, (n, 3)) for name, n in numbers.items()}
+    return points | {"distances": Layout(np.float32, (n_queries,))}
 
 
 def positions_name(rule: str, shape: str, angle: str) -> str:
@@ -50,9 +46,7 @@ def crop_folder(shard: str | Path, source: Mapping[str, Any]) -> Path:
     return Path(shard) if source.get("fovs") or source.get("stack") else Path()
 
 
-def _stored(
-    shard: str | Path, row: Mapping[str, Any], arrays: Mapping[str, Layout]
-) -> tuple[np.ndarray, ...]:
+def _stored(shard: str | Path, row: Mapping[str, Any], arrays: Mapping[str, Layout]) -> Sequence[np.ndarray]:
     # Opened for each cell: what a mapped file has read stays in memory for as long as it is mapped.
     return tuple(select(files.read_array(shard, name), row, arrays[name].columns) for name in arrays)
 

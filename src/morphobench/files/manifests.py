@@ -49,20 +49,26 @@ def read(
         raise InputError(f"{path}: no such file. Point the dataset's source at the table of its images.")
     needed = dict.fromkeys([*columns, *text])
     with _explained(path):
-        there = _columns(path)
-    missing = [column for column in needed if column not in there]
-    if missing:
+        is_parquet = path.suffix == ".parquet"
+        there = parquet.read_schema(path).names if is_parquet else list(pd.read_csv(path, nrows=0))
+    if missing := [column for column in needed if column not in there]:
         found = ", ".join(map(str, there))[:500]
         raise InputError(f"{path}: column {', '.join(missing)} is missing; add it (found {found}).")
-    kept = None if optional is None else [column for column in there if column in {*needed, *optional}]
+    kept = [column for column in there if optional is None or column in {*needed, *optional}]
     with _explained(path):
-        table = _read(path, kept, text)
+        if is_parquet:
+            table = pd.read_parquet(path, columns=kept)
+        else:
+            # pandas would hold the text of all columns to find the types of some: it is cut out first.
+            source = path if optional is None else _cut_out(path, kept)
+            table = pd.read_csv(source, dtype=dict.fromkeys(text, str), low_memory=False)[kept]
     for column in text:
-        if table[column].isna().any():
-            first = int(table[column].isna().to_numpy().argmax()) + 1
-            raise InputError(f"{path}: row {first} has no {column}. Complete or remove it.")
+        if (absent := table[column].isna().to_numpy()).any():
+            raise InputError(f"{path}: row {absent.argmax() + 1} has no {column}. Complete or remove it.")
         table[column] = table[column].astype(str).astype(object)
-    return _without_state(table)
+    if taken := [column for column in table if column in STATE]:
+        logger.warning("the source's columns %s are not kept: this workflow has its own", ", ".join(taken))
+    return table.drop(columns=taken)
 
 
 def state(error: str = "", *, excluded: bool = False) -> dict[str, Any]:
@@ -88,10 +94,8 @@ def kept(table: pd.DataFrame, keep: Mapping[str, Sequence[Any]] | None, path: st
     is_kept = pd.Series(True, index=table.index)
     for column, values in (keep or {}).items():
         if column not in table:
-            raise InputError(
-                f"{path}: column {column}, which `keep` chooses cells by, is missing; mend `keep` in the "
-                f"dataset's yaml (found {', '.join(map(str, table))[:500]})."
-            )
+            found = ", ".join(map(str, table))[:500]
+            raise InputError(f"{path}: column {column} of `keep` is missing; mend `keep` (found {found}).")
         has_value = table[column].isin(values)
         if len(table) and not has_value.any():
             there = ", ".join(map(str, table[column].unique()))[:500]
@@ -147,9 +151,9 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
         raise InputError(f"a row of the table in {folder} names no file. Complete or remove it.")
     # Links may lead elsewhere, as to a data disk; only the text of a path may not.
     path = Path(os.path.normpath(folder / value))
-    if not (path.is_relative_to(os.path.normpath(folder)) or (absolute and Path(value).is_absolute())):
+    if not path.is_relative_to(os.path.normpath(folder)) and not (absolute and Path(value).is_absolute()):
         raise InputError(
-            f"{value}: leaves the folder of its table, {folder}. Move the file below it, or mend the path."
+            f"{value}: leaves the folder of its table, {folder}. Move it there, or mend the path."
         )
     return path
 
@@ -163,14 +167,10 @@ def name_inside(location: str, value: object) -> str:
         When it is empty, absolute, or leaves the location.
     """
     if not isinstance(value, str) or not value or "\0" in value:
-        raise InputError(
-            f"{value!r} names no file in {location}. Complete or remove its row in the manifest."
-        )
+        raise InputError(f"{value!r} names no file in {location}. Complete or remove its row.")
     name = posixpath.normpath(value)
     if name.startswith(("/", "../")) or name in ("..", "."):
-        raise InputError(
-            f"{value}: leaves {location}, which the paths of the manifest start from. Mend it there."
-        )
+        raise InputError(f"{value}: leaves {location}, where paths start. Mend it in the manifest.")
     return name
 
 
@@ -184,10 +184,8 @@ def check_identifiers(path: Path, identifiers: pd.Series) -> None:
     """Raise an InputError for identifiers that repeat, or that cannot be part of a file's name."""
     repeated = identifiers[identifiers.duplicated()].unique()
     if len(repeated):
-        raise InputError(
-            f"{path}: {identifiers.name} {', '.join(repeated[:5])} occurs more than once. Keep one row each, "
-            "or rename them."
-        )
+        first = f"{identifiers.name} {', '.join(repeated[:5])}"
+        raise InputError(f"{path}: {first} occurs more than once. Keep one row each, or rename them.")
     for value in identifiers:
         check_file_part(path, str(identifiers.name), value)
 
@@ -200,40 +198,14 @@ def _explained(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: not readable as a table ({error}). Restore or export it again.") from error
 
 
-def _columns(path: Path) -> list[str]:
-    if path.suffix == ".parquet":
-        return parquet.read_schema(path).names
-    return list(pd.read_csv(path, nrows=0))
-
-
-def _read(path: Path, kept: list[str] | None, text: Sequence[str]) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path, columns=kept)
-    types = dict.fromkeys(text, str)
-    if kept is None:
-        return pd.read_csv(path, dtype=types, low_memory=False)
-    # pandas would hold the text of all columns to find the types of some; so their text is cut out first.
-    return pd.read_csv(_cut_out(path, kept), dtype=types, low_memory=False)[kept]
-
-
 def _cut_out(path: Path, columns: list[str]) -> io.BytesIO:
     """Return a CSV of some columns of a CSV, read block by block."""
-    reader = csv.open_csv(
-        path,
-        csv.ReadOptions(block_size=_BLOCK_BYTES),
-        csv.ParseOptions(newlines_in_values=True),
-        csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string())),
-    )
+    convert = csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
+    blocks, lines = csv.ReadOptions(block_size=_BLOCK_BYTES), csv.ParseOptions(newlines_in_values=True)
+    reader = csv.open_csv(path, blocks, lines, convert)
     cut = io.BytesIO()
     with reader, csv.CSVWriter(cut, reader.schema) as writer:
         for block in reader:
             writer.write_batch(block)
     cut.seek(0)
     return cut
-
-
-def _without_state(table: pd.DataFrame) -> pd.DataFrame:
-    taken = [column for column in table if column in STATE]
-    if taken:
-        logger.warning("the source's columns %s are not kept: this workflow has its own", ", ".join(taken))
-    return table.drop(columns=taken)

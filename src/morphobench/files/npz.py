@@ -10,10 +10,7 @@ import psutil
 
 from morphobench.errors import InputError
 
-_HEADER_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
@@ -43,17 +40,13 @@ def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
         entries = archive.infolist()
         total = sum(entry.file_size for entry in entries)
         if total > limit:
-            raise InputError(
-                f"{path}: would unpack to {total / 1e9:.3g} GB, more than the {limit / 1e9:.3g} GB that such "
-                "a file may take here. It is damaged, made to do harm, or too large; get it again."
-            )
+            sizes = f"{total / 1e9:.3g} GB, more than the {limit / 1e9:.3g} GB that such a file may take"
+            raise InputError(f"{path}: would unpack to {sizes}. It is damaged or hostile; get it again.")
         for entry in entries:
             with archive.open(entry) as stream:
                 shape, dtype = read_header(stream)
             # Pickled objects claim nothing.
             claimed = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
             if claimed > entry.file_size:
-                raise InputError(
-                    f"{path}: array {entry.filename} claims {claimed / 1e9:.3g} GB and holds "
-                    f"{entry.file_size / 1e9:.3g}. It is damaged or made to do harm; get it again."
-                )
+                sizes = f"claims {claimed / 1e9:.3g} GB and holds {entry.file_size / 1e9:.3g}"
+                raise InputError(f"{path}: array {entry.filename} {sizes}. It is damaged; get it again.")

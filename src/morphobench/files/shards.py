@@ -32,14 +32,12 @@ def stage_module(stage: str, kind: str) -> ModuleType:
     """
     name = f"morphobench.{stage}.{kind}"
     if importlib.util.find_spec(name) is None:
-        raise InputError(
-            f"stage {stage} has no module for datasets of kind {kind!r}. Set `kind` in the dataset's yaml to "
-            "one that this version knows, see config/README.md."
-        )
+        unknown = f"stage {stage} has no module for datasets of kind {kind!r}"
+        raise InputError(f"{unknown}. Set `kind` to one in config/README.md.")
     return importlib.import_module(name)
 
 
-def by_structure(value: str | Mapping[str, str], row: Mapping[str, Any], key: str) -> str:
+def by_structure(value: str | Mapping[str, Any], row: Mapping[str, Any], key: str) -> Any:
     """Return a setting that is one for all cells, or one for each structure_name.
 
     Raises
@@ -51,9 +49,7 @@ def by_structure(value: str | Mapping[str, str], row: Mapping[str, Any], key: st
         return value
     name = row.get("structure_name")
     if name not in value:
-        raise InputError(
-            f"structure_name {name!r} is not in {key} ({', '.join(sorted(value))}). Add it there."
-        )
+        raise InputError(f"structure_name {name!r} is not in {key} ({', '.join(sorted(value))}). Add it.")
     return value[name]
 
 
@@ -121,9 +117,8 @@ def create(path: str | Path, stage: str, max_failed_fraction: float) -> Iterator
         yield shard
         check_failures(shard.cells, max_failed_fraction, stage)
         files.write_table(shard.cells, folder / files.CELL_TABLE)
-    n_good, n_all = int(shard.cells["success"].sum()), len(shard.cells)
-    n_excluded = int(shard.cells["excluded"].sum()) if "excluded" in shard.cells else 0
-    logger.info("%s: %d of %d cells succeeded, %d excluded", stage, n_good, n_all, n_excluded)
+    n_good, n_excluded = (int(shard.cells.get(name, pd.Series()).sum()) for name in ("success", "excluded"))
+    logger.info("%s: %d of %d cells succeeded, %d excluded", stage, n_good, len(shard.cells), n_excluded)
 
 
 def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) -> None:
@@ -136,16 +131,12 @@ def check_failures(cells: pd.DataFrame, max_failed_fraction: float, stage: str) 
     first = "\n".join(f"  {row.CellId}: {row.error}" for row in failed.head(3).itertuples())
     raise InputError(
         f"{stage}: {len(failed)} of {len(cells)} cells failed, more than max_failed_fraction = "
-        f"{max_failed_fraction:g} allows. First reasons:\n{first}\n"
-        "Correct or remove these cells, or raise max_failed_fraction in config/config.yaml."
+        f"{max_failed_fraction:g} allows. First reasons:\n{first}\nCorrect or remove these, or raise it."
     )
 
 
 def each_cell(
-    cells: pd.DataFrame,
-    work: Callable[[dict[str, Any]], Mapping[str, Any]],
-    defaults: Mapping[str, float],
-    stage: str,
+    cells: pd.DataFrame, work: Callable[[dict[str, Any]], Any], defaults: Mapping[str, float], stage: str
 ) -> pd.DataFrame:
     """Return the cell table, rows in order, with what `work` makes of every cell; see `Shard.fill`."""
     rows = []

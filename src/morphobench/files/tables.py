@@ -15,13 +15,9 @@ _MU = re.compile(r"mu_(\d+)")
 _REMEDY = "Run the rule that writes this table again."
 # Split by each name that tables use for it.
 SPLITS = {
-    name: split
-    for split, names in {
-        "train": ("train", "training"),
-        "val": ("val", "valid", "validation"),
-        "test": ("test", "testing"),
-    }.items()
-    for name in names
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 
 
@@ -66,8 +62,7 @@ def _check_file(path: str | Path) -> None:
 
 
 def _check_columns(path: str | Path, columns: Iterable[str], there: Iterable[str]) -> None:
-    missing = sorted(set(columns) - set(there))
-    if missing:
+    if missing := sorted(set(columns) - set(there)):
         raise InputError(f"{path} has no column {', '.join(missing)}. {_REMEDY}")
 
 
@@ -125,13 +120,9 @@ def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: str | Pa
     known = manifest.set_index("CellId")
     if not known.index.is_unique:
         repeated = known.index[known.index.duplicated()][0]
-        raise InputError(
-            f"The manifest lists CellId {repeated} more than once. Give every cell an id of its own."
-        )
+        raise InputError(f"The manifest lists CellId {repeated} more than once. Make the ids unique.")
     unknown = cell_ids[~cell_ids.isin(known.index)]
     if len(unknown):
-        raise InputError(
-            f"{source}: {len(unknown)} cells, first {unknown.iloc[0]}, are not in the manifest. "
-            "The two come from different runs; run the embed stage again."
-        )
+        lost = f"{len(unknown)} cells, first {unknown.iloc[0]}, are not in the manifest"
+        raise InputError(f"{source}: {lost}. Run the embed stage again.")
     return known.loc[cell_ids]

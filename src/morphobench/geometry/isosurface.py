@@ -1,7 +1,5 @@
 """Segmented structures as filled masks and closed surfaces."""
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy import ndimage
 from skimage.measure import marching_cubes
@@ -24,31 +22,17 @@ def fill(mask_zyx: np.ndarray, how: str) -> np.ndarray:
         in that slice, through edges or corners of pixels, connects to its border; as published, where MONAI's
         FillHoles takes z for channels. It plugs tubes along z. "none": nothing.
     """
-    return _FILLS[how](mask_zyx)
-
-
-def _fill_volume(mask_zyx: np.ndarray) -> np.ndarray:
-    outside_zyx = ~np.pad(mask_zyx, 1)
-    # Labelling takes the time of one pass; binary_fill_holes dilates again and again.
-    label_zyx, _ = ndimage.label(outside_zyx)
-    return ~(label_zyx == label_zyx[0, 0, 0])[1:-1, 1:-1, 1:-1]
-
-
-def _fill_slices(mask_zyx: np.ndarray) -> np.ndarray:
-    in_plane = np.zeros((3, 3, 3), dtype=bool)
-    in_plane[1] = True
-    outside_zyx = ~np.pad(mask_zyx, ((0, 0), (1, 1), (1, 1)))
-    label_zyx, _ = ndimage.label(outside_zyx, in_plane)
-    filled_zyx = ~(label_zyx == label_zyx[:, :1, :1])[:, 1:-1, 1:-1]
+    if how == "none":
+        return mask_zyx
+    if how == "volume":
+        # Labelling takes the time of one pass; binary_fill_holes dilates again and again.
+        label_zyx, _ = ndimage.label(~np.pad(mask_zyx, 1))
+        return (label_zyx != label_zyx[0, 0, 0])[1:-1, 1:-1, 1:-1]
+    in_plane = np.pad(np.ones((1, 3, 3)), ((1, 1), (0, 0), (0, 0)))
+    label_zyx, _ = ndimage.label(~np.pad(mask_zyx, ((0, 0), (1, 1), (1, 1))), in_plane)
+    filled_zyx = (label_zyx != label_zyx[:, :1, :1])[:, 1:-1, 1:-1]
     filled_zyx[0] = mask_zyx[0]
     return filled_zyx
-
-
-_FILLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "volume": _fill_volume,
-    "slice2d": _fill_slices,
-    "none": np.asarray,
-}
 
 
 def isosurface(mask_zyx: np.ndarray, spacing_um: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """Label images: the foreground of a segmentation, and the boxes and masks of single cells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -13,8 +13,7 @@ _MAX_LABEL = 2**24
 _ROUNDING = 1e-4
 
 
-@dataclass(frozen=True)
-class Crop:
+class Crop(NamedTuple):
     """A labelled cell in its field of view.
 
     `box` holds slices along z, y, x: the bounding box and a margin, cut at the borders of the field;
@@ -45,15 +44,12 @@ def find_cells(
     """
     check_labels(label_zyx)
     margin = [int(np.ceil(margin_um / edge_um - 1e-9)) for edge_um in spacing_um_zyx]
-    axes = (0, 1, 2) if z_border else (1, 2)
     cells = []
     for label, bounds in enumerate(ndimage.find_objects(label_zyx), start=1):
         if bounds is not None:
             sides = list(zip(bounds, label_zyx.shape, margin, strict=True))
             box = tuple(slice(max(s.start - m, 0), min(s.stop + m, n)) for s, n, m in sides)
-            touches = any(
-                bounds[axis].start == 0 or bounds[axis].stop == label_zyx.shape[axis] for axis in axes
-            )
+            touches = any(s.start == 0 or s.stop == n for s, n, _ in sides[0 if z_border else 1 :])
             cells.append(Crop(label, box, touches))
     return cells
 
@@ -80,9 +76,8 @@ def owners(part_zyx: np.ndarray, cell_zyx: np.ndarray) -> np.ndarray:
         raise InputError(f"label images differ in shape: {part_zyx.shape} and {cell_zyx.shape} (z, y, x).")
     both = (part_zyx > 0) & (cell_zyx > 0)
     n_labels = int(cell_zyx.max(initial=0)) + 1
-    pairs, n_voxels = np.unique(
-        part_zyx[both].astype(np.int64) * n_labels + cell_zyx[both], return_counts=True
-    )
+    pairs = part_zyx[both].astype(np.int64) * n_labels + cell_zyx[both]
+    pairs, n_voxels = np.unique(pairs, return_counts=True)
     part, cell = np.divmod(pairs, n_labels)
     owner = np.zeros(int(part_zyx.max(initial=0)) + 1, dtype=np.int64)
     # Written from few to many voxels: the last one written to a part is its cell.
@@ -104,15 +99,13 @@ def part_mask(part_zyx: np.ndarray, owner: np.ndarray, cell_zyx: np.ndarray, cro
 def check_labels(label_zyx: np.ndarray) -> None:
     """Raise an InputError for an image that is no volume of whole numbers from 0 to 2^24."""
     if label_zyx.ndim != 3 or label_zyx.dtype.kind not in "ui":
+        found = f"{label_zyx.dtype} of shape {label_zyx.shape}"
         raise InputError(
-            f"expected labels as whole numbers of shape (z, y, x), found {label_zyx.dtype} of shape "
-            f"{label_zyx.shape}. Export the label image as unsigned integers."
+            f"expected labels as whole numbers of shape (z, y, x), found {found}. Export them so."
         )
-    if label_zyx.min(initial=0) < 0 or label_zyx.max(initial=0) > _MAX_LABEL:
-        raise InputError(
-            f"labels run from {label_zyx.min()} to {label_zyx.max()}; expected 0 (background) to "
-            f"{_MAX_LABEL}. Renumber them."
-        )
+    low, high = label_zyx.min(initial=0), label_zyx.max(initial=0)
+    if low < 0 or high > _MAX_LABEL:
+        raise InputError(f"labels run from {low} to {high}; expected 0 to {_MAX_LABEL}. Renumber them.")
 
 
 def occupancy(volume_zyx: np.ndarray) -> np.ndarray:
@@ -127,19 +120,16 @@ def occupancy(volume_zyx: np.ndarray) -> np.ndarray:
     InputError
         When values are not finite, or have fractions and leave 0 to 1: no segmentation but intensities.
     """
-    whole = True
-    if volume_zyx.dtype.kind == "f":
-        if not np.isfinite(volume_zyx).all():
-            n_bad = int(volume_zyx.size - np.count_nonzero(np.isfinite(volume_zyx)))
-            raise InputError(f"{n_bad} voxels of the segmentation are not finite. Export it again.")
-        whole = bool((volume_zyx == np.rint(volume_zyx)).all())
-    if whole:
+    is_float = volume_zyx.dtype.kind == "f"
+    if is_float and (n_bad := volume_zyx.size - np.count_nonzero(np.isfinite(volume_zyx))):
+        raise InputError(f"{n_bad} voxels of the segmentation are not finite. Export it again.")
+    if not is_float or (volume_zyx == np.rint(volume_zyx)).all():
         return (volume_zyx > 0).astype(np.float32)
     low, high = float(volume_zyx.min()), float(volume_zyx.max())
     if low < -_ROUNDING or high > 1 + _ROUNDING:
+        found = f"the segmentation runs from {low:g} to {high:g} in fractions"
         raise InputError(
-            f"the segmentation runs from {low:g} to {high:g} in fractions; expected whole numbers (above 0 "
-            "is foreground) or 0 to 1 (at least 0.5 is). Check that the channel is the segmentation."
+            f"{found}; expected whole numbers, or 0 to 1. Check that the channel is the right one."
         )
     return np.clip(volume_zyx, 0, 1).astype(np.float32)
 

@@ -27,28 +27,23 @@ def read_closed_mesh(path: str | Path) -> trimesh.Trimesh:
     try:
         mesh = trimesh.load(path, process=False, force="mesh")
     except Exception as error:  # the parsers behind trimesh raise whatever a broken byte leads them to
-        raise InputError(
-            f"{path}: not readable as a mesh ({type(error).__name__}: {error}). Export it again."
-        ) from error
+        raise InputError(f"{path}: not readable as a mesh ({error!r}). Export it again.") from error
     if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all():
         raise InputError(f"{path}: the mesh has no faces, or vertices that are not finite. Export it again.")
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
     if not mesh.is_watertight:
         raise InputError(f"{path}: the mesh is not watertight. Close its holes (e.g. trimesh fill_holes).")
     if not mesh.is_winding_consistent or mesh.volume <= 0:
-        raise InputError(
-            f"{path}: the faces do not all point outwards (signed volume {mesh.volume:g}). "
-            "Orient them (e.g. trimesh fix_normals)."
-        )
+        found = f"the faces do not all point outwards (signed volume {mesh.volume:g})"
+        raise InputError(f"{path}: {found}. Orient them (e.g. trimesh fix_normals).")
     return mesh
 
 
 def write_ply(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Write a mesh as binary PLY with float32 vertices and nothing else, in a folder made where missing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
-    path.write_bytes(export_ply(mesh, vertex_normal=False, include_attributes=False))
+    Path(path).write_bytes(export_ply(mesh, vertex_normal=False, include_attributes=False))
 
 
 def inside(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ Mesh = tuple[np.ndarray, np.ndarray]
 # Meshes of grids have edges exactly above voxel centres of other grids. Moving the rays by unlike shares of a
 # voxel, far below what any length here means, decides such ties once for all triangles.
 _OFFSET_VOXEL = np.array([1.414e-7, 1.732e-7, 0.0])
-_SHORTEST_UM = 1e-12
 
 
 class Grid(NamedTuple):
@@ -65,7 +64,7 @@ def voxelise_own_box(mesh: Mesh, n_xyz: Sequence[int]) -> np.ndarray:
     if not len(mesh[1]):
         return np.zeros(tuple(n_xyz)[::-1], dtype=bool)
     low_um = mesh[0].min(axis=0).astype(np.float64)
-    extent_um = (mesh[0].max(axis=0) - low_um).clip(min=_SHORTEST_UM)
+    extent_um = (mesh[0].max(axis=0) - low_um).clip(min=1e-12)
     return voxelise(mesh, Grid(low_um, extent_um / np.asarray(n_xyz), tuple(int(n) for n in n_xyz)))
 
 
@@ -85,10 +84,8 @@ def _crossings(
     # Twice the areas that the column's centre makes with each side; their sum is the triangle's.
     offset = corners[triangle]
     dx, dy = offset[..., 0] - x[:, None], offset[..., 1] - y[:, None]
-    areas = np.stack(
-        [dx[:, one] * dy[:, other] - dx[:, other] * dy[:, one] for one, other in ((1, 2), (2, 0), (0, 1))],
-        axis=1,
-    )
+    one, other = [1, 2, 0], [2, 0, 1]
+    areas = dx[:, one] * dy[:, other] - dx[:, other] * dy[:, one]
     crossed = (areas > 0).all(axis=1) | (areas < 0).all(axis=1)
     areas, total = areas[crossed], areas[crossed].sum(axis=1)
     height = (areas * offset[crossed, :, 2]).sum(axis=1) / total
@@ -119,13 +116,9 @@ def iou_error(a_zyx: np.ndarray, b_zyx: np.ndarray) -> np.ndarray | float:
     """
     a_zyx, b_zyx = np.asarray(a_zyx, bool), np.asarray(b_zyx, bool)
     if a_zyx.ndim < 3 or a_zyx.shape[-3:] != b_zyx.shape[-3:]:
-        raise InputError(
-            f"shapes in grids of {a_zyx.shape[-3:]} and {b_zyx.shape[-3:]} voxels do not overlap. Voxelise "
-            "both in one common grid."
-        )
-    axes = (-3, -2, -1)
-    shared = np.count_nonzero(a_zyx & b_zyx, axis=axes)
-    either = np.count_nonzero(a_zyx | b_zyx, axis=axes)
+        found = f"grids of {a_zyx.shape[-3:]} and {b_zyx.shape[-3:]} voxels"
+        raise InputError(f"shapes in {found} do not overlap. Voxelise both in one common grid.")
+    shared, either = (np.count_nonzero(both, axis=(-3, -2, -1)) for both in (a_zyx & b_zyx, a_zyx | b_zyx))
     # Counts are whole, so a divisor of one half of a voxel stands for none.
     error = np.where(either > 0, 1 - shared / np.maximum(either, 0.5), np.nan)
     return error if error.ndim else float(error)
@@ -159,13 +152,12 @@ def mean_surface_distance_um(a: Mesh, b: Mesh, *, n_points: int = 2048, seed: in
     """
     if not (len(a[1]) and len(b[1])):
         return float("nan")
-    return (_mean_distance_um(a, b, n_points, seed) + _mean_distance_um(b, a, n_points, seed)) / 2
-
-
-def _mean_distance_um(source: Mesh, target: Mesh, n_points: int, seed: int) -> float:
     # Imported here: environments that only train have no library of meshes.
     from morphobench.geometry.meshes import distance
     from morphobench.geometry.surface_points import surface_points
 
-    points, _ = surface_points(*source, n_points, np.random.default_rng(seed))
-    return float(distance(points, *target)[0].mean())
+    means = []
+    for source, target in ((a, b), (b, a)):
+        points, _ = surface_points(*source, n_points, np.random.default_rng(seed))
+        means.append(float(distance(points, *target)[0].mean()))
+    return sum(means) / 2

@@ -21,10 +21,8 @@ def to_packing_frame(
         Whether to move the centroid of the volume to the origin. Shapes of published packings must stay.
     """
     vertices = np.asarray(mesh.vertices) - (mesh.center_mass if centred else 0.0)
-    if axes == "depth_last":
-        vertices = um_to_packing(vertices * unit_um, voxel_um)
-    else:
-        vertices = vertices * (unit_um / voxel_um)
+    is_last = axes == "depth_last"
+    vertices = um_to_packing(vertices * unit_um, voxel_um) if is_last else vertices * (unit_um / voxel_um)
     return trimesh.Trimesh(vertices, mesh.faces, process=False)
 
 
@@ -38,7 +36,6 @@ def keep_inside(
     points_um: np.ndarray,
     vertices_um: np.ndarray,
     faces: np.ndarray,
-    *,
     tolerance_um: float,
     min_points: int = 0,
 ) -> np.ndarray:
@@ -53,9 +50,8 @@ def keep_inside(
     kept_um = points_um[distance_um <= tolerance_um]
     if len(kept_um) < min_points:
         raise InputError(
-            f"{len(kept_um)} of {len(points_um)} points lie inside the nucleus, fewer than "
-            f"mask.min_points = {min_points}. Lower it, raise mask.tolerance_um, or check that the "
-            "source's points and shape share one frame (source.shape_unit_um, source.shape_axes)."
+            f"{len(kept_um)} of {len(points_um)} points lie inside the nucleus, fewer than mask.min_points = "
+            f"{min_points}. Lower it, raise mask.tolerance_um, or check source.shape_unit_um and shape_axes."
         )
     return kept_um
 
@@ -64,10 +60,10 @@ def check_fits(points_um: np.ndarray, side_um: float, radius_um: float) -> None:
     """Raise an InputError with the side that is needed when a sphere leaves a centred cube."""
     reach_um = float(np.abs(points_um).max()) + radius_um
     if reach_um >= side_um / 2:
-        raise InputError(
-            f"the cell reaches {reach_um:.3f} um from its centre, beyond sample.cube.side_um = {side_um:g}. "
-            f"Raise sample.cube.side_um above {2 * reach_um:.3f}, or remove the cell."
+        found = (
+            f"the cell reaches {reach_um:.3f} um from its centre, beyond sample.cube.side_um = {side_um:g}"
         )
+        raise InputError(f"{found}. Raise sample.cube.side_um above {2 * reach_um:.3f}, or remove the cell.")
 
 
 def upsample(

@@ -17,12 +17,8 @@ def bounds(mask_zyx: np.ndarray) -> tuple[slice, slice, slice]:
 
 def centre_of_mass(mask_zyx: np.ndarray) -> np.ndarray:
     """Return the mean index of the non-zero voxels, shape (3,); whole numbers are voxel centres."""
-    means = []
-    for axis, n in enumerate(mask_zyx.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        in_plane = np.count_nonzero(mask_zyx, axis=others)
-        means.append(in_plane @ np.arange(n) / in_plane.sum())
-    return np.array(means)
+    planes = [np.count_nonzero(mask_zyx, axis=others) for others in ((1, 2), (0, 2), (0, 1))]
+    return np.array([in_plane @ np.arange(len(in_plane)) / in_plane.sum() for in_plane in planes])
 
 
 def dilate_ball(mask_zyx: np.ndarray, radius_voxel: float) -> np.ndarray:
@@ -34,7 +30,7 @@ def dilate_ball(mask_zyx: np.ndarray, radius_voxel: float) -> np.ndarray:
     """
     reach = padding(radius_voxel)
     squares = {offset: offset**2 for offset in range(-reach, reach + 1)}
-    return _nearest(np.pad(mask_zyx, reach), squares, limit=int(radius_voxel**2))
+    return _nearest(np.pad(mask_zyx, reach), squares, int(radius_voxel**2))
 
 
 def dilate_box(mask_zyx: np.ndarray, half_voxel: int) -> np.ndarray:
@@ -44,7 +40,7 @@ def dilate_box(mask_zyx: np.ndarray, half_voxel: int) -> np.ndarray:
     bool, is `half_voxel` voxels larger on every side.
     """
     nothing = dict.fromkeys(range(-half_voxel, half_voxel) or (0,), 0)
-    return _nearest(np.pad(mask_zyx, half_voxel), nothing, limit=0)
+    return _nearest(np.pad(mask_zyx, half_voxel), nothing, 0)
 
 
 def padding(radius_voxel: float) -> int:
@@ -57,22 +53,14 @@ def _nearest(mask_zyx: np.ndarray, costs: Mapping[int, int], limit: int) -> np.n
     kind = np.min_scalar_type(2 * limit + 1)
     cost_zyx = np.where(mask_zyx != 0, kind.type(0), kind.type(limit + 1))
     for axis in range(3):
-        cost_zyx = _spread(cost_zyx, axis, {o: c for o, c in costs.items() if c <= limit})
+        # Beyond the limit everything is equal, and capped costs plus one offset's never overflow.
+        spread_zyx = np.full_like(cost_zyx, cost_zyx.max())
+        source, target = np.moveaxis(cost_zyx, axis, 0), np.moveaxis(spread_zyx, axis, 0)
+        for offset, cost in costs.items():
+            to, come = (slice(max(o, 0), len(source) + min(o, 0)) for o in (offset, -offset))
+            np.minimum(target[to], source[come] + kind.type(cost), out=target[to])
+        cost_zyx = spread_zyx
     return cost_zyx <= limit
-
-
-def _spread(cost_zyx: np.ndarray, axis: int, costs: Mapping[int, int]) -> np.ndarray:
-    """Return at each voxel the least sum of the cost at an offset behind it and of the offset's own."""
-    # Beyond the limit everything is equal, and capped costs plus one offset's never overflow.
-    worst = cost_zyx.max()
-    source, spread = np.moveaxis(cost_zyx, axis, 0), np.full_like(cost_zyx, worst)
-    target = np.moveaxis(spread, axis, 0)
-    length = len(source)
-    for offset, cost in costs.items():
-        to = slice(max(offset, 0), length + min(offset, 0))
-        come = slice(max(-offset, 0), length + min(-offset, 0))
-        np.minimum(target[to], source[come] + cost_zyx.dtype.type(cost), out=target[to])
-    return spread
 
 
 def fits(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> dict[str, bool]:

@@ -30,16 +30,8 @@ def _name(node: ast.expr, module: str) -> str:
     return module if ast.unparse(node) == "__name__" else "{}"
 
 
-def _called(node: ast.Call, module: str) -> set[str]:
-    """Return the module that `import_module(...)` or `stage_module(stage, ...)` imports."""
-    function = ast.unparse(node.func).rpartition(".")[2]
-    names = [_name(argument, module) for argument in node.args]
-    if function == "stage_module":
-        return {f"morphobench.{'.'.join(names)}"}
-    return set(names) if function == "import_module" else set()
-
-
 def _imports(tree: ast.Module, module: str) -> frozenset[str]:
+    """Return what a module imports, also by `import_module(...)` or `stage_module(stage, ...)`."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -47,7 +39,12 @@ def _imports(tree: ast.Module, module: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call):
-            names |= _called(node, module)
+            function = ast.unparse(node.func).rpartition(".")[2]
+            arguments = [_name(argument, module) for argument in node.args]
+            if function == "stage_module":
+                names.add(f"morphobench.{'.'.join(arguments)}")
+            elif function == "import_module":
+                names.update(arguments)
     return frozenset(names)
 
 
@@ -67,8 +64,7 @@ def _parse(path: Path, module: str = "") -> tuple[frozenset[str], str]:
 
 
 def _resolve(names: frozenset[str], chosen: frozenset[str]) -> set[str]:
-    resolved = {name.format(choice) for name in names for choice in chosen} | names
-    return {name for name in resolved if _file_of(name)}
+    return set(filter(_file_of, {name.format(choice) for name in names for choice in chosen} | names))
 
 
 def reachable(script: Path, chosen: frozenset[str] = frozenset()) -> set[str]:

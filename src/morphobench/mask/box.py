@@ -35,13 +35,9 @@ def run(
     if not len(cells):
         raise InputError(f"{out}: no cell passed stage mask; see the column `error` in its shards.")
     extents_zyx = cells[[f"box_{axis}" for axis in AXES]].to_numpy()
-    box_zyx = common_box(extents_zyx, quantile)
+    # The quantile per axis, interpolated and rounded up.
+    box_zyx = np.ceil(np.quantile(extents_zyx, quantile, axis=0)).astype(np.int64)
     n_fit = int((extents_zyx <= box_zyx).all(axis=1).sum())
     counts = {"n_cells": len(cells), "n_fit": n_fit, "n_not_fit": len(cells) - n_fit}
     sizes = dict(zip(AXES, map(int, box_zyx), strict=True))
     files.write_json(sizes | counts | {"quantile": quantile, "policy": policy}, out)
-
-
-def common_box(extents_zyx: np.ndarray, quantile: float) -> np.ndarray:
-    """Return per axis the quantile of the cells' extents (n_cells, 3), interpolated and rounded up."""
-    return np.ceil(np.quantile(extents_zyx, quantile, axis=0)).astype(np.int64)

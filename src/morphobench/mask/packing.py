@@ -43,8 +43,7 @@ def run(
 
     def mask_cell(row: dict[str, Any]) -> shards.Result:
         cloud_um, mesh = stored_cloud(shard_in, row), read_nucleus(row["group"])
-        limits = {"tolerance_um": tolerance_um, "min_points": min_points}
-        kept_um = keep_inside(cloud_um, mesh.vertices, mesh.faces, **limits)
+        kept_um = keep_inside(cloud_um, mesh.vertices, mesh.faces, tolerance_um, min_points)
         radius_um = float(np.linalg.norm(kept_um, axis=1).max())
         columns = {"n_outside": len(cloud_um) - len(kept_um), "radius_um": radius_um}
         return columns, {"points_um": kept_um}

@@ -12,11 +12,8 @@ from morphobench.geometry.isosurface import face_vectors, isosurface
 _N_AVERAGED = 3
 _BLOCK = 1000
 MANY = 5
-FEATURES = tuple(
-    f"{statistic}_{name}"
-    for name in ("surface_area_um2", "volume_um3", "distance_um")
-    for statistic in ("mean", "std")
-)
+_MEASURES = ("surface_area_um2", "volume_um3", "distance_um")
+FEATURES = tuple(f"{statistic}_{name}" for name in _MEASURES for statistic in ("mean", "std"))
 
 
 def piece_features(
@@ -51,13 +48,8 @@ def piece_features(
     sizes, centroids_voxel = _sizes_and_centroids(label_zyx, n_pieces)
     areas_um2 = surface_areas(label_zyx, n_pieces, vertices_um, faces, spacing_um)
     volumes_um3 = sizes * spacing_um**3
-    statistics = [
-        areas_um2.mean(),
-        areas_um2.std(),
-        volumes_um3.mean(),
-        volumes_um3.std(),
-        *distance_statistics(centroids_voxel * spacing_um),
-    ]
+    statistics = [f(values) for values in (areas_um2, volumes_um3) for f in (np.mean, np.std)]
+    statistics += distance_statistics(centroids_voxel * spacing_um)
     label = str(n_pieces) if n_pieces < MANY else f">={MANY}"
     features = dict(zip(FEATURES, map(float, statistics), strict=True))
     return {"n_pieces": n_pieces, "n_pieces_label": label} | features
@@ -100,9 +92,8 @@ def _surrounding_normals(vectors_um2: np.ndarray, faces: np.ndarray, n_vertices:
     beside = sparse.csr_matrix((np.ones(corners.size), (corners, following)), shape=(n_vertices,) * 2)
     share = 0.5 / np.bincount(corners, minlength=n_vertices)[:, None]
     spread = np.repeat(vectors_um2, 3, axis=0)
-    at_vertices = np.stack(
-        [np.bincount(corners, weights=spread[:, axis], minlength=n_vertices) for axis in range(3)], axis=1
-    )
+    sums = [np.bincount(corners, weights=along, minlength=n_vertices) for along in spread.T]
+    at_vertices = np.stack(sums, axis=1)
     for _ in range(_N_AVERAGED):
         at_vertices = at_vertices / 2 + share * (beside @ at_vertices)
     summed = at_vertices[faces].sum(axis=1)

@@ -56,7 +56,12 @@ def run(
     def mask_cell(row: dict[str, Any]) -> shards.Result:
         structure_zyx, core_zyx = stored_cell(shard_in, row)
         inside_zyx = labels.foreground(structure_zyx) & (core_zyx > 0)
-        _check_size(inside_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
+        n_voxels, where = np.count_nonzero(inside_zyx), shards.by_structure(role, row, "mask.role")
+        if not n_voxels:
+            raise InputError(f"the segmentation is empty inside the mask ({where}). Check both.")
+        if n_voxels < min_voxels:
+            few = f"{n_voxels} voxels inside the mask ({where}), fewer than mask.min_voxels = {min_voxels}"
+            raise InputError(f"the structure has {few}. Lower it, or remove the cell.")
         mask_zyx, vertices_um, faces, columns = measure_structure(inside_zyx, fill_holes, row["spacing_um"])
         return columns, {"segmentation": mask_zyx, "vertices_um": vertices_um, "faces": faces}
 
@@ -88,24 +93,11 @@ def measure_structure(
     features = pieces.piece_features(mask_zyx, spacing_um, (vertices_um, faces))
     touches = any(span.start == 0 or span.stop == n for span, n in zip(box, filled_zyx.shape, strict=True))
     columns = {
-        **dict(zip(_START, starts_zyx.tolist(), strict=True)),
-        **dict(zip(_EXTENT, np.ptp(vertices_um, axis=0).tolist(), strict=True)),
         "n_voxels": int(np.count_nonzero(mask_zyx)),
         "volume_um3": isosurface.enclosed_volume(vertices_um, faces),
         "area_um2": float(np.linalg.norm(isosurface.face_vectors(vertices_um, faces), axis=1).sum()),
         "touches_border": touches,
     }
+    places = (*starts_zyx.tolist(), *np.ptp(vertices_um, axis=0).tolist())
+    columns |= dict(zip((*_START, *_EXTENT), places, strict=True))
     return mask_zyx, vertices_um + starts_zyx[::-1] * spacing_um, faces, columns | features
-
-
-def _check_size(inside_zyx: np.ndarray, min_voxels: int, role: str) -> None:
-    n_voxels = int(np.count_nonzero(inside_zyx))
-    if n_voxels == 0:
-        raise InputError(
-            f"the segmentation is empty inside the mask ({role}). Check both, or remove the cell."
-        )
-    if n_voxels < min_voxels:
-        raise InputError(
-            f"the structure has {n_voxels} voxels inside the mask ({role}), fewer than mask.min_voxels = "
-            f"{min_voxels}. Lower it, or remove the cell."
-        )

@@ -48,58 +48,39 @@ def run(
     reference
         Dilate with a box, whole voxels: 8 x 8 x 8 for 4, see `region.dilate_box`.
     clip, quantile, structure_clips
-        Intensity range, see `clip_range`.
+        Intensity range, see `_clip_range`.
     min_voxels
         A cell whose mask has fewer voxels fails.
     """
     if reference and dilation_voxel != int(dilation_voxel):
-        raise InputError(
-            f"mask.dilation_voxel is {dilation_voxel:g}; it must be a whole number with mask.reference."
-        )
+        raise InputError(f"mask.dilation_voxel is {dilation_voxel:g}; mask.reference needs a whole number.")
 
     def mask_cell(row: dict[str, Any]) -> shards.Result:
         raw_zyx, core_zyx = stored_cell(shard_in, row)
-        _check_size(core_zyx, min_voxels, shards.by_structure(role, row, "mask.role"))
+        n_voxels, where = np.count_nonzero(core_zyx), shards.by_structure(role, row, "mask.role")
+        if not n_voxels:
+            raise InputError(f"the mask ({where}) is empty. Check the segmentation, or remove the cell.")
+        if n_voxels < min_voxels:
+            few = f"has {n_voxels} voxels, fewer than mask.min_voxels = {min_voxels}"
+            raise InputError(f"the mask ({where}) {few}. Lower it, or remove the cell.")
         structure_zyx, labels_zyx = cut(raw_zyx, core_zyx, dilation_voxel=dilation_voxel, reference=reference)
         inside_zyx = labels_zyx == region.MASK
         inside = structure_zyx[inside_zyx]
-        _check_intensity(structure_zyx, inside)
-        limits = clip_range(inside, clip, quantile, structure_clips, row.get("structure_name"))
-        columns = {
-            "n_voxels": inside.size,
-            "n_dilated": int(np.count_nonzero(labels_zyx)),
-            **dict(zip(_BOX, structure_zyx.shape, strict=True)),
-            **dict(zip(_CENTER, region.centre_of_mass(inside_zyx).tolist(), strict=True)),
-            **dict(zip(_CLIP, limits, strict=True)),
-        }
+        size = structure_zyx.size
+        if n_bad := size - np.count_nonzero(np.isfinite(structure_zyx)):
+            raise InputError(f"{n_bad} of {size} voxels around the mask are not finite. Check the image.")
+        if inside.min() == inside.max():
+            flat = f"all {inside.size} voxels of the mask hold {inside[0]:g} counts: zero variance"
+            raise InputError(f"{flat}. Check that the channel is the right one, or remove the cell.")
+        limits = _clip_range(inside, clip, quantile, structure_clips, row)
+        center = region.centre_of_mass(inside_zyx)
+        values = (*structure_zyx.shape, *center.tolist(), *limits)
+        columns = {"n_voxels": inside.size, "n_dilated": int(np.count_nonzero(labels_zyx))}
+        columns |= dict(zip((*_BOX, *_CENTER, *_CLIP), values, strict=True))
         return columns, {"structure": structure_zyx, "mask": labels_zyx}
 
     with shards.create(shard_out, "mask", max_failed_fraction) as shard:
         shard.fill(files.read_cells(shard_in), mask_cell, CELL, _DEFAULTS, timed=True)
-
-
-def _check_size(core_zyx: np.ndarray, min_voxels: int, role: str) -> None:
-    n_voxels = int(np.count_nonzero(core_zyx))
-    if n_voxels == 0:
-        raise InputError(f"the mask ({role}) is empty. Check the segmentation, or remove the cell.")
-    if n_voxels < min_voxels:
-        raise InputError(
-            f"the mask ({role}) has {n_voxels} voxels, fewer than mask.min_voxels = {min_voxels}. Lower it, "
-            "or remove the cell."
-        )
-
-
-def _check_intensity(structure_zyx: np.ndarray, inside: np.ndarray) -> None:
-    n_bad = int(structure_zyx.size - np.count_nonzero(np.isfinite(structure_zyx)))
-    if n_bad:
-        raise InputError(
-            f"{n_bad} of {structure_zyx.size} voxels around the mask are not finite. Check the image."
-        )
-    if inside.min() == inside.max():
-        raise InputError(
-            f"all {inside.size} voxels of the mask hold {inside[0]:g} counts: zero variance. Check that the "
-            "channel is the right one, or remove the cell."
-        )
 
 
 def cut(
@@ -138,12 +119,8 @@ def _window(volume_zyx: np.ndarray, starts: Sequence[int], shape_zyx: Sequence[i
     return np.pad(volume_zyx[inner], [(max(-s, 0), max(s + length - n, 0)) for s, length, n in spans])
 
 
-def clip_range(
-    inside: np.ndarray,
-    clip: str,
-    quantile: float,
-    structure_clips: Mapping[str, Sequence[float]] | None,
-    structure_name: str | None,
+def _clip_range(
+    inside: np.ndarray, clip: str, quantile: float, clips: Mapping[str, Any] | None, row: Mapping[str, Any]
 ) -> tuple[float, float]:
     """Return the lower and upper end of a cell's intensity range, camera counts.
 
@@ -153,7 +130,7 @@ def clip_range(
         Intensities of the mask's voxels, camera counts.
     clip
         "none", NaN and NaN; "quantile", of `inside` from 1 - `quantile` to `quantile`; or "structure", the
-        ends that `structure_clips` holds for `structure_name`.
+        ends that `clips` holds for the cell's structure.
 
     Raises
     ------
@@ -164,16 +141,9 @@ def clip_range(
         return np.nan, np.nan
     if clip == "quantile":
         low, high = np.quantile(inside, [1 - quantile, quantile])
-    elif structure_name not in structure_clips:
-        known = ", ".join(sorted(structure_clips))
-        raise InputError(
-            f"structure_name {structure_name!r} is not in mask.structure_clips ({known}). Add it there."
-        )
     else:
-        low, high = structure_clips[structure_name]
+        low, high = shards.by_structure(clips, row, "mask.structure_clips")
     if high <= low:
-        raise InputError(
-            f"the intensity range {low:g} to {high:g} counts (mask.clip = {clip}) is empty. Widen it in "
-            "mask.structure_clips, or raise mask.quantile."
-        )
+        empty = f"the intensity range {low:g} to {high:g} counts (mask.clip = {clip}) is empty"
+        raise InputError(f"{empty}. Widen it in mask.structure_clips, or raise mask.quantile.")
     return float(low), float(high)

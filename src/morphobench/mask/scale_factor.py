@@ -41,14 +41,19 @@ def run(
     file
         The published scale_factor.npz, see `read_factors`: grid voxels per source voxel.
     reference
-        The formula whose free room depends on the size of a source voxel, see `factors`.
+        With extents D in source voxels: resolution / (D + 2 floor(resolution / 1.5)): small cells fill
+        less of the grid, and less of a finer one.
 
     Raises
     ------
     InputError
         When the settings contradict each other, no cell is left to measure, or the file is wrong.
     """
-    _check_settings(mode, resolution, margin_voxel, file)
+    if (mode == "file") != bool(file):
+        raise InputError(f"scale_factor.mode is {mode} and scale_factor.file {file}: set both, or neither.")
+    if margin_voxel < 0 or resolution - 2 * margin_voxel <= 0:
+        margin = f"scale_factor.margin_voxel = {margin_voxel:g}"
+        raise InputError(f"{margin} leaves nothing of {resolution} voxels. Take 0 or more, below half of it.")
     cells = pd.concat([files.read_cells(shard) for shard in shards], ignore_index=True)
     cells = cells.sort_values("CellId", ignore_index=True)
     good = cells["success"].to_numpy(bool)
@@ -60,50 +65,15 @@ def run(
         known = read_factors(file)
         factor = np.array([known.get(cell, np.nan) for cell in cells["CellId"]]) / spacing_um
         logger.info("scale_factor: %s lacks %d of %d cells", file, np.isnan(factor[good]).sum(), good.sum())
+    elif reference:
+        factor = resolution / (extent_um + 2 * np.floor(resolution / 1.5) * spacing_um)
     else:
-        factor = factors(extent_um, spacing_um, resolution, margin_voxel, reference=reference)
-        if mode == "global":
-            factor = np.full_like(factor, factor[good].min())
+        factor = (resolution - 2 * margin_voxel) / extent_um
+    if mode == "global":
+        factor = np.full_like(factor, factor[good].min())
     columns = {
         "CellId": cells["CellId"],
         "scale_factor": np.where(good, factor, np.nan),
         "max_extent_um": np.where(good, extent_um, np.nan),
     }
     files.write_table(pd.DataFrame(columns), out)
-
-
-def factors(
-    extent_um: np.ndarray, spacing_um: np.ndarray, resolution: int, margin_voxel: float, *, reference: bool
-) -> np.ndarray:
-    """Return the factor with which each cell would fill the grid by itself.
-
-    (resolution - 2 margin_voxel) / extent: every cell fits and leaves the same room. Mode "reference", with
-    extents D in source voxels: resolution / (D + 2 floor(resolution / 1.5)), so that small cells fill less of
-    the grid, and less of a finer one.
-
-    Parameters
-    ----------
-    extent_um, spacing_um
-        Longest side of each cell's bounding box and edge of its source voxels, shape (n,), micrometres.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (n,), grid voxels per micrometre.
-    """
-    if reference:
-        return resolution / (extent_um + 2 * np.floor(resolution / 1.5) * spacing_um)
-    return (resolution - 2 * margin_voxel) / extent_um
-
-
-def _check_settings(mode: str, resolution: int, margin_voxel: float, file: str | Path | None) -> None:
-    if (mode == "file") != bool(file):
-        raise InputError(
-            f"scale_factor.mode is {mode} and scale_factor.file is {file}: set both for published factors, "
-            "or neither."
-        )
-    if margin_voxel < 0 or resolution - 2 * margin_voxel <= 0:
-        raise InputError(
-            f"scale_factor.margin_voxel = {margin_voxel:g} leaves nothing of sample.resolution = "
-            f"{resolution}. It must be 0 or more, and less than half of it."
-        )

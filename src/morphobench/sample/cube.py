@@ -55,8 +55,14 @@ def to_cube(
     box = region.bounds(inside_zyx)
     if not crop:
         _check_fits(box, center_zyx, spacing_um, side_um)
-    inside_zyx = inside_zyx[box]
-    cube_zyx = _scaled(np.asarray(intensity_zyx)[box], inside_zyx, clip)
+    inside_zyx, intensity_zyx = inside_zyx[box], np.asarray(intensity_zyx)[box]
+    inside = intensity_zyx[inside_zyx]
+    low, high = (float(inside.min()), float(inside.max())) if clip is None else clip
+    if not high > low:
+        raise InputError(f"the intensity range {low:g} to {high:g} counts is empty. Check mask.clip.")
+    # 0 to 1 in the mask, 0 outside.
+    scaled_zyx = (intensity_zyx.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    cube_zyx = np.where(inside_zyx, scaled_zyx.clip(0, 1), np.float32(0))
     for axis, (span, center) in enumerate(zip(box, center_zyx, strict=True)):
         operator = resampling(span.stop - span.start, center - span.start, spacing_um, size, side_um)
         cube_zyx = np.moveaxis(np.tensordot(operator, cube_zyx, axes=(1, axis)), 0, axis)
@@ -65,33 +71,15 @@ def to_cube(
 
 def _check_fits(box: Sequence[slice], center_zyx: Sequence[float], spacing_um: float, side_um: float) -> None:
     # A voxel reaches half an edge beyond its index.
-    reaches = [
-        max(center - span.start, span.stop - 1 - center) + 0.5
-        for span, center in zip(box, center_zyx, strict=True)
-    ]
-    needed_um = 2 * max(reaches) * spacing_um
+    pairs = zip(box, center_zyx, strict=True)
+    reach = max(max(center - span.start, span.stop - 1 - center) + 0.5 for span, center in pairs)
+    needed_um = 2 * reach * spacing_um
     # The slack absorbs rounding: a cell as large as the cube fits.
     if needed_um > side_um * (1 + 1e-9):
+        large = f"the cell needs a cube of {needed_um:.3f} um, sample.cube.side_um = {side_um:g}"
         raise InputError(
-            f"the cell needs a cube of {needed_um:.3f} um, sample.cube.side_um = {side_um:g}. Raise it to at "
-            f"least {needed_um:.3f}, set sample.cube.crop, or remove the cell."
+            f"{large}. Raise it to at least {needed_um:.3f}, set sample.cube.crop, or remove it."
         )
-
-
-def _scaled(
-    intensity_zyx: np.ndarray, inside_zyx: np.ndarray, clip: tuple[float, float] | None
-) -> np.ndarray:
-    """Return float32 from 0 to 1 in the mask, 0 outside."""
-    if clip is None:
-        inside = intensity_zyx[inside_zyx]
-        clip = float(inside.min()), float(inside.max())
-    low, high = clip
-    if not high > low:
-        raise InputError(
-            f"the intensity range {low:g} to {high:g} counts is empty. Check the image and mask.clip."
-        )
-    scaled_zyx = (intensity_zyx.astype(np.float32) - np.float32(low)) / np.float32(high - low)
-    return np.where(inside_zyx, scaled_zyx.clip(0, 1), np.float32(0))
 
 
 def resampling(n: int, center: float, spacing_um: float, size: int, side_um: float) -> np.ndarray:

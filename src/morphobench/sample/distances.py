@@ -94,10 +94,7 @@ def reference_segmentation_grid(
 def _scaled(vertices_xyz: np.ndarray, resolution: int, scale_factor: float) -> np.ndarray:
     """Centre a mesh by its bounding box and bring it to voxels, float64; it must fit the grid."""
     if not (np.isfinite(scale_factor) and scale_factor > 0):
-        raise InputError(
-            f"the scale factor is {scale_factor:g}. Add the cell to the table of scale factors, or let the "
-            "workflow compute them."
-        )
+        raise InputError(f"the scale factor is {scale_factor:g}. Add it to the table of scale factors.")
     vertices_xyz = np.asarray(vertices_xyz, dtype=np.float64)
     middle_xyz = (vertices_xyz.min(axis=0) + vertices_xyz.max(axis=0)) / 2
     vertices_voxel = (vertices_xyz - middle_xyz) * scale_factor
@@ -108,10 +105,8 @@ def _scaled(vertices_xyz: np.ndarray, resolution: int, scale_factor: float) -> n
 
 def _too_large(size_xyz: np.ndarray, resolution: int, scale_factor: float) -> InputError:
     sizes = " x ".join(f"{size:.1f}" for size in size_xyz)
-    return InputError(
-        f"the scaled shape measures {sizes} voxels (x, y, z), too large for a grid of {resolution}. Scale it "
-        f"by less than {scale_factor:g}, or raise sample.resolution."
-    )
+    large = f"the scaled shape measures {sizes} voxels (x, y, z), too large for a grid of {resolution}"
+    return InputError(f"{large}. Scale it by less than {scale_factor:g}, or raise sample.resolution.")
 
 
 def _coarse_distance(vertices_voxel: np.ndarray, faces: np.ndarray, resolution: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
+from morphobench.files import manifests
 from morphobench.files.tables import SPLITS
 
 
@@ -51,30 +52,20 @@ def run(
     """
     tables = [files.read_cells(folder).assign(shard=number) for number, folder in sorted(shards.items())]
     cells = pd.concat(tables, ignore_index=True).sort_values("CellId", ignore_index=True)
-    repeated = cells.loc[cells["CellId"].duplicated(), "CellId"].unique()
-    if len(repeated):
-        raise InputError(
-            f"{out}: CellId {', '.join(repeated[:5])} occurs more than once. Remove the repeated shapes from "
-            "the source's manifest.csv, delete the shards of this dataset and run again."
-        )
-    if column is not None:
-        files.write_table(cells.assign(split=_split_from(cells, column, out)), out)
-        return
-    splits = split_groups(cells["group"], split, seeds.generator(seed, dataset_name, "split", ""))
-    files.write_table(cells.assign(split=cells["group"].map(splits)), out)
-
-
-def _split_from(cells: pd.DataFrame, column: str, out: str | Path) -> pd.Series:
-    if column not in cells:
-        raise InputError(
-            f"{out}: the source has no column {column!r} (split); name another, or null for a seeded split "
-            f"(found {', '.join(map(str, cells))[:500]})."
-        )
-    splits = cells[column].astype(str).str.lower().map(SPLITS)
-    if splits.isna().any():
-        cell = cells[splits.isna()].iloc[0]
-        raise InputError(
-            f"{out}: cell {cell['CellId']} has {column} {cell[column]!r}, which is none of "
-            f"{', '.join(SPLITS)}. Correct the source's table."
-        )
-    return splits
+    manifests.check_identifiers(out, cells["CellId"])
+    if column is None:
+        splits = split_groups(cells["group"], split, seeds.generator(seed, dataset_name, "split", ""))
+        cells["split"] = cells["group"].map(splits)
+    else:
+        if column not in cells:
+            found = ", ".join(map(str, cells))[:500]
+            raise InputError(
+                f"{out}: the source has no column {column!r} (split); name another (found {found})."
+            )
+        splits = cells[column].astype(str).str.lower().map(SPLITS)
+        if splits.isna().any():
+            cell = cells[splits.isna()].iloc[0]
+            wrong = f"cell {cell['CellId']} has {column} {cell[column]!r}"
+            raise InputError(f"{out}: {wrong}, none of {', '.join(SPLITS)}. Correct the source's table.")
+        cells["split"] = splits
+    files.write_table(cells, out)

@@ -41,9 +41,7 @@ def run(
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
         return {}, {"points_um": upsample(cloud_um, **points, rng=rng), "cube": rasterise(cloud_um, **cube)}
 
-    arrays = {
-        "points_um": Layout(np.float32, (points["n_points"], 3)),
-        "cube": Layout(np.uint8, (cube["size"],) * 3),
-    }
+    cloud = {"points_um": Layout(np.float32, (points["n_points"], 3))}
+    arrays = cloud | {"cube": Layout(np.uint8, (cube["size"],) * 3)}
     with shards.create(shard_out, "sample", max_failed_fraction) as shard:
         shard.fill(files.read_cells(shard_in), sample_cell, arrays)

@@ -64,7 +64,10 @@ def sample_points(
         log_weight = log_weights(kept, law.multiplier, max(law.floor or 0, 0))
     index = sample_indices(log_weight, n_points, law.replacement, rng)
     if center_zyx is None:
-        center_zyx = _center(mask_zyx, law, mode)
+        core_zyx = mask_zyx == region.MASK
+        is_core = core_zyx.any() and not (mode == "reference" and law.dilated_centre)
+        center_zyx = region.centre_of_mass(core_zyx if is_core else mask_zyx)
+        center_zyx = np.floor(center_zyx + 0.5) if mode == "reference" else center_zyx
     places = np.stack(np.unravel_index(voxels[index], mask_zyx.shape), axis=1)
     noise = (rng.random((n_points, 3)) - 0.5) * jitter_voxel
     return np.column_stack([places + noise - center_zyx, counts[index]]).astype(np.float32)
@@ -75,30 +78,18 @@ def _candidates(
 ) -> np.ndarray:
     """Return the flat indices of the voxels to sample from, after all checks."""
     if intensity_zyx.shape != mask_zyx.shape:
-        raise InputError(
-            f"the image has shape {intensity_zyx.shape}, the mask {mask_zyx.shape}. Use a mask of this image."
-        )
+        shapes = f"shape {intensity_zyx.shape}, the mask {mask_zyx.shape}"
+        raise InputError(f"the image has {shapes}. Use a mask of this image.")
     voxels = np.flatnonzero(mask_zyx)
     if not len(voxels):
         raise InputError("the mask is empty. Check the segmentation, or remove the cell.")
     if len(voxels) < n_points and not law.replacement:
-        raise InputError(
-            f"the mask has {len(voxels)} voxels, fewer than sample.points.n_points = {n_points} to draw "
-            "without replacement. Lower n_points, raise mask.dilation_voxel, or remove the cell."
-        )
+        few = f"the mask has {len(voxels)} voxels, fewer than sample.points.n_points = {n_points}"
+        raise InputError(f"{few}. Lower it, raise mask.dilation_voxel, or remove the cell.")
     counts = intensity_zyx if mode == "reference" else intensity_zyx.reshape(-1)[voxels]
-    n_bad = int(counts.size - np.count_nonzero(np.isfinite(counts)))
-    if n_bad:
+    if n_bad := counts.size - np.count_nonzero(np.isfinite(counts)):
         raise InputError(f"{n_bad} of {counts.size} intensities are not finite. Check the image.")
     return voxels
-
-
-def _center(mask_zyx: np.ndarray, law: Variant, mode: str) -> np.ndarray:
-    core_zyx = mask_zyx == region.MASK
-    if (mode == "reference" and law.dilated_centre) or not core_zyx.any():
-        core_zyx = mask_zyx
-    center_zyx = region.centre_of_mass(core_zyx)
-    return np.floor(center_zyx + 0.5) if mode == "reference" else center_zyx
 
 
 def log_weights(counts: np.ndarray, multiplier: float, floor: float | None) -> np.ndarray:
@@ -113,16 +104,11 @@ def log_weights(counts: np.ndarray, multiplier: float, floor: float | None) -> n
         When no intensity is positive, or all are equal.
     """
     most, least = float(counts.max()), float(counts.min())
+    remedy = "Check that the channel is the right one, or remove the cell."
     if most <= 0:
-        raise InputError(
-            f"no intensity is above 0 (they go from {least:g} to {most:g}). Check that the channel is the "
-            "right one, or remove the cell."
-        )
+        raise InputError(f"no intensity is above 0 (they go from {least:g} to {most:g}). {remedy}")
     if most == least:
-        raise InputError(
-            f"all {counts.size} intensities are {most:g}: zero variance. Check that the channel is the right "
-            "one, or remove the cell."
-        )
+        raise InputError(f"all {counts.size} intensities are {most:g}: zero variance. {remedy}")
     p = counts.astype(np.float64)
     p /= most
     k = multiplier * 3 * (p.mean() - np.median(p)) / p.std()

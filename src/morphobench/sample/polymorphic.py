@@ -63,11 +63,23 @@ def run(
         check_mesh(vertices_um, faces)
         factor = float(scale_factors.get(row["CellId"], np.nan))
         parts = (seed, dataset_name, "sample", row["CellId"])
-        arrays = _grids(vertices_um, faces, resolution, factor, reference)
+        place, rng = {"resolution": resolution, "scale_factor": factor}, seeds.generator(*parts)
+        sdf = distances.signed_distance_grid(vertices_um, faces, **place, reference=reference)
+        if reference:
+            seg = distances.reference_segmentation_grid(vertices_um, faces, **place)
+        else:
+            seg = distances.segmentation_grid(sdf)
         vertices, loc_um, scale_um = surface_points.unit_cube(vertices_um)
-        arrays |= _clouds(vertices, faces, scale_um, seeds.generator(*parts), reference, **numbers)
+        surface, normals = surface_points.surface_points(vertices, faces, n_surface, rng)
+        queries = surface_points.query_points(n_queries, rng)
+        points_um, _ = surface_points.surface_points(vertices * scale_um, faces, n_points, rng)
+        known = surface_points.signed_distances(queries, vertices, faces)
+        unit = {"surface": surface, "normals": normals, "queries": queries}
+        if reference:
+            unit = {name: array.astype(np.float16).astype(np.float32) for name, array in unit.items()}
         columns = {"scale_um": scale_um, "scale_factor": factor, "seed": seeds.integer(*parts)}
-        return columns | dict(zip(_LOC, loc_um.tolist(), strict=True)), arrays
+        columns |= dict(zip(_LOC, loc_um.tolist(), strict=True))
+        return columns, {"sdf": sdf, "seg": seg, **unit, "distances": known, "points_um": points_um}
 
     layouts = {"sdf": Layout(np.float32, (resolution,) * 3), "seg": Layout(np.uint8, (resolution,) * 3)}
     defaults = {"seed": -1} | dict.fromkeys((*_LOC, "scale_um", "scale_factor"), np.nan)
@@ -82,39 +94,5 @@ def check_mesh(vertices_um: np.ndarray, faces: np.ndarray) -> None:
         raise InputError("the mesh has no faces, or vertices that are not finite. Check the segmentation.")
     volume_um3 = enclosed_volume(vertices_um.astype(np.float64), faces)
     if volume_um3 <= _NO_VOLUME * np.ptp(vertices_um, axis=0).max() ** 3:
-        raise InputError(
-            f"the mesh encloses no volume ({volume_um3:g} um3): it is flat or its faces point inwards. Check "
-            "the segmentation, or remove the cell."
-        )
-
-
-def _grids(
-    vertices_um: np.ndarray, faces: np.ndarray, resolution: int, scale_factor: float, reference: bool
-) -> dict[str, np.ndarray]:
-    place = {"resolution": resolution, "scale_factor": scale_factor}
-    sdf = distances.signed_distance_grid(vertices_um, faces, **place, reference=reference)
-    if reference:
-        return {"sdf": sdf, "seg": distances.reference_segmentation_grid(vertices_um, faces, **place)}
-    return {"sdf": sdf, "seg": distances.segmentation_grid(sdf)}
-
-
-def _clouds(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    scale_um: float,
-    rng: np.random.Generator,
-    reference: bool,
-    *,
-    n_surface: int,
-    n_queries: int,
-    n_points: int,
-) -> dict[str, np.ndarray]:
-    """Sample surface, queries and points, in this order."""
-    surface, normals = surface_points.surface_points(vertices, faces, n_surface, rng)
-    queries = surface_points.query_points(n_queries, rng)
-    points_um, _ = surface_points.surface_points(vertices * scale_um, faces, n_points, rng)
-    known = surface_points.signed_distances(queries, vertices, faces)
-    unit = {"surface": surface, "normals": normals, "queries": queries}
-    if reference:
-        unit = {name: array.astype(np.float16).astype(np.float32) for name, array in unit.items()}
-    return {**unit, "distances": known, "points_um": points_um}
+        wrong = f"encloses no volume ({volume_um3:g} um3): it is flat or its faces point inwards"
+        raise InputError(f"the mesh {wrong}. Check the segmentation, or remove the cell.")

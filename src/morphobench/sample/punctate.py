@@ -1,7 +1,7 @@
 """Stage `sample` for punctate structures: clouds sampled by intensity, and cubes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,20 @@ def run(
     box_zyx = [common[axis] for axis in AXES]
 
     def sample_cell(row: dict[str, Any]) -> shards.Result:
-        fit = fits([row[column] for column in SIZES], box_zyx)
+        shape_zyx = [row[column] for column in SIZES]
+        fit = fits(shape_zyx, box_zyx)
         if common["policy"] == "drop" and not all(fit.values()):
-            return fit | _exclude(row, fit, common), {}
+            large = [axis for axis in AXES if not fit[f"fits_{axis}"]]
+            sizes = "; ".join(f"{axis} {row[f'size_{axis}']} of {common[axis]} voxels" for axis in large)
+            error = f"does not fit the common box: {sizes}. Raise box.quantile, or set box.policy to crop."
+            return fit | {"success": False, "excluded": True, "error": error}, {}
         parts = (seed, dataset_name, "sample", row["CellId"])
         volumes_zyx = stored_cell(shard_in, row)
         cropped_zyx = [crop_to_box(volume_zyx, box_zyx) for volume_zyx in volumes_zyx]
-        center_zyx, clip = _center(row, box_zyx), _clip(row)
+        # As an index into the cell once cropped to the box.
+        center_zyx = np.array([row[f"center_{axis}_voxel"] for axis in AXES])
+        center_zyx += np.minimum(offset_in_box(shape_zyx, box_zyx), 0)
+        clip = None if np.isnan(row["clip_low"]) else (row["clip_low"], row["clip_high"])
         sampler = shards.by_structure(variant, row, "sample.variant")
         law = {**points, "variant": sampler, "mode": mode, "rng": seeds.generator(*parts)}
         if mode == "reference":
@@ -87,22 +94,3 @@ def run(
     defaults = {"seed": -1} | {f"fits_{axis}": False for axis in AXES}
     with shards.create(shard_out, "sample", max_failed_fraction) as shard:
         shard.fill(cells, sample_cell, arrays, defaults, timed=True)
-
-
-def _exclude(row: Mapping[str, Any], fit: Mapping[str, bool], common: Mapping[str, Any]) -> dict[str, Any]:
-    sizes = "; ".join(
-        f"{axis} {row[f'size_{axis}']} of {common[axis]} voxels" for axis in AXES if not fit[f"fits_{axis}"]
-    )
-    reason = f"does not fit the common box: {sizes}. Raise box.quantile, or set box.policy to crop."
-    return {"success": False, "excluded": True, "error": reason}
-
-
-def _clip(row: Mapping[str, Any]) -> tuple[float, float] | None:
-    return None if np.isnan(row["clip_low"]) else (row["clip_low"], row["clip_high"])
-
-
-def _center(row: Mapping[str, Any], box_zyx: Sequence[int]) -> np.ndarray:
-    """Return the centre of the mask as an index into the cell once cropped to the box."""
-    shape_zyx = [row[column] for column in SIZES]
-    center_zyx = np.array([row[f"center_{axis}_voxel"] for axis in AXES])
-    return center_zyx + np.minimum(offset_in_box(shape_zyx, box_zyx), 0)

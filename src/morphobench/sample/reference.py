@@ -75,10 +75,9 @@ def reference_encoding(
     tuple of numpy.ndarray
         Intensities, int32, and the mask with its own values, both in the box.
     """
-    law = VARIANTS[variant]
-    counts = np.asarray(intensity_zyx)
+    law, counts, mask_zyx = VARIANTS[variant], np.asarray(intensity_zyx), np.asarray(mask_zyx)
     if not law.boxed:
-        return np.rint(counts).astype(np.int32), np.asarray(mask_zyx)
+        return np.rint(counts).astype(np.int32), mask_zyx
     if law.gate_counts is not None:
         counts = np.where(counts >= law.gate_counts, 0, counts)
     if clip is None or not law.normalised:
@@ -87,9 +86,9 @@ def reference_encoding(
         low, high = clip
         stretched = (np.clip(counts, low, high).astype(np.float64) - low) / (high - low)
         stored, outside = 1 + (TOP_COUNTS - 1) * stretched, 0
-    stored = np.where(np.asarray(mask_zyx) != 0, stored, outside).astype(np.int32)
+    stored = np.where(mask_zyx != 0, stored, outside).astype(np.int32)
     boxed = fit_to_box(stored, box_zyx, background=-1)
-    return np.maximum(boxed - 1, -1), fit_to_box(np.asarray(mask_zyx), box_zyx, background=0)
+    return np.maximum(boxed - 1, -1), fit_to_box(mask_zyx, box_zyx, background=0)
 
 
 def reference_image(encoded_zyx: np.ndarray, mask_zyx: np.ndarray, variant: Variant) -> np.ndarray:
