@@ -74,13 +74,11 @@ def claim(n: int, accelerator: str) -> None:
         import torch
 
         if torch.cuda.device_count() < n:
-            raise InputError(
-                f"this job asked SLURM for {n} GPU(s) and sees {torch.cuda.device_count()} on node "
-                f"{os.environ.get('SLURMD_NODENAME', os.uname().nodename)} in partition "
-                f"{os.environ.get('SLURM_JOB_PARTITION', '?')}. Name a partition with GPUs in "
-                "MORPHOBENCH_GPU_PARTITION, see that torch is built for CUDA (python -c 'import torch; "
-                "print(torch.version.cuda)'), or compute on CPUs with --profile slurm-cpu."
-            )
+            node = os.environ.get("SLURMD_NODENAME", os.uname().nodename)
+            where = f"node {node} in partition {os.environ.get('SLURM_JOB_PARTITION', '?')}"
+            found = f"this job asked SLURM for {n} GPU(s) and sees {torch.cuda.device_count()} on {where}"
+            remedy = "Correct MORPHOBENCH_GPU_PARTITION, install torch with CUDA, or use --profile slurm-cpu"
+            raise InputError(f"{found}. {remedy}.")
         return
     names = visible()
     if len(names) >= n:

@@ -29,7 +29,6 @@ _LOCAL = (
     *("score_combined", "analyse_examples", "analyse_strata", "analyse_pca", "analyse_volume_bins"),
     "plot_figure",
 )
-_N_LATTICE = 24
 
 Config = Mapping[str, Any]
 
@@ -79,10 +78,8 @@ def _gpu_seconds(model: Config, known: Mapping[Any, Any], key: str) -> float:
 
 def _passes(output: Output, model: Config, config: Config) -> float:
     """Return how often each cell of the data set passes through the model, on average."""
-    split, rotations = (
-        config["sample"]["split"],
-        {"lattice": _N_LATTICE, "uniform": config["embed"]["n_uniform"]},
-    )
+    split = config["sample"]["split"]
+    rotations = {"lattice": 24, "uniform": config["embed"]["n_uniform"]}
     if output.rule == "train":
         return split["train"] * model["training"]["max_epochs"]
     return 1 if output.name == "identity" else split["test"] * rotations[output.name]

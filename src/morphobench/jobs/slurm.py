@@ -25,13 +25,9 @@ def check(partitions: Iterable[str]) -> None:
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         except FileNotFoundError as error:
-            raise InputError(
-                "there is no sbatch here. Run this command where SLURM's commands are (the login node of the "
-                "cluster), or use --profile profiles/local on this machine."
-            ) from error
+            remedy = "Run this on the cluster's login node, or use --profile profiles/local"
+            raise InputError(f"there is no sbatch here. {remedy}.") from error
         except subprocess.TimeoutExpired as error:
-            raise InputError(
-                "SLURM has not answered for a minute (sbatch --test-only); try `sinfo`."
-            ) from error
+            raise InputError("SLURM has not answered sbatch for a minute; try `sinfo`.") from error
         if answer.returncode:
             raise InputError(f"SLURM takes no jobs in partition {name}: {answer.stderr.strip()}\n{_REMEDY}")
