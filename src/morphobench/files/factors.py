@@ -38,9 +38,8 @@ def read_factors(path: str | Path) -> dict[str, float]:
         raise
     # Whatever a broken or hostile byte leads the parsers to.
     except Exception as error:
-        raise InputError(
-            f"{path}: not readable as scale factors ({error!r}); write plain arrays `keys` and `values`."
-        ) from error
+        reason = f"not readable as scale factors ({error!r})"
+        raise InputError(f"{path}: {reason}. Write plain arrays `keys` and `values`.") from error
     try:
         cells = [int(key) if isinstance(key, float) and key.is_integer() else key for key in keys]
         factors = {str(cell): float(value) for cell, value in zip(cells, values, strict=True)}

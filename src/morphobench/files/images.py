@@ -203,10 +203,9 @@ def _check_single_volume(path: Path, image: AICSImage) -> None:
     dims = image.dims
     times, samples = dims.T, getattr(dims, "S", 1)
     if len(image.scenes) > 1 or times > 1 or samples > 1 or dims.Z < 2:
-        raise InputError(
-            f"{path}: expected one volume, found {len(image.scenes)} scenes, {times} time points, {dims.Z} "
-            f"planes and {samples} colour samples. Export one volume, or fetch it again if truncated."
-        )
+        found = f"{len(image.scenes)} scenes, {times} time points, {dims.Z} planes, {samples} colour samples"
+        remedy = "Export one volume, or fetch it again if truncated"
+        raise InputError(f"{path}: expected one volume, found {found}. {remedy}.")
     if isinstance(image.reader, TiffReader):
         # Planes beyond the end of a truncated file would be read as zeros without an error.
         with TiffFile(path) as tiff:

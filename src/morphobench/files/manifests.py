@@ -152,9 +152,7 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
     # Links may lead elsewhere, as to a data disk; only the text of a path may not.
     path = Path(os.path.normpath(folder / value))
     if not path.is_relative_to(os.path.normpath(folder)) and not (absolute and Path(value).is_absolute()):
-        raise InputError(
-            f"{value}: leaves the folder of its table, {folder}. Move it there, or mend the path."
-        )
+        raise InputError(f"{value}: leaves the folder of its table, {folder}. Mend the path.")
     return path
 
 

@@ -100,9 +100,7 @@ def check_labels(label_zyx: np.ndarray) -> None:
     """Raise an InputError for an image that is no volume of whole numbers from 0 to 2^24."""
     if label_zyx.ndim != 3 or label_zyx.dtype.kind not in "ui":
         found = f"{label_zyx.dtype} of shape {label_zyx.shape}"
-        raise InputError(
-            f"expected labels as whole numbers of shape (z, y, x), found {found}. Export them so."
-        )
+        raise InputError(f"expected labels as whole numbers (z, y, x), found {found}. Export them so.")
     low, high = label_zyx.min(initial=0), label_zyx.max(initial=0)
     if low < 0 or high > _MAX_LABEL:
         raise InputError(f"labels run from {low} to {high}; expected 0 to {_MAX_LABEL}. Renumber them.")
@@ -128,9 +126,7 @@ def occupancy(volume_zyx: np.ndarray) -> np.ndarray:
     low, high = float(volume_zyx.min()), float(volume_zyx.max())
     if low < -_ROUNDING or high > 1 + _ROUNDING:
         found = f"the segmentation runs from {low:g} to {high:g} in fractions"
-        raise InputError(
-            f"{found}; expected whole numbers, or 0 to 1. Check that the channel is the right one."
-        )
+        raise InputError(f"{found}; expected whole numbers, or 0 to 1. Check that the channel is right.")
     return np.clip(volume_zyx, 0, 1).astype(np.float32)
 
 

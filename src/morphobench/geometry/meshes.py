@@ -82,8 +82,6 @@ def signed_distance(
     return size * np.where(inside(points, vertices, faces), -1.0, 1.0), nearest
 
 
-def _contiguous(
-    points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    points, vertices = (np.ascontiguousarray(array, dtype=np.float64) for array in (points, vertices))
-    return points, vertices, np.ascontiguousarray(faces, dtype=np.int64)
+def _contiguous(*arrays: np.ndarray) -> list[np.ndarray]:
+    kinds = (np.float64, np.float64, np.int64)
+    return [np.ascontiguousarray(array, dtype=kind) for array, kind in zip(arrays, kinds, strict=True)]

@@ -49,10 +49,9 @@ def keep_inside(
     distance_um, _ = meshes.signed_distance(points_um, vertices_um, faces)
     kept_um = points_um[distance_um <= tolerance_um]
     if len(kept_um) < min_points:
-        raise InputError(
-            f"{len(kept_um)} of {len(points_um)} points lie inside the nucleus, fewer than mask.min_points = "
-            f"{min_points}. Lower it, raise mask.tolerance_um, or check source.shape_unit_um and shape_axes."
-        )
+        found = f"{len(kept_um)} of {len(points_um)} points lie inside the nucleus"
+        remedy = "Lower it, raise mask.tolerance_um, or check source.shape_unit_um and shape_axes"
+        raise InputError(f"{found}, fewer than mask.min_points = {min_points}. {remedy}.")
     return kept_um
 
 
@@ -60,10 +59,10 @@ def check_fits(points_um: np.ndarray, side_um: float, radius_um: float) -> None:
     """Raise an InputError with the side that is needed when a sphere leaves a centred cube."""
     reach_um = float(np.abs(points_um).max()) + radius_um
     if reach_um >= side_um / 2:
-        found = (
-            f"the cell reaches {reach_um:.3f} um from its centre, beyond sample.cube.side_um = {side_um:g}"
+        remedy = f"Raise sample.cube.side_um above {2 * reach_um:.3f}, or remove the cell"
+        raise InputError(
+            f"the cell reaches {reach_um:.3f} um, beyond sample.cube.side_um = {side_um:g}. {remedy}."
         )
-        raise InputError(f"{found}. Raise sample.cube.side_um above {2 * reach_um:.3f}, or remove the cell.")
 
 
 def upsample(

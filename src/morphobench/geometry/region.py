@@ -65,8 +65,8 @@ def _nearest(mask_zyx: np.ndarray, costs: Mapping[int, int], limit: int) -> np.n
 
 def fits(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> dict[str, bool]:
     """Return for each axis whether a volume fits the box, as columns fits_z, fits_y, fits_x."""
-    pairs = zip(AXES, shape_zyx, box_zyx, strict=True)
-    return {f"fits_{axis}": bool(n <= size) for axis, n, size in pairs}
+    sides = zip(AXES, shape_zyx, box_zyx, strict=True)
+    return {f"fits_{axis}": bool(n <= size) for axis, n, size in sides}
 
 
 def offset_in_box(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> np.ndarray:
@@ -74,8 +74,7 @@ def offset_in_box(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> np.ndarra
 
     Half the difference rounded down, before the volume or cut off it (published stage `register`).
     """
-    difference = np.asarray(box_zyx) - np.asarray(shape_zyx)
-    return np.where(difference >= 0, difference // 2, -(-difference // 2))
+    return np.trunc(np.subtract(box_zyx, shape_zyx) / 2).astype(np.int64)
 
 
 def crop_to_box(volume_zyx: np.ndarray, box_zyx: Sequence[int]) -> np.ndarray:

@@ -141,10 +141,8 @@ def table(targets: Iterable[str]) -> str:
     """Return the table of docs/cluster.md for these targets."""
     config = configuration.resolve(schema.read_yaml(Path("config/config.yaml")))
     costs = schema.read_yaml(COSTS)
-    lines = [
-        "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (m, e) | disk (m) |",
-        "|---|---|---|---|---|",
-    ]
+    header = "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (m, e) | disk (m) |"
+    lines = [header, "|---|---|---|---|---|"]
     for target in targets:
         jobs, summary = planned(target)
         lines.append(row(target, jobs, total(outputs_of(summary, config), jobs, config, costs)))

@@ -71,9 +71,5 @@ def run(
         factor = (resolution - 2 * margin_voxel) / extent_um
     if mode == "global":
         factor = np.full_like(factor, factor[good].min())
-    columns = {
-        "CellId": cells["CellId"],
-        "scale_factor": np.where(good, factor, np.nan),
-        "max_extent_um": np.where(good, extent_um, np.nan),
-    }
-    files.write_table(pd.DataFrame(columns), out)
+    factor[~good] = extent_um[~good] = np.nan
+    files.write_table(cells[["CellId"]].assign(scale_factor=factor, max_extent_um=extent_um), out)

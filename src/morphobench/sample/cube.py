@@ -77,9 +77,7 @@ def _check_fits(box: Sequence[slice], center_zyx: Sequence[float], spacing_um: f
     # The slack absorbs rounding: a cell as large as the cube fits.
     if needed_um > side_um * (1 + 1e-9):
         large = f"the cell needs a cube of {needed_um:.3f} um, sample.cube.side_um = {side_um:g}"
-        raise InputError(
-            f"{large}. Raise it to at least {needed_um:.3f}, set sample.cube.crop, or remove it."
-        )
+        raise InputError(f"{large}. Raise it to at least {needed_um:.3f}, or set sample.cube.crop.")
 
 
 def resampling(n: int, center: float, spacing_um: float, size: int, side_um: float) -> np.ndarray:

@@ -59,9 +59,7 @@ def run(
     else:
         if column not in cells:
             found = ", ".join(map(str, cells))[:500]
-            raise InputError(
-                f"{out}: the source has no column {column!r} (split); name another (found {found})."
-            )
+            raise InputError(f"{out}: the source has no column {column!r}; mend `split` (found {found}).")
         splits = cells[column].astype(str).str.lower().map(SPLITS)
         if splits.isna().any():
             cell = cells[splits.isna()].iloc[0]
