@@ -86,7 +86,7 @@ class FileRows:
         size = path.stat().st_size if path.is_file() else None
         if size != row["size"]:
             reason = "is gone" if size is None else f"has {size} bytes, not {row['size']}"
-            raise InputError(f"{path} {reason}: it changed. Delete the shards that use it.")
+            raise InputError(f"{path} {reason}: it changed since it was indexed. Delete its shards.")
         return read_row(path, row["reader"], edge=int(row["edge"]))
 
 

@@ -105,8 +105,7 @@ def embedding_table(cells: pd.DataFrame, rotations: np.ndarray, z: np.ndarray) -
     repeated = cells[["CellId", "group", "split"]].iloc[np.tile(np.arange(n_cells), n_rotations)]
     matrices = pd.DataFrame(rotations[number].reshape(-1, 9), columns=MATRIX_COLUMNS)
     values = z.reshape(-1, width).astype(np.float32)
-    labels = repeated.reset_index(drop=True).assign(rotation=number)
-    return with_embeddings(labels.join(matrices), values)
+    return with_embeddings(repeated.reset_index(drop=True).assign(rotation=number).join(matrices), values)
 
 
 def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: str | Path) -> pd.DataFrame:

@@ -59,10 +59,8 @@ def check_fits(points_um: np.ndarray, side_um: float, radius_um: float) -> None:
     """Raise an InputError with the side that is needed when a sphere leaves a centred cube."""
     reach_um = float(np.abs(points_um).max()) + radius_um
     if reach_um >= side_um / 2:
-        remedy = f"Raise sample.cube.side_um above {2 * reach_um:.3f}, or remove the cell"
-        raise InputError(
-            f"the cell reaches {reach_um:.3f} um, beyond sample.cube.side_um = {side_um:g}. {remedy}."
-        )
+        found = f"the cell reaches {reach_um:.3f} um, beyond sample.cube.side_um = {side_um:g}"
+        raise InputError(f"{found}. Raise sample.cube.side_um above {2 * reach_um:.3f}, or remove the cell.")
 
 
 def upsample(

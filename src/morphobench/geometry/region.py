@@ -65,8 +65,7 @@ def _nearest(mask_zyx: np.ndarray, costs: Mapping[int, int], limit: int) -> np.n
 
 def fits(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> dict[str, bool]:
     """Return for each axis whether a volume fits the box, as columns fits_z, fits_y, fits_x."""
-    sides = zip(AXES, shape_zyx, box_zyx, strict=True)
-    return {f"fits_{axis}": bool(n <= size) for axis, n, size in sides}
+    return {f"fits_{name}": bool(n <= m) for name, n, m in zip(AXES, shape_zyx, box_zyx, strict=True)}
 
 
 def offset_in_box(shape_zyx: Sequence[int], box_zyx: Sequence[int]) -> np.ndarray:

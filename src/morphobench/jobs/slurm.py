@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from morphobench.errors import InputError
 
 _REMEDY = (
-    "Name your site's partitions in MORPHOBENCH_CPU_PARTITION and MORPHOBENCH_GPU_PARTITION and your account "
-    "in SBATCH_ACCOUNT, or change the block at the top of the profile (profiles/slurm-gpu/config.yaml). "
-    "`sinfo` lists partitions."
+    "Name partitions of `sinfo` in MORPHOBENCH_CPU_PARTITION and MORPHOBENCH_GPU_PARTITION and your account "
+    "in SBATCH_ACCOUNT, or change the block at the top of the profile (profiles/slurm-gpu/config.yaml)."
 )
 
 

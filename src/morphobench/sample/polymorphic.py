@@ -65,10 +65,9 @@ def run(
         parts = (seed, dataset_name, "sample", row["CellId"])
         place, rng = {"resolution": resolution, "scale_factor": factor}, seeds.generator(*parts)
         sdf = distances.signed_distance_grid(vertices_um, faces, **place, reference=reference)
+        seg = distances.segmentation_grid(sdf)
         if reference:
             seg = distances.reference_segmentation_grid(vertices_um, faces, **place)
-        else:
-            seg = distances.segmentation_grid(sdf)
         vertices, loc_um, scale_um = surface_points.unit_cube(vertices_um)
         surface, normals = surface_points.surface_points(vertices, faces, n_surface, rng)
         queries = surface_points.query_points(n_queries, rng)
