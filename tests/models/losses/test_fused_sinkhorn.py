@@ -14,7 +14,7 @@ if DEVICE == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton", reason="needs Triton, which comes with torch where that is built for GPUs")
 
-from morphobench.models.losses.sinkhorn import sinkhorn  # noqa: E402
+from morphobench.models.losses import sinkhorn  # noqa: E402
 
 SETTINGS = {"blur": 0.01, "scaling": 0.5}
 fused = partial(sinkhorn._fused, **SETTINGS)
