@@ -90,10 +90,7 @@ class ScalarEncoder(nn.Module):
 
 
 class ClassicalPointcloud(PointcloudAutoencoder):
-    """Autoencoder of point clouds without symmetry or pose; defaults are the published widths.
-
-    Arguments as in `PointcloudAutoencoder`.
-    """
+    """Autoencoder of point clouds without symmetry or pose; defaults are the published widths."""
 
     def __init__(
         self,

@@ -55,14 +55,8 @@ class RotationInvariantImage(ImageAutoencoder):
     cube is rotated. Exact for the 24 rotations of the grid if every grid size is odd down to the last block
     (size 2^m + 1, such as 33, 65, 129); with the published sizes 35, 67 and 118 the pose is not exact.
 
-    Parameters
-    ----------
-    size, latent_dim, channels, strides, num_res_units, prior
-        See `ImageAutoencoder`; channels count scalar fields, and as many vector fields.
-    background
-        Value outside the object, in model units (published: 2 for signed distances, else 0).
-    mask_output
-        Whether to fade decoded cubes to `background` outside the inscribed ball (published: 118^3 only).
+    Channels count scalar fields, and as many vector fields. The published background is 2 for signed
+    distances, else 0, model units; `mask_output` fades to it outside the inscribed ball (118^3 only).
     """
 
     group: ClassVar[Group] = "so3"

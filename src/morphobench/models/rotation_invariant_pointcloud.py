@@ -52,21 +52,10 @@ class VectorEncoder(VectorBackbone):
 class RotationInvariantPointcloud(PointcloudAutoencoder):
     """Autoencoder of point clouds: rotations about the origin change the pose, not the embedding.
 
-    Arguments as in `PointcloudAutoencoder`, and as follows.
-
-    Parameters
-    ----------
-    intensity
-        Whether points have a fourth column, a scalar in model units that no rotation touches; it is encoded
-        and decoded too.
-    variant
-        With `intensity`: "corrected" is invariant under every rotation; "published" only under quarter turns
-        about the axes, for published weights (`intensity_vectors`).
-
-    Notes
-    -----
-    The published code builds a wrong frame for a batch of exactly three clouds (a cross product over the
-    batch axis). No variant repeats that: the embedding of a cloud never depends on its batch.
+    With `intensity`, points have a fourth column, a scalar in model units, which is encoded and decoded too;
+    variant "published" is then invariant only under quarter turns about the axes (`intensity_vectors`). The
+    published code builds a wrong frame for a batch of exactly three clouds (a cross product over the batch
+    axis); here the embedding of a cloud never depends on its batch.
     """
 
     def __init__(

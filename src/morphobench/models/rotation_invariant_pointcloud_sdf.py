@@ -27,29 +27,14 @@ class RotationInvariantPointcloudSDF(Autoencoder):
     The embedding z is the lengths of equivariant vectors (`vectors`). Lengths alone do not hold the shape, so
     `decode` takes the vectors, as `decode_at` does.
 
-    Parameters
-    ----------
-    latent_dim
-        Number of vectors, and so the length of z; at least 2, for the pose.
-    hidden_dim
-        Vector channels per layer of the encoder.
-    k
-        Neighbours of a point, itself included.
-    decoder_hidden
-        Width of the decoder.
-    grid_size, half_extent
-        The cube on which `decode` and `reconstruct` evaluate: points along an edge, and half its edge in
-        model units (published: 0.55).
+    Vasan et al. 2025, "rotation-invariant point cloud SDF"; arguments are keys of `architecture`, see
+    config/README.md, and defaults the published widths. The pose net and linear head of the published class,
+    on which no output depends, are left out.
 
     Raises
     ------
     InputError
         When `latent_dim` or `grid_size` is below 2.
-
-    Notes
-    -----
-    Vasan et al. 2025, "rotation-invariant point cloud SDF"; defaults are the published widths. The pose net
-    and linear head of the published class, on which no output depends, are left out.
     """
 
     representations: ClassVar[tuple[str, ...]] = ("surface",)

@@ -16,22 +16,7 @@ class PointcloudAutoencoder(Autoencoder):
     """Autoencoder of point clouds (Vasan et al. 2025); weights are named as in the published checkpoints.
 
     The encoder maps points (batch, n_points, columns) to an `Embedding` and has an attribute `k`, the least
-    number of points it can read. Families take these arguments:
-
-    Parameters
-    ----------
-    latent_dim
-        Length of the embedding.
-    hidden_dim
-        Width of the encoder's first layer.
-    k
-        Neighbours of a point, itself included.
-    n_output_points, grid, grid_file
-        Points to decode and the grid they are folded from, see `morphobench.models.cloud.folding.make_grid`.
-    folding_hidden
-        Width of the decoder.
-    prior
-        See `morphobench.models.priors`.
+    number of points it can read. Arguments of the families are keys of `architecture`, see config/README.md.
     """
 
     representations: ClassVar[tuple[str, ...]] = ("points",)

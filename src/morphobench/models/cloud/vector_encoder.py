@@ -58,25 +58,10 @@ def _checkpointed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) 
 
 
 class VectorBackbone(nn.Module):
-    """DGCNN of vector neurons, from a cloud to vectors that rotate with it (Vasan et al. 2025).
+    """DGCNN of vector neurons, from a cloud to `n_vectors` that rotate with it (Vasan et al. 2025).
 
-    Parameters
-    ----------
-    n_vectors
-        Number of vectors in the result.
-    hidden_dim
-        Vector channels per layer.
-    k
-        Neighbours of a point, itself included.
-    intensity
-        Whether points have a fourth column, a scalar that rotations leave alone.
-    variant
-        How intensity scales the directions, see `intensity_vectors`.
-
-    Raises
-    ------
-    InputError
-        For another variant.
+    Layers have `hidden_dim` vector channels. With `intensity`, points have a fourth column, a scalar that
+    rotations leave alone and that scales directions by `variant`, see `intensity_vectors`.
     """
 
     def __init__(

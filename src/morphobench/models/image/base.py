@@ -21,23 +21,8 @@ STRIDES = (1, 1, 2, 2, 2, 2, 2)
 class ImageAutoencoder(Autoencoder):
     """Autoencoder of volumes; weights are named as in the published checkpoints.
 
-    Parameters
-    ----------
-    size
-        Edge of the cubes in voxels.
-    latent_dim
-        Length of the embedding.
-    channels, strides
-        Fields and stride of each encoder block; the decoder mirrors them.
-    num_res_units
-        Convolutions in each encoder block (published: 1 for 118^3 cubes, 2 for smaller ones).
-    prior
-        See `morphobench.models.priors`.
-
-    Raises
-    ------
-    InputError
-        When arguments do not fit together.
+    Arguments are keys of `architecture`, see config/README.md; the decoder mirrors the encoder's blocks.
+    Errors as in `check_architecture`.
     """
 
     representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
