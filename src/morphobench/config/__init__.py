@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from morphobench.config.checks import (
-    CLOUDS,
-    check_dataset,
-    check_known,
-    check_parts,
-    check_scored,
-    check_seeds,
-    check_split,
-)
+from morphobench.config import checks
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.schema import merge, read_all, read_yaml, typed, validate
 from morphobench.errors import InputError
@@ -47,18 +39,18 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     """
     config = typed(config)
     validate(config, "config", "config/config.yaml", root)
-    check_split(config["sample"]["split"])
+    checks.check_split(config["sample"]["split"])
     models = read_all(Path("config/models"), config["models"], "model", root)
     datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root)
     for name in datasets:
         dataset = datasets[name] = _resolve_dataset(name, datasets[name], config["start_from"], root)
-        check_dataset(name, dataset, models)
+        checks.check_dataset(name, dataset, models)
         if dataset["source"].get("max_cells") is None:
             dataset["source"]["max_cells"] = config["max_cells"]
     for name in datasets:
-        check_parts(name, datasets)
-    check_seeds(config["train"]["seeds"], datasets)
-    check_scored(config, datasets, models)
+        checks.check_parts(name, datasets)
+    checks.check_seeds(config["train"]["seeds"], datasets)
+    checks.check_scored(config, datasets, models)
     return {**config, "datasets": datasets, "models": models, "figures": _figures(root, datasets)}
 
 
@@ -82,10 +74,9 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
     for path in sorted((root / FIGURES).glob("*.yaml")):
         source, figure = f"{FIGURES}/{path.name}", read_yaml(path)
         validate(figure, "figure", source, root)
-        check_known(source, "dataset", [figure["dataset"]], datasets)
+        checks.check_known(source, "dataset", [figure["dataset"]], datasets)
         letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
-        twice = sorted({letter for letter in letters if letters.count(letter) > 1})
-        if twice:
+        if twice := sorted({letter for letter in letters if letters.count(letter) > 1}):
             raise InputError(f"{source}: two panels are called {twice[0]}. Give each a letter of its own.")
         figures[path.stem] = figure
     return figures
@@ -94,9 +85,8 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
     """Return the configuration of a model on a dataset: with the sizes of its cells, without looks."""
     described = config["datasets"][dataset]
-    model_config = {
-        key: copy.deepcopy(value) for key, value in config["models"][model].items() if key not in LOOKS
-    }
+    described_model = config["models"][model].items()
+    model_config = copy.deepcopy({key: value for key, value in described_model if key not in LOOKS})
     representation, architecture = model_config["representation"], model_config["architecture"]
     if representation == "cube":
         architecture["size"] = described["sample"]["cube"]["size"]
@@ -109,7 +99,7 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
         architecture["size"] = max(architecture["size"], described["sample"]["resolution"] // 2 * 2 + 1)
     if model_config.get("intensity", {}).pop("structure_norm", False):
         model_config["intensity"]["structure_norms"] = described["structure_norms"]
-    if representation in CLOUDS and "subsample" in described:
+    if representation in checks.CLOUDS and "subsample" in described:
         model_config["subsample"] = copy.deepcopy(described["subsample"])
     return model_config
 
@@ -128,10 +118,8 @@ def scale_of(config: Mapping[str, Any], marker: Path) -> str:
 
     After `make demo`, remaking one figure must not start days of training at paper scale.
     """
-    started = os.environ.get("MORPHOBENCH_SCALE") or (
-        marker.read_text().strip() if marker.exists() else "paper"
-    )
-    scale = config.get("scale") or started
+    marked = marker.read_text().strip() if marker.exists() else "paper"
+    scale = config.get("scale") or os.environ.get("MORPHOBENCH_SCALE") or marked
     if scale not in ("demo", "paper"):
         raise InputError(f"scale must be demo or paper, not {scale!r} (--config scale=..., or {marker}).")
     return scale

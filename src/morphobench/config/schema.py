@@ -3,6 +3,7 @@
 import copy
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,8 @@ def typed(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     for convert in (int, float):
-        try:
+        with suppress(ValueError):
             return convert(value)
-        except ValueError:
-            pass
     return {"true": True, "false": False, "null": None}.get(value.lower(), value)
 
 
@@ -63,9 +62,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}. Restore it (git checkout {path})."
-        ) from error
+        raise InputError(f"{path} cannot be read ({error.strerror}): git checkout {path}.") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
@@ -78,11 +75,9 @@ def read_all(
 ) -> dict[str, dict[str, Any]]:
     """Read and validate all YAML files of a folder, by name, with the overrides of some of them."""
     names = sorted(path.stem for path in (root / folder).glob("*.yaml"))
-    for name in overrides:
-        if name not in names:
-            raise InputError(
-                f"unknown {schema_name} {name!r}: {folder} has {', '.join(names)}. Add {folder}/{name}.yaml."
-            )
+    if unknown := [name for name in overrides if name not in names]:
+        known, added = f"{folder} has {', '.join(names)}", f"{folder}/{unknown[0]}.yaml"
+        raise InputError(f"unknown {schema_name} {unknown[0]!r}: {known}. Add {added}.")
     entries = {}
     for name in names:
         path = folder / f"{name}.yaml"
@@ -127,21 +122,17 @@ def _explain(error: ValidationError, source: str) -> str:
             remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
             lines.append(f"{source}: unknown key {key!r} at {place}; {remedy}")
         return "\n".join(lines)
+    message = f"{place}: {error.message}"
     if error.validator == "required":
         missing = ", ".join(key for key in error.validator_value if key not in error.instance)
         message = f"missing at {place}: {missing}"
-    else:
-        message = f"{place}: {error.message}"
     hint = error.schema.get("description")
     return f"{source}: {message}" + (f" ({hint})." if hint else ".")
 
 
 def _blanks(value: Any, place: str = "") -> list[str]:
     """Return the dotted keys that a copy of the template still leaves blank."""
-    items: Any = ()
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
+    listed = enumerate(value) if isinstance(value, list) else ()
+    items = value.items() if isinstance(value, Mapping) else listed
     below = [blank for key, item in items for blank in _blanks(item, f"{place}.{key}".strip("."))]
     return [place] if value == BLANK else below

@@ -14,6 +14,8 @@ from morphobench.remote import local_folder
 
 # Number of the manifest's rows with this CellId; in no result.
 N_ROWS = "_n_rows"
+# Selects those of some identifiers that belong to a shard.
+InShard = Callable[[Iterable[str]], np.ndarray]
 # Columns of the manifest that stages read.
 _KNOWN = ("name_dict", "structure_name", "cell_stage")
 
@@ -42,7 +44,12 @@ def select(
     table = table.assign(**{name: table[column] for name, column in names.items()})
     if source.get("channel_names"):
         table = table.assign(name_dict=str(dict(source["channel_names"])))
-    table = _with_crops(table, path)
+    if not set(CROPS) & set(table):
+        raise InputError(
+            f"{path}: has neither column {' nor '.join(CROPS)} (found {', '.join(map(str, table))[:500]}); "
+            "add that of the segmentation."
+        )
+    table = table.assign(**{kind: table.get(kind, "") for kind in CROPS}).fillna(dict.fromkeys(CROPS, ""))
     table = table.assign(**{N_ROWS: table.groupby("CellId")["CellId"].transform("size")})
     table = _of_structures(table, source.get("structures"), path)
     table = table[manifests.kept(table, keep, path)]
@@ -50,14 +57,13 @@ def select(
     return table[table["CellId"].isin(chosen)].drop_duplicates("CellId")
 
 
-def list_cells(dataset: Mapping[str, Any], in_shard: Callable[[Iterable[str]], np.ndarray]) -> pd.DataFrame:
+def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
     """List the cells of a shard whose crops lie in a folder; see `locate`.
 
     Paths start from source.location; without it from the manifest's folder, and may be absolute.
     """
-    source, both_crops = dataset["source"], dataset.get("kind") != "polymorphic"
-    location = source.get("location")
-    path = local_folder(location) / source["cells"]
+    location, both_crops = dataset["source"].get("location"), dataset.get("kind") != "polymorphic"
+    path = local_folder(location) / dataset["source"]["cells"]
     folder = local_folder(location) if location else path.parent
 
     def find(value: str) -> Path:
@@ -66,7 +72,7 @@ def list_cells(dataset: Mapping[str, Any], in_shard: Callable[[Iterable[str]], n
             raise InputError(f"{crop}: no such file. Restore it, or mend or remove its row in {path}.")
         return crop
 
-    table = select(path, source, both_crops=both_crops, optional=None)
+    table = select(path, dataset["source"], both_crops=both_crops, optional=None)
     return locate(table[in_shard(table["CellId"])], path, both_crops, find)
 
 
@@ -96,29 +102,18 @@ def _locate(
         if n_rows > 1:
             raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
         crops = {kind: str(find(row[kind])) for kind in needed_crops(row, both_crops)}
+        return row | manifests.state() | crops
     except InputError as error:
         return row | manifests.state(str(error))
-    return row | manifests.state() | crops
 
 
 def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: Path) -> pd.DataFrame:
     if not structures:
         return table
     existing = table["structure_name"].unique() if "structure_name" in table else []
-    missing = sorted(set(structures) - set(existing))
-    if missing:
+    if missing := sorted(set(structures) - set(existing)):
+        found = ", ".join(map(str, existing))[:500]
         raise InputError(
-            f"{path}: no cell has structure_name {', '.join(missing)} "
-            f"(found {', '.join(map(str, existing))[:500]}). Mend source.structures."
+            f"{path}: no cell has structure_name {', '.join(missing)}; mend source.structures ({found})."
         )
     return table[table["structure_name"].isin(structures)]
-
-
-def _with_crops(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    if not set(CROPS) & set(table):
-        raise InputError(
-            f"{path}: has neither column {' nor '.join(CROPS)}; add that of the segmentation "
-            f"(found {', '.join(map(str, table))[:500]})."
-        )
-    crops = {kind: table.get(kind, "") for kind in CROPS}
-    return table.assign(**crops).fillna(dict.fromkeys(CROPS, ""))

@@ -1,13 +1,14 @@
 """Fields of view with label images, cut into single cells in the published layout."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
 from morphobench.files import images, manifests
 from morphobench.files.layout import CROPS
@@ -15,9 +16,7 @@ from morphobench.geometry.labels import cell_mask, check_labels, find_cells, own
 from morphobench.log import logger
 
 
-def cut(
-    folder: Path, source: Mapping[str, Any], in_shard: Callable[[Iterable[str]], np.ndarray]
-) -> pd.DataFrame:
+def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
     """Cut the fields of view of a shard into cells.
 
     Writes ``crop_raw/<CellId>_raw.ome.tif`` with all raw channels and ``crop_seg/<CellId>_seg.ome.tif`` with
@@ -37,7 +36,10 @@ def cut(
     """
     path, fov = Path(source["fovs"]), source["fov"]
     file_columns = ["image", *fov["label_channels"]]
-    table = _read_fields(path, file_columns)
+    table = manifests.read(path, file_columns, text=["FOVId"])
+    manifests.check_identifiers(path, table["FOVId"])
+    for column in file_columns:
+        table[column] = [manifests.inside(path.parent, value) for value in table[column]]
     table = table[in_shard(table["FOVId"])]
     metadata = table.drop(columns=file_columns)
     for kind in CROPS:
@@ -50,17 +52,10 @@ def cut(
             cells = [_row(field["FOVId"], 0, str(error))]
         rows += [{column: field[column] for column in metadata} | cell for cell in cells]
         logger.info("download: field %s, %d cells, %d of %d", field["FOVId"], len(cells), number, len(table))
-    own = dict.fromkeys(("CellId", *CROPS, "name_dict"), "object") | manifests.STATE
-    types = metadata.dtypes.to_dict() | own
+    types = (
+        metadata.dtypes.to_dict() | dict.fromkeys(("CellId", *CROPS, "name_dict"), "object") | manifests.STATE
+    )
     return pd.DataFrame(rows, columns=list(types)).astype(types)
-
-
-def _read_fields(path: Path, file_columns: Sequence[str]) -> pd.DataFrame:
-    table = manifests.read(path, file_columns, text=["FOVId"])
-    manifests.check_identifiers(path, table["FOVId"])
-    for column in file_columns:
-        table[column] = [manifests.inside(path.parent, value) for value in table[column]]
-    return table
 
 
 def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -82,9 +77,8 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
             reason = f"touches the border of the field of view {field['FOVId']}: part of it may be missing"
             row = _row(field["FOVId"], crop.label, reason, excluded=True)
         else:
-            masks = {first: cell_mask(labels[first], crop)}
-            for name in others:
-                masks[name] = part_mask(labels[name], owner[name], labels[first], crop)
+            parts = {name: part_mask(labels[name], owner[name], labels[first], crop) for name in others}
+            masks = {first: cell_mask(labels[first], crop)} | parts
             volumes = {name: volume_zyx[crop.box] for name, volume_zyx in raw.items()}
             row = _write_cell(folder, _row(field["FOVId"], crop.label), volumes, masks, spacing_um)
         rows.append(row | {"seconds": shared + time.perf_counter() - start})
@@ -95,27 +89,19 @@ def _read_field(
     field: Mapping[str, Any], fov: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[float, float, float]]:
     """Return raw channels and label images by name, axes z, y, x, and the voxel's edges along z, y, x."""
-    raw, spacing_um = images.read_channels(
-        field["image"],
-        None,
-        channel_names=fov.get("channel_names"),
-        spacing_um_zyx=fov.get("spacing_um_zyx"),
-    )
+    described = {"channel_names": fov.get("channel_names"), "spacing_um_zyx": fov.get("spacing_um_zyx")}
+    raw, spacing_um = images.read_channels(field["image"], None, **described)
     shape = next(iter(raw.values())).shape
-    labels = {}
+    labels, described = {}, {"spacing_um_zyx": spacing_um, "may_be_empty": True}
     for name in fov["label_channels"]:
-        path = field[name]
-        read, _ = images.read_channels(
-            path, [name], channel_names=[name], spacing_um_zyx=spacing_um, may_be_empty=True
-        )
-        if read[name].shape != shape:
+        labels |= images.read_channels(field[name], [name], channel_names=[name], **described)[0]
+        if labels[name].shape != shape:
             raise InputError(
-                f"{path}: labels of shape {read[name].shape}, but {field['image']} has {shape} (z, y, x). "
-                "Export both for the same field of view."
+                f"{field[name]}: labels of shape {labels[name].shape}, but {field['image']} has {shape} "
+                "(z, y, x). Export both for the same field of view."
             )
-        with named(path):
-            check_labels(read[name])
-        labels |= read
+        with named(field[name]):
+            check_labels(labels[name])
     return raw, labels, spacing_um
 
 
@@ -126,8 +112,7 @@ def _write_cell(
     masks: Mapping[str, np.ndarray],
     spacing_um: tuple[float, float, float],
 ) -> dict[str, Any]:
-    empty = [name for name, mask_zyx in masks.items() if not mask_zyx.any()]
-    if empty:
+    if empty := [name for name, mask_zyx in masks.items() if not mask_zyx.any()]:
         reason = f"the cell has no voxels of {', '.join(empty)}. Mend the labels or leave the cell out."
         return row | manifests.state(reason)
     for kind, channels in zip(CROPS, (volumes, masks), strict=True):

@@ -1,6 +1,6 @@
 """Files of a remote dataset: listed once for the dataset, then fetched by each shard, as they were listed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from morphobench.files import manifests
 from morphobench.files.layout import CROPS
 from morphobench.log import logger
 from morphobench.remote import Store, open_store
-from morphobench.remote.connections import FileError
+from morphobench.remote.connections import FileError, checked
 
 # Size of a file that does not exist.
 MISSING = -2
@@ -79,7 +79,7 @@ def fetch_cells(
     manifest: str | Path,
     dataset: Mapping[str, Any],
     download_config: Mapping[str, Any],
-    in_shard: Callable[[Iterable[str]], np.ndarray],
+    in_shard: crops.InShard,
 ) -> pd.DataFrame:
     """Fetch the crops of a shard's cells into the cache; see `crops.locate`.
 
@@ -95,33 +95,18 @@ def fetch_cells(
     store = open_store(source["location"], download_config)
     table = pd.read_parquet(manifest)
     table = table[in_shard(table["CellId"])]
-    index = _needed_files(table, store.location, both_crops)
-    paths = store.fetch_each(
-        list(index),
-        dataset=dataset["name"],
-        expected={file: checksum for file, (_, checksum) in index.items() if checksum},
-        sizes={file: size for file, (size, _) in index.items()},
-    )
+    sizes, checksums = {}, {}
+    for row in table.to_dict("records"):
+        for kind in crops.needed_crops(row, both_crops):
+            name, size = _name(store.location, row[kind]), row[f"{kind}_size"]
+            if name is not None and size != MISSING:
+                sizes[name], checksums[name] = size, row[f"{kind}_checksum"]
+    paths = store.fetch_each(list(sizes), dataset=dataset["name"], expected=checksums, sizes=sizes)
 
     def find(value: str) -> Path:
         file = manifests.name_inside(store.location, value)
-        path = paths.get(file) or FileError(
-            f"{store.location}: has no file {file}. Mend or remove its row in {source['cells']}."
-        )
-        if isinstance(path, FileError):
-            raise path
-        return path
+        reason = f"{store.location}: has no file {file}. Mend or remove its row in {source['cells']}."
+        return checked(paths.get(file) or FileError(reason))
 
     extra = [f"{kind}_{what}" for kind in CROPS for what in ("size", "checksum")]
     return crops.locate(table.drop(columns=extra), source["cells"], both_crops, find)
-
-
-def _needed_files(table: pd.DataFrame, location: str, both_crops: bool) -> dict[str, tuple[int, str]]:
-    """Return size and checksum of the existing files that cells need, by name."""
-    index = {}
-    for row in table.to_dict("records"):
-        for kind in crops.needed_crops(row, both_crops):
-            name, size = _name(location, row[kind]), row[f"{kind}_size"]
-            if name is not None and size != MISSING:
-                index[name] = (size, row[f"{kind}_checksum"])
-    return index

@@ -50,27 +50,21 @@ def nucleus_grid(
         When the nucleus leaves the box, or is too small to hold a grid point.
     """
     low, high = np.asarray(box, dtype=np.float64)
-    if (vertices.min(axis=0) < low).any() or (vertices.max(axis=0) > high).any():
+    bottom, top = vertices.min(axis=0), vertices.max(axis=0)
+    if (bottom < low).any() or (top > high).any():
         raise InputError(
-            f"the nucleus spans {vertices.min(axis=0).round(1).tolist()} to "
-            f"{vertices.max(axis=0).round(1).tolist()}, outside packing.box {np.asarray(box).tolist()} "
+            f"the nucleus spans {bottom.round(1).tolist()} to {top.round(1).tolist()}, outside packing.box {box} "
             "(packing units). Enlarge packing.box, or check source.shape_unit_um and source.shape_axes."
         )
-    axes = [
-        start + spacing * np.arange(np.floor((end - start) / spacing + 1e-9) + 1)
-        for start, end in zip(low, high, strict=True)
-    ]
-    crop = tuple(
-        slice(*np.searchsorted(axis, [bottom - spacing, top + spacing]))
-        for axis, bottom, top in zip(axes, vertices.min(axis=0), vertices.max(axis=0), strict=True)
-    )
+    n_steps = np.floor((high - low) / spacing + 1e-9)
+    axes = [start + spacing * np.arange(n + 1) for start, n in zip(low, n_steps, strict=True)]
+    edges = zip(axes, bottom - spacing, top + spacing, strict=True)
+    crop = tuple(slice(*np.searchsorted(axis, [first, last])) for axis, first, last in edges)
     cropped = [axis[part] for axis, part in zip(axes, crop, strict=True)]
     signed, on_surface = _signed_field(cropped, vertices, faces, spacing)
     inside = np.nonzero(signed < 0)
     if len(inside[0]) == 0:
-        raise InputError(
-            f"the nucleus holds no grid point at packing.spacing {spacing:g}. Use a finer spacing."
-        )
+        raise InputError(f"the nucleus holds no point at packing.spacing {spacing:g}. Use a finer spacing.")
     not_surface = np.ones([len(axis) for axis in axes], dtype=bool)
     not_surface[crop] = ~on_surface
     surface_distance = distance_transform_edt(not_surface, sampling=spacing)
@@ -145,12 +139,7 @@ def gradient_weights(grid: NucleusGrid, rule: Mapping[str, Any]) -> np.ndarray:
 
 
 def pack_spheres(
-    grid: NucleusGrid,
-    log_weights: np.ndarray,
-    *,
-    n_spheres: int,
-    radius: float,
-    rng: np.random.Generator,
+    grid: NucleusGrid, log_weights: np.ndarray, *, n_spheres: int, radius: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw sphere centres by weight, one after the other, where they overlap no earlier sphere.
 

@@ -8,7 +8,7 @@ table.
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,17 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.download import pack, packing_files
-from morphobench.download.packing_files import ShapeFiles
 from morphobench.errors import InputError, named
 from morphobench.files import shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
 from morphobench.geometry import meshes, packing
 from morphobench.log import logger
 
-_COLUMNS = {
-    "CellId": "object",
-    "group": "object",
-    "rule": "object",
-    "angle": "object",
-    "volume_of_nucleus_um3": "float64",
-    "seed": "int64",
-    "seconds": "float64",
-    "success": "bool",
-    "error": "object",
-}
+_COLUMNS = (
+    dict.fromkeys(("CellId", "group", "rule", "angle"), "object")
+    | {"volume_of_nucleus_um3": "float64", "seed": "int64"}
+    | {"seconds": "float64", "success": "bool", "error": "object"}
+)
 
 
 def run(
@@ -55,21 +48,22 @@ def run(
     InputError
         When the source is missing or incomplete, or too many cells fail.
     """
-    source_files = packing_files.locate(dataset, shard, n_shards, manifest, download_config)
-    shapes = source_files.shapes
+    shapes, find = packing_files.locate(dataset, shard, n_shards, manifest, download_config)
     with shards.create(shard_out, "download", max_failed_fraction) as created:
         (created.folder / PACKINGS).mkdir()
         (created.folder / SHAPES).mkdir()
         rows: list[dict[str, Any]] = []
         for number, shape in enumerate(shapes.itertuples(index=False), start=1):
-            rows += _write_shape(created.folder, dataset, source_files, shape.CellId, shape.angle, seed)
+            rows += _write_shape(created.folder, dataset, find, shape.CellId, shape.angle, seed)
             logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
         created.cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
-        _write_shape_manifest(created.folder / SHAPES, created.cells)
+        written = created.cells.dropna(subset="volume_of_nucleus_um3").drop_duplicates("group")
+        written = written[["group", "angle", "volume_of_nucleus_um3"]].rename(columns={"group": "CellId"})
+        files.write_table(written, created.folder / SHAPES / "manifest.csv")
 
 
 def _write_shape(
-    part: Path, dataset: Mapping[str, Any], source_files: ShapeFiles, shape: str, angle: str, seed: int
+    part: Path, dataset: Mapping[str, Any], find: Callable[..., Path], shape: str, angle: str, seed: int
 ) -> list[dict[str, Any]]:
     """Write a shape and its packings by all rules; return one row per rule."""
     source, recipe = dataset["source"], dataset["packing"]
@@ -80,7 +74,7 @@ def _write_shape(
     ]
     start, grid = time.perf_counter(), None
     try:
-        mesh_path = source_files.mesh(f"{shape}_{angle}")
+        mesh_path = find(*packing_files.mesh_names(source, shape, angle))
         mesh = packing.to_packing_frame(
             meshes.read_closed_mesh(mesh_path),
             unit_um=source["shape_unit_um"],
@@ -101,7 +95,7 @@ def _write_shape(
         start, name = time.perf_counter(), positions_name(row["rule"], shape, angle)
         try:
             if grid is None:
-                shutil.copyfile(source_files.packing(name), part / PACKINGS / name)
+                shutil.copyfile(find(f"{source['packings']}/{name}"), part / PACKINGS / name)
             else:
                 with named(mesh_path):
                     row |= _pack(grid, part / PACKINGS / name, dataset, row, seed)
@@ -116,19 +110,9 @@ def _pack(
 ) -> dict[str, int]:
     """Write the packing of one cell; return the column with its seed."""
     parts = (seed, dataset["name"], "download", row["CellId"])
-    positions = pack.pack_spheres(
-        grid,
-        pack.gradient_weights(grid, dataset["rules"][row["rule"]]),
-        n_spheres=dataset["packing"]["n_spheres"],
-        radius=dataset["packing"]["radius"],
-        rng=seeds.generator(*parts),
-    )
+    weights = pack.gradient_weights(grid, dataset["rules"][row["rule"]])
+    sizes = {key: dataset["packing"][key] for key in ("n_spheres", "radius")}
+    positions = pack.pack_spheres(grid, weights, **sizes, rng=seeds.generator(*parts))
     first, ingredient = POSITION_KEYS
     path.write_text(json.dumps({first: {ingredient: positions.tolist()}}))
     return {"seed": seeds.integer(*parts)}
-
-
-def _write_shape_manifest(folder: Path, cells: pd.DataFrame) -> None:
-    written = cells[cells["volume_of_nucleus_um3"].notna()].drop_duplicates("group")
-    columns = {"group": "CellId", "angle": "angle", "volume_of_nucleus_um3": "volume_of_nucleus_um3"}
-    files.write_table(written[list(columns)].rename(columns=columns), folder / "manifest.csv")

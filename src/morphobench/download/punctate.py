@@ -42,16 +42,15 @@ def run(
     def in_shard(ids: Iterable[str]) -> np.ndarray:
         return np.array([seeds.shard_of(one, n_shards) == shard for one in ids], dtype=bool)
 
-    keys = [key for key in ("fovs", "stack", "cells") if source.get(key)]
-    if len(keys) != 1:
+    if sum(bool(source.get(key)) for key in ("fovs", "stack", "cells")) != 1:
         raise InputError(
             "the dataset's source must have one of the keys fovs, stack and cells; cells is the manifest of "
             "crops, below source.location where that is set."
         )
     with shards.create(shard_out, "download", max_failed_fraction) as created:
-        if keys == ["fovs"]:
+        if source.get("fovs"):
             cells = fields.cut(created.folder, source, in_shard)
-        elif keys == ["stack"]:
+        elif source.get("stack"):
             cells = stack.write(created.folder, source, in_shard)
         elif is_remote(source.get("location")):
             cells = index.fetch_cells(manifest, dataset, download_config, in_shard)

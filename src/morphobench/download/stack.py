@@ -2,22 +2,21 @@
 
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from morphobench.download.crops import InShard
 from morphobench.errors import InputError
 from morphobench.files import images, manifests, npz
 
 TABLE = "manifest.csv"
 
 
-def write(
-    folder: Path, source: Mapping[str, Any], in_shard: Callable[[Iterable[str]], np.ndarray]
-) -> pd.DataFrame:
+def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
     """Write the shapes of a shard as ``crop_seg/<CellId>_seg.ome.tif``, one channel of 0 and 1 each.
 
     source.stack (`read_volumes`) lies beside `TABLE`, with a row of CellId and metadata for each volume.

@@ -27,10 +27,7 @@ def open_store(location: str, download_config: Mapping[str, Any]) -> Store:
     if scheme == "file":
         return Folder(local_folder(location))
     if scheme not in _STORES:
-        raise InputError(
-            f"{location}: files are fetched from s3://, quilt+s3://, https://, http://, file:// or a folder. "
-            "Mend source.location."
-        )
+        raise InputError(f"{location}: is no folder, and none of {', '.join(_STORES)}. Mend source.location.")
     return _STORES[scheme](location, Path(download_config["cache"] or DEFAULT_CACHE), download_config)
 
 

@@ -78,10 +78,8 @@ def free_bytes(folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         return shutil.disk_usage(folder).free
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot hold what is fetched ({error.strerror}). Set download.cache to a folder "
-            "that can be written."
-        ) from error
+        remedy = "Set download.cache to a folder that can be written."
+        raise InputError(f"{folder}: cannot hold what is fetched ({error.strerror}). {remedy}") from error
 
 
 def check_space(folder: Path, n_bytes: int, dataset: str) -> None:

@@ -49,10 +49,9 @@ def matches(path: Path, checksum: str, *, is_md5: bool = True) -> bool | None:
     kind, _, value = checksum.partition(":")
     if kind == "sha256":
         return _whole(path, "sha256").hex() == value
-    if kind == "sha2-256-chunked":
-        return _text(_sha256_chunked(path)) == value
-    if kind == "crc64nvme":
-        return _text(_crc64nvme(path)) == value
+    if kind in ("sha2-256-chunked", "crc64nvme"):
+        digest = _crc64nvme(path) if kind == "crc64nvme" else _sha256_chunked(path)
+        return base64.b64encode(digest).decode() == value
     if kind == "etag" and is_md5:
         return _matches_etag(path, value)
     return None
@@ -61,8 +60,7 @@ def matches(path: Path, checksum: str, *, is_md5: bool = True) -> bool | None:
 def _matches_etag(path: Path, etag: str) -> bool | None:
     if re.fullmatch(r"[0-9a-f]{32}", etag):
         return _whole(path, "md5").hex() == etag
-    pieces = re.fullmatch(r"[0-9a-f]{32}-(\d+)", etag)
-    if pieces is None:
+    if (pieces := re.fullmatch(r"[0-9a-f]{32}-(\d+)", etag)) is None:
         return None
     # The size of the pieces is unknown: a usual one that gives the sum proves the file, none proves nothing.
     size, count = path.stat().st_size, int(pieces[1])
@@ -87,8 +85,8 @@ def _in_pieces(path: Path, piece: int, name: str) -> bytes:
 
 
 def _sha256_chunked(path: Path) -> bytes:
-    chunk, size = _QUILT_CHUNK, path.stat().st_size
-    while size > chunk * _QUILT_MAX_CHUNKS:
+    chunk = _QUILT_CHUNK
+    while path.stat().st_size > chunk * _QUILT_MAX_CHUNKS:
         chunk *= 2
     return _in_pieces(path, chunk, "sha256")
 
@@ -100,7 +98,3 @@ def _crc64nvme(path: Path) -> bytes:
     for block in _blocks(path, _MIB):
         crc = crc64nvme(block, crc)
     return crc.to_bytes(8, "big")
-
-
-def _text(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -32,6 +33,13 @@ def list_again(dataset: str) -> str:
 
 class FileError(InputError):
     """One file cannot be fetched; the others can."""
+
+
+def checked(path: Path | FileError) -> Path:
+    """Return the path of a file, or raise why it cannot be fetched."""
+    if isinstance(path, FileError):
+        raise path
+    return path
 
 
 class Transient(Exception):
@@ -88,28 +96,24 @@ class Connections:
         proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
         with self._lock:
             if proxy not in self._pools:
-                self._pools[proxy] = (
-                    urllib3.ProxyManager(proxy, **self._options)
-                    if proxy
-                    else urllib3.PoolManager(**self._options)
-                )
+                kind, where = (urllib3.ProxyManager, [proxy]) if proxy else (urllib3.PoolManager, [])
+                self._pools[proxy] = kind(*where, **self._options)
             return self._pools[proxy]
 
     def _error(self, url: str, response: urllib3.BaseHTTPResponse) -> Exception:
         status, where = response.status, f"{self._dataset}: {url}"
         if status in _TRY_LATER:
             return Transient(f"the server answers {status}", _RETRY.get_retry_after(response) or 0.0)
-        body = response.read(2000, decode_content=False).decode(errors="replace")
         if status == 416:
             return InputError(
-                f"{where}: changed, it is shorter than when it was listed ({status}). "
-                f"{list_again(self._dataset)}"
+                f"{where}: changed, shorter than listed ({status}). {list_again(self._dataset)}"
             )
         if status in (401, 403):
             return InputError(
                 f"{where}: access denied ({status}). Only what is public can be fetched, without an account: "
                 "check the location, or copy the data yourself and set source.location to the copy."
             )
+        body = response.read(2000, decode_content=False).decode(errors="replace")
         if "NoSuchBucket" in body:
             return InputError(f"{where}: no such bucket. Mend source.location.")
         if status in (404, 410):

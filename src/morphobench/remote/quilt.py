@@ -27,10 +27,8 @@ class QuiltPackage(Store):
         super().__init__(location, cache, download_config)
         parts = _FORM.fullmatch(location)
         if parts is None:
-            raise InputError(
-                f"{location}: not a quilt package. Write quilt+s3://bucket#package=owner/name, with @hash at "
-                "the end to keep to a version."
-            )
+            form = "quilt+s3://bucket#package=owner/name, with @hash at the end to keep to a version"
+            raise InputError(f"{location}: not a quilt package. Write {form}.")
         self._registry, self._name, self._hash = parts.groups()
         self._rows: pd.DataFrame | None = None
         self._lock = threading.Lock()
@@ -63,10 +61,17 @@ class QuiltPackage(Store):
         return self._rows
 
     def _browse(self) -> Path:
-        quilt3 = _quilt3()
+        # Settings read at import: no copy of manifests outside the cache, no usage report, no bars.
+        for name in ("QUILT_DISABLE_CACHE", "QUILT_DISABLE_USAGE_METRICS", "QUILT_MINIMIZE_STDOUT"):
+            os.environ.setdefault(name, "true")
+        import quilt3
+
         try:
             package = quilt3.Package.browse(self._name, registry=self._registry, top_hash=self._hash)
-            rows = [_row(name, entry) for name, entry in package.walk()]
+            rows = [
+                (name, int(entry.size), checksums.from_quilt(entry.hash), _url(str(entry.physical_key)))
+                for name, entry in package.walk()
+            ]
         except InputError:
             raise
         # quilt3 lets through whatever goes wrong below it: botocore, JSON, files, its own.
@@ -80,20 +85,6 @@ class QuiltPackage(Store):
         if not cached.is_file():
             files.write_table(pd.DataFrame(rows, columns=["name", "size", "checksum", "url"]), cached)
         return cached
-
-
-def _quilt3() -> Any:
-    # Settings read at import: no copy of manifests outside the cache, no usage report, no bars.
-    for name in ("QUILT_DISABLE_CACHE", "QUILT_DISABLE_USAGE_METRICS", "QUILT_MINIMIZE_STDOUT"):
-        os.environ.setdefault(name, "true")
-    import quilt3
-
-    return quilt3
-
-
-def _row(name: str, entry: Any) -> tuple[str, int, str, str]:
-    url = _url(str(entry.physical_key))
-    return name, int(entry.size), checksums.from_quilt(entry.hash), url
 
 
 def _url(physical_key: str) -> str:

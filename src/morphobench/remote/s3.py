@@ -21,8 +21,7 @@ _PAGES_PER_LINE = 50
 
 def object_url(bucket: str, key: str = "", version: str | None = None) -> str:
     """Return the URL of an object or bucket; AWS_ENDPOINT_URL(_S3) may name a server other than Amazon's."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
         base = f"{endpoint.rstrip('/')}/{bucket}"
     elif "." in bucket:
         # The certificate covers one name before s3.

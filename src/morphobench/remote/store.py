@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.log import logger
 from morphobench.remote import cache
-from morphobench.remote.connections import FileError, list_again
+from morphobench.remote.connections import FileError, checked, list_again
 from morphobench.remote.transfer import Progress, Remote, Transfer
 
 COLUMNS = {"name": "object", "size": "int64", "checksum": "object"}
@@ -121,35 +120,27 @@ class Store:
     ) -> dict[str, Path]:
         """Fetch all files, as `fetch_each`; an InputError names the first that cannot be fetched."""
         paths = self.fetch_each(names, dataset=dataset, expected=expected)
-        for path in paths.values():
-            if isinstance(path, FileError):
-                raise path
-        return paths
+        return {name: checked(path) for name, path in paths.items()}
 
     def _resolve(self, name: str, expected: str, size: int | None, transfer: Transfer) -> Remote:
         """Return a file with its version: the expected one, else the present one."""
         remote, dataset = self.remote(name), transfer.dataset
         if remote.checksum and expected and remote.checksum != expected:
-            raise InputError(
-                f"{dataset}: {name} changed in {self.location}: {expected} when it was listed, "
-                f"{remote.checksum} now. {list_again(dataset)}"
-            )
+            change = f"{expected} when it was listed, {remote.checksum} now"
+            raise InputError(f"{dataset}: {name} changed in {self.location}: {change}. {list_again(dataset)}")
         if expected or remote.checksum:
             size = remote.size if size in (None, UNKNOWN_SIZE) else size
-            return replace(remote, size=size, checksum=expected or remote.checksum)
+            return remote._replace(size=size, checksum=expected or remote.checksum)
         headers = transfer.headers(remote.url)
         length, checksum = headers.get("Content-Length"), self.checksum_of(headers)
         path = self._path(name, checksum)
         others = cache.other_versions(path)
         if others and not path.exists():
-            logger.warning(
-                "download: %s: %s changed since it was fetched before; the new version is kept beside the "
-                "old one (%s), and is the one used from now on",
-                dataset,
-                remote.url,
-                others[-1],
+            message = (
+                "download: %s: %s changed since it was fetched into %s; the new version is used from now on"
             )
-        return replace(remote, size=int(length) if length else None, checksum=checksum)
+            logger.warning(message, dataset, remote.url, others[-1])
+        return remote._replace(size=int(length) if length else None, checksum=checksum)
 
     def _path(self, name: str, checksum: str) -> Path:
         return cache.cached_path(self._cache, self.location, name, checksum)
@@ -167,12 +158,9 @@ def _folders(names: Iterable[str]) -> list[str]:
 
 def _is_complete(path: Path, remote: Remote) -> bool:
     """Return whether the cache has a file; one cut short, as by a power cut, is removed."""
-    if not path.is_file():
-        return False
-    if remote.size is None or path.stat().st_size == remote.size:
-        return True
-    path.unlink()
-    return False
+    if path.is_file() and remote.size not in (None, path.stat().st_size):
+        path.unlink()
+    return path.is_file()
 
 
 def _bytes_left(path: Path, remote: Remote) -> int:

@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import urllib3
 
@@ -26,17 +25,13 @@ Item = TypeVar("Item")
 _LONGEST_WAIT_S = 60.0
 _LOG_EVERY_S = 5.0
 _GB = 1e9
-_NETWORK = (
-    "Check the network (proxy, firewall) and the location, then run the same command again: it continues."
-)
 
 
 class Stopped(Exception):
     """Another thread failed, or the user interrupted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(NamedTuple):
     """A file by its name below a location: url, bytes (None when unknown), checksum ("" when unknown)."""
 
     name: str
@@ -98,12 +93,11 @@ class Transfer:
         errors: dict[Item, FileError] = {}
 
         def run(item: Item) -> None:
-            if self._stop.is_set():
-                return
             try:
-                work(item)
+                if not self._stop.is_set():
+                    work(item)
             except Stopped:
-                return
+                pass
             except FileError as error:
                 errors[item] = error
             except BaseException:
@@ -152,9 +146,8 @@ class Transfer:
                     self._fetch_verified(remote, path, file, progress)
         except OSError as error:
             raise InputError(
-                f"{self.dataset}: {path} could not be written ({error.strerror or error}). Check free "
-                "disk space (df -h) and that the folder is writable, then run the same command again: it "
-                "continues."
+                f"{self.dataset}: {path} could not be written ({error.strerror or error}). Check free disk "
+                "space (df -h) and access to the folder, then run the same command again: it continues."
             ) from error
         progress.add(files=1)
 
@@ -173,7 +166,8 @@ class Transfer:
                 before = position()
                 if failures > self._retries:
                     raise InputError(
-                        f"{self.dataset}: {url}: {error}, {failures} times in a row. {_NETWORK}"
+                        f"{self.dataset}: {url}: {error}, {failures} times in a row. Check the network "
+                        "(proxy, firewall) and the location, then run the same command again: it continues."
                     ) from error
                 self._wait(url, failures, error)
 
@@ -186,9 +180,7 @@ class Transfer:
 
     def _fetch_verified(self, remote: Remote, path: Path, file: BinaryIO, progress: Progress) -> None:
         for _ in range(self._retries + 1):
-            is_md5 = self.retry(
-                remote.url, lambda: self._append(remote, file, progress), position=lambda: _end(file)
-            )
+            is_md5 = self.retry(remote.url, lambda: self._append(remote, file, progress), lambda: _end(file))
             file.flush()
             verdict = checksums.matches(cache.part_path(path), remote.checksum, is_md5=is_md5)
             if verdict is not False:
@@ -199,9 +191,8 @@ class Transfer:
             logger.warning("download: %s: wrong bytes (%s); fetching it anew", remote.url, remote.checksum)
             file.truncate(0)
         raise FileError(
-            f"{self.dataset}: {remote.url}: its bytes do not have the checksum {remote.checksum}, "
-            f"{self._retries + 1} times. It was damaged or changed at the source. "
-            f"{list_again(self.dataset)} Or tell the owner."
+            f"{self.dataset}: {remote.url}: damaged or changed: its bytes do not have the checksum "
+            f"{remote.checksum}, {self._retries + 1} times. {list_again(self.dataset)} Or tell the owner."
         )
 
     def _append(self, remote: Remote, file: BinaryIO, progress: Progress) -> bool:
@@ -227,18 +218,17 @@ class Transfer:
 
     def _check_unchanged(self, remote: Remote, response: urllib3.BaseHTTPResponse, start: int) -> None:
         """Raise an InputError when an object is not the one that was listed."""
-        now = checksums.from_etag(response.headers.get("ETag", ""))
-        is_other = remote.checksum.startswith("etag:") and now and now != remote.checksum
-        if remote.checksum.startswith("version:"):
-            now = checksums.from_web(response.headers)
-            is_other = now != remote.checksum
-        length = response.headers.get("Content-Length")
+        headers, kind = response.headers, remote.checksum.partition(":")[0]
+        now = (
+            checksums.from_web(headers) if kind == "version" else checksums.from_etag(headers.get("ETag", ""))
+        )
+        is_other = now != remote.checksum and (kind == "version" or (kind == "etag" and now != ""))
+        length = headers.get("Content-Length")
         size = start + int(length) if length else remote.size
         if is_other or (remote.size is not None and size != remote.size):
             raise InputError(
                 f"{self.dataset}: {remote.url} changed: {remote.size} bytes, {remote.checksum} when it was "
-                f"listed, {size} bytes, {now or 'no checksum'} now. Nothing of the new version was taken. "
-                f"{list_again(self.dataset)}"
+                f"listed, {size} bytes, {now or 'no checksum'} now. Nothing was taken. {list_again(self.dataset)}"
             )
 
 
