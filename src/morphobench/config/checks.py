@@ -30,11 +30,8 @@ RENAMED = {
 def check_renamed(schema_name: str, data: Mapping[str, Any], source: str) -> None:
     """Refuse keys of earlier versions."""
     renamed = RENAMED.get(schema_name, {})
-    lines = [
-        f"{source}: `{old}` is now `{new}`; rename it." for old, new in renamed.items() if _has(data, old)
-    ]
-    if lines:
-        raise InputError("\n".join(lines))
+    if lines := [f"`{old}` is now `{new}`; rename it." for old, new in renamed.items() if _has(data, old)]:
+        raise InputError("\n".join(f"{source}: {line}" for line in lines))
 
 
 def _has(data: Any, place: str) -> bool:
@@ -47,11 +44,8 @@ def _has(data: Any, place: str) -> bool:
 def check_known(place: str, kind: str, names: Iterable[str], known: Iterable[str]) -> None:
     """Check that each of the names is a known data set, model or figure."""
     known = list(known)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise InputError(
-            f"{place}: unknown {kind} {', '.join(map(repr, unknown))}; config/{kind}s has {', '.join(known)}."
-        )
+    if unknown := ", ".join(repr(name) for name in names if name not in known):
+        raise InputError(f"{place}: unknown {kind} {unknown}; config/{kind}s has {', '.join(known)}.")
 
 
 def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
@@ -60,9 +54,8 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     _check_published(source, dataset, models)
     check_known(source, "model", dataset["models"], models)
     for key, names in (("benchmark", dataset["benchmark"]), ("analysis_model", [dataset["analysis_model"]])):
-        unlisted = [model for model in names if model not in dataset["models"]]
-        if unlisted:
-            raise InputError(f"{source}: {key} names {', '.join(unlisted)}, which `models` does not list.")
+        if unlisted := ", ".join(model for model in names if model not in dataset["models"]):
+            raise InputError(f"{source}: {key} names {unlisted}, which `models` does not list.")
     for model in dataset["models"]:
         if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
             raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
@@ -81,18 +74,14 @@ def _check_published(source: str, dataset: Mapping[str, Any], models: Mapping[st
         check_known(f"{source}: published.{key}", "model", published.get(key) or {}, models)
     reference = dataset["sample"].get("mode") == "reference"
     if dataset["kind"] == "packing" and reference and dataset["start_from"] == "raw":
-        raise InputError(
-            f"{source}: sample.mode reference is for published packings with their published weights. Take "
-            "it out, or set start_from to preprocessed or checkpoints."
-        )
+        remedy = "Take it out, or set start_from to preprocessed or checkpoints."
+        raise InputError(f"{source}: sample.mode reference is for packings with published weights. {remedy}")
 
 
 def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
     role = dataset["mask"]["role"]
-    for key, roles in {
-        "align.mask": {dataset["align"]["mask"]},
-        "mask.role": {role} if isinstance(role, str) else set(role.values()),
-    }.items():
+    used = {role} if isinstance(role, str) else set(role.values())
+    for key, roles in (("align.mask", {dataset["align"]["mask"]}), ("mask.role", used)):
         for role in sorted(roles - set(dataset["channels"])):
             raise InputError(f"{source}: {key} is {role}, which `channels` does not name.")
 
@@ -100,10 +89,8 @@ def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
 def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
     margin, dilation = dataset["align"]["margin_voxel"], dataset["mask"]["dilation_voxel"]
     if margin < dilation:
-        raise InputError(
-            f"{source}: align.margin_voxel = {margin} is less than mask.dilation_voxel = {dilation}: the rim "
-            f"would be cut off. Set it to {dilation:g} or more."
-        )
+        reason = f"is less than mask.dilation_voxel = {dilation}: the rim would be cut off"
+        raise InputError(f"{source}: align.margin_voxel = {margin} {reason}. Set it to {dilation:g} or more.")
     stored = dataset["sample"]["points"]["n_points"]
     _check_subsample(source, dataset, "n_points", "sample.points.n_points", stored)
 
@@ -126,13 +113,11 @@ def check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
             raise InputError(
                 f"{source}: cells_from: {part} must be of kind {dataset['kind']} without cells_from."
             )
-        if dataset["start_from"] != "raw":
-            continue
         differing = [key for key in _BEFORE_SAMPLING if datasets[part].get(key) != dataset.get(key)]
-        if differing:
+        if differing and dataset["start_from"] == "raw":
             raise InputError(
-                f"{source}: {', '.join(differing)} must be as in {part}, whose masked cells are used as they "
-                "are (sample.mode: reference changes them too: set it for both)."
+                f"{source}: {', '.join(differing)} must be as in {part}, whose masked cells are used "
+                "(sample.mode: reference changes them too: set it for both)."
             )
 
 
@@ -144,11 +129,11 @@ def check_split(shares: Mapping[str, float]) -> None:
 
 def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse several training seeds where published models, trained once, are used."""
-    trained = [name for name, dataset in datasets.items() if dataset["start_from"] in BY_MODEL]
+    trained = ", ".join(name for name, dataset in datasets.items() if dataset["start_from"] in BY_MODEL)
     if trained and len(seeds) > 1:
         raise InputError(
-            f"config/config.yaml: train.seeds lists {len(seeds)} seeds, but {', '.join(trained)} start from "
-            "published models, which were trained once. Give one seed."
+            f"config/config.yaml: train.seeds lists {len(seeds)} seeds, but {trained} start from published "
+            "models, which were trained once. Give one seed."
         )
 
 

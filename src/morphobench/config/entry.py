@@ -21,13 +21,13 @@ def missing_for(entry: str, dataset: Mapping[str, Any]) -> list[str]:
     published = dataset.get("published")
     if published is None:
         return ["published"] if entry != "raw" else []
-    missing = [f"published.{key}" for key in ENTRIES[entry] if not published.get(key)]
-    for key in set(ENTRIES[entry]) & set(BY_MODEL):
-        missing += [
-            f"published.{key}.{model}"
-            for model in dataset["models"]
-            if published.get(key) and not published[key].get(model)
-        ]
+    missing = []
+    for key in ENTRIES[entry]:
+        if not published.get(key):
+            missing.append(f"published.{key}")
+        elif key in BY_MODEL:
+            models = [model for model in dataset["models"] if not published[key].get(model)]
+            missing += [f"published.{key}.{model}" for model in models]
     return missing
 
 
@@ -43,8 +43,7 @@ def entry_of(name: str, dataset: Mapping[str, Any], everywhere: str) -> str:
     if own is None:
         possible = list(ENTRIES)[: list(ENTRIES).index(everywhere) + 1]
         return next(entry for entry in reversed(possible) if not missing_for(entry, dataset))
-    missing = missing_for(own, dataset)
-    if missing:
+    if missing := missing_for(own, dataset):
         raise InputError(
             f"config/datasets/{name}.yaml: start_from is {own}, but {', '.join(missing)} is not given. Name "
             "the published file there, take the model out of `models`, or start from raw."
@@ -54,8 +53,5 @@ def entry_of(name: str, dataset: Mapping[str, Any], everywhere: str) -> str:
 
 def overlays(dataset: Mapping[str, Any], entry: str) -> list[Mapping[str, Any]]:
     """Return those `published.overrides` of a dataset that apply at an entry, in order."""
-    if entry == "raw":
-        return []
     overrides = (dataset.get("published") or {}).get("overrides") or {}
-    keys = ("preprocessed", "checkpoints") if entry == "checkpoints" else ("preprocessed",)
-    return [overrides[key] for key in keys if overrides.get(key)]
+    return [overrides[key] for key in ENTRIES[entry] if overrides.get(key)]

@@ -7,23 +7,17 @@ Config = Mapping[str, Any]
 
 # Where the tables lie that figures are drawn from. {model} is the dataset's analysis model, {seed} the first.
 _ANALYSED = "results/analyse/{dataset}/{model}/seed-{seed}"
+_OF_MODEL = ("walks", "archetypes", "rotations", "map", "map_archetypes", "volume_bins", "volume_bin_shapes")
+_OF_MODEL += ("surfaces", "stratum_by_archetype", "pca_scores", "lda_scores", "lda_walk", "lda_tests")
 TABLES = {
     "examples": "results/analyse/{dataset}/examples.parquet",
     "scores": "results/score/{dataset}/scores.parquet",
     "item_values": "results/score/{dataset}/items.parquet",
     "combined": "results/score/combined/{combined}.parquet",
     "meshes": f"{_ANALYSED}/surfaces.npz",
-    "surfaces": f"{_ANALYSED}/surfaces.parquet",
     "retrieval": "results/analyse/{dataset}/retrieval.parquet",
     "pieces": "results/analyse/{dataset}/pieces.parquet",
-    **{
-        name: f"{_ANALYSED}/{name}.parquet"
-        for name in (
-            *("walks", "archetypes", "rotations", "map", "map_archetypes", "volume_bins"),
-            *("volume_bin_shapes", "stratum_by_archetype", "pca_scores"),
-            *("lda_scores", "lda_walk", "lda_tests"),
-        )
-    },
+    **{name: f"{_ANALYSED}/{name}.parquet" for name in _OF_MODEL},
 }
 # Tables of analyses that a dataset asks for in its block `analyse`, by the key there.
 _ON_REQUEST = {

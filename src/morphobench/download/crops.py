@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.layout import CROPS
@@ -16,6 +17,8 @@ from morphobench.remote import local_folder
 N_ROWS = "_n_rows"
 # Selects those of some identifiers that belong to a shard.
 InShard = Callable[[Iterable[str]], np.ndarray]
+# Returns the path of a crop by its entry in the manifest; an InputError fails the cell.
+FindCrop = Callable[[str], Path]
 # Columns of the manifest that stages read.
 _KNOWN = ("name_dict", "structure_name", "cell_stage")
 
@@ -57,6 +60,11 @@ def select(
     return table[table["CellId"].isin(chosen)].drop_duplicates("CellId")
 
 
+def shard_filter(shard: int, n_shards: int) -> InShard:
+    """Return a function that selects the groups of a shard."""
+    return lambda ids: np.array([seeds.shard_of(one, n_shards) == shard for one in ids], dtype=bool)
+
+
 def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
     """List the cells of a shard whose crops lie in a folder; see `locate`.
 
@@ -76,13 +84,8 @@ def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
     return locate(table[in_shard(table["CellId"])], path, both_crops, find)
 
 
-def locate(
-    table: pd.DataFrame, path: str | Path, both_crops: bool, find: Callable[[str], Path]
-) -> pd.DataFrame:
-    """Return selected cells with the paths of their crops and the columns of `manifests.STATE`.
-
-    `find` returns the path of a crop by its entry in the manifest at `path`; an InputError fails the cell.
-    """
+def locate(table: pd.DataFrame, path: str | Path, both_crops: bool, find: FindCrop) -> pd.DataFrame:
+    """Return selected cells with the paths of their crops and the columns of `manifests.STATE`."""
     rows = [_locate(row, path, both_crops, find) for row in table.to_dict("records")]
     types = table.drop(columns=N_ROWS).dtypes.to_dict() | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
@@ -94,9 +97,7 @@ def needed_crops(row: Mapping[str, Any], both_crops: bool) -> list[str]:
     return list(CROPS) if both_crops or not existing else existing
 
 
-def _locate(
-    row: dict[str, Any], path: str | Path, both_crops: bool, find: Callable[[str], Path]
-) -> dict[str, Any]:
+def _locate(row: dict[str, Any], path: str | Path, both_crops: bool, find: FindCrop) -> dict[str, Any]:
     n_rows = row.pop(N_ROWS)
     try:
         if n_rows > 1:

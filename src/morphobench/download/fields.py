@@ -15,6 +15,9 @@ from morphobench.files.layout import CROPS
 from morphobench.geometry.labels import cell_mask, check_labels, find_cells, owners, part_mask
 from morphobench.log import logger
 
+Images = Mapping[str, np.ndarray]
+Spacing = tuple[float, float, float]
+
 
 def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
     """Cut the fields of view of a shard into cells.
@@ -85,9 +88,7 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
     return rows
 
 
-def _read_field(
-    field: Mapping[str, Any], fov: Mapping[str, Any]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], tuple[float, float, float]]:
+def _read_field(field: Mapping[str, Any], fov: Mapping[str, Any]) -> tuple[Images, Images, Spacing]:
     """Return raw channels and label images by name, axes z, y, x, and the voxel's edges along z, y, x."""
     described = {"channel_names": fov.get("channel_names"), "spacing_um_zyx": fov.get("spacing_um_zyx")}
     raw, spacing_um = images.read_channels(field["image"], None, **described)
@@ -106,11 +107,7 @@ def _read_field(
 
 
 def _write_cell(
-    folder: Path,
-    row: dict[str, Any],
-    volumes: Mapping[str, np.ndarray],
-    masks: Mapping[str, np.ndarray],
-    spacing_um: tuple[float, float, float],
+    folder: Path, row: dict[str, Any], volumes: Images, masks: Images, spacing_um: Spacing
 ) -> dict[str, Any]:
     if empty := [name for name, mask_zyx in masks.items() if not mask_zyx.any()]:
         reason = f"the cell has no voxels of {', '.join(empty)}. Mend the labels or leave the cell out."

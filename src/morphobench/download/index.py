@@ -9,6 +9,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.download import crops, packing_files
+from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
 from morphobench.files import manifests
 from morphobench.files.layout import CROPS
@@ -76,10 +77,7 @@ def _name(location: str, value: str) -> str | None:
 
 
 def fetch_cells(
-    manifest: str | Path,
-    dataset: Mapping[str, Any],
-    download_config: Mapping[str, Any],
-    in_shard: crops.InShard,
+    manifest: str | Path, dataset: Mapping[str, Any], download_config: Mapping[str, Any], in_shard: InShard
 ) -> pd.DataFrame:
     """Fetch the crops of a shard's cells into the cache; see `crops.locate`.
 

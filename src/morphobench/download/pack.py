@@ -25,8 +25,7 @@ class NucleusGrid:
     """Packing grid over one nucleus, in packing units."""
 
     # Closed mesh, shapes (n_vertices, 3) and (n_faces, 3).
-    vertices: np.ndarray
-    faces: np.ndarray
+    surface: tuple[np.ndarray, np.ndarray]
     # Edge of a grid cell; lower and upper corner of the packing box, (2, 3); corners of its grid, (8, 3).
     spacing: float
     box: np.ndarray
@@ -53,8 +52,8 @@ def nucleus_grid(
     bottom, top = vertices.min(axis=0), vertices.max(axis=0)
     if (bottom < low).any() or (top > high).any():
         raise InputError(
-            f"the nucleus spans {bottom.round(1).tolist()} to {top.round(1).tolist()}, outside packing.box {box} "
-            "(packing units). Enlarge packing.box, or check source.shape_unit_um and source.shape_axes."
+            f"the nucleus spans {bottom.round(1).tolist()} to {top.round(1).tolist()}, outside packing.box "
+            f"{box} (packing units). Enlarge packing.box, or check source.shape_unit_um and shape_axes."
         )
     n_steps = np.floor((high - low) / spacing + 1e-9)
     axes = [start + spacing * np.arange(n + 1) for start, n in zip(low, n_steps, strict=True)]
@@ -69,8 +68,7 @@ def nucleus_grid(
     not_surface[crop] = ~on_surface
     surface_distance = distance_transform_edt(not_surface, sampling=spacing)
     return NucleusGrid(
-        vertices=vertices,
-        faces=faces,
+        surface=(vertices, faces),
         spacing=spacing,
         box=np.stack([low, high]),
         corners=np.stack(np.meshgrid(*[axis[[0, -1]] for axis in axes], indexing="ij"), -1).reshape(-1, 3),
@@ -174,19 +172,14 @@ def pack_spheres(
 
 
 def _place(
-    grid: NucleusGrid,
-    candidates: np.ndarray,
-    depth: np.ndarray,
-    placed: np.ndarray,
-    n_spheres: int,
-    radius: float,
+    grid: NucleusGrid, moved: np.ndarray, depth: np.ndarray, placed: np.ndarray, n_spheres: int, radius: float
 ) -> np.ndarray:
-    """Add candidates in their order until `n_spheres` are placed; batches only save work."""
+    """Add moved points in their order until `n_spheres` are placed; batches only save work."""
     batch_size = 4 * n_spheres
-    for start in range(0, len(candidates), batch_size):
-        batch, bound = candidates[start : start + batch_size], depth[start : start + batch_size]
+    for start in range(0, len(moved), batch_size):
+        batch, bound = moved[start : start + batch_size], depth[start : start + batch_size]
         fits = bound >= radius
-        distance, _ = meshes.signed_distance(batch[~fits], grid.vertices, grid.faces)
+        distance, _ = meshes.signed_distance(batch[~fits], *grid.surface)
         fits[~fits] = -distance >= radius
         batch = batch[fits]
         if len(placed):

@@ -17,6 +17,7 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.download import pack, packing_files
+from morphobench.download.crops import shard_filter
 from morphobench.errors import InputError, named
 from morphobench.files import shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
@@ -48,7 +49,8 @@ def run(
     InputError
         When the source is missing or incomplete, or too many cells fail.
     """
-    shapes, find = packing_files.locate(dataset, shard, n_shards, manifest, download_config)
+    in_shard = shard_filter(shard, n_shards)
+    shapes, find = packing_files.locate(dataset, in_shard, manifest, download_config)
     with shards.create(shard_out, "download", max_failed_fraction) as created:
         (created.folder / PACKINGS).mkdir()
         (created.folder / SHAPES).mkdir()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from morphobench import seeds
+from morphobench.download.crops import InShard
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.layout import positions_name
@@ -17,8 +17,7 @@ from morphobench.remote.connections import FileError, checked
 
 def locate(
     dataset: Mapping[str, Any],
-    shard: int,
-    n_shards: int,
+    in_shard: InShard,
     manifest: str | Path | None,
     download_config: Mapping[str, Any] | None,
 ) -> tuple[pd.DataFrame, Callable[..., Path]]:
@@ -39,7 +38,8 @@ def locate(
     source, location = dataset["source"], dataset["source"].get("location")
     if is_remote(location):
         store = open_store(location, download_config)
-        shapes = _in_shard(_fetch_shapes(store, dataset), shard, n_shards)
+        shapes = _fetch_shapes(store, dataset)
+        shapes = shapes[in_shard(shapes["CellId"])]
         index = pd.read_parquet(manifest).set_index("name")
         listed = index[index.index.isin(_names(dataset, shapes))].to_dict()
         known = {"expected": listed["checksum"], "sizes": listed["size"]}
@@ -52,7 +52,7 @@ def locate(
                 "packings there, or set source.packings to null to make packings."
             )
         shapes = _chosen(read_shapes(root / source["shapes"] / SHAPE_MANIFEST), dataset)
-        shapes = _in_shard(shapes, shard, n_shards)
+        shapes = shapes[in_shard(shapes["CellId"])]
         paths = {name: root / name for name in _names(dataset, shapes) if (root / name).is_file()}
 
     def find(*names: str) -> Path:
@@ -94,7 +94,3 @@ def _chosen(shapes: pd.DataFrame, dataset: Mapping[str, Any]) -> pd.DataFrame:
     max_cells = dataset["source"].get("max_cells")
     n_shapes = None if max_cells is None else max(1, max_cells // len(dataset["rules"]))
     return shapes[shapes["CellId"].isin(manifests.chosen(shapes["CellId"], n_shapes))]
-
-
-def _in_shard(shapes: pd.DataFrame, shard: int, n_shards: int) -> pd.DataFrame:
-    return shapes[[seeds.shard_of(shape, n_shards) == shard for shape in shapes["CellId"]]]

@@ -5,14 +5,12 @@ name_dict (names of their channels), group, the source's metadata and `manifests
 here start from the shard folder; existing crops stay in place, or in the cache.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from morphobench import seeds
 from morphobench.download import crops, fields, index, stack
 from morphobench.errors import InputError
 from morphobench.files import shards
@@ -38,10 +36,7 @@ def run(
         When the source is missing or wrong, or too many cells fail.
     """
     source = dataset["source"]
-
-    def in_shard(ids: Iterable[str]) -> np.ndarray:
-        return np.array([seeds.shard_of(one, n_shards) == shard for one in ids], dtype=bool)
-
+    in_shard = crops.shard_filter(shard, n_shards)
     if sum(bool(source.get(key)) for key in ("fovs", "stack", "cells")) != 1:
         raise InputError(
             "the dataset's source must have one of the keys fovs, stack and cells; cells is the manifest of "
@@ -62,10 +57,8 @@ def run(
 def _with_groups(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:
     column = source.get("group") or "CellId"
     if column not in cells:
-        raise InputError(
-            f"source.group: the source's table has no column {column!r} (found {', '.join(map(str, cells))})."
-        )
-    if cells[column].isna().any():
-        cell = cells.loc[cells[column].isna(), "CellId"].iloc[0]
-        raise InputError(f"source.group: cell {cell} has no {column}. Complete the source's table.")
+        found = ", ".join(map(str, cells))
+        raise InputError(f"source.group: the source's table has no column {column!r} (found {found}).")
+    if len(blank := cells.loc[cells[column].isna(), "CellId"]):
+        raise InputError(f"source.group: cell {blank.iloc[0]} has no {column}. Complete the source's table.")
     return cells.assign(group=cells[column].astype(str).astype(object))

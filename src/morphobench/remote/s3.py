@@ -1,5 +1,6 @@
 """Prefixes of public S3 buckets, read without an account, and files of web servers."""
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -57,14 +58,13 @@ class S3Prefix(Store):
         InputError
             When the bucket does not exist, denies, or cannot be reached.
         """
-        transfer, number = Transfer(self._config, dataset), 0
+        transfer = Transfer(self._config, dataset)
         query = {"list-type": "2", "prefix": self._prefix + under, "encoding-type": "url"}
-        while True:
+        for number in itertools.count(1):
             url = f"{object_url(self._bucket)}?{urlencode(query, quote_via=quote)}"
             rows, token = transfer.read(url, parse_page)
             named = [(key.removeprefix(self._prefix), size, checksum) for key, size, checksum in rows]
             yield pd.DataFrame(named, columns=["name", "size", "checksum"])
-            number += 1
             if number % _PAGES_PER_LINE == 0:
                 logger.info("download: %s: %d pages of objects listed", self.location, number)
             if not token:

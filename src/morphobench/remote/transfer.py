@@ -228,7 +228,7 @@ class Transfer:
         if is_other or (remote.size is not None and size != remote.size):
             raise InputError(
                 f"{self.dataset}: {remote.url} changed: {remote.size} bytes, {remote.checksum} when it was "
-                f"listed, {size} bytes, {now or 'no checksum'} now. Nothing was taken. {list_again(self.dataset)}"
+                f"listed, {size} bytes, {now or 'no checksum'} now. {list_again(self.dataset)}"
             )
 
 
