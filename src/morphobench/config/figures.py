@@ -66,11 +66,8 @@ def inputs(config: Config, figure: str) -> dict[str, str]:
     described = config["figures"][figure]
     panels = [panel for row in described["rows"] for panel in row["panels"]]
     names = dict.fromkeys(name for panel in panels for name in panel["tables"])
-    return {
-        name: table_path(config, name, described["dataset"], described.get("combined"))
-        for name in names
-        if name not in missing(config, figure)
-    }
+    absent, at = missing(config, figure), (described["dataset"], described.get("combined"))
+    return {name: table_path(config, name, *at) for name in names if name not in absent}
 
 
 def shape_inputs(config: Config, dataset: str) -> dict[str, str]:

@@ -70,14 +70,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def read_all(
-    folder: Path, overrides: Mapping[str, Any], schema_name: str, root: Path
-) -> dict[str, dict[str, Any]]:
+def read_all(folder: Path, overrides: Mapping[str, Any], kind: str, root: Path) -> dict[str, dict[str, Any]]:
     """Read and validate all YAML files of a folder, by name, with the overrides of some of them."""
     names = sorted(path.stem for path in (root / folder).glob("*.yaml"))
     if unknown := [name for name in overrides if name not in names]:
         known, added = f"{folder} has {', '.join(names)}", f"{folder}/{unknown[0]}.yaml"
-        raise InputError(f"unknown {schema_name} {unknown[0]!r}: {known}. Add {added}.")
+        raise InputError(f"unknown {kind} {unknown[0]!r}: {known}. Add {added}.")
     entries = {}
     for name in names:
         path = folder / f"{name}.yaml"
@@ -87,7 +85,7 @@ def read_all(
                 f"{path}: still {BLANK} at {', '.join(blanks)}. Fill in, and delete the blocks "
                 "of the template that you do not need: of keys that stand there twice the last one counts."
             )
-        validate(entry, schema_name, str(path), root)
+        validate(entry, kind, str(path), root)
         entries[name] = entry
     return entries
 

@@ -112,9 +112,7 @@ def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: 
     if not structures:
         return table
     existing = table["structure_name"].unique() if "structure_name" in table else []
-    if missing := sorted(set(structures) - set(existing)):
+    if missing := ", ".join(sorted(set(structures) - set(existing))):
         found = ", ".join(map(str, existing))[:500]
-        raise InputError(
-            f"{path}: no cell has structure_name {', '.join(missing)}; mend source.structures ({found})."
-        )
+        raise InputError(f"{path}: no cell has structure_name {missing}; mend source.structures ({found}).")
     return table[table["structure_name"].isin(structures)]

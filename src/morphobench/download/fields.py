@@ -55,9 +55,8 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFr
             cells = [_row(field["FOVId"], 0, str(error))]
         rows += [{column: field[column] for column in metadata} | cell for cell in cells]
         logger.info("download: field %s, %d cells, %d of %d", field["FOVId"], len(cells), number, len(table))
-    types = (
-        metadata.dtypes.to_dict() | dict.fromkeys(("CellId", *CROPS, "name_dict"), "object") | manifests.STATE
-    )
+    types = metadata.dtypes.to_dict() | dict.fromkeys(("CellId", *CROPS, "name_dict"), "object")
+    types |= manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
@@ -67,9 +66,8 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
     raw, labels, spacing_um = _read_field(field, fov)
     first, *others = labels
     owner = {name: owners(labels[name], labels[first]) for name in others}
-    crops = find_cells(
-        labels[first], spacing_um, margin_um=fov.get("margin_um", 1.0), z_border=fov.get("z_border", True)
-    )
+    margin_um, z_border = fov.get("margin_um", 1.0), fov.get("z_border", True)
+    crops = find_cells(labels[first], spacing_um, margin_um=margin_um, z_border=z_border)
     if not crops:
         return [_row(field["FOVId"], 0, "the field of view holds no labelled cell", excluded=True)]
     shared = (time.perf_counter() - start) / len(crops)

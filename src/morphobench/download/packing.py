@@ -77,13 +77,9 @@ def _write_shape(
     start, grid = time.perf_counter(), None
     try:
         mesh_path = find(*packing_files.mesh_names(source, shape, angle))
-        mesh = packing.to_packing_frame(
-            meshes.read_closed_mesh(mesh_path),
-            unit_um=source["shape_unit_um"],
-            voxel_um=dataset["voxel_um"],
-            axes=source["shape_axes"],
-            centred=source["packings"] is None,
-        )
+        units = {"unit_um": source["shape_unit_um"], "voxel_um": dataset["voxel_um"]}
+        frame = {"axes": source["shape_axes"], "centred": source["packings"] is None}
+        mesh = packing.to_packing_frame(meshes.read_closed_mesh(mesh_path), **units, **frame)
         if source["packings"] is None:
             vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
             with named(mesh_path):

@@ -35,9 +35,7 @@ class Folder(Store):
     def check_space(self, described: pd.DataFrame, *, dataset: str) -> None:
         """Do nothing: no file is copied."""
 
-    def fetch_each(
-        self, names: Sequence[str], *, dataset: str, expected: object = None, sizes: object = None
-    ) -> dict[str, Path | FileError]:
+    def fetch_each(self, names: Sequence[str], *, dataset: str, **_: object) -> dict[str, Path | FileError]:
         """Return each file's path, or why it cannot be used."""
         reason = "no such file. Restore it, or mend or remove its row in the manifest."
         return {

@@ -37,10 +37,9 @@ class QuiltPackage(Store):
         """Return a file of the package; a FileError when it has none of this name."""
         entries = self._entries()
         if name not in entries.index:
-            near = [other for other in entries.index if "/" not in other][:10]
+            top = ", ".join([other for other in entries.index if "/" not in other][:10]) or "only folders"
             raise FileError(
-                f"{self.location}: has no file {name}. Mend source.location or the manifest (at its top are "
-                f"{', '.join(near) or 'only folders'})."
+                f"{self.location}: has no file {name}. Mend location or row (at its top are {top})."
             )
         row = entries.loc[name]
         return Remote(name, row["url"], int(row["size"]), row["checksum"])

@@ -59,13 +59,11 @@ class Store:
         if not self.is_listed:
             unknown = {"name": sorted(inside), "size": UNKNOWN_SIZE, "checksum": ""}
             return pd.DataFrame(unknown).astype(COLUMNS)
-        parts = [pd.DataFrame(columns=list(COLUMNS))]
-        for under in _folders(inside):
-            for page in self.pages(under, dataset):
-                # Not isin: pandas would make a table of all names for every page.
-                parts.append(page[[name in inside for name in page["name"]]])
-        table = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-        return table.drop_duplicates("name").astype(COLUMNS)
+        pages = (page for under in _folders(inside) for page in self.pages(under, dataset))
+        # Not isin: pandas would make a table of all names for every page.
+        parts = [page[[name in inside for name in page["name"]]] for page in pages]
+        parts = [part for part in parts if len(part)] or [pd.DataFrame(columns=list(COLUMNS))]
+        return pd.concat(parts, ignore_index=True).drop_duplicates("name").astype(COLUMNS)
 
     def check_space(self, described: pd.DataFrame, *, dataset: str) -> None:
         """Raise an InputError when the disk cannot hold those of the described files not yet in the cache."""
@@ -110,9 +108,7 @@ class Store:
             n_bytes = sum(_bytes_left(paths[name], remotes[name]) for name in missing)
             cache.check_space(self._cache, n_bytes, dataset)
             progress = Progress(dataset, len(missing), n_bytes)
-            errors |= transfer.each(
-                lambda name: transfer.fetch(remotes[name], paths[name], progress), missing
-            )
+            errors |= transfer.each(lambda one: transfer.fetch(remotes[one], paths[one], progress), missing)
         return {name: errors.get(name) or paths[name] for name in inside}
 
     def fetch(
@@ -136,9 +132,7 @@ class Store:
         path = self._path(name, checksum)
         others = cache.other_versions(path)
         if others and not path.exists():
-            message = (
-                "download: %s: %s changed since it was fetched into %s; the new version is used from now on"
-            )
+            message = "download: %s: %s changed since it was fetched into %s; the new version is used now"
             logger.warning(message, dataset, remote.url, others[-1])
         return remote._replace(size=int(length) if length else None, checksum=checksum)
 

@@ -218,14 +218,12 @@ class Transfer:
 
     def _check_unchanged(self, remote: Remote, response: urllib3.BaseHTTPResponse, start: int) -> None:
         """Raise an InputError when an object is not the one that was listed."""
-        headers, kind = response.headers, remote.checksum.partition(":")[0]
-        now = (
-            checksums.from_web(headers) if kind == "version" else checksums.from_etag(headers.get("ETag", ""))
-        )
-        is_other = now != remote.checksum and (kind == "version" or (kind == "etag" and now != ""))
+        headers, is_web = response.headers, remote.checksum.startswith("version:")
+        now = checksums.from_web(headers) if is_web else checksums.from_etag(headers.get("ETag", ""))
+        comparable = is_web or (now and remote.checksum.startswith("etag:"))
         length = headers.get("Content-Length")
         size = start + int(length) if length else remote.size
-        if is_other or (remote.size is not None and size != remote.size):
+        if (comparable and now != remote.checksum) or (remote.size is not None and size != remote.size):
             raise InputError(
                 f"{self.dataset}: {remote.url} changed: {remote.size} bytes, {remote.checksum} when it was "
                 f"listed, {size} bytes, {now or 'no checksum'} now. {list_again(self.dataset)}"
