@@ -86,7 +86,18 @@ def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
 
 def locate(table: pd.DataFrame, path: str | Path, both_crops: bool, find: FindCrop) -> pd.DataFrame:
     """Return selected cells with the paths of their crops and the columns of `manifests.STATE`."""
-    rows = [_locate(row, path, both_crops, find) for row in table.to_dict("records")]
+
+    def located(row: dict[str, Any]) -> dict[str, Any]:
+        n_rows = row.pop(N_ROWS)
+        try:
+            if n_rows > 1:
+                raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
+            crops = {kind: str(find(row[kind])) for kind in needed_crops(row, both_crops)}
+            return row | manifests.state() | crops
+        except InputError as error:
+            return row | manifests.state(str(error))
+
+    rows = [located(row) for row in table.to_dict("records")]
     types = table.drop(columns=N_ROWS).dtypes.to_dict() | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
@@ -95,17 +106,6 @@ def needed_crops(row: Mapping[str, Any], both_crops: bool) -> list[str]:
     """Return the crops that a cell needs: both, or those that it has."""
     existing = [kind for kind in CROPS if row[kind]]
     return list(CROPS) if both_crops or not existing else existing
-
-
-def _locate(row: dict[str, Any], path: str | Path, both_crops: bool, find: FindCrop) -> dict[str, Any]:
-    n_rows = row.pop(N_ROWS)
-    try:
-        if n_rows > 1:
-            raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
-        crops = {kind: str(find(row[kind])) for kind in needed_crops(row, both_crops)}
-        return row | manifests.state() | crops
-    except InputError as error:
-        return row | manifests.state(str(error))
 
 
 def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.download import crops, packing_files
+from morphobench.download import crops, packing
 from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
 from morphobench.files import manifests
@@ -32,7 +32,7 @@ def run(manifest_out: str | Path, *, dataset: Mapping[str, Any], download_config
     """
     store = open_store(dataset["source"]["location"], download_config)
     if dataset["kind"] == "packing":
-        table = index = packing_files.index(store, dataset)
+        table = index = packing.index(store, dataset)
     else:
         table, index = index_cells(store, dataset)
     store.check_space(index, dataset=dataset["name"])

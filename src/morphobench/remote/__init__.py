@@ -6,10 +6,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from morphobench.errors import InputError
-from morphobench.remote.folder import Folder
 from morphobench.remote.quilt import QuiltPackage
 from morphobench.remote.s3 import S3Prefix, WebServer
-from morphobench.remote.store import Store
+from morphobench.remote.store import Folder, Store
 
 DEFAULT_CACHE = Path("results/cache")
 _STORES = {"s3": S3Prefix, "quilt+s3": QuiltPackage, "http": WebServer, "https": WebServer}

@@ -22,13 +22,10 @@ _PAGES_PER_LINE = 50
 
 def object_url(bucket: str, key: str = "", version: str | None = None) -> str:
     """Return the URL of an object or bucket; AWS_ENDPOINT_URL(_S3) may name a server other than Amazon's."""
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-        base = f"{endpoint.rstrip('/')}/{bucket}"
-    elif "." in bucket:
-        # The certificate covers one name before s3.
-        base = f"https://s3.amazonaws.com/{bucket}"
-    else:
-        base = f"https://{bucket}.s3.amazonaws.com"
+    # The certificate covers one name before s3.
+    amazon = f"https://s3.amazonaws.com/{bucket}" if "." in bucket else f"https://{bucket}.s3.amazonaws.com"
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    base = f"{endpoint.rstrip('/')}/{bucket}" if endpoint else amazon
     return f"{base}/{quote(key)}" + (f"?versionId={quote(version, safe='')}" if version else "")
 
 
