@@ -27,6 +27,8 @@ from morphobench.log import logger
 from morphobench.remote import Store, is_remote, local_folder, open_store
 from morphobench.remote.connections import FileError, checked
 
+Config = Mapping[str, Any]
+
 _COLUMNS = (
     dict.fromkeys(("CellId", "group", "rule", "angle"), "object")
     | {"volume_of_nucleus_um3": "float64", "seed": "int64"}
@@ -37,13 +39,13 @@ _COLUMNS = (
 def run(
     shard_out: str | Path,
     *,
-    dataset: Mapping[str, Any],
+    dataset: Config,
     shard: int,
     n_shards: int,
     seed: int,
     max_failed_fraction: float,
     manifest: str | Path | None = None,
-    download_config: Mapping[str, Any] | None = None,
+    download_config: Config | None = None,
 ) -> None:
     """Write one shard of raw cells; a remote source needs its `manifest` (`index.run`) and `download_config`.
 
@@ -68,7 +70,7 @@ def run(
 
 
 def _write_shape(
-    part: Path, dataset: Mapping[str, Any], find: Callable[..., Path], shape: str, angle: str, seed: int
+    part: Path, dataset: Config, find: Callable[..., Path], shape: str, angle: str, seed: int
 ) -> list[dict[str, Any]]:
     """Write a shape and its packings by all rules; return one row per rule."""
     source, recipe = dataset["source"], dataset["packing"]
@@ -106,9 +108,7 @@ def _write_shape(
     return rows
 
 
-def _pack(
-    grid: pack.NucleusGrid, path: Path, dataset: Mapping[str, Any], row: Mapping[str, Any], seed: int
-) -> dict[str, int]:
+def _pack(grid: pack.NucleusGrid, path: Path, dataset: Config, row: Config, seed: int) -> dict[str, int]:
     """Write the packing of one cell; return the column with its seed."""
     parts = (seed, dataset["name"], "download", row["CellId"])
     weights = pack.gradient_weights(grid, dataset["rules"][row["rule"]])
@@ -120,10 +120,7 @@ def _pack(
 
 
 def locate(
-    dataset: Mapping[str, Any],
-    in_shard: InShard,
-    manifest: str | Path | None,
-    download_config: Mapping[str, Any] | None,
+    dataset: Config, in_shard: InShard, manifest: str | Path | None, download_config: Config | None
 ) -> tuple[pd.DataFrame, Callable[..., Path]]:
     """Locate the files of a shard's shapes; those of a remote source are fetched.
 
@@ -167,22 +164,22 @@ def locate(
     return shapes, find
 
 
-def mesh_names(source: Mapping[str, Any], shape: str, angle: str) -> list[str]:
+def mesh_names(source: Config, shape: str, angle: str) -> list[str]:
     """Return the names that a shape's mesh may have in the source, by its format."""
     return [f"{source['shapes']}/{shape}_{angle}{suffix}" for suffix in (".obj", ".ply", ".stl")]
 
 
-def index(store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
+def index(store: Store, dataset: Config) -> pd.DataFrame:
     """Index a dataset's files: name, size and checksum."""
     return store.describe(_names(dataset, _fetch_shapes(store, dataset)), dataset=dataset["name"])
 
 
-def _fetch_shapes(store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
+def _fetch_shapes(store: Store, dataset: Config) -> pd.DataFrame:
     name = manifests.name_inside(store.location, f"{dataset['source']['shapes']}/{SHAPE_MANIFEST}")
     return _chosen(read_shapes(store.fetch([name], dataset=dataset["name"])[name]), dataset)
 
 
-def _names(dataset: Mapping[str, Any], shapes: pd.DataFrame) -> set[str]:
+def _names(dataset: Config, shapes: pd.DataFrame) -> set[str]:
     """Return the names that files of shapes may have in the source."""
     source, names = dataset["source"], set()
     for shape in shapes.itertuples(index=False):
@@ -193,7 +190,7 @@ def _names(dataset: Mapping[str, Any], shapes: pd.DataFrame) -> set[str]:
     return names
 
 
-def _chosen(shapes: pd.DataFrame, dataset: Mapping[str, Any]) -> pd.DataFrame:
+def _chosen(shapes: pd.DataFrame, dataset: Config) -> pd.DataFrame:
     """Return as many shapes as make up max_cells, at least one."""
     max_cells = dataset["source"].get("max_cells")
     n_shapes = None if max_cells is None else max(1, max_cells // len(dataset["rules"]))

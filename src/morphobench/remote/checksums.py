@@ -15,8 +15,8 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from pathlib import Path
-from typing import Any
 
 _MIB = 2**20
 # Sizes of pieces that S3 clients use; the AWS tools and quilt take the first.
@@ -94,7 +94,4 @@ def _sha256_chunked(path: Path) -> bytes:
 def _crc64nvme(path: Path) -> bytes:
     from awscrt.checksums import crc64nvme
 
-    crc: Any = 0
-    for block in _blocks(path, _MIB):
-        crc = crc64nvme(block, crc)
-    return crc.to_bytes(8, "big")
+    return reduce(lambda crc, block: crc64nvme(block, crc), _blocks(path, _MIB), 0).to_bytes(8, "big")

@@ -16,6 +16,7 @@ from morphobench.remote.transfer import Progress, Remote, Transfer
 
 COLUMNS = {"name": "object", "size": "int64", "checksum": "object"}
 UNKNOWN_SIZE = -1
+ByName = Mapping[str, Any] | None
 # With more folders than these, what they share is listed instead of each.
 _MOST_FOLDERS = 8
 
@@ -75,12 +76,7 @@ class Store:
         cache.check_space(self._cache, n_bytes, dataset)
 
     def fetch_each(
-        self,
-        names: Sequence[str],
-        *,
-        dataset: str,
-        expected: Mapping[str, str] | None = None,
-        sizes: Mapping[str, int] | None = None,
+        self, names: Sequence[str], *, dataset: str, expected: ByName = None, sizes: ByName = None
     ) -> dict[str, Path | FileError]:
         """Fetch files; return each one's path, or why it alone cannot be fetched.
 
@@ -111,9 +107,7 @@ class Store:
             errors |= transfer.each(lambda one: transfer.fetch(remotes[one], paths[one], progress), missing)
         return {name: errors.get(name) or paths[name] for name in inside}
 
-    def fetch(
-        self, names: Sequence[str], *, dataset: str, expected: Mapping[str, str] | None = None
-    ) -> dict[str, Path]:
+    def fetch(self, names: Sequence[str], *, dataset: str, expected: ByName = None) -> dict[str, Path]:
         """Fetch all files, as `fetch_each`; an InputError names the first that cannot be fetched."""
         paths = self.fetch_each(names, dataset=dataset, expected=expected)
         return {name: checked(path) for name, path in paths.items()}
