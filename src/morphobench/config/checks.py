@@ -131,10 +131,8 @@ def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]])
     """Refuse several training seeds where published models, trained once, are used."""
     trained = ", ".join(name for name, dataset in datasets.items() if dataset["start_from"] in BY_MODEL)
     if trained and len(seeds) > 1:
-        raise InputError(
-            f"config/config.yaml: train.seeds lists {len(seeds)} seeds, but {trained} start from published "
-            "models, which were trained once. Give one seed."
-        )
+        reason = f"lists {len(seeds)} seeds, but {trained} start from published models, trained once"
+        raise InputError(f"config/config.yaml: train.seeds {reason}. Give one seed.")
 
 
 def check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:

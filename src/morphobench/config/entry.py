@@ -44,10 +44,9 @@ def entry_of(name: str, dataset: Mapping[str, Any], everywhere: str) -> str:
         possible = list(ENTRIES)[: list(ENTRIES).index(everywhere) + 1]
         return next(entry for entry in reversed(possible) if not missing_for(entry, dataset))
     if missing := missing_for(own, dataset):
-        raise InputError(
-            f"config/datasets/{name}.yaml: start_from is {own}, but {', '.join(missing)} is not given. Name "
-            "the published file there, take the model out of `models`, or start from raw."
-        )
+        reason = f"start_from is {own}, but {', '.join(missing)} is not given"
+        remedy = "Name the published file there, take the model out of `models`, or start from raw."
+        raise InputError(f"config/datasets/{name}.yaml: {reason}. {remedy}")
     return own
 
 

@@ -81,10 +81,10 @@ def read_all(folder: Path, overrides: Mapping[str, Any], kind: str, root: Path) 
         path = folder / f"{name}.yaml"
         entry = typed(merge(read_yaml(root / path), overrides.get(name) or {}))
         if blanks := _blanks(entry):
-            raise InputError(
-                f"{path}: still {BLANK} at {', '.join(blanks)}. Fill in, and delete the blocks "
-                "of the template that you do not need: of keys that stand there twice the last one counts."
+            remedy = (
+                "Fill in, and delete blocks not needed: of keys that stand there twice the last one counts."
             )
+            raise InputError(f"{path}: still {BLANK} at {', '.join(blanks)}. {remedy}")
         validate(entry, kind, str(path), root)
         entries[name] = entry
     return entries

@@ -48,10 +48,8 @@ def select(
     if source.get("channel_names"):
         table = table.assign(name_dict=str(dict(source["channel_names"])))
     if not set(CROPS) & set(table):
-        raise InputError(
-            f"{path}: has neither column {' nor '.join(CROPS)} (found {', '.join(map(str, table))[:500]}); "
-            "add that of the segmentation."
-        )
+        reason = f"has neither column {' nor '.join(CROPS)} (found {', '.join(map(str, table))[:500]})"
+        raise InputError(f"{path}: {reason}. Add that of the segmentation.")
     table = table.assign(**{kind: table.get(kind, "") for kind in CROPS}).fillna(dict.fromkeys(CROPS, ""))
     table = table.assign(**{N_ROWS: table.groupby("CellId")["CellId"].transform("size")})
     table = _of_structures(table, source.get("structures"), path)

@@ -95,10 +95,8 @@ def _read_field(field: Mapping[str, Any], fov: Mapping[str, Any]) -> tuple[Image
     for name in fov["label_channels"]:
         labels |= images.read_channels(field[name], [name], channel_names=[name], **described)[0]
         if labels[name].shape != shape:
-            raise InputError(
-                f"{field[name]}: labels of shape {labels[name].shape}, but {field['image']} has {shape} "
-                "(z, y, x). Export both for the same field of view."
-            )
+            found = f"labels of shape {labels[name].shape}, but {field['image']} has {shape} (z, y, x)"
+            raise InputError(f"{field[name]}: {found}. Export both for the same field of view.")
         with named(field[name]):
             check_labels(labels[name])
     return raw, labels, spacing_um

@@ -164,9 +164,9 @@ def pack_spheres(
         before = len(placed)
         placed = _place(grid, grid.points[order] + offsets, depth, placed, n_spheres, radius)
         if len(placed) == before:
+            sizes = f"packing.n_spheres = {n_spheres} of packing.radius = {radius:g}: {before} fit"
             raise InputError(
-                f"the nucleus is too small for packing.n_spheres = {n_spheres} spheres of packing.radius "
-                f"{radius:g}: {before} fit. Remove the shape, or lower packing.n_spheres or packing.radius."
+                f"the nucleus is too small for {sizes}. Remove the shape, or lower one of these."
             )
     return placed
 

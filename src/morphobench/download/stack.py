@@ -39,10 +39,8 @@ def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.Data
     manifests.check_identifiers(path.parent / TABLE, table["CellId"])
     volumes = read_volumes(path)
     if len(volumes) != len(table):
-        raise InputError(
-            f"{path}: holds {len(volumes)} volumes, but {path.parent / TABLE} has {len(table)} rows. They "
-            "must be the same cells in the same order."
-        )
+        found = f"holds {len(volumes)} volumes, but {path.parent / TABLE} has {len(table)} rows"
+        raise InputError(f"{path}: {found}. They must be the same cells in the same order.")
     (folder / "crop_seg").mkdir()
     channel = source.get("channel") or "structure"
     crops = {"crop_raw": "", "crop_seg": "", "name_dict": str({"crop_seg": [channel]})}

@@ -126,7 +126,7 @@ class Store:
         path = self._path(name, checksum)
         others = cache.other_versions(path)
         if others and not path.exists():
-            message = "download: %s: %s changed since it was fetched into %s; the new version is used now"
+            message = "download: %s: %s changed since it was fetched before (%s); the new one is used now"
             logger.warning(message, dataset, remote.url, others[-1])
         return remote._replace(size=int(length) if length else None, checksum=checksum)
 
