@@ -165,9 +165,7 @@ def pack_spheres(
         placed = _place(grid, grid.points[order] + offsets, depth, placed, n_spheres, radius)
         if len(placed) == before:
             sizes = f"packing.n_spheres = {n_spheres} of packing.radius = {radius:g}: {before} fit"
-            raise InputError(
-                f"the nucleus is too small for {sizes}. Remove the shape, or lower one of these."
-            )
+            raise InputError(f"the nucleus is too small for {sizes}. Remove the shape, or lower them.")
     return placed
 
 
