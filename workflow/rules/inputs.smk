@@ -47,7 +47,7 @@ def published_files(*keys):
 
 
 def align_params(wildcards):
-    """Params function: what aligning needs to know; of stage mask, only which mask it will ask for."""
+    """Params function: what aligning needs; of stage mask, only the role of the mask."""
     params = dataset_params("voxel_um", "kind", "source", "channels", "align")(wildcards)
     return {**params, "mask": {"role": dataset_config(wildcards)["mask"].get("role")}}
 

@@ -1,9 +1,15 @@
 from morphobench.config import figures
 
-# Where the report lists a figure and its tables.
+# Where the report lists the files of a figure.
 CATEGORIES = {
     name: f"Figure {name.removeprefix('fig')}: {CONFIG['datasets'][figure['dataset']]['title']}"
     for name, figure in CONFIG["figures"].items()
+}
+LISTED = dict(category=lambda wildcards: CATEGORIES[wildcards.figure])
+DRAWING = dict(LISTED, subcategory="The figure", caption="../report/figure.rst")
+labels = lambda file: lambda wildcards: {
+    "file": file,
+    "dataset": CONFIG["figures"][wildcards.figure]["dataset"],
 }
 
 
@@ -12,27 +18,15 @@ rule plot_figure:
     input:
         unpack(lambda wildcards: figures.inputs(CONFIG, wildcards.figure)),
     output:
-        pdf=report(
-            "figures/{figure}.pdf",
-            caption="../report/figure.rst",
-            category=lambda wildcards: CATEGORIES[wildcards.figure],
-            subcategory="The figure",
-            labels={"file": "vector (PDF)"},
-        ),
-        png=report(
-            "figures/{figure}.png",
-            caption="../report/figure.rst",
-            category=lambda wildcards: CATEGORIES[wildcards.figure],
-            subcategory="The figure",
-            labels={"file": "picture"},
-        ),
+        pdf=report("figures/{figure}.pdf", **DRAWING, labels=labels("vector (PDF)")),
+        png=report("figures/{figure}.png", **DRAWING, labels=labels("picture")),
         tables=report(
             directory("results/plot/{figure}"),
             patterns=["{panel}.csv", "{panel}.html"],
-            caption="../report/tables.rst",
-            category=lambda wildcards: CATEGORIES[wildcards.figure],
+            **LISTED,
             subcategory="Tables",
-            labels={"file": "panel {panel}"},
+            caption="../report/tables.rst",
+            labels=labels("panel {panel}"),
         ),
     wildcard_constraints:
         figure="|".join(CONFIG["figures"]),

@@ -1,6 +1,5 @@
 # Files of the paper: read at a later entry, or written from a finished run.
 
-
 # The stages whose shards published cells of a kind are written from.
 PUBLISHED_FROM = {
     "packing": ("download", "mask"),
@@ -122,7 +121,7 @@ rule published_examples:
         cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
     message:
-        "Fetch the few cells of {wildcards.dataset} that figures show"
+        "Fetch the few cells of {wildcards.dataset} that figures display"
     script:
         "../scripts/published_examples.py"
 

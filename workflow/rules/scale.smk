@@ -10,14 +10,14 @@ if SOURCE not in sys.path:
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 from morphobench import config as configuration
-from morphobench.jobs import slurm
 from morphobench.errors import InputError
+from morphobench.jobs import slurm
 
 SCALE_MARKER = Path("results/.scale")
 
 
 def or_stop(check, *arguments):
-    """Call `check`; what a user can mend ends the run with its message alone."""
+    """Call `check`; an InputError ends the run with its message alone."""
     try:
         return check(*arguments)
     except InputError as error:
@@ -30,7 +30,7 @@ for name in ("results", "logs", "benchmarks", "figures"):
 
 
 SCALE = or_stop(configuration.scale_of, config, SCALE_MARKER)
-# A job may run where there is no results folder to tell the scale, such as in a cloud.
+# A job may run without the results folder that holds the scale, such as in a cloud.
 os.environ["MORPHOBENCH_SCALE"] = SCALE
 
 

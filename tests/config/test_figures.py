@@ -1,0 +1,68 @@
+"""What figures are drawn from: tables by name, reasons for those that a run cannot have, looks of models."""
+
+import copy
+
+import pytest
+import yaml
+from paths import ROOT
+
+from morphobench import config as configuration
+from morphobench.config import figures, schema
+
+
+@pytest.fixture(scope="module")
+def config():
+    return configuration.resolve(schema.read_yaml(ROOT / "config/config.yaml"), ROOT)
+
+
+def entered(config, name, entry):
+    """The configuration with a dataset entered elsewhere."""
+    changed = copy.deepcopy(config)
+    changed["datasets"][name]["start_from"] = entry
+    return changed
+
+
+def test_every_table_of_every_panel_has_a_place_or_a_reason(config):
+    for figure, described in config["figures"].items():
+        names = {name for row in described["rows"] for panel in row["panels"] for name in panel["tables"]}
+        assert names <= set(figures.TABLES)
+        inputs, missing = figures.inputs(config, figure), figures.missing(config, figure)
+        assert names - set(missing) == set(inputs)
+        assert not any("{" in path for path in inputs.values())
+
+
+def test_the_schema_lists_the_tables():
+    text = yaml.safe_load((ROOT / "config/schemas/figure.schema.yaml").read_text())
+    panel = text["properties"]["rows"]["items"]["properties"]["panels"]["items"]["properties"]
+    assert set(panel["tables"]["items"]["enum"]) == set(figures.TABLES)
+
+
+def test_a_run_from_embeddings_has_nothing_decoded_and_no_surfaces(config):
+    missing = figures.missing(entered(config, "cellpack", "embeddings"), "fig2")
+    assert "no model to decode" in missing["walks"]
+    assert "without the surfaces" in missing["meshes"]
+    assert "scores" not in missing
+    assert "walks" not in figures.missing(entered(config, "cellpack", "checkpoints"), "fig2")
+
+
+def test_what_a_dataset_does_not_ask_for_says_so(config):
+    assert figures.missing(config, "fig2")["map"] == "not drawn: analyse.map of cellpack is not set"
+
+
+def test_a_palette_colours_models_by_their_place(config):
+    models = config["datasets"]["cellpack"]["benchmark"]
+    own = [config["models"][name]["color"] for name in models]
+    assert [look["color"] for look in figures.describe(config, "fig2")["models"].values()] == own
+    with_palette = {**config, "plot": {**config["plot"], "palette": "paper"}}
+    looks = figures.describe(with_palette, "fig2")["models"]
+    assert [look["color"] for look in looks.values()] == config["plot"]["palettes"]["paper"][: len(models)]
+
+
+def test_of_conditions_the_control_comes_first(config):
+    drugs = config["datasets"]["npm1_perturb"]["analyse"]["drugs"]
+    assert next(iter(figures.strata(config, "npm1_perturb"))) == drugs["control"]
+
+
+def test_the_page_of_shapes_has_surfaces_where_cells_have_them(config):
+    assert set(figures.shape_inputs(config, "npm1")) == {"surfaces", "meshes"}
+    assert set(figures.shape_inputs(config, "cellpack")) == {"walks", "archetypes"}
