@@ -49,7 +49,7 @@ def _imports(tree: ast.Module, module: str) -> frozenset[str]:
 
 
 def _meaning(tree: ast.Module, path: Path) -> str:
-    """Return the syntax without docstrings, with the page template beside the module if there is one."""
+    """Return the syntax without comments and docstrings, with the page template beside the module."""
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
@@ -85,9 +85,6 @@ def reachable(script: Path, chosen: frozenset[str] = frozenset()) -> set[str]:
 
 @cache
 def digest(script: Path, chosen: frozenset[str] = frozenset()) -> str:
-    """Return 16 hex digits that change with the meaning of what a script imports from this package.
-
-    Comments, formatting and docstrings do not count; the template of a page beside its module does.
-    """
+    """Return 16 hex digits of the meaning of all that a script imports from this package."""
     meanings = [_parse(_file_of(name), name)[1] for name in sorted(reachable(script, chosen))]
     return hashlib.sha256("\n".join(meanings).encode()).hexdigest()[:16]

@@ -45,10 +45,7 @@ def _lock(n: int, names: Sequence[str], folder: Path) -> dict[str, FileLock]:
 
 
 def reserve(n: int, names: Sequence[str], folder: Path, *, wait_s: float = 5.0) -> list[str]:
-    """Wait until `n` of these GPUs are free, and hold them until this process ends.
-
-    `folder` has a lock file per GPU, shared by the user's jobs on this machine.
-    """
+    """Wait until `n` of these GPUs are free, and lock them by files in `folder` until this process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     locks = _lock(n, names, folder)
     if not locks:

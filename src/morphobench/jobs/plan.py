@@ -86,10 +86,7 @@ def _passes(output: Output, model: Config, config: Config) -> float:
 
 
 def cost_of(output: Output, config: Config, costs: Config) -> Cost:
-    """Return the cost of the job of an output: measured seconds per unit times the number of units.
-
-    A training counts as if it took all of `max_epochs`; volumes cost by their voxels.
-    """
+    """Return the cost of an output's job; a training counts as all of `max_epochs`, volumes by voxels."""
     rule, seconds, dataset = output.rule, costs["job_start_s"], config["datasets"].get(output.dataset)
     if rule in _SHARDED:
         # Cells of the data sets that this one shares are part of its own number.
