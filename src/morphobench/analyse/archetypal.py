@@ -57,16 +57,6 @@ class HullPoint(NamedTuple):
     position: np.ndarray
 
 
-class _Fit(NamedTuple):
-    points: list[HullPoint]
-    weights: np.ndarray
-    residuals: list[float]
-
-    @property
-    def positions(self) -> np.ndarray:
-        return np.stack([point.position for point in self.points])
-
-
 def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator) -> Archetypes:
     """Fit k archetypes to embeddings of shape (n, D); they are sorted by mean weight, largest first.
 
@@ -90,16 +80,16 @@ def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator
     coreset = scores[rows]
     starts = [_furthest_sum, *[_plus_plus] * (n_starts - 1)]
     fits = [_fit(coreset, importance, start(coreset, k, rng), _MAX_ROUNDS, _ROUGH) for start in starts]
-    start, max_rounds = min(fits, key=lambda fit: fit.residuals[-1]).points, _MAX_ROUNDS
-    if len(rows) < len(scores):
-        start = [point._replace(rows=rows[point.rows]) for point in start]
-        max_rounds = _REFINEMENT_ROUNDS
-    fit = _fit(scores, np.ones(len(scores)), start, max_rounds, _FINE)
-    weights = _assign(scores, fit.positions, fit.weights, _FINAL_STEPS)
-    residual = _residual(float((scores**2).sum()), weights.T @ weights, weights.T @ scores, fit.positions)
+    best, _, _ = min(fits, key=lambda fit: fit[2][-1])
+    start = [point._replace(rows=rows[point.rows]) for point in best]
+    max_rounds = _MAX_ROUNDS if len(rows) == len(scores) else _REFINEMENT_ROUNDS
+    points, weights, residuals = _fit(scores, np.ones(len(scores)), start, max_rounds, _FINE)
+    positions = np.stack([point.position for point in points])
+    weights = _assign(scores, positions, weights, _FINAL_STEPS)
+    residual = _residual(float((scores**2).sum()), weights.T @ weights, weights.T @ scores, positions)
     order = np.argsort(-weights.mean(axis=0), kind="stable")
-    z_archetypes = np.stack([fit.points[i].shares @ z[fit.points[i].rows] for i in order])
-    return Archetypes(z_archetypes, weights[:, order], 1 - residual, np.array([*fit.residuals, residual]))
+    z_archetypes = np.stack([points[i].shares @ z[points[i].rows] for i in order])
+    return Archetypes(z_archetypes, weights[:, order], 1 - residual, np.array([*residuals, residual]))
 
 
 def explained_variances(
@@ -164,8 +154,7 @@ def _plus_plus(scores: np.ndarray, k: int, rng: np.random.Generator) -> list[Hul
     """Draw k cells, each by its squared distance from the convex hull of those before."""
     chosen = [int(rng.integers(len(scores)))]
     while len(chosen) < k:
-        positions = scores[chosen]
-        weights = np.full((len(scores), len(chosen)), 1 / len(chosen))
+        positions, weights = scores[chosen], np.full((len(scores), len(chosen)), 1 / len(chosen))
         weights = _assign(scores, positions, weights, _START_STEPS)
         squared = ((scores - weights @ positions) ** 2).sum(axis=1)
         squared[chosen] = 0.0
@@ -177,8 +166,11 @@ def _plus_plus(scores: np.ndarray, k: int, rng: np.random.Generator) -> list[Hul
 
 def _fit(
     scores: np.ndarray, importance: np.ndarray, start: list[HullPoint], max_rounds: int, tolerance: float
-) -> _Fit:
-    """Alternate between weights and archetypes until the residual falls by less than `tolerance`."""
+) -> tuple[list[HullPoint], np.ndarray, list[float]]:
+    """Alternate between archetypes and weights until the residual falls by less than `tolerance`.
+
+    Returns archetypes, weights, and the residual after each round.
+    """
     points = list(start)
     positions = np.stack([point.position for point in points])
     squared = (scores**2).sum(axis=1)
@@ -201,7 +193,7 @@ def _fit(
         residuals.append(_residual(total, gram, cross, positions))
         if len(residuals) > 1 and residuals[-2] - residuals[-1] < tolerance:
             break
-    return _Fit(points, weights, residuals)
+    return points, weights, residuals
 
 
 def _assign(scores: np.ndarray, positions: np.ndarray, weights: np.ndarray, n_steps: int) -> np.ndarray:
@@ -270,9 +262,8 @@ def _project_on_face(
         affine = _affine_shares(vertices[rows] - target)
         if (affine > _HULL_ZERO).all():
             return rows, affine
-        falling = affine <= _HULL_ZERO
-        drop = shares[falling] - affine[falling]
-        step = float(np.min(shares[falling] / np.where(drop > 0, drop, np.inf), initial=1.0))
+        falling, drop = affine <= _HULL_ZERO, shares - affine
+        step = float(np.min((shares / np.where(drop > 0, drop, np.inf))[falling], initial=1.0))
         shares = shares + step * (affine - shares)
         kept = shares > _HULL_ZERO
         # The vertex that limits the step goes, so that the loop ends.
@@ -284,6 +275,5 @@ def _project_on_face(
 def _affine_shares(corners: np.ndarray) -> np.ndarray:
     """Return the affine weights (m,) of the point nearest to the origin in the plane of `corners` (m, d)."""
     gram = corners @ corners.T
-    system = gram + np.trace(gram) / len(gram)
-    solution = np.linalg.lstsq(system, np.ones(len(gram)), rcond=1e-13)[0]
+    solution = np.linalg.lstsq(gram + np.trace(gram) / len(gram), np.ones(len(gram)), rcond=1e-13)[0]
     return solution / solution.sum()

@@ -60,8 +60,6 @@ def read(
 
 def numeric_columns(manifest: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     """Return columns as numbers, shape (n, len(columns)); NaN where there is none, with a line in the log."""
-    missing = [column for column in columns if column not in manifest]
-    if missing:
+    if missing := [column for column in columns if column not in manifest]:
         logger.warning("the manifest has no column %s", ", ".join(missing))
-    table = manifest.reindex(columns=list(columns)).apply(pd.to_numeric, errors="coerce")
-    return table.to_numpy(np.float64)
+    return manifest.reindex(columns=list(columns)).apply(pd.to_numeric, errors="coerce").to_numpy(float)

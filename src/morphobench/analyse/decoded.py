@@ -55,16 +55,14 @@ def decode(
 
     Models that do not decode into points give an empty table. `side_um` is the side of the dataset's cubes.
     """
-    model, model_config = models.load(model_path)
-    table = read_table(embeddings)
+    (model, model_config), table = models.load(model_path), read_table(embeddings)
     labels = table[LABELS[analysis]]
     if model_config["representation"] not in _DECODED or table.empty:
         logger.warning("%s: no shapes are decoded for the %s", model_config["representation"], analysis)
         write_table(_cloud_table(np.empty((0, 0, 3), np.float32), labels[:0]), out)
         return
-    sampling = _sampling(embed, side_um, seed, analysis)
-    z = embedding_matrix(table)
-    clouds = decode_shapes(model, z, model_config, batch_size=embed["batch_size"], **sampling)
+    options = {"batch_size": embed["batch_size"], **_sampling(embed, side_um, seed, analysis)}
+    clouds = decode_shapes(model, embedding_matrix(table), model_config, **options)
     write_table(_cloud_table(clouds, labels), out)
 
 

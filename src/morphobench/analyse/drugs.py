@@ -30,46 +30,34 @@ def retrieval(
     cells_out: str | Path,
     *,
     drugs: Mapping[str, Any],
-    n_null: int,
-    n_exchanges: int,
-    seed: int,
+    **nulls: int,
 ) -> None:
     """Write the retrieval of every condition, and of its cells, from every set of features.
 
     Embedding tables go by `model/seed`; CellProfiler features, where `analyse.drugs.cellprofiler` is a file,
-    have seed -1. The tables are those of `retrieval_map` after model, seed, condition, drug (the short name).
+    have seed -1. The tables are those of `retrieval_map` after model, seed, condition, drug (the short name);
+    `nulls` are its n_null, n_exchanges and seed.
     """
     sets = {name: read(manifest, path) for name, path in embeddings.items()}
     if external := _cellprofiler(manifest, drugs.get("cellprofiler")):
         sets[f"{CELLPROFILER}/-1"] = external
-    tables: dict[str | Path, list[pd.DataFrame]] = {groups_out: [], cells_out: []}
+    tables: dict[str | Path, dict[tuple[str, int], pd.DataFrame]] = {groups_out: {}, cells_out: {}}
     for name, cells in sets.items():
         cells, condition, is_control = _with_condition(cells, drugs)
-        found = retrieval_map(
-            cells.z,
-            condition,
-            is_control,
-            apart=_column(cells, drugs.get("apart")),
-            n_null=n_null,
-            n_exchanges=n_exchanges,
-            seed=seed,
-        )
+        apart = _column(cells, drugs.get("apart"))
+        found = retrieval_map(cells.z, condition, is_control, apart=apart, **nulls)
         if found.note:
             logger.warning("%s: %s", name, found.note)
         n_retrieved, n = found.groups["retrieved"].sum(), (found.groups["kind"] == "condition").sum()
         logger.info("%s: %d of %d conditions retrieved", name, n_retrieved, n)
-        ids = cells.ids[found.cells["row"].to_numpy(int)]
+        own_cells = found.cells.assign(CellId=cells.ids[found.cells["row"].to_numpy(int)]).drop(columns="row")
         model, training = name.rsplit("/", 1)
-        for out, table in (
-            (groups_out, found.groups),
-            (cells_out, found.cells.drop(columns="row").assign(CellId=ids)),
-        ):
-            table = _with_drug(table.rename(columns={"group": "condition"}), drugs)
-            table.insert(0, "model", model)
-            table.insert(1, "seed", int(training))
-            tables[out].append(table)
+        for out, table in ((groups_out, found.groups), (cells_out, own_cells)):
+            table = table.rename(columns={"group": "condition"})
+            tables[out][model, int(training)] = _with_drug(table, drugs)
     for out, parts in tables.items():
-        write_table(pd.concat(parts, ignore_index=True), out)
+        table = pd.concat(parts, names=["model", "seed"]).reset_index(["model", "seed"])
+        write_table(table.reset_index(drop=True), out)
 
 
 def lda(
@@ -97,27 +85,19 @@ def lda(
     for name in np.unique(condition[~is_control]):
         rows = np.flatnonzero(is_control | (condition == name))
         own, treated = x[rows], ~is_control[rows]
-        separation = separate(
-            own,
-            treated,
-            None if plate is None else plate[rows],
-            n_permutations=n_permutations,
-            n_halves=n_permutations,
-            rng=np.random.default_rng(seeds.integer(seed, "analyse", "lda", str(name))),
-        )
+        rng = np.random.default_rng(seeds.integer(seed, "analyse", "lda", str(name)))
+        own_plate = None if plate is None else plate[rows]
+        draws = {"n_permutations": n_permutations, "n_halves": n_permutations, "rng": rng}
+        separation = separate(own, treated, own_plate, **draws)
         counts = {"condition": name, "n_cells": treated.sum(), "n_controls": (~treated).sum()}
         tests.append({**counts, **separation._asdict()})
-        classes = np.where(treated, "condition", "control")
+        axis, classes = fit_axis(own, treated), np.where(treated, "condition", "control")
         table = pd.DataFrame({"condition": name, "CellId": cells.ids[rows], "class": classes})
-        table = table.assign(**_plane(own), score=separation.scores, score_fitted=np.nan)
-        if treated.any() and (~treated).any():
-            axis = fit_axis(own, treated)
-            table["score_fitted"] = axis.scores(own)
-            positions, nearest, distances = walk_cells(own, axis, N_STEPS)
-            steps = table.iloc[nearest][["condition", "CellId", "class"]].reset_index(drop=True)
-            steps = steps.assign(step=np.arange(len(steps)), position=positions, distance=distances)
-            walks.append(steps.assign(**_plane(axis.middle + positions[:, None] * axis.direction)))
-        scores.append(table)
+        scores.append(table.assign(**_plane(own), score=separation.scores, score_fitted=axis.scores(own)))
+        positions, nearest, distances = walk_cells(own, axis, N_STEPS)
+        steps = table.iloc[nearest].reset_index(drop=True)
+        steps = steps.assign(step=np.arange(len(steps)), position=positions, distance=distances)
+        walks.append(steps.assign(**_plane(axis.middle + positions[:, None] * axis.direction)))
         logger.info("%s: AUROC %.3f, p %.3g", name, separation.cv_auroc, separation.p)
     table = pd.DataFrame(tests).drop(columns="scores")
     table.insert(table.columns.get_loc("p") + 1, "q", benjamini_hochberg(table["p"].to_numpy()))
@@ -133,10 +113,9 @@ def _plane(points: np.ndarray) -> dict[str, np.ndarray | float]:
 
 def _with_drug(table: pd.DataFrame, drugs: Mapping[str, Any]) -> pd.DataFrame:
     """Put condition and its short name first."""
-    names = drugs.get("names", {})
-    labels = pd.DataFrame({"condition": table["condition"]})
-    labels["drug"] = labels["condition"].map(lambda name: names.get(name, name))
-    return labels.join(table.drop(columns="condition"))
+    names, condition = drugs.get("names", {}), table["condition"]
+    drug = condition.map(lambda name: names.get(name, name))
+    return pd.DataFrame({"condition": condition, "drug": drug}).join(table.drop(columns="condition"))
 
 
 def _with_condition(
@@ -145,10 +124,8 @@ def _with_condition(
     """Return the cells with a condition, the condition of each, and whether it is the control."""
     column = drugs["condition"]
     if column not in cells.manifest:
-        raise InputError(
-            f"the manifest has no column {column!r}: set analyse.drugs.condition in the dataset's yaml "
-            f"to one of {', '.join(cells.manifest)}."
-        )
+        there = f"one of {', '.join(cells.manifest)}"
+        raise InputError(f"the manifest has no column {column!r}: set analyse.drugs.condition to {there}.")
     known = cells.manifest[column].notna().to_numpy()
     if not known.all():
         logger.warning("%d cells without a %s are left out", (~known).sum(), column)
@@ -156,22 +133,18 @@ def _with_condition(
     condition = cells.manifest[column].astype(str).to_numpy()
     is_control = condition == drugs["control"]
     if is_control.sum() < 2 or is_control.all():
-        raise InputError(
-            f"column {column!r} has {is_control.sum()} cells of the control {drugs['control']!r} and "
-            f"{(~is_control).sum()} others: set analyse.drugs.control to one of "
-            f"{', '.join(np.unique(condition))}."
-        )
+        n, there = is_control.sum(), ", ".join(np.unique(condition))
+        count = f"{n} cells of the control {drugs['control']!r} and {len(condition) - n} others"
+        raise InputError(f"column {column!r} has {count}: set analyse.drugs.control to one of {there}.")
     return cells, condition, is_control
 
 
 def _column(cells: EmbeddedCells, column: str | None) -> np.ndarray | None:
     """Return a column, or None with a line in the log where the manifest lacks it."""
-    if column is None:
-        return None
-    if column not in cells.manifest or not cells.manifest[column].notna().any():
+    if column and (column not in cells.manifest or cells.manifest[column].isna().all()):
         logger.warning("the manifest has no %s: cells are compared without regard to it", column)
         return None
-    return cells.manifest[column].to_numpy(object)
+    return cells.manifest[column].to_numpy(object) if column else None
 
 
 def _cellprofiler(manifest: str | Path, path: str | None) -> EmbeddedCells | None:

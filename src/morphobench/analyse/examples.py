@@ -14,7 +14,7 @@ def run(manifest: str | Path, shards: Sequence[str | Path], out: str | Path, *, 
     """Write CellId, stratum, x_um, y_um, z_um of the example cells from the shards of stage sample."""
     tables = []
     for row in example_cells(read_table(manifest), stratum).itertuples():
-        points_um = np.asarray(read_array(shards[row.shard], "points_um")[row.index])
-        cloud = pd.DataFrame(points_um, columns=["x_um", "y_um", "z_um"])
+        points_um = read_array(shards[row.shard], "points_um")[row.index]
+        cloud = pd.DataFrame(np.asarray(points_um), columns=["x_um", "y_um", "z_um"])
         tables.append(cloud.assign(CellId=row.CellId, stratum=getattr(row, stratum)))
     write_table(pd.concat(tables, ignore_index=True), out)

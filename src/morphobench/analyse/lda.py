@@ -102,15 +102,8 @@ def separate(
     half = np.arange(len(controls)) < len(controls) // 2
     n_halves = n_halves if len(controls) > 3 else 0
     halves = np.array([null_area(controls, rng.permutation(half)) for _ in range(n_halves)])
-    return Separation(
-        scores,
-        area,
-        _p_value(null, area),
-        _p_value(halves, area),
-        float(halves.mean()) if n_halves else np.nan,
-        float(np.quantile(halves, 0.95)) if n_halves else np.nan,
-        reason,
-    )
+    mean, high = (float(halves.mean()), float(np.quantile(halves, 0.95))) if n_halves else (np.nan, np.nan)
+    return Separation(scores, area, _p_value(null, area), _p_value(halves, area), mean, high, reason)
 
 
 def auroc(scores: np.ndarray, is_condition: np.ndarray) -> float:
@@ -121,8 +114,7 @@ def auroc(scores: np.ndarray, is_condition: np.ndarray) -> float:
     >>> auroc(np.array([0.0, 1.0, 1.0, 2.0]), np.array([False, False, True, True]))
     0.875
     """
-    n = is_condition.sum()
-    rank_sum = rankdata(scores)[is_condition].sum()
+    n, rank_sum = is_condition.sum(), rankdata(scores)[is_condition].sum()
     return float((rank_sum - n * (n + 1) / 2) / (n * (len(scores) - n)))
 
 

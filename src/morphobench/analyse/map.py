@@ -9,7 +9,7 @@ import numpy as np
 from morphobench.analyse.pca import varies
 
 # The published settings.
-N_NEIGHBORS, MN_RATIO, FP_RATIO = 10, 0.5, 2.0
+PUBLISHED = {"n_neighbors": 10, "MN_ratio": 0.5, "FP_ratio": 2.0}
 # PaCMAP finds no further pairs among fewer cells.
 MIN_CELLS = 8
 
@@ -30,14 +30,7 @@ def pacmap_map(z: np.ndarray, z_new: np.ndarray, *, seed: int) -> tuple[np.ndarr
     # It warns that a seed was set, and prints.
     logging.getLogger("pacmap").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
-        reducer = PaCMAP(
-            n_components=2,
-            n_neighbors=N_NEIGHBORS,
-            MN_ratio=MN_RATIO,
-            FP_ratio=FP_RATIO,
-            random_state=seed % 2**31,
-            save_tree=True,
-        )
+        reducer = PaCMAP(2, **PUBLISHED, random_state=seed % 2**31, save_tree=True)
         fitted = np.asarray(reducer.fit_transform(z, init="pca"), float)
         if not len(z_new):
             return fitted, np.empty((0, 2))

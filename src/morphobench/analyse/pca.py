@@ -33,10 +33,8 @@ def principal_components(z: np.ndarray, n: int | None = None) -> Components:
     centred = z - z.mean(axis=0)
     solver = "full" if len(z) < z.shape[1] else "covariance_eigh"
     pca = PCA(None if n is None else min(n, *z.shape), svd_solver=solver)
-    scores = pca.fit_transform(centred)
-    return Components(
-        scores, pca.components_, pca.singular_values_**2 / len(z), float((centred**2).sum() / len(z))
-    )
+    scores, total = pca.fit_transform(centred), float((centred**2).sum() / len(z))
+    return Components(scores, pca.components_, pca.singular_values_**2 / len(z), total)
 
 
 def varies(z: np.ndarray) -> bool:

@@ -1,27 +1,16 @@
 """Accuracy of the number of pieces from embeddings and from shape features, within volume bins."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 
-from morphobench.metrics.classification import (
-    SCORES,
-    classification_scores,
-    classification_scores_legacy,
-)
+from morphobench.metrics.classification import SCORES, classification_scores, classification_scores_legacy
 
 _FOLDS = 5
 _COLUMNS = ["features", "bin", "variant", "metric", "cv", "value", "n", "reason"]
 
 
 def compare_features(
-    features: Mapping[str, np.ndarray],
-    labels: Sequence[object],
-    split: Sequence[str],
-    bins: np.ndarray,
-    *,
-    n_bins: int,
+    features: dict[str, np.ndarray], labels: np.ndarray, split: np.ndarray, bins: np.ndarray, *, n_bins: int
 ) -> pd.DataFrame:
     """Classify the label of n cells within each bin, from each named set of features (n, any).
 
@@ -38,7 +27,7 @@ def compare_features(
     -----
     Source: the number-of-pieces panel of Vasan et al. 2025, Fig. 5.
     """
-    labels, split = np.asarray(labels, dtype=object), np.asarray(split)
+    labels = labels.astype(object)
     rows = []
     for name, matrix in features.items():
         for number in range(n_bins):
@@ -49,8 +38,6 @@ def compare_features(
             rows += [{**corrected, "metric": metric, "value": test.scores[metric]} for metric in SCORES]
             folds = classification_scores_legacy(matrix[inside], labels[inside], folds=_FOLDS)
             legacy = {**common, "variant": "legacy", "reason": folds.reason}
-            rows += [
-                {**legacy, "cv": fold, "metric": f"top_{k + 1}", "value": value}
-                for (fold, k), value in np.ndenumerate(folds.values)
-            ]
+            for (fold, k), value in np.ndenumerate(folds.values):
+                rows.append({**legacy, "cv": fold, "metric": f"top_{k + 1}", "value": value})
     return pd.DataFrame(rows, columns=_COLUMNS)

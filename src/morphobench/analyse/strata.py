@@ -27,7 +27,7 @@ def stratum_by_archetype(
     -----
     Tests the claim of Vasan et al. 2025, Fig. 3c, that eight archetypes are the eight stages.
     """
-    labelled = np.array([value is not None for value in strata], dtype=bool)
+    labelled = pd.notna(np.asarray(strata, dtype=object))
     names, which = np.unique(np.asarray(strata)[labelled].astype(str), return_inverse=True)
     weights = weights[labelled]
     n_cells = np.bincount(which, minlength=len(names))
@@ -35,25 +35,15 @@ def stratum_by_archetype(
     paired, assigned = _pair(mean)
     p, q, p_all = np.full(len(names), np.nan), np.full(len(names), np.nan), np.nan
     if len(names) > 1:
-        null = np.stack(
-            [_pair(_means(weights, rng.permutation(which), n_cells))[0] for _ in range(n_permutations)]
-        )
+        draws = (rng.permutation(which) for _ in range(n_permutations))
+        null = np.stack([_pair(_means(weights, draw, n_cells))[0] for draw in draws])
         p = (1 + (null >= paired - 1e-12).sum(axis=0)) / (1 + n_permutations)
         q = false_discovery_control(p)
         p_all = (1 + (null.sum(axis=1) >= paired.sum() - 1e-12).sum()) / (1 + n_permutations)
-    k = weights.shape[1]
-    return pd.DataFrame(
-        {
-            "stratum": np.repeat(names, k),
-            "archetype": np.tile(np.arange(k), len(names)),
-            "mean_weight": mean.ravel(),
-            "n_cells": np.repeat(n_cells, k),
-            "assigned": assigned.ravel(),
-            "p": np.repeat(p, k),
-            "q": np.repeat(q, k),
-            "p_all": p_all,
-        }
-    )
+    stratum, archetype = (index.ravel() for index in np.indices(mean.shape))
+    pairs = pd.DataFrame({"stratum": names[stratum], "archetype": archetype, "mean_weight": mean.ravel()})
+    tested = {"n_cells": n_cells[stratum], "assigned": assigned.ravel(), "p": p[stratum], "q": q[stratum]}
+    return pairs.assign(**tested, p_all=p_all)
 
 
 def _means(weights: np.ndarray, which: np.ndarray, n_cells: np.ndarray) -> np.ndarray:

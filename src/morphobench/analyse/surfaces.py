@@ -25,9 +25,7 @@ COLUMNS = ["item", "role", "CellId", "stratum", "component", "sigma", "archetype
 
 def _examples(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
     """Return CellId and stratum of one cell per stratum; no row where no cell was sampled."""
-    sampled = manifest["success"]
-    if stratum in manifest:
-        sampled = sampled & manifest[stratum].notna()
+    sampled = manifest["success"] & (manifest[stratum].notna() if stratum in manifest else True)
     examples = example_cells(manifest, stratum) if sampled.any() else manifest[:0]
     examples = examples.reindex(columns=["CellId", stratum]).astype(str)
     return examples.set_axis(["CellId", "stratum"], axis=1)
@@ -94,9 +92,9 @@ def run(
         vertices.append(mesh[0] - (mesh[0].min(axis=0) + mesh[0].max(axis=0)) / 2)
         faces.append(mesh[1])
     logger.info("%d surfaces of %d items", len(faces) - 1, len(items))
+    arrays = {"vertices_um": np.concatenate(vertices, dtype="f4"), "faces": np.concatenate(faces, dtype="i4")}
     with files.atomic_file(meshes_out) as part, part.open("wb") as stream:
-        arrays = {"vertices_um": np.concatenate(vertices), "faces": np.concatenate(faces)}
-        np.savez(stream, vertices_um=arrays["vertices_um"].astype("f4"), faces=arrays["faces"].astype("i4"))
+        np.savez(stream, **arrays)
     files.write_table(with_offsets(items, vertices[1:], faces[1:]), table_out)
 
 
@@ -104,13 +102,9 @@ def with_offsets(
     items: pd.DataFrame, vertices: Sequence[np.ndarray], faces: Sequence[np.ndarray]
 ) -> pd.DataFrame:
     """Add where the surface of each item's cell lies; surfaces are in order of first appearance."""
-    n_vertices, n_faces = (np.array([len(one) for one in part], int) for part in (vertices, faces))
-    first_vertex, first_face = np.cumsum(n_vertices) - n_vertices, np.cumsum(n_faces) - n_faces
     shape = pd.factorize(items["CellId"].astype(str))[0]
-    return items.assign(
-        shape=shape,
-        first_vertex=first_vertex[shape],
-        n_vertices=n_vertices[shape],
-        first_face=first_face[shape],
-        n_faces=n_faces[shape],
-    )
+    items = items.assign(shape=shape)
+    for first, number, parts in (("first_vertex", "n_vertices", vertices), ("first_face", "n_faces", faces)):
+        n = np.array([len(part) for part in parts], int)
+        items = items.assign(**{first: (np.cumsum(n) - n)[shape], number: n[shape]})
+    return items

@@ -33,11 +33,11 @@ def _closest_in_group(
     points: pd.DataFrame, column: str, cells: EmbeddedCells, groups: np.ndarray
 ) -> pd.DataFrame:
     """Return CellId and distance of the nearest cell of its own group for each row of `points`."""
-    nearest = [pd.DataFrame(columns=["CellId", "distance"])]
+    nearest = []
     for name, part in points.groupby(column, sort=False):
         own = cells.take(groups == name)
         nearest.append(closest_cells(embedding_matrix(part), own.z, own.ids).set_index(part.index))
-    return pd.concat(nearest[1:] or nearest)
+    return pd.concat(nearest) if nearest else pd.DataFrame(columns=["CellId", "distance"])
 
 
 def walk_embeddings(
@@ -57,7 +57,7 @@ def walk_embeddings(
     """
     cells = read(manifest, embedding, keep)
     strata = strata_of(cells.manifest, stratum)
-    labelled = np.array([value is not None for value in strata], dtype=bool)
+    labelled = pd.notna(strata)
     if not labelled.any():
         raise InputError(f"{embedding}: no cell is left to analyse; see analyse.keep of the dataset's yaml.")
     cells, strata = cells.take(labelled), strata[labelled]
@@ -93,10 +93,8 @@ def archetype_embeddings(
     k = len(fit.z)
     labels = pd.DataFrame({"archetype": np.arange(k), "explained_variance": fit.explained_variance})
     write_table(with_embeddings(labels, fit.z), embeddings_out)
-    weights = pd.DataFrame(fit.weights, columns=[f"weight_{i}" for i in range(k)])
-    weights.insert(0, stratum, strata_of(cells.manifest, stratum))
-    weights.insert(0, "CellId", cells.ids)
-    write_table(weights, weights_out)
+    weights = pd.DataFrame({"CellId": cells.ids, stratum: strata_of(cells.manifest, stratum)})
+    write_table(weights.assign(**{f"weight_{i}": fit.weights[:, i] for i in range(k)}), weights_out)
     write_table(labels[["archetype"]].join(closest_cells(fit.z, cells.z, cells.ids)), cells_out)
     ks = [number for number in k_list if number != k] if varies(cells.z) else []
     others = explained_variances(cells.z, ks, n_starts=n_starts, rng=_generator(seed, "variance"))
@@ -120,13 +118,8 @@ def strata(weights: str | Path, out: str | Path, *, stratum: str, n_permutations
     """Write the mean weight of archetypes by stratum, and its test (`stratum_by_archetype`)."""
     table = read_checked(weights, ("CellId", stratum))
     columns = sorted((c for c in table if c.startswith("weight_")), key=lambda name: int(name[7:]))
-    tested = stratum_by_archetype(
-        table[columns].to_numpy(float),
-        table[stratum].where(table[stratum].notna(), None),
-        n_permutations=n_permutations,
-        rng=_generator(seed, "strata"),
-    )
-    write_table(tested, out)
+    draws = {"n_permutations": n_permutations, "rng": _generator(seed, "strata")}
+    write_table(stratum_by_archetype(table[columns].to_numpy(float), table[stratum], **draws), out)
 
 
 def pca(manifest: str | Path, embedding: str | Path, out: str | Path, *, stratum: str, keep: Keep) -> None:
@@ -163,16 +156,13 @@ def embedding_map(
     NaN where there is no map: fewer than 8 cells, or embeddings that are all equal.
     """
     cells, extremes = read(manifest, embedding, keep), read_table(archetypes)
-    cells_map, archetypes_map = pacmap_map(
-        cells.z, embedding_matrix(extremes), seed=seeds.integer(seed, "analyse", "map")
-    )
+    map_seed = seeds.integer(seed, "analyse", "map")
+    cells_map, archetypes_map = pacmap_map(cells.z, embedding_matrix(extremes), seed=map_seed)
     if not np.isfinite(cells_map).all():
         logger.warning("too few cells, or embeddings that are all equal: they have no map")
     labels = pd.DataFrame({"CellId": cells.ids, "stratum": strata_of(cells.manifest, stratum)})
-    for table, xy, path in (
-        (labels, cells_map, out),
-        (extremes[["archetype"]], archetypes_map, archetypes_out),
-    ):
+    others = extremes[["archetype"]]
+    for table, xy, path in ((labels, cells_map, out), (others, archetypes_map, archetypes_out)):
         write_table(table.assign(dim_0=xy[:, 0], dim_1=xy[:, 1]), path)
 
 
@@ -230,14 +220,11 @@ def pieces(
         shape = numeric_columns(cells.manifest, settings["features"])
         numbers = np.where(np.isfinite(shape).all(axis=1), numbers, -1)
         labels = cells.manifest.get(settings["label"], pd.Series(np.nan, cells.manifest.index))
-        tables.append(
-            compare_features(
-                {name: cells.z} if tables else {"shape": shape, name: cells.z},
-                labels.where(labels.notna(), None).to_numpy(object),
-                cells.manifest["split"].to_numpy(),
-                numbers,
-                n_bins=max(len(edges_um3) - 1, 0),
-            )
+        labels, split = (
+            labels.where(labels.notna(), None).to_numpy(object),
+            cells.manifest["split"].to_numpy(),
         )
+        compared, n_bins = {} if tables else {"shape": shape}, max(len(edges_um3) - 1, 0)
+        tables.append(compare_features({**compared, name: cells.z}, labels, split, numbers, n_bins=n_bins))
         logger.info("compared the features of %s", name)
     write_table(pd.concat(tables, ignore_index=True), out)

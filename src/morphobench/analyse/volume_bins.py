@@ -36,10 +36,8 @@ def assign_bins(volumes_um3: np.ndarray, edges_um3: np.ndarray) -> np.ndarray:
     >>> assign_bins(np.array([1.0, 10.0, 20.0, 20.1, 99.0, np.nan]), np.array([10.0, 20.0, 30.0])).tolist()
     [0, 0, 0, 1, 1, -1]
     """
-    if len(edges_um3) < 2:
-        return np.full(len(volumes_um3), -1)
     inner = np.digitize(volumes_um3, edges_um3[1:-1], right=True)
-    return np.where(np.isfinite(volumes_um3), inner, -1)
+    return np.where(np.isfinite(volumes_um3) & (len(edges_um3) > 1), inner, -1)
 
 
 def bin_means(z: np.ndarray, bins: np.ndarray, edges_um3: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -51,7 +49,7 @@ def bin_means(z: np.ndarray, bins: np.ndarray, edges_um3: np.ndarray) -> tuple[p
         bin, lo_um3, hi_um3, n of every bin; and bin, mu_0 ... mu_{D-1} of bins with cells.
     """
     numbers = np.arange(max(len(edges_um3) - 1, 0))
-    n_cells = np.array([(bins == number).sum() for number in numbers], dtype=int)
+    n_cells = np.bincount(bins[bins >= 0], minlength=len(numbers))
     counts = pd.DataFrame({"bin": numbers, "lo_um3": edges_um3[:-1], "hi_um3": edges_um3[1:], "n": n_cells})
     filled = numbers[n_cells > 0]
     means = np.array([z[bins == number].mean(axis=0) for number in filled]).reshape(-1, z.shape[1])

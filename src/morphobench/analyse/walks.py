@@ -32,9 +32,8 @@ def latent_walk(
     Source: the latent walks of Vasan et al. 2025, without their noise padding of small strata.
     """
     names = np.asarray(strata).astype(str)
-    walks = [_walk(z[names == name], n_components, sigmas).assign(stratum=name) for name in np.unique(names)]
-    walk = pd.concat(walks, ignore_index=True)
-    return walk[["stratum", *walk.columns.drop("stratum")]]
+    walks = {name: _walk(z[names == name], n_components, sigmas) for name in np.unique(names)}
+    return pd.concat(walks, names=["stratum"]).reset_index("stratum").reset_index(drop=True)
 
 
 def _walk(z: np.ndarray, n_components: int, sigmas: Sequence[float]) -> pd.DataFrame:
