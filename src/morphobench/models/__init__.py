@@ -70,7 +70,5 @@ def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
         # torch's own advice for a pickle that it refuses is to execute it.
         refused = isinstance(error, pickle.UnpicklingError)
         reason = "it holds more than tensors and text" if refused else textwrap.shorten(str(error), 300)
-        raise InputError(
-            f"{path} is not a model of this project ({reason}). Delete it to train it again."
-        ) from error
+        raise InputError(f"{path} is not a model of this project ({reason}). Train it again.") from error
     return model.eval(), model_config

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,19 @@ from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import read_array, read_table
 from morphobench.log import logger
-from morphobench.models.inputs import INTENSITY, Batch, required_arrays, rotate_arrays, subsample, to_batch
+from morphobench.models.inputs import (
+    INTENSITY,
+    Arrays,
+    Batch,
+    Config,
+    required_arrays,
+    rotate_arrays,
+    subsample,
+    to_batch,
+)
 
 # In place of a model's configuration: reads the point clouds alone.
-POINT_CLOUDS: Mapping[str, Any] = {"representation": "points"}
+POINT_CLOUDS: Config = {"representation": "points"}
 
 
 class Cells(Dataset):
@@ -38,28 +46,22 @@ class Cells(Dataset):
         When a structure has no range for intensities normalised by structure.
     """
 
-    def __init__(
-        self, manifest: pd.DataFrame, shards: Mapping[int, Path], model_config: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, manifest: pd.DataFrame, shards: Mapping[int, Path], model_config: Config) -> None:
         self.table = manifest[manifest["success"]].reset_index(drop=True)
         self._shard = self.table["shard"].to_numpy()
         self._index = self.table["index"].to_numpy()
         self._ranges = _intensity_ranges(self.table, model_config)
         used = {number: folder for number, folder in shards.items() if number in set(self._shard)}
-        self._arrays = {
-            name: {number: read_array(folder, name) for number, folder in used.items()}
-            for name in required_arrays(model_config)
-        }
+        names = required_arrays(model_config)
+        self._arrays = {name: {i: read_array(folder, name) for i, folder in used.items()} for name in names}
 
     def __len__(self) -> int:
         return len(self.table)
 
     def raw(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
         """Return the stored arrays of these rows by name, stacked; see `inputs.to_batch`."""
-        raw = {
-            name: np.stack([arrays[self._shard[row]][self._index[row]] for row in rows])
-            for name, arrays in self._arrays.items()
-        }
+        places = [(self._shard[row], self._index[row]) for row in rows]
+        raw = {name: np.stack([of[i][j] for i, j in places]) for name, of in self._arrays.items()}
         if self._ranges is not None:
             low, high = self._ranges[np.asarray(rows)].T
             raw[INTENSITY] = (raw[INTENSITY] - low[:, None]) / (high - low)[:, None]
@@ -69,24 +71,22 @@ class Cells(Dataset):
         return self.raw(rows)
 
 
-def _intensity_ranges(table: pd.DataFrame, model_config: Mapping[str, Any]) -> np.ndarray | None:
+def _intensity_ranges(table: pd.DataFrame, model_config: Config) -> np.ndarray | None:
     """Return the range of each cell's structure, camera counts, shape (n, 2); None to keep the counts."""
     norms = (model_config.get(INTENSITY) or {}).get("structure_norms")
     if not norms:
         return None
     unknown = sorted(set(table["structure_name"]) - set(norms))
     if unknown:
-        raise InputError(
-            f"structure {unknown[0]} has no range of intensities. Add it to structure_norms in the data "
-            "set's yaml, or set intensity.structure_norm to false in the model's."
-        )
+        remedy = "Add it to structure_norms, or set the model's intensity.structure_norm to false."
+        raise InputError(f"structure {unknown[0]} has no range of intensities. {remedy}")
     return np.array([norms[name] for name in table["structure_name"]], dtype=np.float32)
 
 
 def open_cells(
     manifest: str | Path,
     shards: Sequence[str | Path],
-    model_config: Mapping[str, Any],
+    model_config: Config,
     split: str | None = None,
     required: bool = True,
 ) -> Cells:
@@ -128,7 +128,7 @@ class EpochOrder(Sampler[int]):
 
 
 def data_loader(
-    cells: Cells, model_config: Mapping[str, Any], *, batch_size: int, order: Sampler[int] | None = None
+    cells: Cells, model_config: Config, *, batch_size: int, order: Sampler[int] | None = None
 ) -> DataLoader:
     """Return a loader of batches in model units, in the order given or that of the manifest."""
     # In the loader, where it overlaps with the training step.
@@ -139,11 +139,11 @@ def data_loader(
 def cell_batch(
     cells: Cells,
     rows: Sequence[int] | np.ndarray,
-    model_config: Mapping[str, Any],
+    model_config: Config,
     *,
     rotation: np.ndarray | None = None,
     seed: int = 0,
-    raw: Mapping[str, np.ndarray] | None = None,
+    raw: Arrays | None = None,
 ) -> Batch:
     """Return the batch of these rows for evaluation, in model units.
 

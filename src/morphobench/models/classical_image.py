@@ -16,7 +16,7 @@ class ClassicalImage(ImageAutoencoder):
     group: ClassVar[Group] = "trivial"
 
     def infer(self, x: torch.Tensor) -> Embedding:
-        """Encode cubes of shape (batch, 1, size, size, size), zyx; errors as in `check_cubes`."""
+        """Encode cubes of shape (batch, 1, size, size, size), zyx; errors as in `check_batch`."""
         return Embedding(self.encoder_output(x)[0], None)
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:

@@ -73,9 +73,8 @@ class ScalarEncoder(nn.Module):
         total = sum(widths[1:])
         self.k = k
         self.convs = nn.ModuleList(EdgeConv(*pair) for pair in zip(widths, widths[1:], strict=False))
-        self.final_conv = nn.Sequential(
-            nn.Conv1d(total, total, kernel_size=1, bias=False), nn.BatchNorm1d(total), nn.LeakyReLU(_SLOPE)
-        )
+        mix = nn.Conv1d(total, total, kernel_size=1, bias=False)
+        self.final_conv = nn.Sequential(mix, nn.BatchNorm1d(total), nn.LeakyReLU(_SLOPE))
         self.embedding_head = nn.Linear(total, latent_dim)
 
     def forward(self, points: torch.Tensor) -> Embedding:
@@ -105,6 +104,5 @@ class ClassicalPointcloud(PointcloudAutoencoder):
         prior: Prior = "identity",
     ) -> None:
         points = make_grid(grid, n_output_points, grid_file)
-        super().__init__(
-            ScalarEncoder(latent_dim, hidden_dim, k), FoldingNet(latent_dim, folding_hidden, points), prior
-        )
+        encoder = ScalarEncoder(latent_dim, hidden_dim, k)
+        super().__init__(encoder, FoldingNet(latent_dim, folding_hidden, points), prior)

@@ -1,6 +1,6 @@
 """Decoding of embeddings into shapes in micrometres: point clouds, or meshes of volumes with a surface."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.decode_clouds import to_points_um
 from morphobench.models.decode_surfaces import inside_field, volume_mesh
 from morphobench.models.device import autocast, model_device
+from morphobench.models.inputs import Config
 
 # Representations whose decoded volumes have a surface.
 VOLUMES = ("sdf", "seg", "surface")
@@ -30,10 +31,7 @@ def model_sizes_um(table: pd.DataFrame, representation: str) -> np.ndarray:
     """
     column = "scale_um" if representation == "surface" else "scale_factor"
     if column not in table:
-        raise InputError(
-            f"the manifest has no column {column}, so the size of decoded shapes is unknown. Sample the "
-            "dataset again."
-        )
+        raise InputError(f"the manifest has no column {column}. Sample the dataset again.")
     sizes = table[column].to_numpy(np.float64)
     return sizes if representation == "surface" else 1 / sizes
 
@@ -55,7 +53,7 @@ def decoder_inputs(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
 def decode_shapes(
     model: Autoencoder,
     z: np.ndarray,
-    model_config: Mapping[str, Any],
+    model_config: Config,
     *,
     batch_size: int,
     pose: np.ndarray | None = None,
@@ -95,10 +93,8 @@ def decode_batches(
     device = model_device(model)
     for start in range(0, len(z), batch_size):
         rows = slice(start, start + batch_size)
-        inputs = [
-            None if part is None else torch.tensor(part[rows], dtype=torch.float32, device=device)
-            for part in (z, pose)
-        ]
+        parts = [part[rows] for part in (z, pose) if part is not None]
+        inputs = [torch.tensor(part, dtype=torch.float32, device=device) for part in parts]
         with autocast(precision, device):
             decoded = model.decode(*inputs)
         yield rows, decoded.float()
@@ -106,7 +102,7 @@ def decode_batches(
 
 def to_shapes_um(
     decoded: torch.Tensor,
-    model_config: Mapping[str, Any],
+    model_config: Config,
     model: Autoencoder,
     *,
     sizes_um: Sequence[float] | np.ndarray | None = None,
@@ -130,23 +126,17 @@ def to_shapes_um(
     size = volumes.shape[-1]
     # Where `inputs` puts the origin of a stored grid, see conventions.md; grids of queries are centred.
     origin = (size - 1) / 2 if representation == "surface" else size // 2
-    edges_um = voxel_edges_um(model_config, model, sizes_um)
-    return [
-        volume_mesh(
-            inside_field(volume, representation, scale, legacy), edge_um=float(edge_um), origin_voxel=origin
-        )
-        for volume, edge_um in zip(volumes, edges_um, strict=True)
-    ]
+    edges_um = voxel_edges_um(model_config, model, np.asarray(sizes_um)).tolist()
+    fields = (inside_field(volume, representation, scale, legacy) for volume in volumes)
+    return [volume_mesh(*pair, origin_voxel=origin) for pair in zip(fields, edges_um, strict=True)]
 
 
-def voxel_edges_um(
-    model_config: Mapping[str, Any], model: Autoencoder, sizes_um: Sequence[float] | np.ndarray
-) -> np.ndarray:
+def voxel_edges_um(model_config: Config, model: Autoencoder, sizes_um: np.ndarray) -> np.ndarray:
     """Return the voxel edge of each cell's decoded volume, micrometres; see `to_shapes_um`."""
     if model_config["representation"] != "surface":
-        return np.asarray(sizes_um)
+        return sizes_um
     side = 2 * float(model.grid.max()) / model_config["input_scale"]
-    return np.asarray(sizes_um) * side / (model.grid_size - 1)
+    return sizes_um * side / (model.grid_size - 1)
 
 
 def rotate_mesh(mesh: Mesh, matrix: np.ndarray) -> Mesh:

@@ -1,10 +1,10 @@
 """Point clouds in micrometres from decoded clouds and cubes."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
+
+from morphobench.models.inputs import Config
 
 # Published sampler: three times its scale of the skewness, its largest weight and its jitter.
 _LEGACY_SKEW, _LEGACY_TOP, _LEGACY_JITTER_VOXEL = 300.0, 1e21, 0.001
@@ -59,12 +59,7 @@ def _draw_voxels(
 
 
 def to_points_um(
-    decoded: torch.Tensor,
-    model_config: Mapping[str, Any],
-    *,
-    side_um: float,
-    n_points: int,
-    generator: torch.Generator,
+    decoded: torch.Tensor, model_config: Config, *, side_um: float, n_points: int, generator: torch.Generator
 ) -> torch.Tensor:
     """Convert decoded clouds (model units) or cubes into clouds of at most `n_points`, micrometres (CPU)."""
     if model_config["representation"] == "cube":
@@ -77,6 +72,5 @@ def subsample(points: torch.Tensor, n_points: int, generator: torch.Generator) -
     """Keep `n_points` of each cloud, a seeded choice; shape (batch, at most n_points, 3)."""
     if points.shape[1] <= n_points:
         return points
-    return torch.stack(
-        [cloud[torch.randperm(len(cloud), generator=generator)[:n_points]] for cloud in points]
-    )
+    kept = [torch.randperm(points.shape[1], generator=generator)[:n_points] for _ in points]
+    return torch.stack([cloud[rows] for cloud, rows in zip(points, kept, strict=True)])

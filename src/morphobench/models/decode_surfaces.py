@@ -14,7 +14,7 @@ from morphobench.geometry.overlap import Mesh
 EMPTY_MESH: Mesh = (np.empty((0, 3)), np.empty((0, 3), dtype=np.int32))
 
 
-def volume_mesh(inside_zyx: np.ndarray, *, edge_um: float, origin_voxel: float) -> Mesh:
+def volume_mesh(inside_zyx: np.ndarray, edge_um: float, origin_voxel: float) -> Mesh:
     """Return the closed surface of a field at 0 (marching cubes), positive inside; x, y, z, micrometres.
 
     What reaches the border of the volume is closed there. `origin_voxel` is the index of the value at the
@@ -40,8 +40,7 @@ def inside_field(volume_zyx: np.ndarray, representation: str, scale: float, lega
         return -volume_zyx
     # Otsu's threshold needs two values; false with NaN, too.
     spread = 0 < np.ptp(volume_zyx) < np.inf
-    level = threshold_otsu(volume_zyx) if legacy and spread else scale / 2
-    return volume_zyx - level
+    return volume_zyx - (threshold_otsu(volume_zyx) if legacy and spread else scale / 2)
 
 
 def masked_mesh(row: Mapping[str, Any], shards: Sequence[str | Path]) -> Mesh:

@@ -1,7 +1,7 @@
 """Batches in model units from the stored arrays of cells: rotation, padding, z-score, subsampling."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -10,14 +10,12 @@ from torch.nn import functional as F  # noqa: N812
 from morphobench.errors import InputError
 from morphobench.geometry.rotation import rotate_cube_lattice, rotate_points
 
+# Content of a model's yaml, and stored arrays of cells by name.
+Config: TypeAlias = Mapping[str, Any]
+Arrays: TypeAlias = Mapping[str, np.ndarray]
 # Arrays of stage `sample` behind each representation; models with intensity read the array of that name too.
-ARRAYS = {
-    "points": ("points_um",),
-    "cube": ("cube",),
-    "sdf": ("sdf",),
-    "seg": ("seg",),
-    "surface": ("surface", "queries", "distances"),
-}
+ARRAYS = {name: (name,) for name in ("cube", "sdf", "seg")}
+ARRAYS |= {"points": ("points_um",), "surface": ("surface", "queries", "distances")}
 INTENSITY = "intensity"
 # Value of a volume beyond its border: nothing, or far outside.
 _BACKGROUND = {"cube": 0.0, "seg": 0.0, "sdf": 2.0}
@@ -38,19 +36,31 @@ class Batch(NamedTuple):
     distances: torch.Tensor | None = None
 
 
-def required_arrays(model_config: Mapping[str, Any]) -> tuple[str, ...]:
+def check_batch(x: torch.Tensor, kind: str, shape: tuple[int | str, ...], note: str) -> None:
+    """Raise an InputError unless a batch has this shape (names: any size) and finite values."""
+    sizes = dict(enumerate(shape))
+    if x.ndim != len(shape) or any(n != x.shape[i] for i, n in sizes.items() if isinstance(n, int)):
+        reads = ", ".join(map(str, shape))
+        raise InputError(f"batch of {kind} has shape {tuple(x.shape)}, the model reads ({reads}){note}")
+    if len(x) == 0:
+        raise InputError(f"batch of {kind} is empty. Check that the split and the shard hold cells.")
+    bad = (~torch.isfinite(x).flatten(1).all(dim=1)).nonzero().flatten().tolist()
+    if bad:
+        problem = f"{len(bad)} of {len(x)} {kind} hold NaN or infinite values, the first at row {bad[0]}."
+        raise InputError(f"{problem} Sample these cells again, or leave them out.")
+
+
+def required_arrays(model_config: Config) -> tuple[str, ...]:
     """Return the names of the arrays that a model reads; it encodes the first."""
     intensity = model_config.get(INTENSITY) or _by_intensity(model_config)
     return ARRAYS[model_config["representation"]] + ((INTENSITY,) if intensity else ())
 
 
-def _by_intensity(model_config: Mapping[str, Any]) -> bool:
+def _by_intensity(model_config: Config) -> bool:
     return (model_config.get("subsample") or {}).get("weight") == INTENSITY
 
 
-def rotate_arrays(
-    raw: Mapping[str, np.ndarray], rotation: np.ndarray, model_config: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
+def rotate_arrays(raw: Arrays, rotation: np.ndarray, model_config: Config) -> dict[str, np.ndarray]:
     """Rotate stored arrays (n_cells, ...) by a matrix (3, 3) about the origin.
 
     Exact, except for volumes by other than quarter turns. Volumes are padded to the size of the model, whose
@@ -59,9 +69,7 @@ def rotate_arrays(
     return {name: _rotate_array(name, array, rotation, model_config) for name, array in raw.items()}
 
 
-def _rotate_array(
-    name: str, array: np.ndarray, rotation: np.ndarray, model_config: Mapping[str, Any]
-) -> np.ndarray:
+def _rotate_array(name: str, array: np.ndarray, rotation: np.ndarray, model_config: Config) -> np.ndarray:
     if name in _POINTS:
         return rotate_points(array, rotation.astype(array.dtype))
     if name not in _BACKGROUND:
@@ -96,7 +104,7 @@ def rotate_clouds(points: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     return rotated if points.shape[-1] == 3 else torch.cat((rotated, points[..., 3:]), dim=-1)
 
 
-def to_batch(raw: Mapping[str, np.ndarray], model_config: Mapping[str, Any]) -> Batch:
+def to_batch(raw: Arrays, model_config: Config) -> Batch:
     """Convert the `required_arrays` of cells, first axis for cells, to model units.
 
     Stored units: points_um, micrometres; intensity, camera counts, or ranges of the structure; cube, counts;
@@ -119,7 +127,8 @@ def to_batch(raw: Mapping[str, np.ndarray], model_config: Mapping[str, Any]) -> 
     size = model_config["architecture"]["size"]
     volumes = _float32(_padded(raw[representation], size, _BACKGROUND[representation]))
     if representation == "cube" and model_config.get("z_score", True):
-        volumes = _z_scored(volumes)
+        std, mean = torch.std_mean(volumes.flatten(1), dim=1)
+        volumes = (volumes - mean.view(-1, 1, 1, 1)) / std.clamp_min(1e-6).view(-1, 1, 1, 1)
     if representation == "sdf":
         volumes = volumes.clamp(-_CLIP_VOXEL, _CLIP_VOXEL)
     return Batch(scale * volumes.unsqueeze(1))
@@ -129,25 +138,17 @@ def _float32(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
-def _z_scored(volumes: torch.Tensor) -> torch.Tensor:
-    flat = volumes.flatten(1)
-    std, mean = torch.std_mean(flat, dim=1, keepdim=True)
-    return ((flat - mean) / std.clamp_min(1e-6)).view_as(volumes)
-
-
 def _padded(volumes: np.ndarray, size: int, value: float) -> np.ndarray:
     """Pad cubes (batch, s, s, s) to the edge of the model; the odd voxel goes after, as published."""
     missing = size - volumes.shape[-1]
     if missing < 0:
-        raise InputError(
-            f"volumes have an edge of {volumes.shape[-1]} voxels, more than the model's {size}. "
-            "Raise architecture.size in the model's yaml, or sample smaller volumes."
-        )
+        problem = f"volumes have an edge of {volumes.shape[-1]} voxels, more than the model's {size}."
+        raise InputError(f"{problem} Raise architecture.size, or sample smaller volumes.")
     before = missing // 2
     return np.pad(volumes, [(0, 0), *[(before, missing - before)] * 3], constant_values=value)
 
 
-def subsample(batch: Batch, model_config: Mapping[str, Any], generator: torch.Generator) -> Batch:
+def subsample(batch: Batch, model_config: Config, generator: torch.Generator) -> Batch:
     """Subsample the points (and query points) of stored clouds with a CPU generator.
 
     Key `subsample` of `model_config`, none for all points, holds n_points, n_queries (implicit models) and
@@ -184,13 +185,9 @@ def _sample_rows(
     """Return random indices (batch, n) into rows of `shape` (batch, n_stored)."""
     if weights is not None:
         if not (weights.sum(dim=1) > 0).all():
-            raise InputError(
-                "a cloud has no positive intensity to subsample points by. Set subsample.weight: uniform."
-            )
+            raise InputError("a cloud has no positive intensity. Set subsample.weight: uniform.")
         return torch.multinomial(weights, n, replacement=True, generator=generator)
     if n > shape[1]:
-        raise InputError(
-            f"subsample asks for {n} points of clouds that have {shape[1]}. Sample more, or subsample fewer."
-        )
+        raise InputError(f"subsample asks for {n} points of clouds that have {shape[1]}. Lower it.")
     # Ranks of random numbers: samples without replacement for all cells at once.
     return torch.rand(shape, generator=generator).topk(n, dim=1).indices

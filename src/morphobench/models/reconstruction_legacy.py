@@ -1,22 +1,18 @@
 """Published reconstruction errors: Sinkhorn divergence in model units, 1 - Jaccard index of own boxes."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 
 from morphobench.geometry.overlap import Mesh, iou_error_legacy
 from morphobench.models.decode_clouds import cube_to_points_legacy, subsample
+from morphobench.models.inputs import Config
 from morphobench.models.losses.sinkhorn import sinkhorn
-
-_BLUR, _SCALING = 0.01, 0.5
 
 
 def legacy_clouds(
     output: torch.Tensor,
     target: torch.Tensor,
-    model_config: Mapping[str, Any],
+    model_config: Config,
     n_points: int,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,7 +24,7 @@ def legacy_clouds(
 
 def sinkhorn_legacy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Return the published Sinkhorn divergence of clouds (`legacy_clouds`), shape (batch,)."""
-    return sinkhorn(output, target, blur=_BLUR, scaling=_SCALING)
+    return sinkhorn(output, target, blur=0.01, scaling=0.5)
 
 
 def iou_legacy(output: Mesh, target: Mesh, spacing_um: float) -> float:

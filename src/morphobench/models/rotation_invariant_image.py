@@ -26,7 +26,7 @@ def pose_from_vectors(vectors: torch.Tensor) -> torch.Tensor:
     Gram-Schmidt gives unit vectors e1, e2 and e3 = e1 x e2; the columns are e1, -e2, -e3, the frame of the
     published decoders. A fixed direction replaces a vector that vanishes or is parallel to the other.
     """
-    axes = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
+    axes = torch.eye(3).to(vectors)
     first = _unit_or(vectors[:, 0], axes[0])
     # The axis least along `first` is never parallel to it.
     spare = axes[first.detach().abs().argmin(dim=-1)]
@@ -73,26 +73,19 @@ class RotationInvariantImage(ImageAutoencoder):
         mask_output: bool = False,
         prior: Prior = "identity",
     ) -> None:
-        super().__init__(
-            size=size,
-            latent_dim=latent_dim,
-            channels=channels,
-            strides=strides,
-            num_res_units=num_res_units,
-            prior=prior,
-        )
+        super().__init__(size, latent_dim, channels, strides, num_res_units, prior)
         self.background = float(background)
         self.register_buffer("mask", ball_mask(size) if mask_output else None, persistent=False)
 
     def infer(self, x: torch.Tensor) -> Embedding:
-        """Encode cubes of shape (batch, 1, size, size, size), zyx; errors as in `check_cubes`."""
+        """Encode cubes of shape (batch, 1, size, size, size), zyx; errors as in `check_batch`."""
         scalars, vectors = self.encoder_output(x)
         return Embedding(scalars, pose_from_vectors(vectors))
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:
         """Decode embeddings (batch, latent_dim) to cubes (batch, 1, size, size, size), zyx.
 
-        Canonical cubes, or rotated by `pose`, shape (batch, 3, 3); errors as in `check_embeddings`.
+        Canonical cubes, or rotated by `pose`, shape (batch, 3, 3); errors as in `decoder_output`.
         """
         cubes = self.decoder_output(z)
         if pose is not None:

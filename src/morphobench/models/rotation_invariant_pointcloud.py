@@ -10,9 +10,6 @@ from morphobench.models.cloud.vector_encoder import Variant, VectorBackbone
 from morphobench.models.cloud.vector_neurons import VectorFrame, VectorLinear
 from morphobench.models.priors import Prior
 
-# The pose net halves the number of vectors twice.
-_LEAST_LATENT_DIM = 4
-
 
 class VectorEncoder(VectorBackbone):
     """DGCNN of vector neurons: the embedding is lengths of vectors, the pose a frame of two of them.
@@ -20,19 +17,10 @@ class VectorEncoder(VectorBackbone):
     Arguments as in `VectorBackbone`; an InputError for a `latent_dim` below 4.
     """
 
-    def __init__(
-        self,
-        latent_dim: int,
-        hidden_dim: int,
-        k: int,
-        intensity: bool = False,
-        variant: Variant = "corrected",
-    ) -> None:
-        if latent_dim < _LEAST_LATENT_DIM:
-            raise InputError(
-                f"latent_dim = {latent_dim} is too small for rotation_invariant_pointcloud, which reads its "
-                f"pose off a quarter of the vectors. Set latent_dim to {_LEAST_LATENT_DIM} or more."
-            )
+    def __init__(self, latent_dim: int, hidden_dim: int, k: int, intensity: bool, variant: Variant) -> None:
+        # The pose net halves the number of vectors twice.
+        if latent_dim < 4:
+            raise InputError(f"latent_dim = {latent_dim} is too small for a pose. Set 4 or more.")
         super().__init__(latent_dim, hidden_dim, k, intensity, variant)
         self.rotation = VectorFrame(latent_dim, slope=0.2)
         self.embedding_head = VectorLinear(latent_dim, latent_dim)
@@ -45,8 +33,9 @@ class VectorEncoder(VectorBackbone):
         returns the transpose, for points as rows.)
         """
         vectors = self.vectors(self.edges(points))
-        z = torch.linalg.vector_norm(self.embedding_head(vectors), dim=1)
-        return Embedding(z, self.rotation(vectors))
+        return Embedding(
+            torch.linalg.vector_norm(self.embedding_head(vectors), dim=1), self.rotation(vectors)
+        )
 
 
 class RotationInvariantPointcloud(PointcloudAutoencoder):
@@ -73,8 +62,5 @@ class RotationInvariantPointcloud(PointcloudAutoencoder):
         prior: Prior = "identity",
     ) -> None:
         points = make_grid(grid, n_output_points, grid_file)
-        super().__init__(
-            VectorEncoder(latent_dim, hidden_dim, k, intensity, variant),
-            FoldingNet(latent_dim, folding_hidden, points, n_coordinates=4 if intensity else 3),
-            prior,
-        )
+        encoder = VectorEncoder(latent_dim, hidden_dim, k, intensity, variant)
+        super().__init__(encoder, FoldingNet(latent_dim, folding_hidden, points, 3 + intensity), prior)

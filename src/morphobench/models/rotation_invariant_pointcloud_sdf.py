@@ -52,9 +52,7 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         super().__init__()
         for name, value in {"latent_dim": latent_dim, "grid_size": grid_size}.items():
             if value < 2:
-                raise InputError(
-                    f"{name} = {value} is too small for the implicit model. Set it to 2 or more."
-                )
+                raise InputError(f"{name} = {value} is too small for the implicit model. Set 2 or more.")
         self.latent_dim, self.grid_size = latent_dim, grid_size
         self.encoder = nn.ModuleDict({"pcloud": VectorBackbone(latent_dim, hidden_dim, k)})
         self.decoder = nn.ModuleDict({"pcloud": InnerProductDecoder(latent_dim, decoder_hidden)})
@@ -79,9 +77,8 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         The published model has no pose; this frame, without parameters, rotates with the cloud.
         """
         vectors = self.vectors(x)
-        halves = vectors.tensor_split(2, dim=1)
-        pose = frame(torch.stack([half.mean(dim=1) for half in halves], dim=-1))
-        return Embedding(torch.linalg.vector_norm(vectors, dim=-1), pose)
+        means = [half.mean(dim=1) for half in vectors.tensor_split(2, dim=1)]
+        return Embedding(torch.linalg.vector_norm(vectors, dim=-1), frame(torch.stack(means, dim=-1)))
 
     def decode_at(self, vectors: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         """Return distances (batch, n_queries), model units, for vectors (batch, latent_dim, 3).
@@ -94,15 +91,11 @@ class RotationInvariantPointcloudSDF(Autoencoder):
             When a shape is another, or the query points are not finite.
         """
         if vectors.ndim != 3 or tuple(vectors.shape[1:]) != (self.latent_dim, 3):
-            raise InputError(
-                f"embeddings have shape {tuple(vectors.shape)}, the implicit model decodes (batch, "
-                f"{self.latent_dim}, 3): vectors as `vectors` returns them. Lengths z do not hold a shape."
-            )
+            problem = f"embeddings have shape {tuple(vectors.shape)}, not (batch, {self.latent_dim}, 3)."
+            raise InputError(f"{problem} Decode what `vectors` returns: lengths z do not hold a shape.")
         if queries.ndim != 3 or queries.shape[-1] != 3 or len(queries) != len(vectors):
-            raise InputError(
-                f"query points have shape {tuple(queries.shape)}, {len(vectors)} embeddings need "
-                f"({len(vectors)}, n_queries, 3), columns x, y, z."
-            )
+            needed = f"{len(vectors)} embeddings need ({len(vectors)}, n_queries, 3), columns x, y, z."
+            raise InputError(f"query points have shape {tuple(queries.shape)}, {needed}")
         if not torch.isfinite(queries).all():
             raise InputError("query points hold NaN or infinite coordinates. Sample them again.")
         return self.decoder["pcloud"](queries, vectors)
@@ -131,9 +124,7 @@ class RotationInvariantPointcloudSDF(Autoencoder):
             For a batch without query points.
         """
         if batch.queries is None or batch.distances is None:
-            raise InputError(
-                "the implicit model is trained on query points and distances. Set representation: surface "
-                "in the model's yaml, and sample them (dataset of kind polymorphic)."
-            )
+            problem = "the implicit model is trained on query points and distances."
+            raise InputError(f"{problem} Set representation: surface, and sample a polymorphic dataset.")
         output = self.decode_at(self.vectors(batch.x), batch.queries)
         return LossTerms(output, batch.distances, batch.x.new_zeros(len(batch.x)))

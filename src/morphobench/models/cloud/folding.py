@@ -46,15 +46,10 @@ def read_grid(path: str | Path) -> np.ndarray:
     try:
         grid = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} (grid_file) could not be read: {error}. "
-            "Give the path of a .npy file, or remove grid_file."
-        ) from error
+        raise InputError(f"{path} (grid_file) could not be read: {error}. Give a .npy file.") from error
     if grid.ndim != 2 or grid.shape[1] not in (2, 3) or not len(grid) or not np.isfinite(grid).all():
-        raise InputError(
-            f"{path} (grid_file) holds an array of shape {grid.shape}, or one with NaN. "
-            "It must hold finite numbers of shape (n_points, 2) or (n_points, 3)."
-        )
+        problem = f"{path} (grid_file) holds an array of shape {grid.shape}, or one with NaN."
+        raise InputError(f"{problem} It must hold finite numbers, shape (n_points, 2) or (n_points, 3).")
     return grid
 
 
@@ -98,13 +93,8 @@ class FoldingNet(nn.Module):
 
 
 def _perceptron(hidden_dim: int, n_in: int, n_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(hidden_dim + n_in, hidden_dim),
-        nn.ReLU(),
-        nn.Linear(hidden_dim, hidden_dim),
-        nn.ReLU(),
-        nn.Linear(hidden_dim, n_out),
-    )
+    first, second = nn.Linear(hidden_dim + n_in, hidden_dim), nn.Linear(hidden_dim, hidden_dim)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(hidden_dim, n_out))
 
 
 def _fold(perceptron: nn.Sequential, projected: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

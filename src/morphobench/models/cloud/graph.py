@@ -3,9 +3,8 @@
 import torch
 
 from morphobench.errors import InputError
+from morphobench.models.inputs import check_batch
 from morphobench.models.losses.pairs import pair_distances
-
-_COLUMNS = {3: "x, y, z", 4: "x, y, z, intensity"}
 
 
 def check_points(points: torch.Tensor, k: int, n_columns: int = 3) -> None:
@@ -17,26 +16,12 @@ def check_points(points: torch.Tensor, k: int, n_columns: int = 3) -> None:
         When the shape is wrong, the batch is empty, there are fewer than `k` points or a coordinate is not
         finite.
     """
-    if points.ndim != 3 or points.shape[-1] != n_columns:
-        raise InputError(
-            f"A point-cloud model got a batch of shape {tuple(points.shape)} but needs (batch, n_points, "
-            f"{n_columns}), columns {_COLUMNS[n_columns]}. Choose the representation 'points', and a model "
-            "with intensity for four columns, without for three."
-        )
-    if len(points) == 0:
-        raise InputError("A point-cloud model got an empty batch. Check that the split holds any cells.")
+    columns = "x, y, z, intensity" if n_columns == 4 else "x, y, z"
+    note = f", columns {columns}. Choose representation 'points', and intensity for four columns."
+    check_batch(points, "clouds", ("batch", "n_points", n_columns), note)
     if points.shape[1] < k:
-        raise InputError(
-            f"A point-cloud model got clouds of {points.shape[1]} points but looks at k = {k} neighbours. "
-            "Sample more points per cell, or lower k in the model's configuration."
-        )
-    bad = ~torch.isfinite(points).flatten(1).all(dim=1)
-    if bad.any():
-        samples = bad.nonzero().flatten().tolist()
-        raise InputError(
-            f"A point-cloud model got NaN or infinite coordinates in sample(s) {samples} of a batch. "
-            "Run the sampling stage again for these cells, or drop them from the manifest."
-        )
+        problem = f"clouds have {points.shape[1]} points, the model looks at k = {k} neighbours."
+        raise InputError(f"{problem} Sample more points per cell, or lower k.")
 
 
 @torch.no_grad()
@@ -46,9 +31,8 @@ def nearest_points(points: torch.Tensor, k: int) -> torch.Tensor:
     By exact differences, for a cloud may lie far from the origin; one cloud at a time, so that memory grows
     with n_points^2 and not with the batch.
     """
-    return torch.stack(
-        [pair_distances(cloud, cloud).topk(k, largest=False, sorted=False).indices for cloud in points]
-    )
+    distances = (pair_distances(cloud, cloud) for cloud in points)
+    return torch.stack([one.topk(k, largest=False, sorted=False).indices for one in distances])
 
 
 @torch.no_grad()
@@ -60,8 +44,7 @@ def nearest_features(features: torch.Tensor, k: int) -> torch.Tensor:
     """
     centred = features - features.mean(dim=1, keepdim=True)
     half_squares = centred.square().sum(-1).unsqueeze(1) / 2
-    closeness = centred @ centred.transpose(1, 2) - half_squares
-    return closeness.topk(k, sorted=False).indices
+    return (centred @ centred.transpose(1, 2) - half_squares).topk(k, sorted=False).indices
 
 
 def gather_neighbours(values: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,6 @@ from torch import nn
 
 from morphobench.models.cloud.vector_neurons import VectorLinear
 
-_N_BLOCKS = 5
-
 
 class _Block(nn.Module):
     """Residual block of two rectified linear layers; it starts as the identity."""
@@ -32,7 +30,7 @@ class InnerProductDecoder(nn.Module):
         super().__init__()
         self.c_in = VectorLinear(n_vectors, n_vectors)
         self.fc_in = nn.Linear(2 * n_vectors + 1, hidden_dim)
-        for i in range(_N_BLOCKS):
+        for i in range(5):
             self.add_module(f"block{i}", _Block(hidden_dim))
         self.fc_out = nn.Linear(hidden_dim, 1)
 
@@ -47,6 +45,6 @@ class InnerProductDecoder(nn.Module):
         from_vectors = nn.functional.linear((vectors * mixed).sum(-1), of_vectors, self.fc_in.bias)
         along = queries @ torch.einsum("hm,bmx->bxh", of_product, vectors)
         x = along + queries.square().sum(-1, keepdim=True) * of_square.squeeze(1) + from_vectors.unsqueeze(1)
-        for i in range(_N_BLOCKS):
+        for i in range(5):
             x = self.get_submodule(f"block{i}")(x)
         return self.fc_out(torch.relu(x)).squeeze(-1)

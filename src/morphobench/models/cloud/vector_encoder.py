@@ -13,12 +13,8 @@ from morphobench.models.cloud.vector_neurons import VectorLeakyReLU, VectorLinea
 
 Variant = Literal["corrected", "published"]
 
-# Vectors that `edge_vectors` returns for an edge.
-_N_EDGE_VECTORS = 3
 # In a batch; 32 clouds of 2048 points are four times as many.
 _MANY_POINTS = 2**14
-# Below this many rounding errors a vector has no direction.
-_N_ROUNDINGS = 8
 
 
 def intensity_vectors(edges: torch.Tensor, intensity: torch.Tensor, variant: Variant) -> torch.Tensor:
@@ -42,7 +38,8 @@ def _rounding(lengths: torch.Tensor) -> torch.Tensor:
     """Return the lengths that rounding alone gives to offset, normal and centre, (..., 3 vectors, 1)."""
     offset, _, centre = lengths.unbind(-2)
     reach = offset + centre
-    eps = _N_ROUNDINGS * torch.finfo(lengths.dtype).eps
+    # Below eight rounding errors a vector has no direction.
+    eps = 8 * torch.finfo(lengths.dtype).eps
     return torch.stack((eps * reach, eps * reach * reach, torch.zeros_like(reach)), dim=-2)
 
 
@@ -65,38 +62,23 @@ class VectorBackbone(nn.Module):
     """
 
     def __init__(
-        self,
-        n_vectors: int,
-        hidden_dim: int,
-        k: int,
-        intensity: bool = False,
-        variant: Variant = "corrected",
+        self, n_vectors: int, hidden_dim: int, k: int, intensity: bool = False, variant: Variant = "corrected"
     ) -> None:
         super().__init__()
         if variant not in ("corrected", "published"):
-            raise InputError(
-                f"variant = {variant!r} is unknown. Choose 'corrected', or 'published' for published weights."
-            )
+            raise InputError(f"variant = {variant!r} is unknown. Choose 'corrected' or 'published'.")
         self.k, self.intensity, self.variant = k, intensity, variant
         wide = 2 * hidden_dim
-        n_edge_vectors = _N_EDGE_VECTORS * (1 + intensity)
-        self.convs = nn.ModuleList(
-            [
-                VectorLinearLeakyReLU(n_edge_vectors, hidden_dim, slope=0.0),
-                nn.Sequential(
-                    VectorLinear(hidden_dim, wide),
-                    VectorLeakyReLU(wide, slope=0.0),
-                    VectorLinear(wide, hidden_dim),
-                ),
-                *(
-                    nn.Sequential(VectorLeakyReLU(wide, slope=0.0), VectorLinear(wide, hidden_dim))
-                    for _ in range(3)
-                ),
-            ]
-        )
-        self.final_conv = nn.Sequential(
-            VectorLeakyReLU(8 * hidden_dim, slope=0.0), VectorLinear(8 * hidden_dim, n_vectors)
-        )
+
+        def rectified(n_in: int, n_out: int) -> tuple[nn.Module, nn.Module]:
+            return VectorLeakyReLU(n_in, slope=0.0), VectorLinear(n_in, n_out)
+
+        # Three vectors for each edge, see `edge_vectors`, and as many by intensity.
+        first = VectorLinearLeakyReLU(6 if intensity else 3, hidden_dim, slope=0.0)
+        second = nn.Sequential(VectorLinear(hidden_dim, wide), *rectified(wide, hidden_dim))
+        others = (nn.Sequential(*rectified(wide, hidden_dim)) for _ in range(3))
+        self.convs = nn.ModuleList((first, second, *others))
+        self.final_conv = nn.Sequential(*rectified(8 * hidden_dim, n_vectors))
 
     def edges(self, points: torch.Tensor) -> torch.Tensor:
         """Return the edge vectors, shape (batch, n_points, k, 3 or, with intensity, 6 vectors, 3 xyz).

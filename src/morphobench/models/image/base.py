@@ -6,23 +6,39 @@ from typing import ClassVar, Self
 import torch
 from torch import nn
 
+from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder
-from morphobench.models.image.checks import check_architecture, check_cubes, check_embeddings
 from morphobench.models.image.plain_encoder import inference_copy
 from morphobench.models.image.residual_decoder import residual_decoder
 from morphobench.models.image.steerable_basis import Group
 from morphobench.models.image.steerable_encoder import SteerableEncoder, grid_sizes
+from morphobench.models.inputs import check_batch
 from morphobench.models.priors import Prior, make_prior
 
 CHANNELS = (8, 16, 32, 64, 128, 256, 512)
 STRIDES = (1, 1, 2, 2, 2, 2, 2)
 
 
+def _check_architecture(channels: Sequence[int], strides: Sequence[int], **sizes: int) -> None:
+    if len(channels) != len(strides) or len(channels) < 2:
+        problem = f"image model: channels has {len(channels)} entries and strides {len(strides)}."
+        raise InputError(f"{problem} Give one of each for every block, two blocks at least.")
+    if not set(strides) <= {1, 2}:
+        raise InputError(f"image model: strides = {list(strides)}. Each stride must be 1 or 2.")
+    for name, value in (sizes | {f"channels[{i}]": n for i, n in enumerate(channels)}).items():
+        if value < 1:
+            raise InputError(f"image model: {name} = {value}. Give a whole number above 0.")
+
+
 class ImageAutoencoder(Autoencoder):
     """Autoencoder of volumes; weights are named as in the published checkpoints.
 
     Arguments are keys of `architecture`, see config/README.md; the decoder mirrors the encoder's blocks.
-    Errors as in `check_architecture`.
+
+    Raises
+    ------
+    InputError
+        When arguments do not fit together.
     """
 
     representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
@@ -30,7 +46,6 @@ class ImageAutoencoder(Autoencoder):
 
     def __init__(
         self,
-        *,
         size: int = 129,
         latent_dim: int = 256,
         channels: Sequence[int] = CHANNELS,
@@ -39,7 +54,7 @@ class ImageAutoencoder(Autoencoder):
         prior: Prior = "identity",
     ) -> None:
         super().__init__()
-        check_architecture(size, latent_dim, channels, strides, num_res_units)
+        _check_architecture(channels, strides, size=size, latent_dim=latent_dim, num_res_units=num_res_units)
         self.size, self.latent_dim = size, latent_dim
         encoder = SteerableEncoder(self.group, latent_dim, channels, strides, num_res_units)
         first_size = grid_sizes(size, strides)[-1]
@@ -49,13 +64,15 @@ class ImageAutoencoder(Autoencoder):
         self.prior = make_prior(prior, latent_dim)
 
     def encoder_output(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return scalars and vectors of cubes, see `SteerableEncoder`; errors as in `check_cubes`."""
-        check_cubes(x, self.size)
+        """Return scalars and vectors of cubes, see `SteerableEncoder`; errors as in `check_batch`."""
+        check_batch(x, "cubes", ("batch", 1, *[self.size] * 3), ". Pad the cubes, or set architecture.size.")
         return self.encoder["embedding"](x)
 
     def decoder_output(self, z: torch.Tensor) -> torch.Tensor:
-        """Return canonical cubes (batch, 1, size, size, size); errors as in `check_embeddings`."""
-        check_embeddings(z, self.latent_dim)
+        """Return canonical cubes (batch, 1, size, size, size); an InputError for another `latent_dim`."""
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            problem = f"embeddings have shape {tuple(z.shape)}, the model decodes (batch, {self.latent_dim})."
+            raise InputError(f"{problem} Decode them with the model that made them.")
         return self.decoder["image"](z)
 
     def export(self) -> Self:

@@ -83,6 +83,8 @@ class _Convolution(nn.Module):
         super().__init__()
         layer = units[0].net["0"]
         self.pools, self.padding, self.margin = layer.stride == 2, layer.padding, layer.margin_voxel
+        # How many zeros the convolution itself pads along y and x.
+        self.zeros = 0 if self.pools or self.padding == "replicate" else self.margin
         self.n_in, self.mixes = layer.n_in, _kernels_are_worthwhile(layer)
         mixings, biases, shifts = zip(*map(_folded, units), strict=True)
         self.register_buffer("bias", torch.cat(biases))
@@ -136,28 +138,19 @@ class _Convolution(nn.Module):
         """Return the planes that a slab of the output depends on, padded, but not by zeros along y and x."""
         first, last = planes.start - self.margin, planes.stop + self.margin
         before, after = max(-first, 0), max(last - field.shape[1], 0)
+        padding = [self.margin - self.zeros] * 4 + [before, after]
         slab = field[:, first + before : last - after]
-        edge = self.margin - self._zeros()
-        padding = [edge] * 4 + [before, after]
-        if any(padding):
-            slab = F.pad(slab.movedim(-1, 1), padding, mode=self.padding).movedim(1, -1)
-        return slab
-
-    def _zeros(self) -> int:
-        """Return how many zeros the convolution itself pads along y and x."""
-        return 0 if self.pools or self.padding == "replicate" else self.margin
+        return F.pad(slab.movedim(-1, 1), padding, mode=self.padding).movedim(1, -1) if any(padding) else slab
 
     def _summed(self, slabs: Sequence[torch.Tensor], spacing: tuple[int, int, int]) -> torch.Tensor:
         """Sum over taps that lie `spacing` voxels apart, input channels and kernels."""
-        zeros = self._zeros()
         if not self.mixes:
             volumes = torch.cat(tuple(slabs), dim=-1) if len(slabs) > 1 else slabs[0]
-            return _convolve(volumes, self.filters, 1, zeros, spacing)
+            return _convolve(volumes, self.filters, 1, self.zeros, spacing)
         summed: torch.Tensor | None = None
         for (i, n), slab in zip(self.n_in.items(), slabs, strict=True):
-            responses = _convolve(slab, self.get_buffer(f"kernels_{i}"), n, zeros, spacing)
-            mixing = self.get_buffer(f"mixing_{i}")
-            rows = responses.flatten(0, 3)
+            responses = _convolve(slab, self.get_buffer(f"kernels_{i}"), n, self.zeros, spacing)
+            mixing, rows = self.get_buffer(f"mixing_{i}"), responses.flatten(0, 3)
             summed = rows @ mixing if summed is None else summed.addmm_(rows, mixing)
         return summed.view(*responses.shape[:4], -1)
 
@@ -176,8 +169,7 @@ def _convolve(
     """Convolve each of n fields in volumes (batch, z, y, x, n * components); fields stay in place."""
     # Fields are taken as voxels in a row, between which the taps skip: few channels are fast in long rows.
     rows = volumes.unflatten(-1, (n, -1)).flatten(3, 4).movedim(-1, 1)
-    dilation = (*spacing[:2], spacing[2] * n)
-    padding = (0, zeros, zeros * n)
+    dilation, padding = (*spacing[:2], spacing[2] * n), (0, zeros, zeros * n)
     if rows.is_cpu and rows.dtype == torch.float32 and torch.backends.mkldnn.is_available():
         # F.conv3d does so by itself but for one sample of few channels: there it is ten times slower.
         responses = torch.mkldnn_convolution(rows, kernels, None, padding, (1, 1, 1), dilation, 1)
@@ -201,19 +193,14 @@ class _Unit(nn.Module):
     def forward(self, fields: Maps) -> list[Maps]:
         """Return the fields that each unit gives."""
         results: list[Maps] = []
-        n_planes = self.convolution.n_planes(fields)
+        n_planes, widths = self.convolution.n_planes(fields), list(self.widths.values())
         for planes, slab in self.convolution(fields):
-            parts = [
-                dict(zip(self.widths, part.split(list(self.widths.values()), dim=-1), strict=True))
-                for part in slab.split(sum(self.widths.values()), dim=-1)
-            ]
+            units = slab.split(sum(widths), dim=-1)
+            parts = [dict(zip(self.widths, unit.split(widths, dim=-1), strict=True)) for unit in units]
             if self.rectifies:
                 self._rectify(parts[0])
-            if not results:
-                results = [
-                    {degree: x.new_empty(len(x), n_planes, *x.shape[2:]) for degree, x in part.items()}
-                    for part in parts
-                ]
+            for part in parts[len(results) :]:
+                results.append({i: x.new_empty(len(x), n_planes, *x.shape[2:]) for i, x in part.items()})
             for result, part in zip(results, parts, strict=True):
                 for degree, values in part.items():
                     result[degree][:, planes] = values
@@ -268,8 +255,7 @@ class PlainEncoder(nn.Module):
     def forward(self, cube_zyx: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Encode volumes, see `SteerableEncoder.forward`."""
         fields = self.blocks({0: cube_zyx.movedim(1, -1)})
-        means = {degree: values.mean((1, 2, 3), keepdim=True) for degree, values in fields.items()}
-        (fields,) = self.last(means)
+        (fields,) = self.last({i: values.mean((1, 2, 3), keepdim=True) for i, values in fields.items()})
         return fields[0].flatten(1), fields[1].view(-1, 2, 3) if 1 in fields else None
 
 

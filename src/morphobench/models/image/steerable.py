@@ -21,8 +21,7 @@ Fields = dict[int, torch.Tensor]
 Counts = dict[int, int]
 Padding = Literal["constant", "replicate"]
 
-_VARIANCE_FLOOR = 1e-5
-_MOMENTUM = 0.1
+_VARIANCE_FLOOR, _MOMENTUM = 1e-5, 0.1
 _BLUR_SIGMA_VOXEL = 0.33
 
 
@@ -34,8 +33,7 @@ def pooling_matrix(size: int) -> torch.Tensor:
     """
     offsets_voxel = torch.arange(size) - 2 * torch.arange(-(-size // 2))[:, None]
     weights = torch.exp(-0.5 * (offsets_voxel.double() / _BLUR_SIGMA_VOXEL) ** 2)
-    neighbour = math.exp(-0.5 / _BLUR_SIGMA_VOXEL**2)
-    return weights * (offsets_voxel.abs() <= 1) / (1 + 2 * neighbour)
+    return weights * (offsets_voxel.abs() <= 1) / (1 + 2 * math.exp(-0.5 / _BLUR_SIGMA_VOXEL**2))
 
 
 def pool(volumes: torch.Tensor) -> torch.Tensor:
@@ -79,16 +77,16 @@ class SteerableConvolution(nn.Module):
         self,
         n_in: Counts,
         n_out: Counts,
-        kernel_size: int,
+        edge: int,
         group: Group,
         padding: Padding = "constant",
         stride: int = 1,
     ) -> None:
         super().__init__()
-        self.padding, self.stride, self.margin_voxel = padding, stride, kernel_size // 2
+        self.padding, self.stride, self.margin_voxel = padding, stride, edge // 2
         bases = {
             (i, o): torch.tensor(basis, dtype=torch.get_default_dtype())
-            for (i, o), basis in kernel_bases(kernel_size, group).items()
+            for (i, o), basis in kernel_bases(edge, group).items()
             if i in n_in and o in n_out
         }
         self.n_in, self.n_out = n_in, n_out
@@ -96,7 +94,13 @@ class SteerableConvolution(nn.Module):
         for i in n_in:
             kernels = torch.cat([basis.flatten(0, 1) for pair, basis in bases.items() if pair[0] == i])
             self.register_buffer(f"kernels_{i}", kernels, persistent=False)
-        self.weights = nn.Parameter(self._initial_weights())
+        # Random weights that map white input of variance 1 to output of variance 1: each kernel has unit
+        # gain, so the variances of the weights that reach an output field must sum to 1; input degrees share
+        # this equally (the generalised He rule of Weiler & Cesa 2019).
+        shapes, reached = self.weight_shapes.items(), [o for _, o in bases]
+        scales = [math.sqrt(reached.count(o) * m * k) for (_, o), (_, m, k) in shapes]
+        white = [torch.randn(math.prod(shape)) for _, shape in shapes]
+        self.weights = nn.Parameter(torch.cat([x / scale for x, scale in zip(white, scales, strict=True)]))
         self.bias = nn.Parameter(torch.zeros(n_out[0]))
 
     def mixing(self) -> dict[int, torch.Tensor]:
@@ -123,20 +127,6 @@ class SteerableConvolution(nn.Module):
     def kernels(self, degree: int) -> torch.Tensor:
         """Return the fixed kernels for fields of a degree, shape (kernels, 2 degree + 1, k, k, k)."""
         return self.get_buffer(f"kernels_{degree}")
-
-    def _initial_weights(self) -> torch.Tensor:
-        """Return random weights that map white input of variance 1 to output of variance 1.
-
-        Each kernel alone has unit gain, so the variances of the weights that reach an output field must
-        sum to 1; input degrees share this equally (the generalised He rule of Weiler & Cesa 2019).
-        """
-        reached = [o for _, o in self.weight_shapes]
-        return torch.cat(
-            [
-                torch.randn(math.prod(shape)) / math.sqrt(reached.count(o) * shape[1] * shape[2])
-                for (_, o), shape in self.weight_shapes.items()
-            ]
-        )
 
     def responses(self, fields: Fields) -> Responses:
         """Apply the fixed kernels, and the pooling, to fields of shape (batch, n, 2 degree + 1, z, y, x)."""
@@ -205,10 +195,8 @@ class ScalarNorm(nn.Module):
         mean, variance = self.irrep_0_running_mean, self.irrep_0_running_var
         if self.training:
             if x[:, 0].numel() < 2:
-                raise InputError(
-                    "training batch: one sample whose grid shrank to one voxel has no variance. "
-                    "Use a batch size of at least 2, a larger cube or fewer strides of 2."
-                )
+                problem = "training batch: one sample whose grid shrank to one voxel has no variance."
+                raise InputError(f"{problem} Use a batch size of at least 2, or a larger cube.")
             variance, mean = torch.var_mean(x.detach(), dim=(0, 3, 4, 5), correction=1)
             self.irrep_0_running_mean.lerp_(mean, _MOMENTUM)
             self.irrep_0_running_var.lerp_(variance, _MOMENTUM)
@@ -255,8 +243,6 @@ class ScalarReLU(nn.Module):
 class NormReLU(nn.Module):
     """Shortening of each vector by a learned positive length, to zero at most (Worrall et al. 2017)."""
 
-    _SHORTEST = 1e-10
-
     def __init__(self, n_fields: int) -> None:
         super().__init__()
         self.log_bias = nn.Parameter(torch.zeros(1, n_fields, 1, 1))
@@ -265,7 +251,7 @@ class NormReLU(nn.Module):
         """Shorten ``fields[1]``; other degrees pass."""
         x = fields[1]
         # Faster than torch's norm along a strided axis, and as finite in its gradient at 0.
-        length = x.square().sum(dim=2, keepdim=True).clamp_min(self._SHORTEST**2).sqrt()
+        length = x.square().sum(dim=2, keepdim=True).clamp_min(1e-20).sqrt()
         left = F.relu(length - self.log_bias.exp()[..., None, None])
         return {**fields, 1: x * (left / length)}
 

@@ -23,10 +23,6 @@ def degrees(group: Group) -> tuple[int, ...]:
     return (0, 1) if group == "so3" else (0,)
 
 
-def _representation(degree: int, rotations: np.ndarray) -> np.ndarray:
-    return rotations if degree else np.ones((len(rotations), 1, 1))
-
-
 def _symmetrised(basis: np.ndarray, pair: Pair) -> np.ndarray:
     """Average kernels over the 24 cube rotations, B(x) <- out(R) B(R^-1 x) in(R)^T.
 
@@ -34,7 +30,7 @@ def _symmetrised(basis: np.ndarray, pair: Pair) -> np.ndarray:
     """
     rotations = cube_rotations()
     rotated = np.stack([rotate_cube_lattice(basis, rotation) for rotation in rotations])
-    rho_in, rho_out = (_representation(degree, rotations) for degree in pair)
+    rho_in, rho_out = (rotations if degree else np.ones((len(rotations), 1, 1)) for degree in pair)
     return np.einsum("gAa,gbac...,gCc->bAC...", rho_out, rotated, rho_in) / len(rotations)
 
 
@@ -51,10 +47,8 @@ def _escnn_blocks(kernel_size: int, group: Group) -> dict[Pair, np.ndarray]:
         convolution = nn.R3Conv(fields, fields, kernel_size, initialize=False)
     blocks = dict(convolution.basisexpansion.named_children())
     pairs = [(i, o) for i in degrees(group) for o in degrees(group)]
-    names = {pair: f"block_expansion_('irrep_{pair[0]}', 'irrep_{pair[1]}')" for pair in pairs}
-    return {
-        pair: blocks[name].sampled_basis.double().numpy() for pair, name in names.items() if name in blocks
-    }
+    found = {pair: blocks.get("block_expansion_('irrep_{}', 'irrep_{}')".format(*pair)) for pair in pairs}
+    return {pair: block.sampled_basis.double().numpy() for pair, block in found.items() if block is not None}
 
 
 @cache

@@ -1,5 +1,6 @@
 """Published image encoder: residual blocks of steerable convolutions, then a mean over space."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +21,6 @@ from morphobench.models.image.steerable import (
 )
 from morphobench.models.image.steerable_basis import Group, degrees
 
-_KERNEL_SIZE = 3
 _DERIVED = re.compile(
     r"(^|\.)encoder\..*(_basisexpansion\..*|bias_expansion|filter|expanded_bias|change_of_basis|irrep_0_avg"
     r"|indices\w*|\d_indices|\.eps|num_batches_tracked)$"
@@ -37,11 +37,7 @@ def without_derived(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 def grid_sizes(size: int, strides: Sequence[int]) -> list[int]:
     """Return the edge of the grid in voxels after each block of the encoder."""
-    sizes = []
-    for stride in strides:
-        size = -(-size // stride)
-        sizes.append(size)
-    return sizes
+    return list(itertools.accumulate(strides, lambda edge, stride: -(-edge // stride), initial=size))[1:]
 
 
 class Unit(nn.Module):
@@ -76,10 +72,10 @@ class Block(nn.Module):
         self, n_in: Counts, n_out: Counts, stride: int, n_units: int, group: Group, padding: Padding
     ) -> None:
         super().__init__()
-        layout = (_KERNEL_SIZE, group, padding)
+        layout = (3, group, padding)
         units = [Unit(SteerableConvolution(n_in, n_out, *layout, stride), n_out)]
         units += [Unit(SteerableConvolution(n_out, n_out, *layout), n_out) for _ in range(n_units - 1)]
-        self.conv = nn.ModuleList(units)
+        self.conv = nn.Sequential(*units)
         self.shares_responses = stride == 2
         self.residual = None
         if stride == 2:
@@ -90,16 +86,12 @@ class Block(nn.Module):
     def forward(self, fields: Fields) -> Fields:
         """Apply the block to fields of shape (batch, n, 2 degree + 1, z, y, x)."""
         responses = self.conv[0].net["0"].responses(fields)
-        main = self.conv[0].after(responses)
-        for unit in self.conv[1:]:
-            main = unit(main)
+        main = self.conv[1:](self.conv[0].after(responses))
         if self.residual is None:
             beside = fields
         else:
             beside = self.residual.after(responses) if self.shares_responses else self.residual(fields)
-        return {
-            degree: main[degree] + beside[degree] if degree in beside else main[degree] for degree in main
-        }
+        return {degree: x + beside[degree] if degree in beside else x for degree, x in main.items()}
 
 
 class SteerableEncoder(nn.Module):
@@ -112,12 +104,7 @@ class SteerableEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        group: Group,
-        latent_dim: int,
-        channels: Sequence[int],
-        strides: Sequence[int],
-        num_res_units: int,
+        self, group: Group, latent_dim: int, channels: Sequence[int], strides: Sequence[int], n_units: int
     ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
@@ -125,22 +112,18 @@ class SteerableEncoder(nn.Module):
         for i, (n_fields, stride) in enumerate(zip(channels, strides, strict=True)):
             n_out = dict.fromkeys(degrees(group), n_fields)
             padding: Padding = "constant" if i else "replicate"
-            blocks.append(Block(n_in, n_out, stride, num_res_units, group, padding))
+            blocks.append(Block(n_in, n_out, stride, n_units, group, padding))
             n_in = n_out
         n_out = {degree: 2 if degree else latent_dim for degree in degrees(group)}
-        blocks.append(Unit(SteerableConvolution(n_in, n_out, 1, group)))
-        self.net = nn.ModuleList(blocks)
+        self.net = nn.Sequential(*blocks, Unit(SteerableConvolution(n_in, n_out, 1, group)))
 
     def forward(self, cube_zyx: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Encode volumes (batch, 1, z, y, x) into scalars (batch, latent_dim) and vectors (batch, 2, 3), xyz.
 
         The trivial group has None for vectors.
         """
-        fields: Fields = {0: cube_zyx[:, :, None]}
-        *blocks, last = self.net
-        for block in blocks:
-            fields = block(fields)
+        fields = self.net[:-1]({0: cube_zyx[:, :, None]})
         # The last convolution looks at one voxel at a time, so the mean over space may come before it.
-        means = last({degree: field.mean((3, 4, 5), keepdim=True) for degree, field in fields.items()})
+        means = self.net[-1]({i: field.mean((3, 4, 5), keepdim=True) for i, field in fields.items()})
         scalars, vectors = means[0].flatten(1), means.get(1)
         return scalars, None if vectors is None else vectors.flatten(2)

@@ -69,16 +69,10 @@ def mse(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def _difference(a: torch.Tensor, b: torch.Tensor, loss: str) -> torch.Tensor:
     if a.shape != b.shape:
-        raise InputError(
-            f"The {loss} loss got shapes {tuple(a.shape)} and {tuple(b.shape)}, which must be equal. "
-            "Check that model and data are configured for the same size."
-        )
+        problem = f"The {loss} loss got shapes {tuple(a.shape)} and {tuple(b.shape)}, which must be equal."
+        raise InputError(f"{problem} Configure model and data for the same size.")
     return a - b
 
 
-LOSSES: dict[str, Callable[..., torch.Tensor]] = {
-    "chamfer": chamfer,
-    "sinkhorn": sinkhorn.sinkhorn,
-    "mse": mse,
-    "l1": l1,
-}
+LOSSES: dict[str, Callable[..., torch.Tensor]]
+LOSSES = {"chamfer": chamfer, "sinkhorn": sinkhorn.sinkhorn, "mse": mse, "l1": l1}

@@ -102,23 +102,11 @@ def _mean_pull(
 def _launch(
     kernel: triton.JITFunction, a: torch.Tensor, b: torch.Tensor, *rest: torch.Tensor
 ) -> torch.Tensor:
-    *_, out = rest
     (batch, n, width), m = a.shape, b.shape[1]
+    sizes = {"WIDE": width == 4, "ROWS": _ROWS, "COLUMNS": _COLUMNS}
     with torch.cuda.device_of(a):
-        kernel[triton.cdiv(n, _ROWS), batch](
-            a, b, *rest, n, m, WIDE=width == 4, ROWS=_ROWS, COLUMNS=_COLUMNS, num_warps=4
-        )
-    return out
-
-
-def _stepped(a: torch.Tensor, b: torch.Tensor, potential: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    return _launch(_soft_least, a, b, potential, scales, a.new_empty(a.shape[:2]))
-
-
-def _pulled(
-    a: torch.Tensor, b: torch.Tensor, last: torch.Tensor, potential: torch.Tensor, scales: torch.Tensor
-) -> torch.Tensor:
-    return _launch(_mean_pull, a, b, last, potential, scales, torch.empty_like(a))
+        kernel[triton.cdiv(n, _ROWS), batch](a, b, *rest, n, m, **sizes, num_warps=4)
+    return rest[-1]
 
 
 @torch.no_grad()
@@ -141,7 +129,8 @@ def divergence(
 
     def stepped(potentials: list[torch.Tensor], scale: torch.Tensor) -> list[torch.Tensor]:
         pairs = zip(sides, partners, strict=True)
-        return [_stepped(*side, potentials[partner], scale) for side, partner in pairs]
+        rows = ((a, b, potentials[partner], scale, a.new_empty(a.shape[:2])) for (a, b), partner in pairs)
+        return [_launch(_soft_least, *row) for row in rows]
 
     potentials = stepped([own.new_zeros(own.shape[:2]) for own, _ in sides], scales[0])
     for scale, active in zip(scales, begun.T.unsqueeze(-1), strict=True):
@@ -152,9 +141,12 @@ def divergence(
     gradients: list[torch.Tensor | None] = [None, None]
     for side in (0, 1):
         if need_gradient[side]:
+            own = sides[side][0]
             across, within = (
-                _pulled(*sides[row], last[row], potentials[partners[row]], scales[-1])
-                for row in (side, side + 2)
+                _launch(
+                    _mean_pull, *sides[i], last[i], potentials[partners[i]], scales[-1], torch.empty_like(own)
+                )
+                for i in (side, side + 2)
             )
-            gradients[side] = (across - within) / across.shape[1]
+            gradients[side] = (across - within) / own.shape[1]
     return values, gradients

@@ -38,10 +38,9 @@ def comparable(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     """
     fits = a.ndim == b.ndim == 3 and len(a) == len(b) > 0 and a.shape[2] == b.shape[2]
     if not fits or 0 in (a.shape[1], b.shape[1]):
-        raise InputError(
-            f"A point-cloud loss got shapes {tuple(a.shape)} and {tuple(b.shape)} but needs two of "
-            "(batch, n_points, dim) with equal batch and dim and at least one point. "
-            "Choose loss 'mse' for cubes, or check the sampled data."
+        problem = (
+            f"point-cloud loss: shapes {tuple(a.shape)} and {tuple(b.shape)}, not (batch, n_points, dim)"
         )
+        raise InputError(f"{problem} with equal batch and dim. Choose loss 'mse' for cubes, or sample again.")
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
     return a.to(dtype), b.to(dtype)

@@ -17,8 +17,6 @@ from morphobench.errors import InputError
 from morphobench.log import logger
 from morphobench.models.losses.pairs import comparable, pair_distances, rows_per_block
 
-# exp of less is subnormal in single precision, or nearly.
-_LEAST_EXPONENT = -80.0
 # Sums of exponentials beyond this, or its inverse, have lost digits to the clamp or to overflow.
 _LEAST_SUM = 1e-25
 
@@ -43,9 +41,7 @@ def sinkhorn(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -
     """
     a, b = comparable(a, b)
     if not (blur > 0 and 0 < scaling < 1):
-        raise InputError(
-            f"The sinkhorn loss got blur = {blur}, scaling = {scaling}. Give blur > 0 and 0 < scaling < 1."
-        )
+        raise InputError(f"sinkhorn: blur = {blur}, scaling = {scaling}. Give blur > 0, 0 < scaling < 1.")
     if a.is_cuda and a.dtype == torch.float32 and a.shape[2] in (3, 4) and _kernels():
         return _fused(a, b, blur=blur, scaling=scaling)
     return torch.stack([_sinkhorn_pair(*pair, blur=blur, scaling=scaling) for pair in zip(a, b, strict=True)])
@@ -59,19 +55,16 @@ def _kernels() -> ModuleType | None:
         from morphobench.models.losses import fused_sinkhorn
 
         return fused_sinkhorn
-    logger.warning(
-        "the Sinkhorn loss is slow on this GPU: fast kernels need Triton, which comes with torch, and a C "
-        "compiler. Install gcc, or load its module."
-    )
+    problem = "the Sinkhorn loss is slow on this GPU: fast kernels need Triton and a C compiler."
+    logger.warning("%s Install gcc, or load its module.", problem)
     return None
 
 
 def _fused(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -> torch.Tensor:
     both = torch.cat((a.detach(), b.detach()), dim=1)
     diameters = torch.linalg.vector_norm(both.amax(1) - both.amin(1), dim=-1).tolist()
-    schedules = [
-        _annealing(diameter if math.isfinite(diameter) else blur, blur, scaling) for diameter in diameters
-    ]
+    finite = [diameter if math.isfinite(diameter) else blur for diameter in diameters]
+    schedules = [_annealing(diameter, blur, scaling) for diameter in finite]
     need_gradient = tuple(torch.is_grad_enabled() and cloud.requires_grad for cloud in (a, b))
     clouds = (a.detach().contiguous(), b.detach().contiguous())
     value, gradients = _kernels().divergence(*clouds, schedules, need_gradient)
@@ -89,9 +82,8 @@ def _sinkhorn_pair(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: fl
     if not math.isfinite(diameter):
         return (a.sum() + b.sum()) * math.nan
     scales = _annealing(diameter, blur, scaling)
-    across = _Potentials.solve(_Costs.between(fixed_a, fixed_b), len(a), len(b), scales)
-    within_a = _Potentials.solve(_Costs.within(fixed_a), len(a), len(a), scales)
-    within_b = _Potentials.solve(_Costs.within(fixed_b), len(b), len(b), scales)
+    pairs = ((fixed_a, fixed_b), (fixed_a, fixed_a), (fixed_b, fixed_b))
+    across, within_a, within_b = (_Potentials.solve(*pair, scales) for pair in pairs)
     value = (across.last_f - within_a.last_f).mean() + (across.last_g - within_b.last_f).mean()
     sides = ((a, fixed_b, across.last_f, across.g, within_a), (b, fixed_a, across.last_g, across.f, within_b))
     for points, others, last, potential, within in sides:
@@ -118,14 +110,10 @@ class _Costs(NamedTuple):
 
     @classmethod
     def between(cls, a: torch.Tensor, b: torch.Tensor) -> _Costs:
-        blocks = a.split(rows_per_block(len(b), b.device))
-        return cls([pair_distances(block, b) for block in blocks], symmetric=False)
-
-    @classmethod
-    def within(cls, a: torch.Tensor) -> _Costs:
-        rows = rows_per_block(len(a), a.device)
+        symmetric, rows = a is b, rows_per_block(len(b), b.device)
         starts = range(0, len(a), rows)
-        return cls([pair_distances(a[start : start + rows], a[start:]) for start in starts], symmetric=True)
+        blocks = [pair_distances(a[i : i + rows], b[i if symmetric else 0 :]) for i in starts]
+        return cls(blocks, symmetric)
 
     def parts(self) -> Iterator[tuple[slice, slice, slice, torch.Tensor]]:
         """Yield rows, columns, the columns that no other part holds as rows, and the distances."""
@@ -134,6 +122,13 @@ class _Costs(NamedTuple):
             stop, first = start + len(block), start if self.symmetric else 0
             yield slice(start, stop), slice(first, None), slice(stop if self.symmetric else 0, None), block
             start = stop
+
+
+def _plan(f: torch.Tensor, g: torch.Tensor, distances: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return exp((f_i + g_j - C_ij) / scale)."""
+    exponents = torch.sub(g / scale, distances, alpha=1 / scale).add_((f / scale).unsqueeze(1))
+    # Clamped above the subnormal numbers, which processors handle many times slower.
+    return exponents.clamp_(min=-80.0).exp_()
 
 
 def _dual_step(
@@ -147,9 +142,7 @@ def _dual_step(
     row_sums = torch.zeros_like(f)
     column_sums = row_sums if costs.symmetric else torch.zeros_like(g)
     for rows, columns, mirrored, block in costs.parts():
-        plan = torch.sub(g[columns] / scale, block, alpha=1 / scale)
-        # Clamped above the subnormal numbers, which processors handle many times slower.
-        plan.add_((f[rows] / scale).unsqueeze(1)).clamp_(min=_LEAST_EXPONENT).exp_()
+        plan = _plan(f[rows], g[columns], block, scale)
         row_sums[rows] += plan.sum(1)
         column_sums[mirrored] += plan[:, mirrored.start - columns.start :].sum(0)
     extremes = torch.stack((*row_sums.aminmax(), *column_sums.aminmax())).tolist()
@@ -182,10 +175,10 @@ class _Potentials(NamedTuple):
     last_g: torch.Tensor
 
     @classmethod
-    def solve(cls, costs: _Costs, n_rows: int, n_columns: int, scales: list[float]) -> _Potentials:
+    def solve(cls, a: torch.Tensor, b: torch.Tensor, scales: list[float]) -> _Potentials:
         """Anneal: a full step at the first scale, averaged steps at every scale, a full one at the last."""
-        first = costs.blocks[0]
-        f, g = _dual_step(costs, first.new_zeros(n_rows), first.new_zeros(n_columns), scales[0])
+        costs = _Costs.between(a, b)
+        f, g = _dual_step(costs, a.new_zeros(len(a)), b.new_zeros(len(b)), scales[0])
         for scale in scales:
             next_f, next_g = _dual_step(costs, f, g, scale)
             f, g = (f + next_f) / 2, (g + next_g) / 2
@@ -202,10 +195,8 @@ def _pull(
     for start in range(0, len(points), n_rows):
         part = slice(start, start + n_rows)
         distances = pair_distances(points[part], others)
-        share = torch.sub(potential / scale, distances, alpha=1 / scale)
-        share.add_((last[part] / scale).unsqueeze(1)).clamp_(min=_LEAST_EXPONENT).exp_()
         # Divided by the distance it is the weight of a difference; equal points pull nowhere.
-        share.div_(distances.clamp_(min=tiny))
+        share = _plan(last[part], potential, distances, scale).div_(distances.clamp_(min=tiny))
         for axis in range(points.shape[1]):
             pulls[part, axis] = (points[part, axis, None] - others[:, axis]).mul_(share).sum(1)
     return pulls / len(others)
