@@ -138,15 +138,10 @@ def divergence(
         potentials = [torch.where(active, (before + after) / 2, before) for before, after in pairs]
     last = stepped(potentials, scales[-1])
     values = (last[0] - last[2]).mean(1) + (last[1] - last[3]).mean(1)
-    gradients: list[torch.Tensor | None] = [None, None]
-    for side in (0, 1):
-        if need_gradient[side]:
-            own = sides[side][0]
-            across, within = (
-                _launch(
-                    _mean_pull, *sides[i], last[i], potentials[partners[i]], scales[-1], torch.empty_like(own)
-                )
-                for i in (side, side + 2)
-            )
-            gradients[side] = (across - within) / own.shape[1]
-    return values, gradients
+
+    def pulled(i: int) -> torch.Tensor:
+        rest = (last[i], potentials[partners[i]], scales[-1], torch.empty_like(sides[i][0]))
+        return _launch(_mean_pull, *sides[i], *rest)
+
+    differences = [pulled(i) - pulled(i + 2) if needed else None for i, needed in enumerate(need_gradient)]
+    return values, [None if x is None else x / x.shape[1] for x in differences]
