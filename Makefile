@@ -71,7 +71,7 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 test: $(STAMP)  ## the tests, about 20 minutes: two at a time, then those that run the workflow itself
 	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not figures and not cluster and not envs" \
 	    --numprocesses 2 --dist loadfile
-	python -m pytest -m end_to_end
+	python -m pytest -m end_to_end --numprocesses 2 tests/end_to_end
 
 test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about a quarter of an hour
 	python -m pytest -m figures

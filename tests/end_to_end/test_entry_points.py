@@ -1,17 +1,17 @@
 """The demo's results, published and started from again: the same cells, codes and figure at every entry."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pypdf
 import pytest
 import yaml
-from harness.clone import make_clone, snakemake
+from harness.clone import job_counts, make_clone, snakemake
 
 from morphobench import files
 from morphobench.files.tables import embedding_matrix
@@ -28,6 +28,7 @@ QUICK = {
 # One model of cubes and one of clouds; each for an epoch where they are trained.
 MODELS = ["classical_image", "rotation_invariant_pointcloud_jitter"]
 CORES = str(min(os.cpu_count(), 4))
+FIGURE = "figures/fig2.pdf"
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,15 @@ def bucket(demo):
     return demo / "results/publish/cellpack"
 
 
-def start(folder, bucket, entry, extra_path=None):
-    """Draw figure 2 in a new clone from one entry; return the clone."""
-    clone = make_clone(folder / entry)
+class Entered(NamedTuple):
+    """A clone that started from published files, and the rules that ran by then."""
+
+    clone: Path
+    ran: set[str]
+
+
+def start(clone, bucket, entry, *targets, extra_path=None):
+    """Make targets in a clone from one entry."""
     overlay = yaml.safe_load((bucket / "published.yaml").read_text())
     overlay["datasets"]["cellpack"]["published"]["location"] = str(bucket)
     overlay["datasets"]["cellpack"] |= {"models": MODELS, "benchmark": MODELS, "analysis_model": MODELS[1]}
@@ -48,21 +55,30 @@ def start(folder, bucket, entry, extra_path=None):
     (clone / "published.yaml").write_text(yaml.safe_dump(overlay))
     command = [str(Path(sys.executable).with_name("snakemake")), "--profile", "profiles/demo"]
     command += ["--cores", CORES, "--configfile", "published.yaml"]
-    command += ["--config", "scale=demo", f"start_from={entry}", "--", "figures/fig2.pdf"]
+    command += ["--config", "scale=demo", f"start_from={entry}", "--", *targets]
     environment = {**os.environ, **({"PYTHONPATH": str(extra_path)} if extra_path else {})}
     done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
-    return clone
+    logs = [path.relative_to(clone / "logs").parts[0] for path in (clone / "logs").rglob("*.log")]
+    return Entered(clone, {name.removesuffix(".log") for name in logs})
 
 
-def rules_that_ran(clone):
-    return {path.name for path in (clone / "logs").iterdir()} | {
-        path.stem for path in (clone / "logs").glob("*.log")
-    }
+@pytest.fixture(scope="module")
+def checkpoints(bucket, tmp_path_factory):
+    """Figure 2 from published checkpoints."""
+    clone = make_clone(tmp_path_factory.mktemp("published") / "morphobench")
+    return start(clone, bucket, "checkpoints", FIGURE)
+
+
+@pytest.fixture(scope="module")
+def preprocessed(bucket, checkpoints):
+    """Models trained on the published cells, in the same clone."""
+    models = [f"results/train/cellpack/{model}/seed-42/model.pt" for model in MODELS]
+    return start(checkpoints.clone, bucket, "preprocessed", *models)
 
 
 def figure_text(clone):
-    pdf = pypdf.PdfReader(clone / "figures/fig2.pdf")
+    pdf = pypdf.PdfReader(clone / FIGURE)
     return " ".join(" ".join(page.extract_text() for page in pdf.pages).split())
 
 
@@ -97,30 +113,29 @@ def test_the_folder_has_the_published_layout(bucket):
         assert checkpoint.with_suffix(".yaml").is_file()
 
 
-def test_preprocessed_cells_are_the_same_and_models_train_on_them(demo, bucket, tmp_path):
-    clone = start(tmp_path, bucket, "preprocessed")
-    (before, cells), (after, again) = clouds(demo), clouds(clone)
+def test_checkpoints_give_the_embeddings_of_the_run_and_nothing_is_trained(demo, checkpoints):
+    for model in MODELS:
+        before, after = codes(demo, model), codes(checkpoints.clone, model)
+        assert before["CellId"].tolist() == after["CellId"].tolist()
+        np.testing.assert_allclose(embedding_matrix(after), embedding_matrix(before), atol=1e-5)
+    assert "published_checkpoint" in checkpoints.ran
+    assert not {"download", "align", "mask", "sample", "train"} & checkpoints.ran
+    assert "archetype 1" in figure_text(checkpoints.clone)
+
+
+def test_preprocessed_cells_are_the_same_and_models_train_on_them(demo, preprocessed):
+    (before, cells), (after, again) = clouds(demo), clouds(preprocessed.clone)
     assert set(before) == set(after)
     for cell, (points_um, cube) in before.items():
         np.testing.assert_allclose(after[cell][0], points_um, atol=1e-4)
         np.testing.assert_array_equal(after[cell][1], cube)
     assert again["split"].to_dict() == cells["split"].to_dict()
-    assert {"published_cells", "train"} <= rules_that_ran(clone)
-    assert not {"download", "align", "mask", "sample"} & rules_that_ran(clone)
-    assert "archetype 1" in figure_text(clone)
-    shutil.rmtree(clone)
-
-
-def test_checkpoints_give_the_codes_of_the_run_and_nothing_is_trained(demo, bucket, tmp_path):
-    clone = start(tmp_path, bucket, "checkpoints")
-    for model in MODELS:
-        before, after = codes(demo, model), codes(clone, model)
-        assert before["CellId"].tolist() == after["CellId"].tolist()
-        np.testing.assert_allclose(embedding_matrix(after), embedding_matrix(before), atol=1e-5)
-    assert "published_checkpoint" in rules_that_ran(clone)
-    assert not {"download", "align", "mask", "sample", "train"} & rules_that_ran(clone)
-    assert "archetype 1" in figure_text(clone)
-    shutil.rmtree(clone)
+    assert {"published_cells", "train"} <= preprocessed.ran
+    assert not {"download", "align", "mask", "sample"} & preprocessed.ran
+    config = ("--configfile", "published.yaml", "--config", "scale=demo", "start_from=preprocessed")
+    plan = job_counts(snakemake(preprocessed.clone, "-n", *config, "--", FIGURE).stdout)
+    assert plan["plot_figure"] == plan["analyse_archetype_embeddings"] == 1
+    assert not {"train", "published_checkpoint"} & set(plan)
 
 
 def test_embeddings_are_the_same_and_need_no_torch(demo, bucket, tmp_path):
@@ -130,14 +145,13 @@ def test_embeddings_are_the_same_and_need_no_torch(demo, bucket, tmp_path):
     probe = [sys.executable, "-c", "import torch"]
     environment = {**os.environ, "PYTHONPATH": str(trap)}
     assert subprocess.run(probe, env=environment, capture_output=True).returncode != 0
-    clone = start(tmp_path, bucket, "embeddings", trap)
+    clone, ran = start(make_clone(tmp_path / "morphobench"), bucket, "embeddings", FIGURE, extra_path=trap)
     for model in MODELS:
         before, after = codes(demo, model), codes(clone, model)
         assert before["CellId"].tolist() == after["CellId"].tolist()
         np.testing.assert_array_equal(embedding_matrix(after), embedding_matrix(before))
         unmatched = clone / f"results/embed/cellpack/{model}/seed-42/identity_unmatched.csv"
         assert len(pd.read_csv(unmatched)) == 0
-    ran = rules_that_ran(clone)
     assert {"published_embedding", "published_labels", "published_examples"} <= ran
     assert not {"download", "sample", "train", "embed", "published_cells"} & ran
     assert not list((clone / "results/sample/cellpack").glob("shard-*"))

@@ -22,7 +22,7 @@ def make_clone(folder):
 
 def snakemake(folder, *arguments, check=True):
     command = [str(Path(sys.executable).with_name("snakemake")), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1200)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -1,4 +1,4 @@
-"""What several test files share and what takes minutes to make."""
+"""Two clones that the tests of the workflow share: the finished demo, and one with other data sets."""
 
 import signal
 import sys
@@ -6,8 +6,21 @@ import time
 from pathlib import Path
 
 import pytest
+from harness import cells_clone
 from harness.clone import make_clone
 from harness.demo import engines, make_demo
+from xdist.scheduler import LoadScopeScheduling
+
+
+class OneProcessPerClone(LoadScopeScheduling):
+    """Tests of the demo in one process, all others in another."""
+
+    def _split_scope(self, nodeid):
+        return "demo" if any(name in nodeid for name in ("test_demo", "test_entry_points")) else "others"
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return OneProcessPerClone(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +31,7 @@ def demo(tmp_path_factory):
     folder = make_clone(tmp_path_factory.mktemp("demo") / "morphobench")
     (folder / ".venv").symlink_to(sys.prefix)
     first = make_demo(folder)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not list(folder.glob("results/train/*/*/seed-*/checkpoints/*/last.ckpt")):
         assert first.poll() is None, first.communicate()[0]
         assert time.monotonic() < deadline, "no training checkpoint appeared"
@@ -32,4 +45,13 @@ def demo(tmp_path_factory):
     text, _ = second.communicate(timeout=1200)
     assert second.returncode == 0, text
     assert "going on where it stopped" in text
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cells(tmp_path_factory):
+    """A clone with the data sets of `cells_clone`, run as far as the tests look at them by one Snakemake."""
+    folder = make_clone(tmp_path_factory.mktemp("cells") / "morphobench")
+    cells_clone.add_datasets(folder)
+    cells_clone.run(folder, *cells_clone.targets(folder))
     return folder
