@@ -27,10 +27,9 @@ def sample_rotations(kind: str, n: int, generator: torch.Generator) -> torch.Ten
         seed = int(torch.randint(2**62, (1,), generator=generator))
         return torch.from_numpy(rotation.uniform(n, np.random.default_rng(seed)))
     angles = 2 * math.pi / _N_STEPS * torch.randint(_N_STEPS, (n,), generator=generator).double()
-    cosines, sines = angles.cos(), angles.sin()
     matrices = torch.eye(3, dtype=torch.float64).repeat(n, 1, 1)
-    matrices[:, 0, 0], matrices[:, 0, 1] = cosines, -sines
-    matrices[:, 1, 0], matrices[:, 1, 1] = sines, cosines
+    cosines, sines = angles.cos(), angles.sin()
+    matrices[:, :2, :2] = torch.stack((cosines, -sines, sines, cosines), dim=1).view(n, 2, 2)
     return matrices
 
 
@@ -46,7 +45,9 @@ def augment(batch: Batch, training: Mapping[str, Any], generator: torch.Generato
     if kind != "none":
         matrices = sample_rotations(kind, len(x), generator)
         if x.ndim == 5:
-            x = torch.stack([_rotate_volume(*pair) for pair in zip(x, matrices, strict=True)])
+            axes = [rotation.lattice_axes(matrix.numpy()) for matrix in matrices]
+            pairs = zip(x, axes, strict=True)
+            x = torch.stack([volume.permute(0, *order).flip(flipped) for volume, (order, flipped) in pairs])
         else:
             x = rotate_clouds(x, matrices)
             queries = None if queries is None else rotate_clouds(queries, matrices)
@@ -54,9 +55,3 @@ def augment(batch: Batch, training: Mapping[str, Any], generator: torch.Generato
         noise = torch.randn(*x.shape[:-1], 3, generator=generator).clamp(-2, 2) * jitter
         x = torch.cat((x[..., :3] + noise.to(x), x[..., 3:]), dim=-1)
     return Batch(x, queries, batch.distances)
-
-
-def _rotate_volume(volume_zyx: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Rotate a volume (1, s, s, s) by a rotation of the cube."""
-    order, reversed_axes = rotation.lattice_axes(matrix.numpy())
-    return volume_zyx.permute(0, *order).flip(reversed_axes)

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
 from morphobench.errors import InputError
-from morphobench.models.cells import Cells, EpochOrder, data_loader, open_cells
+from morphobench.models.cells import EpochOrder, data_loader, open_cells
 
 
 class DistributedOrder(Sampler[int]):
@@ -44,8 +44,7 @@ class ResumedOrder(Sampler[int]):
     """
 
     def __init__(self, order: Sampler[int], epoch: int, n_done: int) -> None:
-        self.order, self.epoch, self.n_done = order, epoch, n_done
-        self.current_epoch = 0
+        self.order, self.epoch, self.n_done, self.current_epoch = order, epoch, n_done, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch (called by Lightning)."""
@@ -68,10 +67,8 @@ def batch_size_per_device(batch_size: int, devices: int) -> int:
         When the batch cannot be divided evenly.
     """
     if batch_size % devices:
-        raise InputError(
-            f"training.batch_size = {batch_size} cannot be shared evenly by train.devices = {devices}. "
-            f"Choose a batch size that is a multiple of {devices} in the model's yaml, or fewer devices."
-        )
+        uneven = f"training.batch_size = {batch_size} is no multiple of train.devices = {devices}"
+        raise InputError(f"{uneven}; change it in the model's yaml, or take fewer devices.")
     return batch_size // devices
 
 
@@ -82,15 +79,10 @@ class Batches(pl.LightningDataModule):
     """
 
     def __init__(
-        self,
-        manifest: str | Path,
-        shards: Sequence[str | Path],
-        model_config: Mapping[str, Any],
-        seed: int,
+        self, manifest: str | Path, shards: Sequence[str | Path], model_config: Mapping[str, Any], seed: int
     ) -> None:
         super().__init__()
-        self.manifest, self.shards = manifest, list(shards)
-        self.model_config, self.seed = model_config, seed
+        self.manifest, self.shards, self.model_config, self.seed = manifest, list(shards), model_config, seed
         self._done = {"epoch": 0, "n_batches": 0}
 
     def state_dict(self) -> dict[str, int]:
@@ -102,26 +94,21 @@ class Batches(pl.LightningDataModule):
         """Resume from there."""
         self._done = dict(state)
 
-    def _cells(self, split: str) -> Cells:
-        return open_cells(self.manifest, self.shards, self.model_config, split)
-
-    def _share(self, order: Sampler[int]) -> Sampler[int]:
-        n_processes = self.trainer.world_size
-        return DistributedOrder(order, self.trainer.global_rank, n_processes) if n_processes > 1 else order
-
-    @property
-    def _batch_size(self) -> int:
-        return batch_size_per_device(self.model_config["training"]["batch_size"], self.trainer.world_size)
+    def _loader(self, split: str) -> DataLoader:
+        cells = open_cells(self.manifest, self.shards, self.model_config, split)
+        n_processes, is_training = self.trainer.world_size, split == "train"
+        size = batch_size_per_device(self.model_config["training"]["batch_size"], n_processes)
+        order = EpochOrder(len(cells), self.seed) if is_training else SequentialSampler(cells)
+        if n_processes > 1:
+            order = DistributedOrder(order, self.trainer.global_rank, n_processes)
+        if is_training:
+            order = ResumedOrder(order, self._done["epoch"], self._done["n_batches"] * size)
+        return data_loader(cells, self.model_config, batch_size=size, order=order)
 
     def train_dataloader(self) -> DataLoader:
         """Return batches of training cells in the epoch's order."""
-        cells, size = self._cells("train"), self._batch_size
-        order = self._share(EpochOrder(len(cells), self.seed))
-        order = ResumedOrder(order, self._done["epoch"], self._done["n_batches"] * size)
-        return data_loader(cells, self.model_config, batch_size=size, order=order)
+        return self._loader("train")
 
     def val_dataloader(self) -> DataLoader:
         """Return batches of validation cells in the order of the manifest."""
-        cells = self._cells("val")
-        order = self._share(SequentialSampler(cells))
-        return data_loader(cells, self.model_config, batch_size=self._batch_size, order=order)
+        return self._loader("val")

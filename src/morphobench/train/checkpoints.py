@@ -104,9 +104,8 @@ class CheckpointAndEarlyStopping(Callback):
     ) -> None:
         """Add up the loss, for an epoch may be trained in parts; save when it is time or after a signal."""
         n_cells = len(batch.x)
-        self._loss += torch.stack(
-            [outputs["loss"].detach().float() * n_cells, self._loss.new_tensor(n_cells)]
-        )
+        loss = outputs["loss"].detach().float()
+        self._loss += torch.stack([loss * n_cells, self._loss.new_tensor(n_cells)])
         if trainer.is_last_batch:  # the epoch's own checkpoint is near
             return
         interrupted = self._interrupted(trainer)

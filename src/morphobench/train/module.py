@@ -65,11 +65,10 @@ class AutoencoderModule(pl.LightningModule):
         beta = self.hyperparameters.get("beta", 1.0)
         loss = (self._compare(terms.output, terms.target) + beta * terms.divergence).mean()
         if not torch.isfinite(loss):
-            raise InputError(
-                f"the {phase} loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}. "
-                "The last good checkpoint is kept. Lower training.lr in the model's yaml and run the same "
-                "command again."
+            where = (
+                f"the {phase} loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}"
             )
+            raise InputError(f"{where}; the last good checkpoint is kept. Lower training.lr and run again.")
         self.log(f"{phase}/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.x), sync_dist=True)
         return loss
 

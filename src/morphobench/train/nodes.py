@@ -41,24 +41,14 @@ def train_on_nodes(arguments: Mapping[str, Any]) -> None:
     """
     train_config = arguments["train_config"]
     if "SLURM_JOB_ID" not in os.environ or shutil.which("srun") is None:
-        raise InputError(
-            f"train.nodes = {train_config['nodes']} needs a SLURM job. Use --profile slurm-gpu, or set "
-            "train.nodes to 1 in config/config.yaml."
-        )
+        needed = f"train.nodes = {train_config['nodes']} needs a SLURM job"
+        raise InputError(f"{needed}: use --profile slurm-gpu, or set train.nodes to 1 in config/config.yaml.")
     file = Path(arguments["checkpoints"]) / "arguments.json"
     write_json(dict(arguments), file)
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _JOB_VARIABLES or not name.startswith(("SLURM_", "SRUN_", "SBATCH_", "PMI"))
-    }
-    step = subprocess.Popen(
-        _srun(train_config, arguments["threads"], file),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    of_step = [n for n in os.environ if n.startswith(("SLURM_", "SRUN_", "SBATCH_", "PMI"))]
+    environment = {n: v for n, v in os.environ.items() if n in _JOB_VARIABLES or n not in of_step}
+    command, pipe = _srun(train_config, arguments["threads"], file), subprocess.PIPE
+    step = subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda received, frame: step.send_signal(received))
     for line in step.stdout:
@@ -69,19 +59,15 @@ def train_on_nodes(arguments: Mapping[str, Any]) -> None:
 
 def _srun(train_config: Mapping[str, Any], threads: int, file: Path) -> list[str]:
     nodes, devices = train_config["nodes"], train_config["devices"]
-    return [
-        "srun",
-        "--overlap",  # the waiting step holds the same cores
-        f"--nodes={nodes}",
-        f"--ntasks={nodes * devices}",
-        f"--ntasks-per-node={devices}",
+    # The waiting step holds the same cores: overlap.
+    processes = [f"--nodes={nodes}", f"--ntasks={nodes * devices}", f"--ntasks-per-node={devices}"]
+    options = [
+        "--overlap",
+        *processes,
         f"--cpus-per-task={max(1, threads // devices)}",
         "--kill-on-bad-exit=1",
-        sys.executable,
-        "-m",
-        "morphobench.train.nodes",
-        str(file),
     ]
+    return ["srun", *options, sys.executable, "-m", "morphobench.train.nodes", str(file)]
 
 
 def main(file: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from morphobench import __version__
+import morphobench
 from morphobench.files import array_file
 
 
@@ -40,23 +40,8 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def versions() -> dict[str, str | None]:
-    """Return the versions of Python and libraries; cuda is None where torch was built without it."""
-    return {
-        "morphobench": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-        "lightning": pl.__version__,
-        "cuda": torch.version.cuda,
-    }
-
-
 def training_record(
-    rows: Sequence[Mapping[str, float]],
-    model_config: Mapping[str, Any],
-    train_config: Mapping[str, Any],
-    **more: Any,
+    rows: list[dict], model_config: Mapping[str, Any], train_config: Mapping[str, Any], **more: Any
 ) -> dict[str, Any]:
     """Summarise a training from its `epoch_rows`, for JSON; `more` entries are added.
 
@@ -64,6 +49,8 @@ def training_record(
     training up to its last whole epoch.
     """
     seconds, n_devices = sum(row["seconds"] for row in rows), train_config["devices"] * train_config["nodes"]
+    modules = {"morphobench": morphobench, "numpy": np, "torch": torch, "lightning": pl}
+    versions = {name: module.__version__ for name, module in modules.items()}
     on_gpu = train_config["accelerator"] != "cpu" and torch.cuda.is_available()
     best = min(rows, key=lambda row: row["val_loss"])
     return {
@@ -77,7 +64,7 @@ def training_record(
         "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine(),
         "devices": n_devices,
         "gpu_hours": seconds * n_devices / 3600 if on_gpu else 0.0,
-        "versions": versions(),
+        "versions": {**versions, "python": platform.python_version(), "cuda": torch.version.cuda},
         "model_config": dict(model_config),
         "train_config": dict(train_config),
         "config": fingerprint(model_config, train_config),

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,9 @@ from morphobench.train.module import AutoencoderModule, model_weights, silence_l
 from morphobench.train.record import data_digest, fingerprint, training_record
 
 # Keys of a model's yaml that a training depends on; a new colour or label must not cost days.
-MODEL_KEYS = (
-    "family",
-    "representation",
-    "input_scale",
-    "z_score",
-    "intensity",
-    "subsample",
-    "architecture",
-    "training",
-)
+_INPUT_KEYS = ("representation", "input_scale", "z_score", "intensity", "subsample")
+MODEL_KEYS = ("family", *_INPUT_KEYS, "architecture", "training")
+
 # Keys of section `train` that change the weights.
 TRAIN_KEYS = ("precision", "tf32", "devices", "nodes", "compile", "gradient_clip")
 
@@ -61,22 +54,17 @@ def make_loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     InputError
         When the package of one is not installed.
     """
+    # Not MLflow's default, plain files, which recent versions refuse to write.
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.resolve()}/mlflow.db"
     makers = {
         "tensorboard": lambda: pl.loggers.TensorBoardLogger(folder, name="tensorboard"),
-        "mlflow": lambda: pl.loggers.MLFlowLogger(
-            "morphobench",
-            folder.name,
-            # Not its default, plain files, which recent versions refuse to write.
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.resolve()}/mlflow.db",
-        ),
+        "mlflow": lambda: pl.loggers.MLFlowLogger("morphobench", folder.name, tracking_uri=uri),
     }
     chosen = [name for name in makers if name in names]
     for name in chosen:
         if importlib.util.find_spec(name) is None:
-            raise InputError(
-                f"train.loggers names {name}, which is not installed. Install it (pip install {name}) or "
-                "take it out of train.loggers in config/config.yaml; curves.csv is written in any case."
-            )
+            missing = f"train.loggers names {name}, which is not installed"
+            raise InputError(f"{missing}: pip install {name}, or take it out of config/config.yaml.")
     return [makers[name]() for name in chosen]
 
 
@@ -106,33 +94,20 @@ def make_trainer(max_epochs: int, train_config: Mapping[str, Any], **more: Any) 
         return pl.Trainer(
             accelerator=accelerator,
             devices=devices,
-            **_strategy(train_config),
             precision=train_config["precision"],
             gradient_clip_val=train_config["gradient_clip"],
             max_epochs=max_epochs,
-            enable_checkpointing=False,
             deterministic="warn",
             num_sanity_val_steps=0,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+            **{f"enable_{name}": False for name in ("checkpointing", "progress_bar", "model_summary")},
             use_distributed_sampler=False,
+            **_strategy(train_config),
             **more,
         )
     except MisconfigurationException as error:
-        raise InputError(
-            f"train.accelerator = {accelerator} with train.devices = {devices} does not fit this "
-            f"machine: {' '.join(str(error).split())} Set them in config/config.yaml to what it has."
-        ) from error
-
-
-@contextmanager
-def _handlers_restored() -> Iterator[None]:
-    handlers = {number: signal.getsignal(number) for number in InterruptSignal.NUMBERS}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        asked = f"train.accelerator = {accelerator} with train.devices = {devices}"
+        reason = f"does not fit this machine: {' '.join(str(error).split())}"
+        raise InputError(f"{asked} {reason} Set them in config/config.yaml to what it has.") from error
 
 
 @contextmanager
@@ -170,38 +145,31 @@ def fit(
     callback = CheckpointAndEarlyStopping(
         folder, training["patience"], training["min_epochs"], 60 * train_config["checkpoint_minutes"]
     )
-    trainer = make_trainer(
-        training["max_epochs"],
-        train_config,
-        callbacks=[callback],
-        logger=make_loggers(train_config["loggers"], folder),
-        default_root_dir=folder,
-    )
+    own = {"logger": make_loggers(train_config["loggers"], folder), "default_root_dir": folder}
+    trainer = make_trainer(training["max_epochs"], train_config, callbacks=[callback], **own)
     checkpoint, device = checkpoint_to_resume(folder), trainer.strategy.root_device
     logger.info("training on %d x %s from %s", trainer.world_size, device, checkpoint or "the start")
     if train_config["accelerator"] == "auto" and device.type == "cpu":
-        logger.warning(
-            "there is no GPU here, so this training computes on a CPU: at paper scale that takes weeks. Run "
-            "it where a GPU is. Set train.accelerator to gpu to stop instead, or to cpu to silence this "
-            "warning."
-        )
+        remedy = "set train.accelerator to gpu to stop instead, or to cpu to silence this warning"
+        logger.warning("there is no GPU here, and a CPU takes weeks at paper scale; %s", remedy)
     threads = max(1, threads // devices)
     module = AutoencoderModule(model, batches.model_config, train_config, batches.seed, threads)
-    with _handlers_restored(), _process_errors():
+    with ExitStack() as restored, _process_errors():
+        for number in InterruptSignal.NUMBERS:
+            restored.callback(signal.signal, number, signal.getsignal(number))
         callback.interrupt.listen()
         trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
     return trainer.is_global_zero
 
 
 def _untrained(model_config: Mapping[str, Any], seed: int) -> Autoencoder:
+    family, representation = model_config["family"], model_config["representation"]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = models.create(model_config["family"], **model_config["architecture"])
-    if model_config["representation"] not in model.representations:
-        raise InputError(
-            f"family {model_config['family']} does not read representation {model_config['representation']}. "
-            f"Set one of {', '.join(model.representations)} in the model's yaml."
-        )
+        model = models.create(family, **model_config["architecture"])
+    if representation not in model.representations:
+        unread = f"family {family} does not read representation {representation}"
+        raise InputError(f"{unread}. Set one of {', '.join(model.representations)} in the model's yaml.")
     return model
 
 
@@ -245,26 +213,16 @@ def run(
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
     base = seeds.integer(seed, dataset, "train", model_name)
-    model = _untrained(model_config, base)
-    batches = Batches(manifest, shards, model_config, base)
+    model, batches = _untrained(model_config, base), Batches(manifest, shards, model_config, base)
     if not fit(model, batches, train_config, folder=folder, threads=threads):
         return
     rows = epoch_rows(checkpoint_to_resume(folder))
     model.load_state_dict(model_weights(folder / BEST))
     models.save(model, model_config, model_out)
     write_table(pd.DataFrame(rows), curves_out)
-    record = training_record(
-        rows,
-        model_config,
-        train_config,
-        fingerprint=name,
-        seed=seed,
-        source_digest=source_digest,
-        dataset=dataset,
-        model=model_name,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
-    write_json(record, record_out)
+    identity = {"fingerprint": name, "seed": seed, "source_digest": source_digest, "dataset": dataset}
+    identity |= {"model": model_name, "parameters": sum(p.numel() for p in model.parameters())}
+    write_json(training_record(rows, model_config, train_config, **identity), record_out)
     for old in Path(checkpoints).iterdir():
         if old.name != name:
             shutil.rmtree(old, ignore_errors=True)

@@ -29,21 +29,9 @@ def expand(sweep: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     A point is a combination of the lists of values in `grid`, or an element of `list`.
     """
-    if "grid" in sweep:
-        combinations = itertools.product(*sweep["grid"].values())
-        points = [dict(zip(sweep["grid"], values, strict=True)) for values in combinations]
-    else:
-        points = [dict(point) for point in sweep["list"]]
-    return {point_name(point): point for point in points}
-
-
-def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, value in overrides.items():
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        nested = schema.merge(nested, value)
-    return nested
+    grid = sweep.get("grid", {})
+    combinations = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    return {point_name(point): point for point in map(dict, sweep.get("list", combinations))}
 
 
 def override(model: Mapping[str, Any], overrides: Mapping[str, Any], source: str, root: Path) -> dict:
@@ -54,15 +42,16 @@ def override(model: Mapping[str, Any], overrides: Mapping[str, Any], source: str
     InputError
         For a key that the model does not have, or a value that its schema forbids.
     """
-    known = sorted(model["architecture"])
-    for key in overrides:
+    known, nested = sorted(model["architecture"]), {}
+    for key, value in overrides.items():
         top, *below = key.split(".")
         if top == "architecture" and not (below and below[0] in known):
-            raise InputError(
-                f"{source}: unknown key {key!r}; the model's yaml has architecture.{{{', '.join(known)}}}. "
-                "A key that it leaves to its default must stand there to be swept."
-            )
-    model_config = schema.merge(model, _nested(overrides))
+            there = f"the model's yaml has architecture.{{{', '.join(known)}}}"
+            raise InputError(f"{source}: unknown key {key!r}; {there}. Write it there to sweep it.")
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        nested = schema.merge(nested, value)
+    model_config = schema.merge(model, nested)
     schema.validate(model_config, "model", source, root)
     return model_config
 
