@@ -42,7 +42,7 @@ def test_there_are_six_figures_and_every_kind_of_panel_is_in_one():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_is_one_journal_page_with_its_fonts_and_letters(name, read, tmp_path):
     page = drawn(name, read[name])
-    style.save(page, tmp_path / "f.pdf", None)
+    style.save(page, tmp_path / "f.pdf")
     said = pdf_text(tmp_path / "f.pdf", FIGURES[name])
     assert "DEMO SCALE" in said
     assert "A title" in said

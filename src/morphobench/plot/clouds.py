@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-_COORDINATES = ["x_um", "y_um", "z_um"]
+COORDINATES = ["x_um", "y_um", "z_um"]
 
 
 def centre_clouds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Move the centroid of each cloud (rows of equal `by`) to the origin."""
-    groups = table.groupby(list(by), sort=False, dropna=False)[_COORDINATES]
-    return table.assign(**(table[_COORDINATES] - groups.transform("mean")))
+    groups = table.groupby(list(by), sort=False, dropna=False)[COORDINATES]
+    return table.assign(**(table[COORDINATES] - groups.transform("mean")))
 
 
 def central_section(table: pd.DataFrame, by: Sequence[str], fraction: float | None) -> pd.DataFrame:

@@ -9,6 +9,8 @@ import pandas as pd
 from morphobench.plot import layout, style
 
 Models = Mapping[str, Mapping[str, str]]
+Inputs = Mapping[str, Any]
+Tables = Mapping[str, pd.DataFrame]
 # Name of a panel's table of meshes -> a picture of each of its shapes.
 Pictures = Mapping[str, Sequence[np.ndarray]]
 

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from morphobench.errors import InputError
-from morphobench.files import atomic_file
 from morphobench.files.tables import read_checked
 from morphobench.plot import style
 
@@ -35,13 +34,10 @@ def draw(curves: pd.DataFrame, title: str) -> Figure:
     if (curves[["train_loss", "val_loss"]] > 0).all(axis=None):
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel="loss (model units)", title=title)
-    axes.legend(frameon=False)
+    axes.legend()
     return figure
 
 
 def run(curves_path: str | Path, png: str | Path, *, title: str) -> None:
     """Draw the table that a training wrote as a PNG, the same bytes every time."""
-    figure = draw(read_checked(curves_path, COLUMNS), title)
-    with atomic_file(png) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
-    plt.close(figure)
+    style.save(draw(read_checked(curves_path, COLUMNS), title), png)

@@ -14,22 +14,19 @@ from matplotlib.figure import Figure, SubFigure
 from morphobench.files import atomic_file, atomic_folder, read_table, write_table
 from morphobench.log import logger
 from morphobench.plot import gallery, layout, render, style
-from morphobench.plot.context import Context, EmptyPanel, Pictures
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Pictures, Tables
 
-HEAD_MM = 8
-DEMO_WARNING = (
-    "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
-)
+_HEAD_MM = 8
+_DEMO = "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
 _REASON = "missing"
 _PIXELS = 360
 # Columns of names: a stratum called 1 or 2 stays text through a CSV.
-_NAMES = (
-    *("CellId", "stratum", "model", "metric", "title", "dataset", "reason"),
-    *("condition", "drug", "class", "features"),
-)
+_NAMES = ["CellId", "stratum", "model", "metric", "title", "dataset", "reason"]
+_NAMES += ["condition", "drug", "class", "features"]
 
-Tables = Mapping[str, pd.DataFrame]
 Gaps = Mapping[str, str]
+# What a yaml says of a figure or of a panel.
+Description = Mapping[str, Any]
 
 
 def panel_module(kind: str) -> ModuleType:
@@ -37,7 +34,7 @@ def panel_module(kind: str) -> ModuleType:
     return importlib.import_module(f"morphobench.plot.panels.{kind}")
 
 
-def list_panels(figure: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def list_panels(figure: Description) -> list[Description]:
     """Return the panels of a figure in reading order."""
     return [panel for row in figure["rows"] for panel in row["panels"]]
 
@@ -56,31 +53,21 @@ def read_inputs(paths: Mapping[str, str | Path]) -> dict[str, Any]:
     return inputs
 
 
-def panel_tables(
-    panel: Mapping[str, Any], inputs: Mapping[str, Any], context: Context, gaps: Gaps = MappingProxyType({})
-) -> dict[str, pd.DataFrame]:
+def panel_tables(panel: Description, inputs: Inputs, context: Context, gaps: Gaps) -> Tables:
     """Return the tables of one panel, or one with the reason why it has none."""
     try:
         for name in panel["tables"]:
             if name not in inputs:
                 raise EmptyPanel(gaps.get(name, f"no table of {layout.readable(name)}"))
         own = {name: inputs[name] for name in panel["tables"]}
-        return panel_module(panel["kind"]).tables(own, _with_options(context, panel))
+        return panel_module(panel["kind"]).tables(own, context._replace(options=panel.get("options", {})))
     except EmptyPanel as empty:
         logger.warning("panel %s (%s) stays empty: %s", panel["letter"], panel["kind"], empty)
         return {_REASON: pd.DataFrame({"reason": [str(empty)]})}
 
 
-def _with_options(context: Context, panel: Mapping[str, Any]) -> Context:
-    return context._replace(options=panel.get("options", {}))
-
-
 def write_tables(
-    figure: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    context: Context,
-    folder: Path,
-    gaps: Gaps = MappingProxyType({}),
+    figure: Description, inputs: Inputs, context: Context, folder: Path, gaps: Gaps = MappingProxyType({})
 ) -> None:
     """Write the tables of every panel as CSV under its letter."""
     for panel in list_panels(figure):
@@ -102,9 +89,8 @@ def of_panel(values: Mapping[str, Any], letter: str) -> dict[str, Any]:
 
 def render_surfaces(tables: Tables) -> dict[str, list[np.ndarray]]:
     """Render the surfaces of all panels at once, each table at one scale; empty where VTK cannot."""
-    meshes = {}
-    for name in (stem.removesuffix("_faces") for stem in tables if stem.endswith("_faces")):
-        meshes[name] = gallery.read_meshes(*(tables[f"{name}{part}"] for part in ("", "_vertices", "_faces")))
+    names = [stem.removesuffix("_faces") for stem in tables if stem.endswith("_faces")]
+    meshes = {name: gallery.read_meshes(tables, name) for name in names}
     scales = [gallery.half_width(group) for group in meshes.values() for _ in group]
     flat = [mesh for group in meshes.values() for mesh in group]
     pictures = render.render(flat, _PIXELS, half_um=scales, view="side")
@@ -115,7 +101,7 @@ def render_surfaces(tables: Tables) -> dict[str, list[np.ndarray]]:
 
 
 def draw(
-    figure: Mapping[str, Any],
+    figure: Description,
     tables: Tables,
     context: Context,
     *,
@@ -130,23 +116,24 @@ def draw(
     """
     style.apply()
     pictures = render_surfaces(tables) if pictures is None else pictures
-    heights_mm = [HEAD_MM, *(row["height_mm"] for row in figure["rows"])]
+    heights_mm = [_HEAD_MM, *(row["height_mm"] for row in figure["rows"])]
     page = plt.figure(figsize=(width_mm * style.MM, sum(heights_mm) * style.MM))
     head, *rows = page.subfigures(len(heights_mm), 1, height_ratios=heights_mm)
     head.text(1 / width_mm, 0.5, title, fontsize=9, weight="bold", va="center")
     if demo:
-        head.text(1 - 1 / width_mm, 0.5, DEMO_WARNING, color="#a50f15", va="center", ha="right")
+        head.text(1 - 1 / width_mm, 0.5, _DEMO, color="#a50f15", va="center", ha="right")
     for row, description in zip(rows, figure["rows"], strict=True):
         panels = description["panels"]
         widths = [panel.get("width", 1) for panel in panels]
         parts = row.subfigures(1, len(panels), squeeze=False, width_ratios=widths)
         for part, panel in zip(parts.flat, panels, strict=True):
-            own = _with_options(context, panel)._replace(pictures=of_panel(pictures, panel["letter"]))
-            _draw_panel(part, panel, of_panel(tables, panel["letter"]), own)
+            own, rendered = (of_panel(values, panel["letter"]) for values in (tables, pictures))
+            options = panel.get("options", {})
+            _draw_panel(part, panel, own, context._replace(options=options, pictures=rendered))
     return page
 
 
-def _draw_panel(part: SubFigure, panel: Mapping[str, Any], tables: Tables, context: Context) -> None:
+def _draw_panel(part: SubFigure, panel: Description, tables: Tables, context: Context) -> None:
     layout.write_caption(part, panel["letter"], panel["caption"])
     if _REASON in tables:
         layout.write_reason(part.subplots(), tables[_REASON]["reason"].iloc[0])
@@ -154,9 +141,7 @@ def _draw_panel(part: SubFigure, panel: Mapping[str, Any], tables: Tables, conte
         panel_module(panel["kind"]).draw(part, tables, context)
 
 
-def _write_pages(
-    figure: Mapping[str, Any], tables: Tables, context: Context, title: str, folder: Path
-) -> None:
+def _write_pages(figure: Description, tables: Tables, context: Context, title: str, folder: Path) -> None:
     """Write the pages for a browser of the kinds of panels that have any."""
     for panel in list_panels(figure):
         own = of_panel(tables, panel["letter"])
@@ -173,7 +158,7 @@ def run(
     pdf: str | Path,
     png: str | Path,
     tables_out: str | Path,
-    figure: Mapping[str, Any],
+    figure: Description,
     title: str,
     demo: bool,
     models: Mapping[str, Mapping[str, str]],

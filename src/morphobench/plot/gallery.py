@@ -13,10 +13,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import SubFigure
 
 from morphobench.plot import layout, style
-from morphobench.plot.context import Context, EmptyPanel
+from morphobench.plot.clouds import COORDINATES
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables
 from morphobench.plot.render import Mesh, centred, shades, to_view
 
-COORDINATES = ["x_um", "y_um", "z_um"]
 CORNERS = ["corner_0", "corner_1", "corner_2"]
 Margins = Mapping[str, float]
 
@@ -61,29 +61,12 @@ def clouds(table: pd.DataFrame, by: Sequence[str], *, size: float, max_points: i
     return Gallery(labels, half_um, draw)
 
 
-def surfaces(
-    labels: pd.DataFrame, vertices: pd.DataFrame, faces: pd.DataFrame, pictures: Sequence[np.ndarray] | None
-) -> Gallery:
-    """Return the surfaces of the rows of `labels`, as pictures or, for None, triangle by triangle."""
-    meshes = read_meshes(labels, vertices, faces)
-    half_um = half_width(meshes)
-
-    def draw(axes: Axes, i: int) -> None:
-        layout.shape_axes(axes, half_um)
-        if pictures is None:
-            _draw_triangles(axes, *meshes[i])
-        else:
-            extent = (-half_um, half_um, -half_um, half_um)
-            axes.imshow(pictures[i], extent=extent, interpolation="antialiased")
-
-    return Gallery(labels.reset_index(drop=True), half_um, draw)
-
-
-def read_meshes(labels: pd.DataFrame, vertices: pd.DataFrame, faces: pd.DataFrame) -> list[Mesh]:
-    """Return vertices, centred, and faces of the surface `shape` of every row of `labels`."""
-    points = {shape: part[COORDINATES].to_numpy(np.float64) for shape, part in vertices.groupby("shape")}
-    corners = {shape: part[CORNERS].to_numpy(np.int64) for shape, part in faces.groupby("shape")}
-    return [(centred(points[shape]), corners[shape]) for shape in labels["shape"]]
+def read_meshes(tables: Tables, name: str) -> list[Mesh]:
+    """Return vertices, centred, and faces of the surface `shape` of every row of a table."""
+    vertices, faces = (tables[f"{name}_{part}"].groupby("shape") for part in ("vertices", "faces"))
+    points = {shape: part[COORDINATES].to_numpy(np.float64) for shape, part in vertices}
+    corners = {shape: part[CORNERS].to_numpy(np.int64) for shape, part in faces}
+    return [(centred(points[shape]), corners[shape]) for shape in tables[name]["shape"]]
 
 
 def half_width(meshes: Sequence[Mesh]) -> float:
@@ -97,13 +80,12 @@ def _draw_triangles(axes: Axes, vertices: np.ndarray, faces: np.ndarray) -> None
     order = np.argsort(triangles[:, :, 2].mean(axis=1), kind="stable")
     colors = shades(triangles)[order]
     # Edges in the colour of their face close the hairlines between triangles.
-    axes.add_collection(
-        PolyCollection(triangles[order][:, :, :2], facecolors=colors, edgecolors=colors, lw=0.2)
-    )
+    flat = triangles[order][:, :, :2]
+    axes.add_collection(PolyCollection(flat, facecolors=colors, edgecolors=colors, lw=0.2))
 
 
 def from_tables(
-    tables: Mapping[str, pd.DataFrame],
+    tables: Tables,
     name: str,
     by: Sequence[str],
     context: Context,
@@ -111,16 +93,27 @@ def from_tables(
     size: float = 1.1,
     max_points: int = 384,
 ) -> Gallery:
-    """Return the shapes of a panel's table: surfaces where it has faces beside it, else clouds."""
+    """Return the shapes of a panel's table: surfaces where it has faces beside it, else clouds.
+
+    Surfaces are pictures or, where the machine cannot render, drawn triangle by triangle.
+    """
     if f"{name}_faces" not in tables:
         return clouds(tables[name], by, size=size, max_points=max_points)
-    pictures = context.pictures.get(name)
-    return surfaces(tables[name], tables[f"{name}_vertices"], tables[f"{name}_faces"], pictures)
+    pictures, meshes = context.pictures.get(name), read_meshes(tables, name)
+    half_um = half_width(meshes)
+
+    def draw(axes: Axes, i: int) -> None:
+        layout.shape_axes(axes, half_um)
+        if pictures is None:
+            _draw_triangles(axes, *meshes[i])
+        else:
+            extent = (-half_um, half_um, -half_um, half_um)
+            axes.imshow(pictures[i], extent=extent, interpolation="antialiased")
+
+    return Gallery(tables[name].reset_index(drop=True), half_um, draw)
 
 
-def mesh_tables(
-    inputs: Mapping[str, Any], role: str, name: str, strata: Sequence[str] | None = None
-) -> dict[str, pd.DataFrame]:
+def mesh_tables(inputs: Inputs, role: str, name: str, strata: Sequence[str] | None = None) -> Tables:
     """Return labels, vertices and faces of the surfaces of a role, of some strata, as tables under `name`.
 
     Raises
@@ -147,18 +140,13 @@ def mesh_tables(
     }
 
 
-def stored_surfaces(
-    rows: pd.DataFrame, meshes: Mapping[str, np.ndarray]
-) -> list[tuple[Any, np.ndarray, np.ndarray]]:
+def stored_surfaces(rows: pd.DataFrame, meshes: Inputs) -> list[tuple[Any, np.ndarray, np.ndarray]]:
     """Return row, vertices and faces of each surface among the rows once, in the order of `shape`."""
-    return [
-        (
-            row,
-            meshes["vertices_um"][row.first_vertex : row.first_vertex + row.n_vertices],
-            meshes["faces"][row.first_face : row.first_face + row.n_faces],
-        )
-        for row in rows.drop_duplicates("shape").sort_values("shape").itertuples()
-    ]
+    stored = []
+    for row in rows.drop_duplicates("shape").sort_values("shape").itertuples():
+        vertices_um = meshes["vertices_um"][row.first_vertex : row.first_vertex + row.n_vertices]
+        stored.append((row, vertices_um, meshes["faces"][row.first_face : row.first_face + row.n_faces]))
+    return stored
 
 
 def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns: Sequence[str]) -> None:

@@ -14,11 +14,8 @@ from matplotlib.textpath import TextPath
 
 from morphobench.plot import style
 
-_REASON_WIDTH = 60  # characters
-MINUS = "\u2212"
 
-
-def write_reason(axes: Axes, reason: str, *, width: int = _REASON_WIDTH, size: float | None = None) -> None:
+def write_reason(axes: Axes, reason: str, *, width: int = 60, size: float | None = None) -> None:
     """Write into empty axes why they are empty, in lines of at most `width` characters."""
     axes.set_axis_off()
     text = "\n".join(textwrap.wrap(reason, width))
@@ -41,7 +38,7 @@ def readable(name: Any) -> str:
 
 def step_names(sigmas: Sequence[float]) -> list[str]:
     """Name the steps of a latent walk: -2.0 -> −2 sd, 0 -> mean."""
-    return [f"{sigma:+g} sd".replace("-", MINUS) if sigma else "mean" for sigma in sigmas]
+    return [f"{sigma:+g} sd".replace("-", "\u2212") if sigma else "mean" for sigma in sigmas]
 
 
 def sort_by(table: pd.DataFrame, column: str, order: Sequence[Any]) -> pd.DataFrame:
@@ -93,19 +90,15 @@ def draw_cloud(axes: Axes, points_um: np.ndarray, *, half_um: float, size: float
 
 def draw_scale_bar(axes: Axes, half_um: float, length_um: float) -> None:
     """Draw a horizontal bar of `length_um` just below the axes of a shape, its length beside it."""
-    start, low = -half_um, -1.06 * half_um
-    axes.plot(
-        [start, start + length_um], [low, low], color="black", lw=1, solid_capstyle="butt", clip_on=False
-    )
-    axes.annotate(
-        f"{length_um:g} µm",
-        (start + length_um, low),
-        xytext=(2, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=style.SMALL,
-        annotation_clip=False,
-    )
+    ends, low = [-half_um, -half_um + length_um], -1.06 * half_um
+    axes.plot(ends, [low, low], color="black", lw=1, solid_capstyle="butt", clip_on=False)
+    look = {"va": "center", "fontsize": style.SMALL, "annotation_clip": False}
+    annotate(axes, f"{length_um:g} µm", (ends[1], low), (2, 0), **look)
+
+
+def annotate(axes: Axes, text: str, place: Sequence[float], offset: Sequence[float], **look: Any) -> None:
+    """Write text at a place in data, moved by an offset in points."""
+    axes.annotate(text, place, xytext=offset, textcoords="offset points", **look)
 
 
 def scale_bar_length(half_um: float) -> float:
@@ -120,9 +113,7 @@ def half_width(table: pd.DataFrame) -> float:
 
     A whole number, or one digit below 1.
     """
-    if table.empty:
-        return 1.0
-    reach = 1.05 * np.quantile(np.abs(table[["x_um", "y_um"]].to_numpy()), 0.995)
+    reach = 1.05 * np.quantile(np.abs(table[["x_um", "y_um"]].to_numpy()), 0.995) if len(table) else 0
     if reach <= 0:
         return 1.0
     step = min(1.0, 10.0 ** np.floor(np.log10(reach)))
@@ -144,38 +135,23 @@ def draw_legend(part: SubFigure, handles: Sequence[Any], *, top_mm: float | None
     """Draw a frameless legend at the foot of a part, or `top_mm` below its top; return its height in mm."""
     n_columns, high = _legend_columns(part, handles), height_mm(part)
     loc, y = ("lower center", 1 / high) if top_mm is None else ("upper center", 1 - top_mm / high)
-    part.legend(
-        handles=handles,
-        loc=loc,
-        ncols=n_columns,
-        bbox_to_anchor=(0.5, y),
-        frameon=False,
-        handlelength=1.2,
-        handletextpad=0.5,
-        borderaxespad=0,
-        borderpad=0,
-        labelspacing=0.25,
-        columnspacing=1.5,
-    )
+    look = {"handlelength": 1.2, "handletextpad": 0.5, "borderaxespad": 0, "borderpad": 0}
+    look |= {"labelspacing": 0.25, "columnspacing": 1.5, "ncols": n_columns}
+    part.legend(handles=handles, loc=loc, bbox_to_anchor=(0.5, y), **look)
     return -(-len(handles) // n_columns) * 3.0
 
 
 def _legend_columns(part: SubFigure, handles: Sequence[Any]) -> int:
     """Return how many entries of a legend fit side by side."""
-    # Handle, its distance from the text, and the space between columns.
-    around_mm = 3.3 * plt.rcParams["legend.fontsize"] / 72 / style.MM
-    widths = [_text_mm(handle.get_label()) + around_mm for handle in handles]
+    size = plt.rcParams["legend.fontsize"]
+    texts = [TextPath((0, 0), handle.get_label(), size=size).get_extents().width for handle in handles]
+    # Hinted letters are a little wider; 3.3 for the handle, its distance from the text and the next column.
+    widths = [(1.07 * width + 3.3 * size) / 72 / style.MM for width in texts]
     for n_columns in range(len(handles), 1, -1):
         # Columns are filled downwards, the first ones with an entry more.
         if sum(max(column) for column in np.array_split(widths, n_columns)) <= width_mm(part):
             return n_columns
     return 1
-
-
-def _text_mm(text: str) -> float:
-    """Return the width of a line of text at the size of legends; hinted letters are a little wider."""
-    size = plt.rcParams["legend.fontsize"]
-    return 1.07 * TextPath((0, 0), text, size=size).get_extents().width / 72 / style.MM
 
 
 def slant_ticks(axes: Axes, names: Sequence[str]) -> None:

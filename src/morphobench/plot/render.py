@@ -75,18 +75,12 @@ def render(
             np.savez(folder / f"{i}.npz", points=points, faces=faces, scale=scale)
         # This package is on the path of the process that renders too, wherever it was started.
         path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-        done = subprocess.run(
-            [sys.executable, *_PROGRAM, name, str(len(meshes)), str(size)],
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            check=False,
-        )
+        env = os.environ | {"PYTHONPATH": path}
+        command = [sys.executable, *_PROGRAM, name, str(len(meshes)), str(size)]
+        done = subprocess.run(command, env=env, capture_output=True, check=False)
         if done.returncode:
-            logger.warning(
-                "surfaces are drawn without VTK, which could not render (status %d). Install libegl1 and "
-                "libegl-mesa0, or libosmesa6.",
-                done.returncode,
-            )
+            remedy = "Install libegl1 and libegl-mesa0, or libosmesa6."
+            logger.warning("surfaces are drawn without VTK (status %d). %s", done.returncode, remedy)
             return None
         return [np.load(folder / f"{i}.npy", allow_pickle=False) for i in range(len(meshes))]
 
@@ -99,12 +93,11 @@ def _main(folder: Path, n: int, size: int) -> None:
     for position, intensity in (((-2, 3, 4), 0.75), ((3, 1, 3), 0.3), ((0, -3, 2), 0.15)):
         plotter.add_light(pyvista.Light(position=position, light_type="camera light", intensity=intensity))
     plotter.enable_anti_aliasing("ssaa")
+    light = {"ambient": 0.25, "diffuse": 0.9, "specular": 0.15}
     for i in range(n):
         mesh = np.load(folder / f"{i}.npz", allow_pickle=False)
         surface = pyvista.PolyData(mesh["points"], np.insert(mesh["faces"], 0, 3, axis=1).ravel())
-        actor = plotter.add_mesh(
-            surface, color=style.SURFACE, smooth_shading=True, ambient=0.25, diffuse=0.9, specular=0.15
-        )
+        actor = plotter.add_mesh(surface, color=style.SURFACE, smooth_shading=True, **light)
         reach = float(mesh["scale"])
         far = float(np.abs(mesh["points"]).max()) + reach
         plotter.camera_position = [(0, 0, 2 * far), (0, 0, 0), (0, 1, 0)]

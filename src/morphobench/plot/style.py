@@ -26,23 +26,17 @@ FEATURES = {
 CONTROL, TREATED = "#8C8C8C", "#D55E00"
 SETTINGS = {
     "font.family": "DejaVu Sans",
-    "font.size": 6.5,
-    "axes.titlesize": 6.5,
-    "axes.labelsize": 6.5,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6,
-    "legend.fontsize": 6.5,
-    "axes.linewidth": 0.5,
-    "xtick.major.width": 0.5,
-    "ytick.major.width": 0.5,
-    "xtick.major.size": 2,
-    "ytick.major.size": 2,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "legend.fontsize"), 6.5),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), 6),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.5),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
     "pdf.fonttype": 42,
     "svg.hashsalt": "morphobench",
     "savefig.dpi": 300,
 }
+# What would make the same figure differ from one writing to the next.
+_METADATA = {"pdf": ("CreationDate", "ModDate"), "png": ("Software",)}
 
 
 def apply() -> None:
@@ -53,11 +47,10 @@ def apply() -> None:
     np.random.seed(0)
 
 
-def save(figure: Figure, pdf: str | Path, png: str | Path | None) -> None:
-    """Write a figure as vector PDF and, unless None, as PNG, without dates, and close it."""
-    with atomic_file(pdf) as part:
-        figure.savefig(part, format="pdf", metadata={"CreationDate": None, "ModDate": None})
-    if png is not None:
-        with atomic_file(png) as part:
-            figure.savefig(part, format="png", metadata={"Software": None})
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Write a figure to files, PDF or PNG by their suffix, without dates, and close it."""
+    for path in paths:
+        kind = Path(path).suffix[1:]
+        with atomic_file(path) as part:
+            figure.savefig(part, format=kind, metadata=dict.fromkeys(_METADATA[kind]))
     plt.close(figure)

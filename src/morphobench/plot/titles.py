@@ -40,19 +40,14 @@ def metric_titles(labels: Sequence[str], top: Mapping[str, int] = MappingProxyTy
 
 def corrected(table: pd.DataFrame, models: Sequence[str], titles: Mapping[str, str]) -> pd.DataFrame:
     """Return the rows of these models and metrics, variant corrected."""
-    return table[
-        table["metric"].isin(titles) & table["model"].isin(models) & (table["variant"] == "corrected")
-    ]
+    chosen = table["metric"].isin(titles) & table["model"].isin(models)
+    return table[chosen & (table["variant"] == "corrected")]
 
 
 def headline(scores: pd.DataFrame, models: Sequence[str], titles: Mapping[str, str]) -> pd.DataFrame:
     """Return the corrected scores of these models and metrics with their titles, in the order of titles."""
-    table = corrected(scores, models, titles)
-    table = table.assign(title=table["metric"].map(titles))
-    order = {metric: place for place, metric in enumerate(titles)}
-    return table.sort_values(
-        ["metric", "model", "seed"], key=lambda c: c.map(order) if c.name == "metric" else c
-    )
+    table = corrected(scores, models, titles).sort_values(["model", "seed"])
+    return layout.sort_by(table.assign(title=table["metric"].map(titles)), "metric", list(titles))
 
 
 def relative(scores: pd.DataFrame) -> pd.DataFrame:

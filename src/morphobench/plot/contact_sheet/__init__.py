@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from morphobench import files
 from morphobench.files.shards import stage_module
+from morphobench.plot import style
 
 STAGES = ("download", "align", "mask", "sample")
 
@@ -47,7 +47,4 @@ def run(
         module.read_views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
         for cell, number in choose(table, n_cells)[["CellId", "shard"]].itertuples(index=False)
     ]
-    figure = module.draw(cells, f"{title}: {summary(table)}")
-    with files.atomic_file(out) as part:
-        figure.savefig(part, format="png", metadata={"Software": None})
-    plt.close(figure)
+    style.save(module.draw(cells, f"{title}: {summary(table)}"), out)

@@ -13,13 +13,7 @@ from morphobench.plot import layout
 from morphobench.plot.contact_sheet.grid import draw_points, empty_sheet, limit, wrap_identifier
 from morphobench.plot.render import Mesh, centred, render
 
-_TITLES = (
-    "masked, along z",
-    "surface",
-    "distances, mid plane",
-    "surface points",
-    "query points, mid plane",
-)
+_TITLES = ("masked, along z", "surface", "distances, mid plane", "surface points", "query points, mid plane")
 _PIXELS = 400
 _FARTHEST_VOXEL = 4
 _SECTION, _HALF_CUBE = 0.1, 0.55
@@ -61,17 +55,10 @@ def read_views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any
         files.read_array(folders["sample"], name)[sampled["index"]]
         for name in ("sdf", "surface", "queries", "distances")
     )
-    return Views(
-        cell,
-        int(masked["n_pieces"]),
-        mask_zyx.mean(axis=0),
-        tuple(n * dataset["voxel_um"] / 2 for n in mask_zyx.shape[:0:-1]),
-        stored_mesh(folders["mask"], masked),
-        np.asarray(sdf_zyx[len(sdf_zyx) // 2]),
-        surface,
-        queries,
-        distances,
-    )
+    half_um = tuple(n * dataset["voxel_um"] / 2 for n in mask_zyx.shape[:0:-1])
+    seen = mask_zyx.mean(axis=0), half_um, stored_mesh(folders["mask"], masked)
+    sdf_yx = np.asarray(sdf_zyx[len(sdf_zyx) // 2])
+    return Views(cell, int(masked["n_pieces"]), *seen, sdf_yx, surface, queries, distances)
 
 
 def draw(cells: Sequence[Views], title: str) -> Figure:

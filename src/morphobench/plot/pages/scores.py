@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-_COLUMNS = (
-    *("model", "metric", "variant", "value", "ci_low", "ci_high"),
-    *("unit", "better", "n", "seed", "reason"),
-)
+_HEADS = ("model", "metric", "variant", "value", "ci_low", "ci_high", "unit", "better", "n", "seed", "reason")
 _NUMBERS = ("value", "ci_low", "ci_high", "n", "seed")
 _TEMPLATE = Path(__file__).with_name("scores.html")
 
 
 def page(scores: pd.DataFrame, looks: Mapping[str, Mapping[str, str]], title: str) -> str:
     """Return the page of a score table; models without label and colour in `looks` go by their own name."""
-    columns = [name for name in _COLUMNS if name in scores]
+    columns = [name for name in _HEADS if name in scores]
     heads = "".join(
         f"<th{' class=number' if name in _NUMBERS else ''}>{name.replace('_', ' ')}</th>" for name in columns
     )

@@ -13,8 +13,9 @@ from plotly.offline import get_plotlyjs
 
 from morphobench.files import atomic_file
 from morphobench.plot import layout, style
+from morphobench.plot.clouds import COORDINATES
 from morphobench.plot.figure import read_inputs
-from morphobench.plot.gallery import COORDINATES, stored_surfaces
+from morphobench.plot.gallery import stored_surfaces
 
 _TEMPLATE = Path(__file__).with_name("shapes.html")
 _MAX_POINTS = 1024
@@ -30,12 +31,8 @@ def page(groups: Sequence[Mapping[str, Any]], shapes: Sequence[Shape], *, title:
     number. `shapes` have points (n, 3), micrometres, and surfaces also faces (m, 3).
     """
     half_um = max((np.abs(shape["points"]).max() for shape in shapes if len(shape["points"])), default=1.0)
-    data = {
-        "groups": groups,
-        "shapes": [_by_column(shape) for shape in shapes],
-        "half_um": float(np.ceil(half_um)),
-        "color": style.SURFACE,
-    }
+    columns, half_um = [_by_column(shape) for shape in shapes], float(np.ceil(half_um))
+    data = {"groups": groups, "shapes": columns, "half_um": half_um, "color": style.SURFACE}
     # A name could end the script that it stands in.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     values = {"title": html.escape(title), "note": html.escape(note), "plotly": get_plotlyjs(), "data": text}

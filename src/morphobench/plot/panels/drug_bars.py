@@ -1,20 +1,16 @@
 """Retrieval of every treatment against the control from every feature set: 1/q."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
 import seaborn as sns
 from matplotlib.figure import SubFigure
 
 from morphobench.plot import layout, style
-from morphobench.plot.context import Context, EmptyPanel, require
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 
 _COLUMNS = ["model", "seed", "condition", "drug", "kind", "mean_average_precision", "q"]
 _ALPHA = 0.05
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return the retrieval of conditions by known feature sets, first training each, and the whole table."""
     table = require(inputs, "retrieval", _COLUMNS, "no treatment to retrieve")
     conditions = table[table["kind"] == "condition"]
@@ -25,7 +21,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     return {"retrieval": conditions[known & first], "retrieval_all": table}
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw 1/q as grouped bars on a logarithmic axis, treatments with the smallest mean q first."""
     table = tables["retrieval"].dropna(subset=["q"])
     drugs = list(table.groupby("drug")["q"].mean().sort_values(kind="stable").index)
@@ -40,11 +36,5 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     axes.yaxis.set_major_formatter("{x:g}")
     axes.axhline(1 / _ALPHA, color="black", lw=0.7, ls=(0, (4, 2)), zorder=0)
     layout.slant_ticks(axes, drugs)
-    axes.annotate(
-        f"q = {_ALPHA:g}",
-        (len(drugs) - 0.45, 1 / _ALPHA),
-        xytext=(0, 1.5),
-        textcoords="offset points",
-        ha="right",
-        fontsize=style.SMALL,
-    )
+    place = (len(drugs) - 0.45, 1 / _ALPHA)
+    layout.annotate(axes, f"q = {_ALPHA:g}", place, (0, 1.5), ha="right", fontsize=style.SMALL)

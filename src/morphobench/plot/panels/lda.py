@@ -1,8 +1,5 @@
 """Discriminants of treatments: cells in the plane with the walk, their scores, and cells along the walk."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -10,15 +7,16 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from morphobench.plot import gallery, layout, style
-from morphobench.plot.context import Context, EmptyPanel, require
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 
 _SCORES = ["condition", "CellId", "class", "score", "PC_1", "PC_2"]
 _WALK = ["condition", "step", "CellId", "class", "PC_1", "PC_2"]
 _CLASSES = {"control": style.CONTROL, "condition": style.TREATED}
+_TABLES = ("scores", "walk", "tests")
 _N_COLUMNS, _N_STEPS = 2, 7
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return scores, walk and tests of the best separated treatments, and the cells along the walks."""
     scores = require(inputs, "lda_scores", _SCORES, "no treatment was tested")
     walk = require(inputs, "lda_walk", _WALK, "no treatment was tested")
@@ -31,32 +29,29 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
         raise EmptyPanel("no treatment has cells enough for a discriminant")
     chosen = {
         name: layout.sort_by(table[table["condition"].isin(conditions)], "condition", conditions)
-        for name, table in (("scores", scores), ("walk", walk), ("tests", tests))
+        for name, table in zip(_TABLES, (scores, walk, tests), strict=True)
     }
     return {**chosen, **gallery.mesh_tables(inputs, "lda", "cells", conditions)}
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw a block per treatment: scatter with the walk, distribution of scores, nearest cells."""
     conditions = list(dict.fromkeys(tables["tests"]["condition"]))
     shapes = gallery.from_tables(tables, "cells", ["stratum", "step"], context)
-    of_conditions = {name: tables[name] for name in ("scores", "walk", "tests")}
     # The blocks stand below the caption and the legend.
     _, body = part.subfigures(2, 1, height_ratios=[9, layout.height_mm(part) - 9])
     blocks = body.subfigures(-(-len(conditions) // _N_COLUMNS), _N_COLUMNS, squeeze=False)
     for block, condition in zip(blocks.flat, conditions, strict=False):
-        own = {name: table[table["condition"] == condition] for name, table in of_conditions.items()}
+        own = {name: tables[name][tables[name]["condition"] == condition] for name in _TABLES}
         _draw_block(block, own, shapes)
     dot = {"ls": "", "marker": "o", "ms": 3, "mew": 0}
-    handles = [
-        Line2D([], [], **dot, color=style.CONTROL, label="control"),
-        Line2D([], [], **dot, color=style.TREATED, label="treated"),
-        Line2D([], [], color="black", lw=0.8, marker="*", ms=4, label="walk and the cells nearest to it"),
-    ]
-    layout.draw_legend(part, handles, top_mm=5.5)
+    names = zip(_CLASSES.values(), ("control", "treated"), strict=True)
+    dots = [Line2D([], [], **dot, color=color, label=name) for color, name in names]
+    walk = Line2D([], [], color="black", lw=0.8, marker="*", ms=4, label="walk and the cells nearest to it")
+    layout.draw_legend(part, [*dots, walk], top_mm=5.5)
 
 
-def _draw_block(part: SubFigure, tables: Mapping[str, pd.DataFrame], shapes: gallery.Gallery) -> None:
+def _draw_block(part: SubFigure, tables: Tables, shapes: gallery.Gallery) -> None:
     wide, high = layout.width_mm(part), layout.height_mm(part)
     test = tables["tests"].iloc[0]
     title = f"{test['drug']}   AUROC {test['cv_auroc']:.2f}, q = {test['q']:.2g}"

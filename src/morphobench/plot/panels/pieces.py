@@ -1,22 +1,18 @@
 """Accuracy of the number of pieces from embeddings and from shape features, by nuclear volume."""
 
-from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
 import seaborn as sns
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from morphobench.plot import layout
-from morphobench.plot.context import Context, EmptyPanel, require
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 
 _COLUMNS = ["features", "bin", "variant", "metric", "cv", "value"]
 _METRIC = "top_1"
 _OTHER = "#0072B2"
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return accuracies in every volume bin, of the model of the analyses and of shape features."""
     table = require(inputs, "pieces", _COLUMNS, "no volume bin with enough cells")
     bins = require(inputs, "volume_bins", ["bin", "lo_um3", "hi_um3"], "no volume bins")
@@ -29,7 +25,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     return {"pieces": chosen_rows.merge(bins[["bin", "lo_um3", "hi_um3"]], on="bin", how="left")}
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw a box of the folds and a diamond for the test cells, for each feature set in each bin."""
     table = tables["pieces"]
     known = table.dropna(subset=["value"])

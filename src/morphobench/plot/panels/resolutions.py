@@ -1,7 +1,6 @@
 """Scores of the same models on grids of two resolutions."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from morphobench.plot import layout, style
-from morphobench.plot.context import Context, EmptyPanel, Models, require
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Models, Tables, require
 from morphobench.plot.titles import directed_title, headline, metric_titles
 
 _COLUMNS = ["dataset", "model", "metric", "variant", "unit", "better", "value"]
@@ -19,7 +18,7 @@ _N_METRICS, _N_COLUMNS = 6, 3
 _LEFT_OUT = ("emissions", "encode_time", "parameters", "rotation_invariance_error_lattice")
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return the headline scores of the figure's models on every dataset of the combined table."""
     scores = require(inputs, "combined", _COLUMNS, "no scores of several resolutions")
     titles = metric_titles(context.labels, context.options.get("top", {}))
@@ -37,7 +36,7 @@ def _base(name: str, models: list[str]) -> str:
     return max((model for model in models if name.startswith(model)), key=len, default=name)
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw a line per model from its value in the first dataset (dot) to that in the second (ring)."""
     table = tables["resolutions"].dropna(subset=["value"])
     datasets = list(dict.fromkeys(tables["resolutions"]["dataset"]))[:2]

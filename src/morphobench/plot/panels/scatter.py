@@ -1,8 +1,5 @@
 """Cells in the plane, coloured by stratum: the map with its archetypes, or two principal components."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import matplotlib.patheffects as effects
 import pandas as pd
 import seaborn as sns
@@ -10,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from morphobench.plot import layout, style
-from morphobench.plot.context import Context, EmptyPanel, require
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 
 _MAP, _PCA = ["dim_0", "dim_1"], ["PC_1", "PC_2"]
 _SHARES = ["explained_variance_1", "explained_variance_2"]
@@ -18,7 +15,7 @@ _SHARES = ["explained_variance_1", "explained_variance_2"]
 _MAX_VECTOR = 3000
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return the coordinates of cells, and of archetypes in the map."""
     if "pca_scores" in inputs:
         scores = require(inputs, "pca_scores", ["CellId", "stratum", *_PCA, *_SHARES])
@@ -30,7 +27,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     return {"map": context.sort_strata(cells), "map_archetypes": archetypes}
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw a dot per cell, a numbered cross per archetype; label components by their variance."""
     is_map = "map" in tables
     cells = tables["map" if is_map else "pca_scores"]
@@ -48,53 +45,26 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
         shares = [f"PC {i + 1} ({100 * cells[share].iloc[0]:.0f} %)" for i, share in enumerate(_SHARES)]
         axes.set(xlabel=shares[0], ylabel=shares[1])
         axes.locator_params(nbins=4)
-    sns.move_legend(
-        axes,
-        "upper left",
-        bbox_to_anchor=(0, -0.06) if below else (1.0, 1.02),
-        title=None,
-        frameon=False,
-        handletextpad=0.1,
-        labelspacing=0.3,
-        borderaxespad=0.2,
-        fontsize=style.SMALL if n_strata > 9 else None,
-        ncols=2 if below or n_strata > 12 else 1,
-    )
+    look = {"title": None, "handletextpad": 0.1, "labelspacing": 0.3, "borderaxespad": 0.2}
+    look |= {"fontsize": style.SMALL if n_strata > 9 else None, "ncols": 2 if below or n_strata > 12 else 1}
+    sns.move_legend(axes, "upper left", bbox_to_anchor=(0, -0.06) if below else (1.0, 1.02), **look)
 
 
-def _draw_dots(
-    axes: Axes, cells: pd.DataFrame, names: pd.Series, columns: list[str], context: Context
-) -> None:
+def _draw_dots(axes: Axes, cells: pd.DataFrame, names: pd.Series, xy: list[str], context: Context) -> None:
     """Draw the cells in a random order, which hides no stratum behind another."""
     colors = context.colors(cells["stratum"])
     palette = dict(zip(names, cells["stratum"].astype(str).map(colors), strict=True))
     order = cells.sample(frac=1, random_state=0).index
-    sns.scatterplot(
-        cells.loc[order],
-        x=columns[0],
-        y=columns[1],
-        hue=names[order],
-        hue_order=list(dict.fromkeys(names)),
-        palette=palette,
-        s=5 if len(cells) < 500 else 2 if len(cells) < 5000 else 0.6,
-        linewidth=0,
-        alpha=0.75,
-        rasterized=len(cells) > _MAX_VECTOR,
-        ax=axes,
-    )
+    hue = {"hue": names[order], "hue_order": list(dict.fromkeys(names)), "palette": palette}
+    size = 5 if len(cells) < 500 else 2 if len(cells) < 5000 else 0.6
+    look = {"s": size, "linewidth": 0, "alpha": 0.75, "rasterized": len(cells) > _MAX_VECTOR, "ax": axes}
+    sns.scatterplot(cells.loc[order], x=xy[0], y=xy[1], **hue, **look)
 
 
 def _draw_archetypes(axes: Axes, table: pd.DataFrame) -> None:
     """Mark archetypes by a cross and their number from 1."""
     axes.plot(table["dim_0"], table["dim_1"], "x", color="black", ms=4, mew=1, zorder=4)
     halo = [effects.withStroke(linewidth=1.2, foreground="white")]
+    look = {"weight": "bold", "path_effects": halo, "zorder": 5}
     for number, x, y in table[["archetype", *_MAP]].itertuples(index=False):
-        axes.annotate(
-            f"{number + 1:g}",
-            (x, y),
-            xytext=(2.5, 2.5),
-            textcoords="offset points",
-            weight="bold",
-            path_effects=halo,
-            zorder=5,
-        )
+        layout.annotate(axes, f"{number + 1:g}", (x, y), (2.5, 2.5), **look)

@@ -1,8 +1,5 @@
 """Scores: the models relative to each other on a polar axis, and every metric as measured."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -10,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.projections.polar import PolarAxes
-from matplotlib.ticker import EngFormatter, Formatter, ScalarFormatter
+from matplotlib.ticker import EngFormatter, ScalarFormatter
 
 from morphobench.plot import layout, style
-from morphobench.plot.context import Context, Models, require
+from morphobench.plot.context import Context, Inputs, Models, Tables, require
 from morphobench.plot.pages import scores as score_page
 from morphobench.plot.titles import corrected, directed_title, headline, metric_titles, relative
 
@@ -21,15 +18,13 @@ _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci
 _MAX_DOTS = 200
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
-# Characters of a reason in the place of bars.
-_REASON_WIDTH = 30
 # Axes of scores of which more is better begin no lower.
 _WORST = -1.0
 # Height of title, ticks and unit of a chart.
 _AROUND_MM = 8.6
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return the headline scores, the values behind them, their z-scores, and the whole score table."""
     scores = require(inputs, "scores", _COLUMNS, "no scores of these models")
     titles = metric_titles(context.labels, context.options.get("top", {}))
@@ -43,12 +38,12 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     }
 
 
-def pages(tables: Mapping[str, pd.DataFrame], context: Context, title: str) -> dict[str, str]:
+def pages(tables: Tables, context: Context, title: str) -> dict[str, str]:
     """Return the whole score table as a page that sorts by any column."""
     return {"scores": score_page.page(tables["scores_all"], context.looks(), title)}
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw the polar plot on the left and a small bar chart per metric on the right."""
     scores, baselines = tables["scores"], tables["baselines"]
     if scores.empty:
@@ -57,8 +52,11 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     models, high = context.models, layout.height_mm(part)
     scored = {name: look for name, look in context.baselines.items() if name in set(baselines["model"])}
     left, right = part.subfigures(1, 2, width_ratios=[1, 1.7])
-    handles = [*layout.patches(models), *_baseline_lines(scored)]
-    foot = 1 + layout.draw_legend(part, handles)
+    lines = [
+        Line2D([], [], color=look["color"], ls=dash, lw=1, label=look["label"])
+        for look, dash in zip(scored.values(), _DASHES * 3, strict=False)
+    ]
+    foot = 1 + layout.draw_legend(part, [*layout.patches(models), *lines])
     _draw_polar_part(left, tables["polar"], models, foot)
     metrics = list(dict.fromkeys(scores["metric"]))
     margins = {"left": 0.02, "right": 0.97, "top": 1 - 8.4 / high, "bottom": (foot + 6) / high}
@@ -69,11 +67,9 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     for axes in grid.flat[len(metrics) :]:
         axes.set_axis_off()
     for axes, metric in zip(grid.flat, metrics, strict=False):
-        rows, items, beside = (
-            table[table["metric"] == metric] for table in (scores, tables["items"], baselines)
-        )
-        draw_bars(axes, rows, items, models)
-        draw_references(axes, beside, scored)
+        own = [table[table["metric"] == metric] for table in (scores, tables["items"], baselines)]
+        draw_bars(axes, *own[:2], models)
+        draw_references(axes, own[2], scored)
 
 
 def _draw_polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
@@ -90,13 +86,6 @@ def _draw_polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot:
     part.text(0.5, (foot + 1.5) / high, note, ha="center", fontsize=style.SMALL, color="0.3")
 
 
-def _baseline_lines(baselines: Models) -> list[Line2D]:
-    return [
-        Line2D([], [], color=look["color"], ls=dash, lw=1, label=look["label"])
-        for look, dash in zip(baselines.values(), _DASHES * 3, strict=False)
-    ]
-
-
 def draw_polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
     """Draw the z-scores (columns model, title, z) of three metrics or more on a polar axis."""
     titles = list(dict.fromkeys(table["title"]))
@@ -107,7 +96,10 @@ def draw_polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
         axes.plot(around, np.append(z, z[0]), color=look["color"], linewidth=1, marker="o", markersize=2)
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
-    axes.set_xticks(angles, [_two_lines(title) for title in titles], fontsize=style.SMALL)
+    # A title breaks after its comma, else at its first space.
+    breaks = [(", ", ",\n") if ", " in title else (" ", "\n") for title in titles]
+    broken = [title.replace(*gap, 1) for title, gap in zip(titles, breaks, strict=True)]
+    axes.set_xticks(angles, broken, fontsize=style.SMALL)
     for label, angle in zip(axes.get_xticklabels(), angles, strict=True):
         # Labels grow away from the circle, so that long ones never cross it.
         side = round(float(np.sin(angle)), 6)
@@ -121,11 +113,6 @@ def draw_polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
     axes.spines["polar"].set(linewidth=0.4, color="0.6")
 
 
-def _two_lines(title: str) -> str:
-    """Break a title after its comma, else at its first space."""
-    return title.replace(", ", ",\n", 1) if ", " in title else title.replace(" ", "\n", 1)
-
-
 def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -> None:
     """Draw one metric: a bar per model, the mean over seeds, with its interval, and single values as dots.
 
@@ -137,11 +124,11 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
         reasons = table["reason"].dropna()
         # The cause stands last, behind how many values are missing.
         reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
-        layout.write_reason(axes, reason or "no value", width=_REASON_WIDTH, size=style.SMALL)
+        layout.write_reason(axes, reason or "no value", width=30, size=style.SMALL)
         return
     by = {"x": "value", "y": "model", "order": list(models), "orient": "h"}
-    look = layout.by_hue("model", models, axes)
-    sns.barplot(table, saturation=1, errorbar=None, width=0.78, **look, **by)
+    hue = layout.by_hue("model", models, axes)
+    sns.barplot(table, saturation=1, errorbar=None, width=0.78, **hue, **by)
     means = table.groupby("model")[["value", "ci_low", "ci_high"]].mean().reindex(list(models))
     for place, row in enumerate(means.itertuples()):
         if np.isnan(row.value):
@@ -162,7 +149,10 @@ def _format_values(axes: Axes, table: pd.DataFrame) -> None:
         axes.set_xlim(left=max(axes.get_xlim()[0], _WORST))
     unit = table["unit"].iloc[0]
     unit = unit.replace("um", "µm") if isinstance(unit, str) else ""
-    axes.xaxis.set_major_formatter(_tick_format(unit, table["value"].max()))
+    # 5 ms and 200 k, for seconds and large counts.
+    short = unit == "s" or table["value"].max() >= 1e4
+    short_format = EngFormatter(sep="\u2009", unit="s" if unit == "s" else "")
+    axes.xaxis.set_major_formatter(short_format if short else ScalarFormatter())
     axes.locator_params(axis="x", nbins=3)
     axes.tick_params(axis="x", pad=1.5)
     # Seconds stand at the ticks themselves.
@@ -175,10 +165,3 @@ def draw_references(axes: Axes, table: pd.DataFrame, baselines: Models) -> None:
         value = table.loc[table["model"] == name, "value"].mean()
         if np.isfinite(value):
             axes.axvline(value, color=look["color"], ls=dash, lw=0.8, zorder=3)
-
-
-def _tick_format(unit: str, largest: float) -> Formatter:
-    """Return 5 ms and 200 k for seconds and large counts, plain numbers otherwise."""
-    if unit == "s" or largest >= 1e4:
-        return EngFormatter(sep="\u2009", unit="s" if unit == "s" else "")
-    return ScalarFormatter()

@@ -3,15 +3,14 @@
 The option `role` names which. Real cells stand for decoded shapes where the panel's tables are surfaces.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import SubFigure
 
 from morphobench.plot import gallery, layout
-from morphobench.plot.clouds import central_section, centre_clouds
-from morphobench.plot.context import Context, EmptyPanel, require
+from morphobench.plot.clouds import COORDINATES, central_section, centre_clouds
+from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 from morphobench.plot.gallery import Gallery
 
 
@@ -46,7 +45,7 @@ ROLES = {
 _BIN = ["bin", "lo_um3", "hi_um3", "n"]
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return the shapes of the role, with the limits of volume bins or the numbers of cells, if asked for."""
     name = context.options["role"]
     role = ROLES[name]
@@ -56,7 +55,9 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     if "surfaces" in inputs:
         own |= gallery.mesh_tables(inputs, name, role.name)
     else:
-        own[role.name] = require(inputs, role.table, [*role.keys, *gallery.COORDINATES], "no shapes to show")
+        points = require(inputs, role.table, [*role.keys, *COORDINATES], "no shapes to show")
+        points = centre_clouds(points, role.keys) if role.decoded else points
+        own[role.name] = central_section(points, role.keys, context.options.get("section"))
     shapes = own[role.name]
     if name == "walk":
         shapes = shapes[shapes["component"] < context.options.get("components", 1)]
@@ -64,9 +65,6 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
             raise EmptyPanel("no shapes to show")
     if "stratum" in role.keys:
         shapes = context.sort_strata(shapes)
-    if "surfaces" not in inputs:
-        shapes = centre_clouds(shapes, role.keys) if role.decoded else shapes
-        shapes = central_section(shapes, role.keys, context.options.get("section"))
     own[role.name] = shapes
     if "pca_scores" in inputs:
         cells = require(inputs, "pca_scores", ["CellId", "stratum"])
@@ -75,7 +73,7 @@ def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFram
     return own
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw walks and rotated cells in a grid, other shapes in `n_rows` rows."""
     name = context.options["role"]
     role = ROLES[name]
@@ -93,9 +91,7 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     gallery.wrap(part, layout.margins(part, head=head), shapes, titles, n_rows=n_rows)
 
 
-def _titles(
-    part: SubFigure, labels: pd.DataFrame, tables: Mapping[str, pd.DataFrame], context: Context
-) -> list[str]:
+def _titles(part: SubFigure, labels: pd.DataFrame, tables: Tables, context: Context) -> list[str]:
     """Return the number of each archetype, the limits of each volume bin, or the name of each stratum."""
     if context.options["role"] == "archetype":
         narrow = layout.width_mm(part) * context.options.get("n_rows", 1) < 17 * len(labels)
@@ -116,18 +112,15 @@ def _draw_walks(part: SubFigure, shapes: Gallery, context: Context) -> None:
     several = labels["component"].nunique() > 1
     steps = layout.step_names(labels["sigma"])
     if several:
-        steps = [
-            step if step == "mean" else f"PC {component + 1:g}, {step}"
-            for step, component in zip(steps, labels["component"], strict=True)
-        ]
+        numbered = zip(steps, labels["component"], strict=True)
+        steps = [step if step == "mean" else f"PC {number + 1:g}, {step}" for step, number in numbered]
     names = [context.name(stratum) for stratum in labels["stratum"]]
     table = labels.assign(step=steps, name=names).sort_values(["component", "sigma"], kind="stable")
     order = table.index[~table.duplicated(["name", "step"])]
     # A categorical, because sorting the steps must not change the order of strata.
     columns = pd.Categorical(table.loc[order, "name"], list(dict.fromkeys(names)))
     chosen = shapes.with_labels(step=steps).take(order).with_labels(name=columns)
-    left = 17 if several else 14
-    gallery.grid(part, layout.margins(part, left=left), chosen, "step", ["name"])
+    gallery.grid(part, layout.margins(part, left=17 if several else 14), chosen, "step", ["name"])
 
 
 def _draw_rotations(part: SubFigure, table: pd.DataFrame, context: Context) -> None:

@@ -1,25 +1,21 @@
 """Mean weight of each archetype in each stratum, and the test of one archetype per stratum."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.figure import SubFigure
 from matplotlib.patches import Rectangle
 
 from morphobench.plot import layout, style
-from morphobench.plot.context import Context, require
+from morphobench.plot.context import Context, Inputs, Tables, require
 
 
-def tables(inputs: Mapping[str, Any], context: Context) -> dict[str, pd.DataFrame]:
+def tables(inputs: Inputs, context: Context) -> Tables:
     """Return the mean weight of each archetype in each stratum, and the p of its test."""
     table = require(inputs, "stratum_by_archetype", ["stratum", "archetype", "mean_weight", "p"])
     return {"stratum_by_archetype": context.sort_strata(table)}
 
 
-def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) -> None:
+def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw a heat map, the p of each stratum to the right, a frame around the archetype assigned to it."""
     table = tables["stratum_by_archetype"]
     strata = list(dict.fromkeys(table["stratum"]))
@@ -28,18 +24,10 @@ def draw(part: SubFigure, tables: Mapping[str, pd.DataFrame], context: Context) 
     axes = part.subplots(gridspec_kw=layout.margins(part, left=19, right=21, head=9.5, foot=7))
     wide = layout.width_mm(part)
     bar = part.add_axes((1 - 8 / wide, 0.2, 1.5 / wide, 0.45))
-    sns.heatmap(
-        weights,
-        cmap="Blues",
-        vmin=0,
-        vmax=max(largest, 1e-9),
-        xticklabels=[f"{number + 1:g}" for number in weights.columns],
-        yticklabels=[context.name(stratum) for stratum in strata],
-        cbar_ax=bar,
-        cbar_kws={"ticks": [0, round(largest, 1)]},
-        rasterized=False,
-        ax=axes,
-    )
+    numbers, names = [f"{number + 1:g}" for number in weights.columns], [*map(context.name, strata)]
+    look = {"cmap": "Blues", "vmin": 0, "vmax": max(largest, 1e-9), "rasterized": False, "ax": axes}
+    look |= {"cbar_ax": bar, "cbar_kws": {"ticks": [0, round(largest, 1)]}}
+    sns.heatmap(weights, xticklabels=numbers, yticklabels=names, **look)
     axes.tick_params(length=0, rotation=0)
     axes.set_ylabel("")
     axes.set_xlabel("archetype", labelpad=1)
