@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -54,7 +55,8 @@ KINDS = (
     "rotation_invariant_image_sdf/npm1_64_res",
 )
 POSES = ("identity", "lattice", "uniform")
-WARM_UP, TIMED = 3, 8
+# Batches: --quick has fewer.
+WARM_UP, TIMED = (1, 2) if "--quick" in sys.argv else (3, 8)
 # Cells of which every rotation is encoded.
 TURNED = 4
 SEED = 1
