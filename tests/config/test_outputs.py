@@ -7,8 +7,8 @@ from morphobench.errors import InputError
 
 
 def paths(datasets, figures):
-    config = {"outputs": {"datasets": datasets, "figures": figures}, "datasets": {"cellpack": {}, "pcna": {}}}
-    return outputs.paths(config, ["fig2", "fig3"])
+    config = {"datasets": {"cellpack": {}, "pcna": {}}, "figures": {"fig2": {}, "fig3": {}}}
+    return outputs.paths(config | {"outputs": {"datasets": datasets, "figures": figures}})
 
 
 def test_scores_of_the_data_sets_and_figures_are_made():

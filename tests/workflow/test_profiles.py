@@ -165,8 +165,8 @@ def test_without_gpus_no_job_asks_for_one(clone):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("outputs={datasets: [celpack]}", ["outputs.datasets names celpack", "cellpack"]),
-        ("outputs={figures: [fig99]}", ["outputs.figures names fig99", "fig2"]),
+        ("outputs={datasets: [celpack]}", ["outputs.datasets: unknown dataset 'celpack'", "cellpack"]),
+        ("outputs={figures: [fig99]}", ["outputs.figures: unknown figure 'fig99'", "fig2"]),
     ],
 )
 def test_unknown_outputs_are_named(clone, change, words):

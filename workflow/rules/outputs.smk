@@ -5,5 +5,5 @@ from morphobench.config import outputs
 
 rule all:
     input:
-        or_stop(outputs.paths, CONFIG, list(CONFIG["figures"])),
+        or_stop(outputs.paths, CONFIG),
     localrule: True
