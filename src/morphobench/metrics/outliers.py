@@ -1,4 +1,4 @@
-"""Linear detection of outlying cells from embeddings."""
+"""Linear detection of outlying cells: `classification_scores` of `outlier_labels`, and as published."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
