@@ -38,6 +38,10 @@ def clone(tmp_path_factory):
     folder = make_clone(tmp_path_factory.mktemp("docs") / "morphobench")
     # The data set that the walk-through adds.
     shutil.copy(folder / "config/datasets/hipsc_nuclei.yaml", folder / "config/datasets/mine.yaml")
+    # What `make publish` leaves; an empty one, for a plan does not depend on where the folder lies.
+    published = folder / "results/publish/cellpack/published.yaml"
+    published.parent.mkdir(parents=True)
+    published.write_text("{}\n")
     return folder
 
 

@@ -38,7 +38,9 @@ def run(
     source = dataset["source"]
     in_shard = crops.shard_filter(shard, n_shards)
     if sum(bool(source.get(key)) for key in ("fovs", "stack", "cells")) != 1:
-        raise InputError("source must have one of the keys fovs, stack and cells (a manifest of crops).")
+        raise InputError(
+            "source needs one of the keys fovs, stack and cells (a manifest of crops below source.location)."
+        )
     with shards.create(shard_out, "download", max_failed_fraction) as created:
         if source.get("fovs"):
             cells = fields.cut(created.folder, source, in_shard)
