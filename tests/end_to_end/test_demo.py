@@ -128,7 +128,7 @@ def test_a_further_seed_trains_itself_and_not_the_first_again(demo):
 
 
 def test_a_comment_in_the_code_runs_nothing(demo, edited):
-    edited("src/morphobench/embed/run.py", "from __future__", "# A remark.\nfrom __future__")
+    edited("src/morphobench/embed/run.py", "import itertools", "# A remark.\nimport itertools")
     assert planned(demo) == {}
 
 
