@@ -42,6 +42,10 @@ def checked(path: Path | FileError) -> Path:
     return path
 
 
+class OutOfRange(InputError):
+    """A file has no such bytes."""
+
+
 class Transient(Exception):
     """A failure that may be gone at the next try."""
 
@@ -105,7 +109,7 @@ class Connections:
         if status in _TRY_LATER:
             return Transient(f"the server answers {status}", _RETRY.get_retry_after(response) or 0.0)
         if status == 416:
-            return InputError(f"{where}: changed, shorter than listed (416). {list_again(self._dataset)}")
+            return OutOfRange(f"{where}: changed, shorter than listed (416). {list_again(self._dataset)}")
         if status in (401, 403):
             return InputError(
                 f"{where}: access denied ({status}). Only what is public can be fetched, without an account: "

@@ -1,9 +1,10 @@
 """Files at one location, by their names below it: listed, and fetched into the cache."""
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from morphobench.files import manifests
 from morphobench.log import logger
 from morphobench.remote import cache
 from morphobench.remote.connections import FileError, checked, list_again
+from morphobench.remote.ranged import RangedFile
 from morphobench.remote.transfer import Progress, Remote, Transfer
 
 COLUMNS = {"name": "object", "size": "int64", "checksum": "object"}
@@ -112,6 +114,38 @@ class Store:
         paths = self.fetch_each(names, dataset=dataset, expected=expected)
         return {name: checked(path) for name, path in paths.items()}
 
+    def open(self, name: str, *, dataset: str, limit: int) -> BinaryIO:
+        """Open a file to read parts of it, `limit` bytes at most, without a copy in the cache.
+
+        Raises
+        ------
+        InputError
+            When there is no such file, or the server denies or cannot be reached; the same while reading.
+        """
+        url = self.remote(manifests.name_inside(self.location, name)).url
+        transfer = Transfer(self._config, dataset)
+        raw = RangedFile(url, lambda start, length: transfer.read_range(url, start, length), limit)
+        return io.BufferedReader(raw)
+
+    def sizes(self, names: Iterable[str], *, dataset: str) -> dict[str, int | FileError]:
+        """Return the bytes of single files, -1 when unknown, or why one cannot be fetched; nothing is listed.
+
+        Raises
+        ------
+        InputError
+            When the server denies or cannot be reached.
+        """
+        transfer, found = Transfer(self._config, dataset), {}
+
+        def ask(name: str) -> None:
+            remote = self.remote(manifests.name_inside(self.location, name))
+            length = remote.size
+            if length is None:
+                length = transfer.headers(remote.url).get("Content-Length", UNKNOWN_SIZE)
+            found[name] = int(length)
+
+        return found | transfer.each(ask, dict.fromkeys(names))
+
     def _resolve(self, name: str, expected: str, size: int | None, transfer: Transfer) -> Remote:
         """Return a file with its version: the expected one, else the present one."""
         remote, dataset = self.remote(name), transfer.dataset
@@ -163,6 +197,17 @@ class Folder(Store):
         return {
             name: path if path.is_file() else FileError(f"{dataset}: {path}: {reason}")
             for name, path in self._paths(names).items()
+        }
+
+    def open(self, name: str, *, dataset: str, limit: int) -> BinaryIO:
+        """Open a file; a FileError when there is none."""
+        return checked(self.fetch_each([name], dataset=dataset)[name]).open("rb")
+
+    def sizes(self, names: Iterable[str], *, dataset: str) -> dict[str, int | FileError]:
+        """Return the bytes of files, or why a file cannot be used."""
+        paths = self.fetch_each(list(names), dataset=dataset)
+        return {
+            name: path if isinstance(path, FileError) else path.stat().st_size for name, path in paths.items()
         }
 
     def _paths(self, names: Iterable[str]) -> dict[str, Path]:

@@ -18,13 +18,15 @@ import urllib3
 from morphobench.errors import InputError
 from morphobench.log import bar, logger
 from morphobench.remote import cache, checksums
-from morphobench.remote.connections import Connections, FileError, Transient, chunks, list_again
+from morphobench.remote.connections import Connections, FileError, OutOfRange, Transient, chunks, list_again
 
 Item = TypeVar("Item")
 
 _LONGEST_WAIT_S = 60.0
 _LOG_EVERY_S = 5.0
 _GB = 1e9
+# So far into a file, at most, it is read from its start where a server cannot begin later.
+_MOST_SKIPPED_BYTES = 2**26
 
 
 class Stopped(Exception):
@@ -130,6 +132,23 @@ class Transfer:
 
         return self.retry(url, get)
 
+    def read_range(self, url: str, start: int, length: int) -> tuple[bytes, int]:
+        """Return `length` bytes from `start`, fewer at the end, and the size of all. Errors as `retry`."""
+
+        def get() -> tuple[bytes, int]:
+            with self._http.request("GET", url, {"Range": f"bytes={start}-{start + length - 1}"}) as response:
+                first, _, size = response.headers.get("Content-Range", "").partition("/")
+                if first.startswith(f"bytes {start}-") and size.isdigit():
+                    return b"".join(chunks(response)), int(size)
+                return _part_of_whole(url, response, start, length)
+
+        try:
+            return self.retry(url, get)
+        except OutOfRange:
+            if start:
+                raise
+            return b"", 0
+
     def fetch(self, remote: Remote, path: Path, progress: Progress) -> None:
         """Fetch a file to its path in the cache, from the end of its partial file on.
 
@@ -232,3 +251,21 @@ class Transfer:
 
 def _end(file: BinaryIO) -> int:
     return file.seek(0, os.SEEK_END)
+
+
+def _part_of_whole(
+    url: str, response: urllib3.BaseHTTPResponse, start: int, length: int
+) -> tuple[bytes, int]:
+    """Return a part of what a server sends from the first byte on, and the size of all."""
+    size = response.headers.get("Content-Length")
+    if start > _MOST_SKIPPED_BYTES:
+        raise InputError(
+            f"{url}: the server cannot send parts of a file. Check a copy in a folder or bucket."
+        )
+    body = b""
+    for chunk in chunks(response):
+        body += chunk
+        if size is not None and len(body) >= start + length:
+            break
+    response.close()
+    return body[start : start + length], len(body) if size is None else int(size)
