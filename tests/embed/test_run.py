@@ -170,10 +170,8 @@ def test_cells_and_turns_share_batches():
         turns = rotation.uniform(n_turns, np.random.default_rng(0))
         model = Counting()
         model.sizes = []
-        how = {"batch_size": batch_size, "device": torch.device("cpu")}
-        found = embed.encode_cells(
-            model, Fake(), turns, {"representation": "points", "input_scale": 1}, **how
-        )
+        settings = {"representation": "points", "input_scale": 1}
+        found = embed.encode_cells(model, Fake(), turns, settings, batch_size=batch_size)
         assert max(model.sizes) <= batch_size
         assert min(model.sizes) > 1
         assert sum(model.sizes) == 7 * n_turns

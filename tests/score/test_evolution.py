@@ -68,7 +68,7 @@ def measure(monkeypatch, tmp_path, model, degrees=0, n_fractions=4):
     write_table(table.drop(index=FAILED).sample(frac=1, random_state=0), tmp_path / "identity.parquet")
     write_table(PAIRS, tmp_path / "pairs.csv")
     settings = {"representation": "points", "input_scale": SCALE}
-    monkeypatch.setattr(evolution.models, "load", lambda path: (model, settings))
+    monkeypatch.setattr(evolution, "load_for_inference", lambda *_: (model, settings))
     return run(case, tmp_path, n_fractions)
 
 
@@ -258,7 +258,7 @@ ENDS = {"start": ["03", "04"], "end": ["05", "06"]}
 def shape_evolution(monkeypatch, shapes, folder, model, chosen, *, meshes=None, ends=ENDS, **changes):
     settings = {**EMBED, "error_points": 64, "error_voxels": 24}
     for module in (embed, evolution):
-        monkeypatch.setattr(module.models, "load", lambda path: (model, chosen))
+        monkeypatch.setattr(module, "load_for_inference", lambda *_: (model, chosen))
     common = {"dataset": "blobs", "seed": 1, "accelerator": "cpu", "threads": 1}
     stages = (shapes.manifest, shapes.shards, "model.pt")
     embed.run(*stages, folder / "identity.parquet", rotations="identity", embed_config=settings, **common)

@@ -129,8 +129,7 @@ def published_rotation(model: torch.nn.Module, x: torch.Tensor) -> np.ndarray:
 @torch.inference_mode()
 def our_rotation(model: torch.nn.Module, cells: Stored, settings: dict[str, Any]) -> np.ndarray:
     rotations = np.stack([rotation.about_z(angle) for angle in DEGREES])
-    how = {"batch_size": EMBED["batch_size"], "device": torch.device("cpu")}
-    return error_of(embed.encode_cells(model, cells, rotations, settings, **how).z)
+    return error_of(embed.encode_cells(model, cells, rotations, settings, batch_size=EMBED["batch_size"]).z)
 
 
 def pointcloud_models(sizes: Sizes) -> tuple[torch.nn.Module, torch.nn.Module]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from morphobench import files
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.layout import CLOUD, NUCLEI, PACKINGS, SHAPES, TRANSLATION, positions_name
 from morphobench.files.packings import read_positions
 from morphobench.geometry import meshes
@@ -17,7 +17,7 @@ from morphobench.geometry.rotation import packing_to_um
 
 
 def run(
-    shard_in: str | Path, shard_out: str | Path, *, dataset: Mapping[str, Any], max_failed_fraction: float
+    shard_in: FilePath, shard_out: FilePath, *, dataset: Mapping[str, Any], max_failed_fraction: float
 ) -> None:
     """Align one shard of packings from stage `download`; it fails when too many of its cells do.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from morphobench import files
 from morphobench.align import inplane
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.crops import read_crops
 from morphobench.files.layout import CELL, crop_folder
 
@@ -17,7 +17,7 @@ _DEFAULTS = dict.fromkeys(("spacing_um", "angle_degrees", *_PLACES), np.nan)
 
 
 def run(
-    shard_in: str | Path, shard_out: str | Path, *, dataset: Mapping[str, Any], max_failed_fraction: float
+    shard_in: FilePath, shard_out: FilePath, *, dataset: Mapping[str, Any], max_failed_fraction: float
 ) -> None:
     """Align one shard of cells from stage `download`; it fails when too many of its cells do.
 

@@ -1,14 +1,12 @@
 """Embeddings of cells beside their rows of the manifest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
+from morphobench.files import FilePath
 from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
 from morphobench.log import logger
 
@@ -24,13 +22,13 @@ class EmbeddedCells(NamedTuple):
         """CellId of each cell."""
         return self.manifest["CellId"].to_numpy()
 
-    def take(self, chosen: np.ndarray) -> EmbeddedCells:
+    def take(self, chosen: np.ndarray) -> Self:
         """Return the cells of a mask of shape (n,)."""
         return EmbeddedCells(self.z[chosen], self.manifest[chosen])
 
 
 def read(
-    manifest: str | Path, embedding: str | Path, keep: Mapping[str, Iterable[Any]] | None = None
+    manifest: FilePath, embedding: FilePath, keep: Mapping[str, Iterable[Any]] | None = None
 ) -> EmbeddedCells:
     """Read embeddings of pose identity and the manifest, sorted by CellId.
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from morphobench import models, seeds
-from morphobench.files import read_table, write_table
+from morphobench.files import FilePath, read_table, write_table
 from morphobench.files.manifests import example_cells
 from morphobench.files.tables import embedding_matrix
 from morphobench.geometry import rotation
@@ -42,9 +42,9 @@ def _sampling(embed: Mapping[str, Any], side_um: float | None, seed: int, analys
 
 
 def decode(
-    model_path: str | Path,
-    embeddings: str | Path,
-    out: str | Path,
+    model_path: FilePath,
+    embeddings: FilePath,
+    out: FilePath,
     *,
     analysis: str,
     embed: Mapping[str, Any],
@@ -68,10 +68,10 @@ def decode(
 
 @torch.inference_mode()
 def rotations(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
-    model_path: str | Path,
-    out: str | Path,
+    manifest: FilePath,
+    shards: Sequence[FilePath],
+    model_path: FilePath,
+    out: FilePath,
     *,
     stratum: str,
     degrees: Sequence[float],

@@ -12,7 +12,7 @@ from morphobench.analyse.cells import EmbeddedCells, read
 from morphobench.analyse.lda import fit_axis, separate, walk_cells
 from morphobench.analyse.pca import principal_components
 from morphobench.errors import InputError
-from morphobench.files import write_table
+from morphobench.files import FilePath, write_table
 from morphobench.files.tables import describe_cells, read_checked
 from morphobench.log import logger
 from morphobench.metrics.fdr import benjamini_hochberg
@@ -24,10 +24,10 @@ N_COMPONENTS, N_STEPS = 20, 7
 
 
 def retrieval(
-    manifest: str | Path,
-    embeddings: Mapping[str, str | Path],
-    groups_out: str | Path,
-    cells_out: str | Path,
+    manifest: FilePath,
+    embeddings: Mapping[str, FilePath],
+    groups_out: FilePath,
+    cells_out: FilePath,
     *,
     drugs: Mapping[str, Any],
     **nulls: int,
@@ -41,7 +41,7 @@ def retrieval(
     sets = {name: read(manifest, path) for name, path in embeddings.items()}
     if external := _cellprofiler(manifest, drugs.get("cellprofiler")):
         sets[f"{CELLPROFILER}/-1"] = external
-    tables: dict[str | Path, dict[tuple[str, int], pd.DataFrame]] = {groups_out: {}, cells_out: {}}
+    tables: dict[FilePath, dict[tuple[str, int], pd.DataFrame]] = {groups_out: {}, cells_out: {}}
     for name, cells in sets.items():
         cells, condition, is_control = _with_condition(cells, drugs)
         apart = _column(cells, drugs.get("apart"))
@@ -61,11 +61,11 @@ def retrieval(
 
 
 def lda(
-    manifest: str | Path,
-    embedding: str | Path,
-    tests_out: str | Path,
-    scores_out: str | Path,
-    walk_out: str | Path,
+    manifest: FilePath,
+    embedding: FilePath,
+    tests_out: FilePath,
+    scores_out: FilePath,
+    walk_out: FilePath,
     *,
     drugs: Mapping[str, Any],
     n_permutations: int,
@@ -147,7 +147,7 @@ def _column(cells: EmbeddedCells, column: str | None) -> np.ndarray | None:
     return cells.manifest[column].to_numpy(object) if column else None
 
 
-def _cellprofiler(manifest: str | Path, path: str | None) -> EmbeddedCells | None:
+def _cellprofiler(manifest: FilePath, path: str | None) -> EmbeddedCells | None:
     """Read CellProfiler features, one row per CellId; None with a line in the log where there are none."""
     if not path or not Path(path).is_file():
         logger.info("no CellProfiler features (%s): they have no row", path or "analyse.drugs.cellprofiler")

@@ -1,16 +1,15 @@
 """Clouds of one test cell per stratum."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from morphobench.files import read_array, read_table, write_table
+from morphobench.files import FilePath, read_array, read_table, write_table
 from morphobench.files.manifests import example_cells
 
 
-def run(manifest: str | Path, shards: Sequence[str | Path], out: str | Path, *, stratum: str) -> None:
+def run(manifest: FilePath, shards: Sequence[FilePath], out: FilePath, *, stratum: str) -> None:
     """Write CellId, stratum, x_um, y_um, z_um of the example cells from the shards of stage sample."""
     tables = []
     for row in example_cells(read_table(manifest), stratum).itertuples():

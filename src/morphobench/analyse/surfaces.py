@@ -1,13 +1,13 @@
 """Surfaces of representative cells: examples, and cells nearest to walks, archetypes, means and axes."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import igl
 import numpy as np
 import pandas as pd
 
 from morphobench import files
+from morphobench.files import FilePath
 from morphobench.files.layout import stored_mesh
 from morphobench.files.manifests import example_cells
 from morphobench.log import logger
@@ -65,11 +65,11 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, n_faces: int) -> tuple[np.
 
 
 def run(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
-    tables: Mapping[str, str | Path],
-    meshes_out: str | Path,
-    table_out: str | Path,
+    manifest: FilePath,
+    shards: Sequence[FilePath],
+    tables: Mapping[str, FilePath],
+    meshes_out: FilePath,
+    table_out: FilePath,
     *,
     stratum: str,
     n_faces: int,

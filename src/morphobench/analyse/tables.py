@@ -1,7 +1,6 @@
 """Analyses of embeddings from files to files, without decoding."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from morphobench.analyse.strata import stratum_by_archetype
 from morphobench.analyse.volume_bins import assign_bins, bin_edges, bin_means
 from morphobench.analyse.walks import closest_cells, latent_walk
 from morphobench.errors import InputError
-from morphobench.files import read_table, write_table
+from morphobench.files import FilePath, read_table, write_table
 from morphobench.files.manifests import strata_of
 from morphobench.files.tables import embedding_matrix, read_checked, with_embeddings
 from morphobench.log import logger
@@ -41,10 +40,10 @@ def _closest_in_group(
 
 
 def walk_embeddings(
-    manifest: str | Path,
-    embedding: str | Path,
-    embeddings_out: str | Path,
-    cells_out: str | Path,
+    manifest: FilePath,
+    embedding: FilePath,
+    embeddings_out: FilePath,
+    cells_out: FilePath,
     *,
     stratum: str,
     n_components: int,
@@ -68,12 +67,12 @@ def walk_embeddings(
 
 
 def archetype_embeddings(
-    manifest: str | Path,
-    embedding: str | Path,
-    embeddings_out: str | Path,
-    weights_out: str | Path,
-    cells_out: str | Path,
-    variance_out: str | Path,
+    manifest: FilePath,
+    embedding: FilePath,
+    embeddings_out: FilePath,
+    weights_out: FilePath,
+    cells_out: FilePath,
+    variance_out: FilePath,
     *,
     stratum: str,
     n_archetypes: int,
@@ -114,7 +113,7 @@ def _archetypes(z: np.ndarray, k: int, n_starts: int, rng: np.random.Generator) 
     return archetypes(z, min(k, len(z)), n_starts=n_starts, rng=rng)
 
 
-def strata(weights: str | Path, out: str | Path, *, stratum: str, n_permutations: int, seed: int) -> None:
+def strata(weights: FilePath, out: FilePath, *, stratum: str, n_permutations: int, seed: int) -> None:
     """Write the mean weight of archetypes by stratum, and its test (`stratum_by_archetype`)."""
     table = read_checked(weights, ("CellId", stratum))
     columns = sorted((c for c in table if c.startswith("weight_")), key=lambda name: int(name[7:]))
@@ -122,7 +121,7 @@ def strata(weights: str | Path, out: str | Path, *, stratum: str, n_permutations
     write_table(stratum_by_archetype(table[columns].to_numpy(float), table[stratum], **draws), out)
 
 
-def pca(manifest: str | Path, embedding: str | Path, out: str | Path, *, stratum: str, keep: Keep) -> None:
+def pca(manifest: FilePath, embedding: FilePath, out: FilePath, *, stratum: str, keep: Keep) -> None:
     """Write CellId, stratum, PC_1, PC_2, explained_variance_1, explained_variance_2 (shares of the total).
 
     A component without variance has scores 0 and share 0.
@@ -141,11 +140,11 @@ def pca(manifest: str | Path, embedding: str | Path, out: str | Path, *, stratum
 
 
 def embedding_map(
-    manifest: str | Path,
-    embedding: str | Path,
-    archetypes: str | Path,
-    out: str | Path,
-    archetypes_out: str | Path,
+    manifest: FilePath,
+    embedding: FilePath,
+    archetypes: FilePath,
+    out: FilePath,
+    archetypes_out: FilePath,
     *,
     stratum: str,
     keep: Keep,
@@ -178,11 +177,11 @@ def _volume_bins(cells: EmbeddedCells, bins: Mapping[str, Any]) -> tuple[np.ndar
 
 
 def volume_bins(
-    manifest: str | Path,
-    embedding: str | Path,
-    bins_out: str | Path,
-    embeddings_out: str | Path,
-    cells_out: str | Path,
+    manifest: FilePath,
+    embedding: FilePath,
+    bins_out: FilePath,
+    embeddings_out: FilePath,
+    cells_out: FilePath,
     *,
     bins: Mapping[str, Any],
     keep: Keep,
@@ -201,9 +200,9 @@ def volume_bins(
 
 
 def pieces(
-    manifest: str | Path,
-    embeddings: Mapping[str, str | Path],
-    out: str | Path,
+    manifest: FilePath,
+    embeddings: Mapping[str, FilePath],
+    out: FilePath,
     *,
     settings: Mapping[str, Any],
     bins: Mapping[str, Any],

@@ -9,7 +9,7 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import FilePath, manifests
 from morphobench.files.layout import CROPS
 from morphobench.remote import local_folder
 
@@ -82,7 +82,7 @@ def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
     return locate(table[in_shard(table["CellId"])], path, both_crops, find)
 
 
-def locate(table: pd.DataFrame, path: str | Path, both_crops: bool, find: FindCrop) -> pd.DataFrame:
+def locate(table: pd.DataFrame, path: FilePath, both_crops: bool, find: FindCrop) -> pd.DataFrame:
     """Return selected cells with the paths of their crops and the columns of `manifests.STATE`."""
 
     def located(row: dict[str, Any]) -> dict[str, Any]:

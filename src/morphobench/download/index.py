@@ -11,7 +11,7 @@ from morphobench import files
 from morphobench.download import crops, packing
 from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
-from morphobench.files import manifests
+from morphobench.files import FilePath, manifests
 from morphobench.files.layout import CROPS
 from morphobench.log import logger
 from morphobench.remote import Store, open_store
@@ -21,7 +21,7 @@ from morphobench.remote.connections import FileError, checked
 MISSING = -2
 
 
-def run(manifest_out: str | Path, *, dataset: Mapping[str, Any], download_config: Mapping[str, Any]) -> None:
+def run(manifest_out: FilePath, *, dataset: Mapping[str, Any], download_config: Mapping[str, Any]) -> None:
     """Write a dataset's manifest: a row per cell with its crops (`index_cells`), or per file of packings.
 
     Raises
@@ -77,7 +77,7 @@ def _name(location: str, value: str) -> str | None:
 
 
 def fetch_cells(
-    manifest: str | Path, dataset: Mapping[str, Any], download_config: Mapping[str, Any], in_shard: InShard
+    manifest: FilePath, dataset: Mapping[str, Any], download_config: Mapping[str, Any], in_shard: InShard
 ) -> pd.DataFrame:
     """Fetch the crops of a shard's cells into the cache; see `crops.locate`.
 

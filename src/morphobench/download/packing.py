@@ -19,7 +19,7 @@ from morphobench import files, seeds
 from morphobench.download import pack
 from morphobench.download.crops import InShard, shard_filter
 from morphobench.errors import InputError, named
-from morphobench.files import manifests, shards
+from morphobench.files import FilePath, manifests, shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
 from morphobench.files.packings import SHAPE_MANIFEST, read_shapes
 from morphobench.geometry import meshes, packing
@@ -37,14 +37,14 @@ _COLUMNS = (
 
 
 def run(
-    shard_out: str | Path,
+    shard_out: FilePath,
     *,
     dataset: Config,
     shard: int,
     n_shards: int,
     seed: int,
     max_failed_fraction: float,
-    manifest: str | Path | None = None,
+    manifest: FilePath | None = None,
     download_config: Config | None = None,
 ) -> None:
     """Write one shard of raw cells; a remote source needs its `manifest` (`index.run`) and `download_config`.
@@ -120,7 +120,7 @@ def _pack(grid: pack.NucleusGrid, path: Path, dataset: Config, row: Config, seed
 
 
 def locate(
-    dataset: Config, in_shard: InShard, manifest: str | Path | None, download_config: Config | None
+    dataset: Config, in_shard: InShard, manifest: FilePath | None, download_config: Config | None
 ) -> tuple[pd.DataFrame, Callable[..., Path]]:
     """Locate the files of a shard's shapes; those of a remote source are fetched.
 

@@ -6,26 +6,25 @@ here start from the shard folder; existing crops stay in place, or in the cache.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from morphobench.download import crops, fields, index, stack
 from morphobench.errors import InputError
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.remote import is_remote
 
 
 def run(
-    shard_out: str | Path,
+    shard_out: FilePath,
     *,
     dataset: Mapping[str, Any],
     shard: int,
     n_shards: int,
     seed: int,
     max_failed_fraction: float,
-    manifest: str | Path | None = None,
+    manifest: FilePath | None = None,
     download_config: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one shard of raw cells; a remote source needs its `manifest` (`index.run`) and `download_config`.

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphobench import __version__
-from morphobench.files import atomic_file
+from morphobench.files import FilePath, atomic_file
 from morphobench.files.tables import describe_cells, mu_columns, read_checked
 
 # Where and how a cell is stored says nothing about it.
@@ -16,11 +15,11 @@ _BOOKKEEPING = re.compile("success|error|excluded|seconds|index|shard|seed|first
 
 
 def run(
-    manifest: str | Path,
-    embedding: str | Path,
-    out: str | Path,
+    manifest: FilePath,
+    embedding: FilePath,
+    out: FilePath,
     *,
-    reconstruction: str | Path | None = None,
+    reconstruction: FilePath | None = None,
     provenance: Mapping[str, str],
 ) -> None:
     """Write an .h5ad file: X the embedding, obs manifest and errors, uns["morphobench"] the provenance.
@@ -40,7 +39,7 @@ def run(
         content.write_h5ad(part, compression="gzip")
 
 
-def _observations(cells: pd.DataFrame, reconstruction: str | Path | None) -> pd.DataFrame:
+def _observations(cells: pd.DataFrame, reconstruction: FilePath | None) -> pd.DataFrame:
     """Return what is known of the embedded cells, indexed by CellId; text as categories, "" where unknown."""
     table = cells[[name for name in cells if not _BOOKKEEPING.fullmatch(name)]]
     if reconstruction is not None:

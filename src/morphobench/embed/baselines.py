@@ -1,7 +1,6 @@
 """Embedding tables of baselines without training: shape descriptors, or columns of the manifest."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,19 +8,19 @@ import pandas as pd
 
 from morphobench.embed import descriptors
 from morphobench.errors import InputError
-from morphobench.files import read_array, read_table, write_table
+from morphobench.files import FilePath, read_array, read_table, write_table
 from morphobench.files.tables import embedding_table
 from morphobench.geometry import rotation
 from morphobench.log import logger
 
 _PROGRESS_EVERY = 1000
-_Shards = Sequence[str | Path]
+_Shards = Sequence[FilePath]
 
 
 def run(
-    manifest: str | Path,
+    manifest: FilePath,
     shards: _Shards,
-    outs: Mapping[str, str | Path],
+    outs: Mapping[str, FilePath],
     *,
     baseline: Mapping[str, Any],
     n_uniform: int,
@@ -47,7 +46,7 @@ def run(
 
 
 def _from_columns(
-    cells: pd.DataFrame, columns: Sequence[str], rotations: Mapping[str, np.ndarray], manifest: str | Path
+    cells: pd.DataFrame, columns: Sequence[str], rotations: Mapping[str, np.ndarray], manifest: FilePath
 ) -> dict[str, np.ndarray]:
     if missing := [name for name in columns if name not in cells]:
         remedy = "Set baselines in config/config.yaml to columns that it has, or leave its kind out there."

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from morphobench import models, seeds
-from morphobench.files import read_table, write_table
+from morphobench import seeds
+from morphobench.files import FilePath, read_table, write_table
 from morphobench.geometry.overlap import Mesh, common_grid, iou_error, mean_surface_distance_um, voxelise
 from morphobench.log import logger
 from morphobench.models import decode
@@ -19,7 +18,7 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
 from morphobench.models.decode_clouds import subsample, to_points_um
 from morphobench.models.decode_surfaces import masked_mesh
-from morphobench.models.device import configure_torch, model_device, select_device
+from morphobench.models.device import load_for_inference, model_device
 from morphobench.models.losses import chamfer
 from morphobench.models.losses.sinkhorn import sinkhorn
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
@@ -37,13 +36,13 @@ _Pair = tuple[Tensor, Tensor]
 
 @torch.inference_mode()
 def run(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
-    model_path: str | Path,
-    embedding: str | Path,
-    out: str | Path,
+    manifest: FilePath,
+    shards: Sequence[FilePath],
+    model_path: FilePath,
+    embedding: FilePath,
+    out: FilePath,
     *,
-    meshes: Sequence[str | Path] = (),
+    meshes: Sequence[FilePath] = (),
     dataset: str,
     embed_config: Mapping[str, Any],
     side_um: float | None,
@@ -56,9 +55,7 @@ def run(
     `embedding` is the table of rotations "identity"; `meshes` are the shard folders of stage `mask`, without
     which surfaces have no error.
     """
-    configure_torch(threads)
-    model, model_config = models.load(model_path)
-    model = model.export().to(select_device(accelerator))
+    model, model_config = load_for_inference(model_path, accelerator, threads)
     cells = open_cells(manifest, shards, model_config, "test", required=False)
     table = cells.table[["CellId", "split"]].assign(success=True, reason="")
     if len(cells):
@@ -161,7 +158,7 @@ def shape_errors(
     pose: np.ndarray | None,
     model_config: Mapping[str, Any],
     embed_config: Mapping[str, Any],
-    meshes: Sequence[str | Path],
+    meshes: Sequence[FilePath],
 ) -> pd.DataFrame:
     """Compare decoded surfaces with the masked meshes of the cells, in the observed frame.
 

@@ -3,21 +3,20 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from morphobench import models, seeds
-from morphobench.files import write_table
+from morphobench import seeds
+from morphobench.files import FilePath, write_table
 from morphobench.files.tables import embedding_table
 from morphobench.geometry import rotation
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch, open_cells
 from morphobench.models.decode import POSE_COLUMNS, VECTORS
-from morphobench.models.device import autocast, configure_torch, select_device
+from morphobench.models.device import autocast, load_for_inference, model_device
 
 
 class Encoded(NamedTuple):
@@ -45,7 +44,6 @@ def encode_cells(
     model_config: Mapping[str, Any],
     *,
     batch_size: int,
-    device: torch.device,
     subsample_seed: int = 0,
     precision: str = "32-true",
     decoder_inputs: bool = False,
@@ -58,6 +56,7 @@ def encode_cells(
     if not len(cells):
         return Encoded(np.empty((len(rotations), 0, model.latent_dim), np.float32), None, None)
     arrays: dict[str, np.ndarray] = {}
+    device = model_device(model)
     for rows, some in _batches(len(cells), len(rotations), batch_size):
         numbers = range(len(cells))[rows]
         raw = cells.raw(numbers)
@@ -98,10 +97,10 @@ def _encode(model: Autoencoder, x: torch.Tensor, decoder_inputs: bool) -> dict[s
 
 @torch.inference_mode()
 def run(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
-    model_path: str | Path,
-    out: str | Path,
+    manifest: FilePath,
+    shards: Sequence[FilePath],
+    model_path: FilePath,
+    out: FilePath,
     *,
     rotations: str,
     dataset: str,
@@ -116,16 +115,13 @@ def run(
     pose_22 (canonical to observed frame) of models with a pose, and `vectors` (x, y, z of each of D,
     canonical frame) of the implicit model, whose mu are their lengths and do not hold the shape.
     """
-    configure_torch(threads)
-    model, model_config = models.load(model_path)
-    device = select_device(accelerator)
+    model, model_config = load_for_inference(model_path, accelerator, threads)
     identity = rotations == "identity"
     cells = open_cells(manifest, shards, model_config, None if identity else "test", required=identity)
     matrices = rotation.rotation_set(rotations, embed_config["n_uniform"], seed, dataset)
     options = {key: embed_config[key] for key in ("batch_size", "precision")}
-    options |= {"device": device, "decoder_inputs": identity}
-    options["subsample_seed"] = seeds.integer(seed, dataset, "embed")
-    encoded = encode_cells(model.export().to(device), cells, matrices, model_config, **options)
+    options |= {"subsample_seed": seeds.integer(seed, dataset, "embed"), "decoder_inputs": identity}
+    encoded = encode_cells(model, cells, matrices, model_config, **options)
     table = embedding_table(cells.table, matrices, encoded.z)
     if encoded.pose is not None:
         table[POSE_COLUMNS] = encoded.pose.reshape(-1, 9).astype(np.float64)

@@ -11,7 +11,7 @@ from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.fabricate import table
 from morphobench.fabricate.cell import Cell, cut_through, make_cell, without_masks
-from morphobench.files import images
+from morphobench.files import FilePath, images
 from morphobench.log import logger
 
 _PROGRESS_EVERY = 25
@@ -20,7 +20,7 @@ _Planned = tuple[str, int, str | None]
 _CHANGES = {"touches_border": cut_through, "empty_segmentation": without_masks}
 
 
-def run(out: str | Path, *, name: str, bucket: Mapping[str, Any], seed: int) -> None:
+def run(out: FilePath, *, name: str, bucket: Mapping[str, Any], seed: int) -> None:
     """Write a bucket, whole or not at all: its manifest, and a file for each crop of each cell.
 
     `bucket` is what `description.read` returns. A cell's bytes depend on the seed, the bucket's name, the

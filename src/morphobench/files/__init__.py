@@ -14,6 +14,7 @@ import pandas as pd
 from morphobench.errors import InputError
 from morphobench.files import file_rows
 
+FilePath = str | Path
 CELL_TABLE = "cells.parquet"
 
 
@@ -33,7 +34,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_file(path: str | Path) -> Iterator[Path]:
+def atomic_file(path: FilePath) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the final name, on failure it vanishes."""
     path = Path(path)
     with _explained(path):
@@ -48,7 +49,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: FilePath) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path`, on failure it vanishes."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -66,7 +67,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_table(table: pd.DataFrame, path: str | Path) -> None:
+def write_table(table: pd.DataFrame, path: FilePath) -> None:
     """Write a table atomically as parquet, or as CSV when the name ends in .csv."""
     with atomic_file(path) as part:
         if Path(path).suffix == ".csv":
@@ -75,35 +76,35 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             table.to_parquet(part, index=False)
 
 
-def write_json(data: dict[str, Any], path: str | Path) -> None:
+def write_json(data: dict[str, Any], path: FilePath) -> None:
     """Write a dictionary atomically as indented JSON with sorted keys."""
     with atomic_file(path) as part:
         part.write_text(json.dumps(data, indent=1, sort_keys=True, default=float) + "\n")
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: FilePath) -> pd.DataFrame:
     """Read a parquet or CSV table that this workflow wrote."""
     return pd.read_csv(path) if Path(path).suffix == ".csv" else pd.read_parquet(path)
 
 
-def read_cells(shard: str | Path) -> pd.DataFrame:
+def read_cells(shard: FilePath) -> pd.DataFrame:
     """Read the cell table of a shard: one row per cell, with at least CellId, group, success, error."""
     return pd.read_parquet(Path(shard) / CELL_TABLE)
 
 
-def read_cell(shard: str | Path, cell: str) -> dict[str, Any]:
+def read_cell(shard: FilePath, cell: str) -> dict[str, Any]:
     """Read one cell's row of the cell table of a shard, by its CellId."""
     cells = read_cells(shard)
     return cells[cells["CellId"] == cell].iloc[0].to_dict()
 
 
-def array_file(shard: str | Path, name: str) -> Path:
+def array_file(shard: FilePath, name: str) -> Path:
     """Return the file of the array `name` of a shard: the array itself, or the table of its files."""
     path, listing = Path(shard) / f"{name}.npy", Path(shard) / f"{name}{file_rows.SUFFIX}"
     return listing if listing.exists() else path
 
 
-def read_array(shard: str | Path, name: str) -> np.ndarray | file_rows.FileRows:
+def read_array(shard: FilePath, name: str) -> np.ndarray | file_rows.FileRows:
     """Open the array `name` of a shard without loading it: memory-mapped, or row by row."""
     path = array_file(shard, name)
     is_listing = path.suffix == ".parquet"

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from morphobench.errors import InputError
-from morphobench.files import npz
+from morphobench.files import FilePath, npz
 
 # Ids and factors of two million cells.
 _MAX_BYTES = 2**27
 _NUMBERS = {f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8)} - {"f1"}
 
 
-def read_factors(path: str | Path) -> dict[str, float]:
+def read_factors(path: FilePath) -> dict[str, float]:
     """Read scale factors, grid voxels per source voxel, by CellId as text.
 
     The file has arrays `keys` and `values`: of numbers or text, or of Python objects (pickled), as published.

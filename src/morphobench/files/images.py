@@ -4,8 +4,6 @@ Frame: the centre of voxel (k, j, i) lies at (index + 1/2) times the voxel's edg
 volume, along z, y and x. Resampling keeps the corner.
 """
 
-from __future__ import annotations
-
 import ast
 import logging
 import warnings
@@ -18,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 
 if TYPE_CHECKING:
     from aicsimageio import AICSImage
@@ -29,7 +28,7 @@ _MAX_VOXELS = 2**31
 
 
 def read_channels(
-    path: str | Path,
+    path: FilePath,
     names: Sequence[str] | None,
     *,
     channel_names: Sequence[str] | None = None,
@@ -85,13 +84,13 @@ def read_channels(
     return channels, spacing_um
 
 
-def channel_names(path: str | Path) -> list[str]:
+def channel_names(path: FilePath) -> list[str]:
     """Return the names of the channels of an image file, in its order."""
     with _opened(Path(path)) as image:
         return list(image.channel_names)
 
 
-def write_crop(path: str | Path, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
+def write_crop(path: FilePath, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
     """Write channels of one shape (z, y, x) as one OME-TIFF, axes C, Z, Y, X; bool becomes 0 and 1."""
     with _quiet():
         from aicsimageio.types import PhysicalPixelSizes
@@ -180,7 +179,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[AICSImage]:
+def _opened(path: Path) -> "Iterator[AICSImage]":
     if not path.is_file():
         raise InputError(f"{path}: no such file. Restore it, or correct its path in the manifest.")
     try:
@@ -196,7 +195,7 @@ def _opened(path: Path) -> Iterator[AICSImage]:
         raise InputError(f"{path}: {reason}. It may be truncated: fetch or export it again.") from error
 
 
-def _check_single_volume(path: Path, image: AICSImage) -> None:
+def _check_single_volume(path: Path, image: "AICSImage") -> None:
     from aicsimageio.readers import TiffReader
     from tifffile import TiffFile
 
@@ -215,7 +214,7 @@ def _check_single_volume(path: Path, image: AICSImage) -> None:
             raise InputError(f"{path}: {lost}. Fetch it again.")
 
 
-def _read_channel(path: Path, image: AICSImage, index: int) -> np.ndarray:
+def _read_channel(path: Path, image: "AICSImage", index: int) -> np.ndarray:
     """Return a channel of shape (z, y, x)."""
     from tifffile import TiffFile
 
@@ -231,7 +230,9 @@ def _read_channel(path: Path, image: AICSImage, index: int) -> np.ndarray:
     return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
-def _spacing_um(path: Path, image: AICSImage, spacing: Sequence[float] | None) -> tuple[float, float, float]:
+def _spacing_um(
+    path: Path, image: "AICSImage", spacing: Sequence[float] | None
+) -> tuple[float, float, float]:
     spacing_um = tuple(image.physical_pixel_sizes if spacing is None else spacing)
     remedy = "Set spacing_um_zyx in the dataset's source."
     if len(spacing_um) != 3 or not all(size and np.isfinite(size) and size > 0 for size in spacing_um):

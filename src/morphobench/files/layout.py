@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from morphobench import files
+from morphobench.files import FilePath
 from morphobench.files.volumes import Layout, select
 
 # Columns and folders of image crops.
@@ -41,32 +42,32 @@ def positions_name(rule: str, shape: str, angle: str) -> str:
     return f"positions_pcna_analyze_{rule}_{shape}_{angle}.json"
 
 
-def crop_folder(shard: str | Path, source: Mapping[str, Any]) -> Path:
+def crop_folder(shard: FilePath, source: Mapping[str, Any]) -> Path:
     """Return the folder that crop_raw and crop_seg of the cell table of a download shard start from."""
     return Path(shard) if source.get("fovs") or source.get("stack") else Path()
 
 
-def _stored(shard: str | Path, row: Mapping[str, Any], arrays: Mapping[str, Layout]) -> Sequence[np.ndarray]:
+def _stored(shard: FilePath, row: Mapping[str, Any], arrays: Mapping[str, Layout]) -> Sequence[np.ndarray]:
     # Opened for each cell: what a mapped file has read stays in memory for as long as it is mapped.
     return tuple(select(files.read_array(shard, name), row, arrays[name].columns) for name in arrays)
 
 
-def stored_cloud(shard: str | Path, row: Mapping[str, Any]) -> np.ndarray:
+def stored_cloud(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
     """Return a packing's points out of a shard of align or mask, shape (n_points, 3), micrometres."""
     return _stored(shard, row, CLOUD)[0]
 
 
-def stored_cell(shard: str | Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def stored_cell(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return a cell's intensities and mask, each of shape (z, y, x), out of a shard of align or mask."""
     return _stored(shard, row, CELL)
 
 
-def stored_segmentation(shard: str | Path, row: Mapping[str, Any]) -> np.ndarray:
+def stored_segmentation(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
     """Return a structure's filled segmentation out of a mask shard, uint8, shape (z, y, x)."""
     return _stored(shard, row, SEGMENTATION)[0]
 
 
-def stored_mesh(shard: str | Path, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def stored_mesh(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return a structure's closed surface out of a mask shard.
 
     Returns

@@ -15,6 +15,7 @@ from pyarrow import csv, parquet
 
 from morphobench import seeds
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.log import logger
 
 # The stratum of every cell where the manifest distinguishes none.
@@ -26,7 +27,7 @@ _BLOCK_BYTES = 2**23
 
 
 def read(
-    path: str | Path, columns: Sequence[str], text: Sequence[str], optional: Sequence[str] | None = None
+    path: FilePath, columns: Sequence[str], text: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Read a CSV or parquet table; columns that are not read are never held in memory.
 
@@ -83,7 +84,7 @@ def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:
     return set(sorted(set(cells), key=lambda cell: seeds.integer("choice", cell))[:max_cells])
 
 
-def kept(table: pd.DataFrame, keep: Mapping[str, Sequence[Any]] | None, path: str | Path) -> pd.Series:
+def kept(table: pd.DataFrame, keep: Mapping[str, Sequence[Any]] | None, path: FilePath) -> pd.Series:
     """Filter the rows of a manifest by the values to keep in each column; shape (n_rows,), bool.
 
     Raises

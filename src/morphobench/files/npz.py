@@ -2,13 +2,13 @@
 
 import math
 import zipfile
-from pathlib import Path
 from typing import IO
 
 import numpy as np
 import psutil
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -22,7 +22,7 @@ def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
+def check_sizes(path: FilePath, max_bytes: int | None = None) -> None:
     """Check that the entries of an .npz file unpack to at most `max_bytes`; None for the free memory.
 
     Only the directory of the archive and the headers of its arrays are read: zipfile never unpacks more of an

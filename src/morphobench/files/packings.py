@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import FilePath, manifests
 from morphobench.files.layout import POSITION_KEYS
 
 SHAPE_MANIFEST = "manifest.csv"
 
 
-def read_positions(path: str | Path) -> np.ndarray:
+def read_positions(path: FilePath) -> np.ndarray:
     """Read the sphere centres of a published packing, shape (n, 3), packing units, depth first.
 
     Raises

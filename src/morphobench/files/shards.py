@@ -14,6 +14,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.files.volumes import ArrayWriter, Layout
 from morphobench.log import logger
 
@@ -104,7 +105,7 @@ class Shard:
 
 
 @contextmanager
-def create(path: str | Path, stage: str, max_failed_fraction: float) -> Iterator[Shard]:
+def create(path: FilePath, stage: str, max_failed_fraction: float) -> Iterator[Shard]:
     """Yield a shard to fill; its folder takes the name `path` with its cell table, or vanishes on failure.
 
     Raises

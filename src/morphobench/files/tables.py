@@ -9,6 +9,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.geometry.rotation import MATRIX_COLUMNS
 
 _MU = re.compile(r"mu_(\d+)")
@@ -21,7 +22,7 @@ SPLITS = {
 }
 
 
-def read_checked(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
+def read_checked(path: FilePath, columns: Iterable[str]) -> pd.DataFrame:
     """Read a parquet or CSV table that this workflow wrote; CellId becomes a string.
 
     Raises
@@ -35,7 +36,7 @@ def read_checked(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
     return _with_text_ids(table)
 
 
-def read_batches(path: str | Path, columns: Iterable[str], rows: int = 1 << 14) -> Iterator[pd.DataFrame]:
+def read_batches(path: FilePath, columns: Iterable[str], rows: int = 1 << 14) -> Iterator[pd.DataFrame]:
     """Read `columns` of a parquet table in batches of at most `rows`; CellId becomes a string.
 
     With "CellId" among the columns the embedding mu_0, mu_1, ... is read too.
@@ -56,12 +57,12 @@ def read_batches(path: str | Path, columns: Iterable[str], rows: int = 1 << 14) 
             yield _with_text_ids(batch.to_pandas())
 
 
-def _check_file(path: str | Path) -> None:
+def _check_file(path: FilePath) -> None:
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist. {_REMEDY}")
 
 
-def _check_columns(path: str | Path, columns: Iterable[str], there: Iterable[str]) -> None:
+def _check_columns(path: FilePath, columns: Iterable[str], there: Iterable[str]) -> None:
     if missing := sorted(set(columns) - set(there)):
         raise InputError(f"{path} has no column {', '.join(missing)}. {_REMEDY}")
 
@@ -108,7 +109,7 @@ def embedding_table(cells: pd.DataFrame, rotations: np.ndarray, z: np.ndarray) -
     return with_embeddings(repeated.reset_index(drop=True).assign(rotation=number).join(matrices), values)
 
 
-def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: str | Path) -> pd.DataFrame:
+def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: FilePath) -> pd.DataFrame:
     """Return the manifest rows of `cell_ids`, in that order, indexed by CellId.
 
     Raises

@@ -1,11 +1,9 @@
 """Arrays of all cells of a shard, end to end in one .npy file each, with random access by cell."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -56,7 +54,7 @@ class ArrayWriter:
         self._write_header()
         self._file.close()
 
-    def __enter__(self) -> ArrayWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,15 +4,13 @@
 what tests/speed/bench_training.py measures on a GPU; `table` multiplies them by what Snakemake plans.
 """
 
-from __future__ import annotations
-
 import math
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import yaml
 
@@ -40,7 +38,7 @@ class Cost(NamedTuple):
     gpu_h: float = 0.0
     disk_gb: float = 0.0
 
-    def plus(self, other: Cost, times: float = 1.0) -> Cost:
+    def plus(self, other: Self, times: float = 1.0) -> Self:
         """Add another cost, so many times."""
         return Cost(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
 

@@ -1,19 +1,17 @@
 """Stage `mask`: the box that all cells of a dataset share."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.geometry.region import AXES
 
 
-def run(
-    shards: Iterable[str | Path], out: str | Path, *, quantile: float = 1.0, policy: str = "drop"
-) -> None:
+def run(shards: Iterable[FilePath], out: FilePath, *, quantile: float = 1.0, policy: str = "drop") -> None:
     """Write the common box of the shards of stage `mask` as JSON.
 
     Keys: z, y, x (voxels), quantile, policy, n_cells, n_fit, n_not_fit.

@@ -9,15 +9,15 @@ import numpy as np
 import trimesh
 
 from morphobench import files
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.layout import CLOUD, NUCLEI, stored_cloud
 from morphobench.geometry import meshes
 from morphobench.geometry.packing import keep_inside
 
 
 def run(
-    shard_in: str | Path,
-    shard_out: str | Path,
+    shard_in: FilePath,
+    shard_out: FilePath,
     *,
     min_points: int,
     tolerance_um: float,

@@ -1,14 +1,13 @@
 """Stage `mask` for multi-piece structures: fill their holes, find their pieces and their surface."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.layout import MESH, SEGMENTATION, stored_cell
 from morphobench.geometry import isosurface, labels, region
 from morphobench.mask import pieces
@@ -23,8 +22,8 @@ _DEFAULTS = (
 
 
 def run(
-    shard_in: str | Path,
-    shard_out: str | Path,
+    shard_in: FilePath,
+    shard_out: FilePath,
     *,
     role: str | Mapping[str, str],
     fill_holes: str = "volume",

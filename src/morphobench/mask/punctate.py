@@ -1,14 +1,13 @@
 """Stage `mask` for punctate structures: dilate each cell's mask, crop to it, note its statistics."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.layout import CELL, stored_cell
 from morphobench.geometry import region
 
@@ -19,8 +18,8 @@ _DEFAULTS = dict.fromkeys(("n_voxels", "n_dilated", *_BOX), 0) | dict.fromkeys((
 
 
 def run(
-    shard_in: str | Path,
-    shard_out: str | Path,
+    shard_in: FilePath,
+    shard_out: FilePath,
     *,
     role: str | Mapping[str, str],
     dilation_voxel: float,

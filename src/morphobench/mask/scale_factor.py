@@ -1,13 +1,13 @@
 """Scale factors of shapes on their grids: one for all cells of a dataset, one for each, or a file of them."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.files.factors import read_factors
 from morphobench.log import logger
 
@@ -15,13 +15,13 @@ _EXTENTS = [f"extent_{axis}_um" for axis in "xyz"]
 
 
 def run(
-    shards: Iterable[str | Path],
-    out: str | Path,
+    shards: Iterable[FilePath],
+    out: FilePath,
     *,
     mode: str,
     resolution: int,
     margin_voxel: float = 2,
-    file: str | Path | None = None,
+    file: FilePath | None = None,
     reference: bool = False,
 ) -> None:
     """Write the scale factor of every cell of the shards of stage `mask` as a table.

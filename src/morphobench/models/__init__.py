@@ -7,13 +7,12 @@ import json
 import pickle
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from morphobench.errors import InputError
-from morphobench.files import atomic_file
+from morphobench.files import FilePath, atomic_file
 from morphobench.models.base import Autoencoder
 
 FAMILIES = {
@@ -43,7 +42,7 @@ def create(family: str, **architecture: Any) -> Autoencoder:
     return cls(**architecture)
 
 
-def save(model: Autoencoder, model_config: Mapping[str, Any], path: str | Path) -> None:
+def save(model: Autoencoder, model_config: Mapping[str, Any], path: FilePath) -> None:
     """Save weights and the content of the model's yaml as tensors and JSON text."""
     content = {"model_config": json.dumps(model_config, sort_keys=True), "state_dict": model.state_dict()}
     # Written to a file, the archive would carry the temporary name, and its bytes would differ every time.
@@ -53,7 +52,7 @@ def save(model: Autoencoder, model_config: Mapping[str, Any], path: str | Path) 
         part.write_bytes(archive.getvalue())
 
 
-def load(path: str | Path) -> tuple[Autoencoder, dict[str, Any]]:
+def load(path: FilePath) -> tuple[Autoencoder, dict[str, Any]]:
     """Load a model that `save` wrote, in eval mode, with its configuration. Nothing in it is executed.
 
     Raises

@@ -1,8 +1,6 @@
 """Base class of all models: autoencoders with an (ideally invariant) embedding and, optionally, a pose."""
 
-from __future__ import annotations
-
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 
@@ -76,7 +74,7 @@ class Autoencoder(torch.nn.Module):
         """Call `reconstruct`."""
         return self.reconstruct(*inputs)
 
-    def export(self) -> Autoencoder:
+    def export(self) -> Self:
         """Return the model in its fastest form for inference; itself, unless overridden."""
         return self
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import read_array, read_table
+from morphobench.files import FilePath, read_array, read_table
 from morphobench.log import logger
 from morphobench.models.inputs import (
     INTENSITY,
@@ -84,8 +84,8 @@ def _intensity_ranges(table: pd.DataFrame, model_config: Config) -> np.ndarray |
 
 
 def open_cells(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
+    manifest: FilePath,
+    shards: Sequence[FilePath],
     model_config: Config,
     split: str | None = None,
     required: bool = True,

@@ -1,13 +1,13 @@
 """Closed surfaces of decoded volumes and of masked cells, in micrometres."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from skimage.filters import threshold_otsu
 from skimage.measure import marching_cubes
 
+from morphobench.files import FilePath
 from morphobench.files.layout import stored_mesh
 from morphobench.geometry.overlap import Mesh
 
@@ -43,7 +43,7 @@ def inside_field(volume_zyx: np.ndarray, representation: str, scale: float, lega
     return volume_zyx - (threshold_otsu(volume_zyx) if legacy and spread else scale / 2)
 
 
-def masked_mesh(row: Mapping[str, Any], shards: Sequence[str | Path]) -> Mesh:
+def masked_mesh(row: Mapping[str, Any], shards: Sequence[FilePath]) -> Mesh:
     """Return the masked surface of a cell, micrometres from the centre of its bounding box.
 
     `row` is the cell's row of the manifest of stage `sample`, `shards` the shard folders of stage `mask`.

@@ -1,8 +1,13 @@
 """Thread count and TF32 settings of PyTorch, the device of a model and its precision."""
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
+
+from morphobench import models
+from morphobench.files import FilePath
+from morphobench.models.base import Autoencoder
 
 
 def configure_torch(threads: int, *, tf32: bool = False) -> None:
@@ -20,6 +25,13 @@ def select_device(accelerator: str) -> torch.device:
     """Return the device for `cpu`, `gpu`, or `auto`: a GPU when there is one."""
     use_gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if use_gpu else "cpu")
+
+
+def load_for_inference(path: FilePath, accelerator: str, threads: int) -> tuple[Autoencoder, dict[str, Any]]:
+    """Return a trained model in its fastest form on its device, and its configuration; see `models.load`."""
+    configure_torch(threads)
+    model, model_config = models.load(path)
+    return model.export().to(select_device(accelerator)), model_config
 
 
 def model_device(model: torch.nn.Module) -> torch.device:

@@ -1,12 +1,11 @@
 """Training curves: training and validation loss of every epoch."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.files.tables import read_checked
 from morphobench.plot import style
 
@@ -38,6 +37,6 @@ def draw(curves: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def run(curves_path: str | Path, png: str | Path, *, title: str) -> None:
+def run(curves_path: FilePath, png: FilePath, *, title: str) -> None:
     """Draw the table that a training wrote as a PNG, the same bytes every time."""
     style.save(draw(read_checked(curves_path, COLUMNS), title), png)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure, SubFigure
 
-from morphobench.files import atomic_file, atomic_folder, read_table, write_table
+from morphobench.files import FilePath, atomic_file, atomic_folder, read_table, write_table
 from morphobench.log import logger
 from morphobench.plot import gallery, layout, render, style
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Pictures, Tables
@@ -39,7 +39,7 @@ def list_panels(figure: Description) -> list[Description]:
     return [panel for row in figure["rows"] for panel in row["panels"]]
 
 
-def read_inputs(paths: Mapping[str, str | Path]) -> dict[str, Any]:
+def read_inputs(paths: Mapping[str, FilePath]) -> dict[str, Any]:
     """Read the tables that exist, by name; of .npz files a dictionary of arrays."""
     inputs: dict[str, Any] = {}
     for name, path in paths.items():
@@ -75,7 +75,7 @@ def write_tables(
             write_table(table, folder / f"{panel['letter']}_{name}.csv")
 
 
-def read_tables(folder: str | Path) -> dict[str, pd.DataFrame]:
+def read_tables(folder: FilePath) -> dict[str, pd.DataFrame]:
     """Read the tables of a figure by file stem, letter first."""
     types = dict.fromkeys(_NAMES, str)
     return {path.stem: pd.read_csv(path, dtype=types) for path in sorted(Path(folder).glob("*.csv"))}
@@ -153,11 +153,11 @@ def _write_pages(figure: Description, tables: Tables, context: Context, title: s
 
 
 def run(
-    inputs: Mapping[str, str | Path],
+    inputs: Mapping[str, FilePath],
     *,
-    pdf: str | Path,
-    png: str | Path,
-    tables_out: str | Path,
+    pdf: FilePath,
+    png: FilePath,
+    tables_out: FilePath,
     figure: Description,
     title: str,
     demo: bool,

@@ -1,10 +1,8 @@
 """Shapes side by side at one scale: clouds of points, or surfaces."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -38,12 +36,12 @@ class Gallery(NamedTuple):
     half_um: float
     draw: Callable[[Axes, int], None]
 
-    def take(self, numbers: Sequence[int]) -> Gallery:
+    def take(self, numbers: Sequence[int]) -> Self:
         """Return these shapes in this order, at the scale of all."""
         labels = self.labels.iloc[list(numbers)].reset_index(drop=True)
         return Gallery(labels, self.half_um, lambda axes, i: self.draw(axes, int(numbers[i])))
 
-    def with_labels(self, **columns: Sequence[Any]) -> Gallery:
+    def with_labels(self, **columns: Sequence[Any]) -> Self:
         """Return the same shapes with further label columns."""
         return self._replace(labels=self.labels.assign(**columns))
 

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from morphobench.files import atomic_file
+from morphobench.files import FilePath, atomic_file
 
 MM = 1 / 25.4
 SMALL = 5.5  # points; nothing in a figure is smaller
@@ -47,7 +47,7 @@ def apply() -> None:
     np.random.seed(0)
 
 
-def save(figure: Figure, *paths: str | Path) -> None:
+def save(figure: Figure, *paths: FilePath) -> None:
     """Write a figure to files, PDF or PNG by their suffix, without dates, and close it."""
     for path in paths:
         kind = Path(path).suffix[1:]

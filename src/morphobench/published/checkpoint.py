@@ -12,7 +12,7 @@ import yaml
 
 from morphobench import models
 from morphobench.errors import InputError
-from morphobench.files import atomic_file, write_json
+from morphobench.files import FilePath, atomic_file, write_json
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cloud import folding
@@ -27,8 +27,8 @@ _EVALUATED_ON = ("grid_size", "half_extent")
 
 
 def run(
-    model_out: str | Path,
-    record_out: str | Path,
+    model_out: FilePath,
+    record_out: FilePath,
     *,
     dataset: Mapping[str, Any],
     model: str,
@@ -100,7 +100,7 @@ def _count_parameters(model: Autoencoder) -> int:
 
 
 def write(
-    folder: Path, trained: Mapping[str, str | Path], dataset: Mapping[str, Any], seed: int
+    folder: Path, trained: Mapping[str, FilePath], dataset: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
     """Write one checkpoint per model; return their names as `checkpoints`, that of the grid as `grid_file`.
 

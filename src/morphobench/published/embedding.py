@@ -9,7 +9,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import FilePath, manifests
 from morphobench.files.tables import mu_columns
 from morphobench.geometry.rotation import MATRIX_COLUMNS
 from morphobench.log import logger
@@ -20,15 +20,15 @@ LOSSES = dict.fromkeys(("packing", "punctate"), "reconstruction_sinkhorn_legacy"
 LOSSES["polymorphic"] = "reconstruction_iou_legacy"
 LEFT_OUT = "left out by published.keep or max_cells"
 _N_NAMED = 5
-_Paths = Mapping[str, str | Path]
+_Paths = Mapping[str, FilePath]
 _IDENTITY = dict(zip(MATRIX_COLUMNS, np.eye(3).ravel().tolist(), strict=True))
 
 
 def run(
-    manifest: str | Path,
-    out: str | Path,
-    reconstruction_out: str | Path,
-    unmatched_out: str | Path,
+    manifest: FilePath,
+    out: FilePath,
+    reconstruction_out: FilePath,
+    unmatched_out: FilePath,
     *,
     dataset: Mapping[str, Any],
     model: str,

@@ -1,12 +1,13 @@
 """One dataset's results as a published folder: cells, checkpoints, embeddings, and the yaml to use them."""
 
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
 from morphobench import files
+from morphobench.files import FilePath
 from morphobench.files.shards import stage_module
 from morphobench.log import logger
 from morphobench.published import checkpoint, embedding
@@ -19,12 +20,12 @@ CONFIG_NAME = "published.yaml"
 
 
 def run(
-    manifest: str | Path,
+    manifest: FilePath,
     shards: Shards,
-    models: Mapping[str, str | Path],
-    embeddings: Mapping[str, str | Path],
-    reconstructions: Mapping[str, str | Path],
-    out: str | Path,
+    models: Mapping[str, FilePath],
+    embeddings: Mapping[str, FilePath],
+    reconstructions: Mapping[str, FilePath],
+    out: FilePath,
     *,
     dataset: Mapping[str, Any],
     seed: int,

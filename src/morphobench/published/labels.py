@@ -1,20 +1,20 @@
 """Labels and example cells of a run that starts from published embeddings, without sampled cells."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.files.manifests import example_cells
 from morphobench.files.shards import stage_module
 from morphobench.log import logger
 from morphobench.published.manifest import fetch_file, open_published, read_used
 
 
-def run(manifest: str | Path, embeddings: Sequence[str | Path], out: str | Path, *, dataset: str) -> None:
+def run(manifest: FilePath, embeddings: Sequence[FilePath], out: FilePath, *, dataset: str) -> None:
     """Write the manifest of sampled cells: all used cells with their split; shard and index are -1.
 
     Raises
@@ -29,7 +29,7 @@ def run(manifest: str | Path, embeddings: Sequence[str | Path], out: str | Path,
     files.write_table(cells.assign(shard=-1, index=-1), out)
 
 
-def _split_of_models(ids: pd.Series, embeddings: Sequence[str | Path], dataset: str) -> pd.Series:
+def _split_of_models(ids: pd.Series, embeddings: Sequence[FilePath], dataset: str) -> pd.Series:
     """Return the split in the first table of embeddings; a difference in others is logged."""
     first, *others = embeddings
     split, *other_splits = (
@@ -46,8 +46,8 @@ def _split_of_models(ids: pd.Series, embeddings: Sequence[str | Path], dataset: 
 
 
 def write_examples(
-    manifest: str | Path,
-    out: str | Path,
+    manifest: FilePath,
+    out: FilePath,
     *,
     dataset: Mapping[str, Any],
     seed: int,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import FilePath, manifests
 from morphobench.files.tables import SPLITS
 from morphobench.log import logger
 from morphobench.remote import Store, open_store
@@ -70,7 +70,7 @@ def clean_ids(ids: pd.Series) -> pd.Series:
 
 
 def run(
-    out: str | Path, *, dataset: Mapping[str, Any], max_cells: int | None, download_config: Mapping[str, Any]
+    out: FilePath, *, dataset: Mapping[str, Any], max_cells: int | None, download_config: Mapping[str, Any]
 ) -> None:
     """Fetch the published manifest and write it as a table of cells, sorted by CellId.
 
@@ -96,7 +96,7 @@ def run(
     files.write_table(cells.assign(used=used), out)
 
 
-def read_used(manifest: str | Path) -> pd.DataFrame:
+def read_used(manifest: FilePath) -> pd.DataFrame:
     """Read the used cells of the table that `run` wrote."""
     cells = pd.read_parquet(manifest)
     return cells[cells["used"]].drop(columns="used").reset_index(drop=True)

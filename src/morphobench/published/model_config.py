@@ -3,12 +3,12 @@
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.models import FAMILIES
 from morphobench.models.cloud import folding
 
@@ -82,7 +82,7 @@ def _only(section: Mapping[str, Any], where: str, rebuilt: Mapping[str, Any]) ->
             raise InputError(f"{where}.{name} is {given!r}; only {value!r} can be rebuilt.")
 
 
-def _parse_image(config: Mapping[str, Any], _: str | Path | None) -> ModelSection:
+def _parse_image(config: Mapping[str, Any], _: FilePath | None) -> ModelSection:
     _need(config, "model", ("in_shape", "channels", "strides"))
     channels, strides = list(config["channels"]), list(config["strides"])
     plain = {"spatial_dims": 3, "kernel_size": 3, "last_act": None, "act": "relu", "norm": "batch"}
@@ -105,9 +105,7 @@ def _parse_image(config: Mapping[str, Any], _: str | Path | None) -> ModelSectio
     return ModelSection(family, architecture, "embedding", config.get("x_label") or "image")
 
 
-def _parse_folding(
-    decoder: Mapping[str, Any], n_columns: int, grid_file: str | Path | None
-) -> dict[str, Any]:
+def _parse_folding(decoder: Mapping[str, Any], n_columns: int, grid_file: FilePath | None) -> dict[str, Any]:
     architecture = _counts(decoder, "model.decoder", _FOLDING_KEYS)
     _need(decoder, "model.decoder", ("shape",))
     _only(decoder, "model.decoder", {"num_coords": n_columns})
@@ -120,7 +118,7 @@ def _parse_folding(
     return architecture | {"grid_file": str(grid_file)}
 
 
-def _parse_pointcloud(config: Mapping[str, Any], grid_file: str | Path | None) -> ModelSection:
+def _parse_pointcloud(config: Mapping[str, Any], grid_file: FilePath | None) -> ModelSection:
     label = config.get("x_label") or "pcloud"
     encoder, decoder = _section(config, "encoder", label), _section(config, "decoder", label)
     where = f"model.encoder.{label}"
@@ -148,7 +146,7 @@ def _parse_pointcloud(config: Mapping[str, Any], grid_file: str | Path | None) -
 _CLASSES = {"ImageVAE": _parse_image, "PointCloudVAE": _parse_pointcloud}
 
 
-def parse_section(config: Mapping[str, Any], grid_file: str | Path | None) -> ModelSection:
+def parse_section(config: Mapping[str, Any], grid_file: FilePath | None) -> ModelSection:
     """Translate the section `model` of a published yaml; its `_target_` names are looked up, not imported.
 
     `grid_file` is the .npy file with the points that a decoder folds, where they are no plane.

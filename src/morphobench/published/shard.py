@@ -10,7 +10,7 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import file_rows, shards
+from morphobench.files import FilePath, file_rows, shards
 from morphobench.files.volumes import Layout
 from morphobench.log import logger
 from morphobench.published.manifest import open_published, read_used
@@ -20,7 +20,7 @@ from morphobench.remote import Store
 _GIVE_UP = 5
 _PROGRESS_EVERY = 100
 # Shard folders by stage, in the order of the manifest's column `shard`.
-Shards = Mapping[str, Sequence[str | Path]]
+Shards = Mapping[str, Sequence[FilePath]]
 
 
 class Content(NamedTuple):
@@ -53,8 +53,8 @@ class Cell(NamedTuple):
 
 
 def run(
-    manifest: str | Path,
-    shard_out: str | Path,
+    manifest: FilePath,
+    shard_out: FilePath,
     *,
     dataset: Mapping[str, Any],
     shard: int,
@@ -96,7 +96,7 @@ def in_published_frame(dataset: Mapping[str, Any]) -> bool:
     return dataset["sample"].get("mode") == "reference"
 
 
-def rows_of(manifest: str | Path, shard: int, n_shards: int) -> pd.DataFrame:
+def rows_of(manifest: FilePath, shard: int, n_shards: int) -> pd.DataFrame:
     """Return the cells of a shard; a group's shard follows from its name alone."""
     cells = read_used(manifest)
     mine = cells["group"].map(lambda group: seeds.shard_of(group, n_shards)) == shard

@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.log import logger
 from morphobench.models import create
 from morphobench.models.base import Autoencoder
@@ -105,7 +106,7 @@ def compare_keys(stored: Mapping[str, torch.Tensor], model: Mapping[str, torch.T
     )
 
 
-def _read_state(checkpoint: str | Path) -> dict[str, torch.Tensor]:
+def _read_state(checkpoint: FilePath) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(checkpoint, weights_only=True, map_location="cpu")
         state = dict(content["state_dict"])
@@ -122,7 +123,7 @@ def _read_state(checkpoint: str | Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[ModelSection, Autoencoder]:
+def _build(config_yaml: FilePath, grid_file: FilePath | None) -> tuple[ModelSection, Autoencoder]:
     try:
         content = yaml.safe_load(Path(config_yaml).read_text())
         config = content.get("model") if isinstance(content, Mapping) else None
@@ -140,7 +141,7 @@ def _build(config_yaml: str | Path, grid_file: str | Path | None) -> tuple[Model
         raise InputError(f"{config_yaml}: {fault}. Restore the published file.") from error
 
 
-def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None) -> Converted:
+def read(checkpoint: FilePath, config_yaml: FilePath, grid_file: FilePath | None = None) -> Converted:
     """Read a published checkpoint with what is known of its tensors; see `load_published`."""
     section, model = _build(config_yaml, grid_file)
     stored = _read_state(checkpoint)
@@ -160,7 +161,7 @@ def read(checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path 
 
 
 def load_published(
-    checkpoint: str | Path, config_yaml: str | Path, grid_file: str | Path | None = None
+    checkpoint: FilePath, config_yaml: FilePath, grid_file: FilePath | None = None
 ) -> Autoencoder:
     """Load a published model in eval mode, float32, with `variant` "published" where the family has one.
 

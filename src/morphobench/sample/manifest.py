@@ -1,14 +1,13 @@
 """The manifest of a dataset: every cell of all shards, with its shard and split."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import FilePath, manifests
 from morphobench.files.tables import SPLITS
 
 
@@ -28,8 +27,8 @@ def split_groups(
 
 
 def run(
-    shards: Mapping[int, str | Path],
-    out: str | Path,
+    shards: Mapping[int, FilePath],
+    out: FilePath,
     *,
     split: Mapping[str, float],
     seed: int,

@@ -1,21 +1,20 @@
 """Stage `sample` for packings: clouds of jittered copies of the points, and cubes of spheres at them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from morphobench import files, seeds
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.layout import stored_cloud
 from morphobench.files.volumes import Layout
 from morphobench.geometry.packing import check_fits, rasterise, upsample
 
 
 def run(
-    shard_in: str | Path,
-    shard_out: str | Path,
+    shard_in: FilePath,
+    shard_out: FilePath,
     *,
     dataset_name: str,
     points: Mapping[str, Any],

@@ -1,13 +1,12 @@
 """Stage `sample` for polymorphic structures: distances on a grid, surfaces and points in space."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.layout import stored_mesh, surface_arrays
 from morphobench.files.volumes import Layout
 from morphobench.geometry import surface_points
@@ -20,11 +19,11 @@ _LOC = ("loc_x_um", "loc_y_um", "loc_z_um")
 
 
 def run(
-    shard_in: str | Path,
-    shard_out: str | Path,
+    shard_in: FilePath,
+    shard_out: FilePath,
     *,
     dataset_name: str,
-    scale_factor: str | Path,
+    scale_factor: FilePath,
     mode: str = "corrected",
     resolution: int,
     n_surface: int,

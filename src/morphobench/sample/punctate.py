@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from morphobench import files, seeds
-from morphobench.files import shards
+from morphobench.files import FilePath, shards
 from morphobench.files.layout import SIZES, stored_cell
 from morphobench.files.volumes import Layout
 from morphobench.geometry.region import AXES, crop_to_box, fits, offset_in_box
@@ -18,11 +18,11 @@ from morphobench.sample.reference import reference_encoding
 
 
 def run(
-    shard_in: str | Path,
-    shard_out: str | Path,
+    shard_in: FilePath,
+    shard_out: FilePath,
     *,
     dataset_name: str,
-    box: str | Path,
+    box: FilePath,
     variant: str | Mapping[str, str],
     points: Mapping[str, Any],
     cube: Mapping[str, Any],

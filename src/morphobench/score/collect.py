@@ -1,14 +1,13 @@
 """Tables of a dataset from those of single trainings, and of several datasets."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.files import read_table, write_table
+from morphobench.files import FilePath, read_table, write_table
 from morphobench.metrics.relative import relative_scores
 from morphobench.score.differences import difference_table
 from morphobench.score.summary import Score, score_table
@@ -17,7 +16,7 @@ ALL_SEEDS = -1
 SPREAD = "_spread"
 
 
-def concatenate(paths: Sequence[str | Path]) -> pd.DataFrame:
+def concatenate(paths: Sequence[FilePath]) -> pd.DataFrame:
     """Concatenate tables of one kind, of single trainings, in the order given.
 
     Raises
@@ -55,12 +54,12 @@ def spread_rows(scores: pd.DataFrame) -> pd.DataFrame:
 
 def collect_dataset(
     *,
-    scores: Sequence[str | Path],
-    items: Sequence[str | Path],
-    replicates: Sequence[str | Path],
-    scores_out: str | Path,
-    items_out: str | Path,
-    differences_out: str | Path,
+    scores: Sequence[FilePath],
+    items: Sequence[FilePath],
+    replicates: Sequence[FilePath],
+    scores_out: FilePath,
+    items_out: FilePath,
+    differences_out: FilePath,
     **comparison: Any,
 ) -> None:
     """Write the score table of a dataset, the values behind it, and the differences between its models.
@@ -77,7 +76,7 @@ def collect_dataset(
 
 
 def combine_datasets(
-    paths: Mapping[str, str | Path], models: Mapping[str, Sequence[str]], out: str | Path
+    paths: Mapping[str, FilePath], models: Mapping[str, Sequence[str]], out: FilePath
 ) -> None:
     """Write one score table of several datasets, or of one at several resolutions.
 

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from morphobench import models
-from morphobench.files import write_json
+from morphobench.files import FilePath, write_json
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch, open_cells
 from morphobench.models.decode import VOLUMES, model_sizes_um, to_shapes_um
 from morphobench.models.decode_surfaces import masked_mesh
-from morphobench.models.device import configure_torch, select_device
+from morphobench.models.device import load_for_inference, model_device
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
 # A larger batch must save at least this share of the time of a cell to be tried further.
@@ -104,7 +103,7 @@ def inference_seconds_legacy(
     cells: Cells,
     model_config: Mapping[str, Any],
     *,
-    meshes: Sequence[str | Path] = (),
+    meshes: Sequence[FilePath] = (),
     n_points: int,
     device: torch.device,
     n_cells: int,
@@ -138,13 +137,13 @@ def inference_seconds_legacy(
 
 @torch.inference_mode()
 def run(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
-    model_path: str | Path,
-    record_path: str | Path,
-    out: str | Path,
+    manifest: FilePath,
+    shards: Sequence[FilePath],
+    model_path: FilePath,
+    record_path: FilePath,
+    out: FilePath,
     *,
-    meshes: Sequence[str | Path] = (),
+    meshes: Sequence[FilePath] = (),
     n_points: int,
     n_repeats: int,
     largest_batch: int,
@@ -159,11 +158,9 @@ def run(
     decode_best_s, seconds per cell in it (median); inference_legacy_s, see `inference_seconds_legacy`;
     energy_kwh and emissions_kg per cell; device. null where a thing was not measured.
     """
-    configure_torch(threads)
     record = json.loads(Path(record_path).read_text())
-    model, model_config = models.load(model_path)
-    device = select_device(accelerator)
-    model = model.export().to(device)
+    model, model_config = load_for_inference(model_path, accelerator, threads)
+    device = model_device(model)
     # A cell takes what another takes: any will do.
     cells = open_cells(manifest, shards, model_config)
 

@@ -1,17 +1,14 @@
 """Evolution energy of decoded interpolants between pairs of cells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 import torch
 
-from morphobench import models, seeds
-from morphobench.files import read_table, write_table
+from morphobench import seeds
+from morphobench.files import FilePath, read_table, write_table
 from morphobench.geometry import rotation
 from morphobench.geometry.overlap import Mesh, common_grid, iou_error, voxelise, voxelise_own_box
 from morphobench.log import logger
@@ -20,7 +17,7 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
 from morphobench.models.decode_clouds import subsample
 from morphobench.models.decode_surfaces import masked_mesh
-from morphobench.models.device import configure_torch, select_device
+from morphobench.models.device import load_for_inference
 
 ENERGIES = ("energy", "energy_input", "energy_legacy")
 _SIDES = ("start", "end")
@@ -142,7 +139,7 @@ class Ends(NamedTuple):
     inputs: list[list[Any]] | None
     legacy: list[list[Any]] | None
 
-    def of_pairs(self, pairs: slice) -> Ends:
+    def of_pairs(self, pairs: slice) -> Self:
         """Return the ends of some pairs."""
         arrays = [None if field is None else field[:, pairs] for field in self[:3]]
         return Ends(*arrays, *(field and [side[pairs] for side in field] for field in self[3:]))
@@ -171,7 +168,7 @@ def read_ends(
     cells: Cells,
     clouds: Cells,
     rows: Sequence[Sequence[int]],
-    meshes: Sequence[str | Path],
+    meshes: Sequence[FilePath],
     **sampling: Any,
 ) -> Ends:
     """Read the ends of pairs; `embeddings` and `rows` in `cells` and `clouds` are those of start and end."""
@@ -287,14 +284,14 @@ def _reason(shapes: Interpolation, interpolant: Any, d_ends: float) -> str:
 
 
 def run(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
-    model_path: str | Path,
-    embedding: str | Path,
-    pairs: str | Path,
-    out: str | Path,
+    manifest: FilePath,
+    shards: Sequence[FilePath],
+    model_path: FilePath,
+    embedding: FilePath,
+    pairs: FilePath,
+    out: FilePath,
     *,
-    meshes: Sequence[str | Path] = (),
+    meshes: Sequence[FilePath] = (),
     dataset: str,
     n_fractions: int,
     embed_config: Mapping[str, Any],
@@ -317,9 +314,7 @@ def run(
     Reads manifest and shards of stage `sample`, the embedding of pose "identity", the table of pairs and, for
     polymorphic datasets, the shard folders `meshes` of stage `mask`; `side_um` is the side of cubes.
     """
-    configure_torch(threads)
-    model, model_config = models.load(model_path)
-    model = model.export().to(select_device(accelerator))
+    model, model_config = load_for_inference(model_path, accelerator, threads)
     # Read as text: a CellId such as 007 is no number.
     table = pd.read_csv(pairs, dtype={"start": str, "end": str})
     if table.empty:

@@ -1,13 +1,12 @@
 """Pairs of test cells to interpolate between, the same for every model."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphobench import seeds
-from morphobench.files import write_table
+from morphobench.files import FilePath, write_table
 from morphobench.files.tables import read_checked
 from morphobench.log import logger
 
@@ -23,7 +22,7 @@ def draw_pairs(cell_ids: Sequence[str], n_pairs: int, rng: np.random.Generator) 
     return pd.DataFrame({"pair": np.arange(n), "start": drawn[:, 0], "end": drawn[:, 1]})
 
 
-def run(manifest: str | Path, out: str | Path, *, n_pairs: int, seed: int, dataset: str) -> None:
+def run(manifest: FilePath, out: FilePath, *, n_pairs: int, seed: int, dataset: str) -> None:
     """Draw pairs among the sampled test cells of `manifest` and write them.
 
     With fewer than two such cells the table is empty, and a warning is logged.

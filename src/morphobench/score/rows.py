@@ -1,11 +1,9 @@
 """Rows of the score table of one trained model, the values behind them, and resampled values."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -31,7 +29,7 @@ class Metric(NamedTuple):
     variant: Variant = "corrected"
 
     @property
-    def legacy(self) -> Metric:
+    def legacy(self) -> Self:
         """The published definition, in the same unit."""
         return self._replace(variant="legacy")
 

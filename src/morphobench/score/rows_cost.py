@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from morphobench.files import FilePath
 from morphobench.score.rows import Metric, ScoreRows
 
 # Key of cost.json -> metric: repeated times, and single values.
@@ -22,7 +23,7 @@ _VALUES = {
 }
 
 
-def add_cost(rows: ScoreRows, path: str | Path | None) -> None:
+def add_cost(rows: ScoreRows, path: FilePath | None) -> None:
     """Add times per cell, size, memory, energy and training from `cost.run`; null is never zero.
 
     encode_time, decode_time and inference_time (both) are for single cells, after a warm-up and synchronised.

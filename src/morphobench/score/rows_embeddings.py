@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.files.tables import read_checked
 from morphobench.metrics.interpolation import interpolation_distance, interpolation_distance_legacy
 from morphobench.metrics.intrinsic_dimension import (
@@ -39,7 +40,7 @@ _ENERGIES = {
 }
 
 
-def add_reconstruction(rows: ScoreRows, cells: EmbeddedCells, reconstruction: str | Path | None) -> None:
+def add_reconstruction(rows: ScoreRows, cells: EmbeddedCells, reconstruction: FilePath | None) -> None:
     """Add the reconstruction errors of the test cells, from their table."""
     table = pd.DataFrame() if reconstruction is None else read_checked(reconstruction, ("CellId",))
     kinds = [kind for kind in (_CLOUD_ERRORS, _SHAPE_ERRORS) if set(kind) & set(table)]
@@ -55,7 +56,7 @@ def add_reconstruction(rows: ScoreRows, cells: EmbeddedCells, reconstruction: st
             rows.add_missing(f"the table of reconstruction errors has no column {column}", metric)
 
 
-def add_evolution(rows: ScoreRows, evolution: str | Path | None, n_legacy: float) -> None:
+def add_evolution(rows: ScoreRows, evolution: FilePath | None, n_legacy: float) -> None:
     """Add evolution energies; the fractions of one pair are one cluster."""
     if evolution is None:
         rows.add_missing("no interpolation: the model has no decoder here", *_ENERGIES.values())
@@ -90,7 +91,7 @@ def _missing_reasons(table: pd.DataFrame, column: str) -> str:
 def add_interpolation(
     rows: ScoreRows,
     cells: EmbeddedCells,
-    pairs: str | Path | None,
+    pairs: FilePath | None,
     n_fractions: int,
     n_legacy: float,
     n_components: int,

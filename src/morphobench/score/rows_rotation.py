@@ -1,13 +1,13 @@
 """Rows of the score table about rotated cells, whose many embeddings are read in batches."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from morphobench import seeds
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.files.tables import embedding_matrix, read_batches
 from morphobench.geometry.rotation import MATRIX_COLUMNS, about_z
 from morphobench.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
@@ -21,7 +21,7 @@ _NO_ROTATIONS = "no embeddings of rotated cells"
 _Slots = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
 
 
-def add_lattice(rows: ScoreRows, cells: EmbeddedCells, path: str | Path | None, n_components: int) -> None:
+def add_lattice(rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, n_components: int) -> None:
     """Add the rotation error under the cube's rotations, and the published one about z."""
     metric = Metric("rotation_invariance_error_lattice")
     if path is None:
@@ -49,7 +49,7 @@ def add_lattice(rows: ScoreRows, cells: EmbeddedCells, path: str | Path | None, 
 
 
 def add_uniform(
-    rows: ScoreRows, cells: EmbeddedCells, path: str | Path | None, labels: Sequence[str], seed: int
+    rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, labels: Sequence[str], seed: int
 ) -> None:
     """Add the rotation error under uniform rotations, and classification of cells rotated by one of them.
 
@@ -78,7 +78,7 @@ def _equal(matrices: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _read_rotated(
-    path: str | Path, cells: EmbeddedCells, slots: _Slots, n_slots: int, chosen: np.ndarray
+    path: FilePath, cells: EmbeddedCells, slots: _Slots, n_slots: int, chosen: np.ndarray
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Read the rotation error of every rotated cell, and the embeddings to which `slots` gives a slot.
 

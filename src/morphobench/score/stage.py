@@ -1,13 +1,12 @@
 """Scores of one trained model, from the tables of the stages before."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from morphobench.errors import InputError
-from morphobench.files import write_table
+from morphobench.files import FilePath, write_table
 from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
 from morphobench.score import rows_embeddings
 from morphobench.score.rows import EmbeddedCells, ScoreRows
@@ -22,21 +21,21 @@ _N_PAIRS_LEGACY = 20
 
 def run(
     *,
-    manifest: str | Path,
-    embeddings: Mapping[str, str | Path | None],
-    reconstruction: str | Path | None,
-    pairs: str | Path | None,
-    evolution: str | Path | None,
-    cost: str | Path | None,
+    manifest: FilePath,
+    embeddings: Mapping[str, FilePath | None],
+    reconstruction: FilePath | None,
+    pairs: FilePath | None,
+    evolution: FilePath | None,
+    cost: FilePath | None,
     dataset: str,
     model: str,
     model_seed: int,
     dataset_config: Mapping[str, Any],
     score_config: Mapping[str, Any],
     seed: int,
-    scores_out: str | Path,
-    items_out: str | Path,
-    replicates_out: str | Path,
+    scores_out: FilePath,
+    items_out: FilePath,
+    replicates_out: FilePath,
 ) -> None:
     """Score one trained model, or a baseline without training; what is absent gives null with the reason.
 
@@ -90,7 +89,7 @@ def run(
     write_table(rows.replicate_table(), replicates_out)
 
 
-def _read_cells(manifest: str | Path, identity: str | Path) -> EmbeddedCells:
+def _read_cells(manifest: FilePath, identity: FilePath) -> EmbeddedCells:
     """Read the embeddings of all cells and their rows of the manifest, sorted by CellId."""
     cells = read_checked(manifest, ("CellId", "group", "split"))
     embedded = read_checked(identity, ("CellId",)).sort_values("CellId", ignore_index=True)

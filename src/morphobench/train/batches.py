@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 from morphobench.models.cells import EpochOrder, data_loader, open_cells
 
 
@@ -79,7 +79,7 @@ class Batches(pl.LightningDataModule):
     """
 
     def __init__(
-        self, manifest: str | Path, shards: Sequence[str | Path], model_config: Mapping[str, Any], seed: int
+        self, manifest: FilePath, shards: Sequence[FilePath], model_config: Mapping[str, Any], seed: int
     ) -> None:
         super().__init__()
         self.manifest, self.shards, self.model_config, self.seed = manifest, list(shards), model_config, seed

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 import morphobench
-from morphobench.files import array_file
+from morphobench.files import FilePath, array_file
 
 
 def fingerprint(*parts: Any) -> str:
@@ -21,7 +21,7 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def data_digest(manifest: str | Path, shards: Sequence[str | Path], arrays: Sequence[str]) -> list[str]:
+def data_digest(manifest: FilePath, shards: Sequence[FilePath], arrays: Sequence[str]) -> list[str]:
     """Return SHA-256 digests of the manifest and of the arrays that are trained on.
 
     The manifest alone does not say: cells sampled with other parameters keep their rows in it.

@@ -19,7 +19,7 @@ from torch.multiprocessing import ProcessRaisedException
 
 from morphobench import models, seeds
 from morphobench.errors import InputError
-from morphobench.files import write_json, write_table
+from morphobench.files import FilePath, write_json, write_table
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.device import configure_torch
@@ -174,13 +174,13 @@ def _untrained(model_config: Mapping[str, Any], seed: int) -> Autoencoder:
 
 
 def run(
-    manifest: str | Path,
-    shards: Sequence[str | Path],
+    manifest: FilePath,
+    shards: Sequence[FilePath],
     *,
-    model_out: str | Path,
-    record_out: str | Path,
-    curves_out: str | Path,
-    checkpoints: str | Path,
+    model_out: FilePath,
+    record_out: FilePath,
+    curves_out: FilePath,
+    checkpoints: FilePath,
     dataset: str,
     model_name: str,
     model_config: Mapping[str, Any],

@@ -12,7 +12,7 @@ import pandas as pd
 from morphobench import config as configuration
 from morphobench.config import schema
 from morphobench.errors import InputError
-from morphobench.files import write_table
+from morphobench.files import FilePath, write_table
 
 # Entries of a training's record in the table.
 MEASURED = ("best_val_loss", "best_epoch", "epochs", "train_s", "parameters")
@@ -108,6 +108,6 @@ def compare(points: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[s
     return table.sort_values(["best_val_loss", "point"], ignore_index=True)
 
 
-def run(points: Mapping[str, Mapping[str, Any]], records: Sequence[str | Path], out: str | Path) -> None:
+def run(points: Mapping[str, Mapping[str, Any]], records: Sequence[FilePath], out: FilePath) -> None:
     """Write the table of a sweep from the record files of its points, in the order of `points`."""
     write_table(compare(points, [json.loads(Path(path).read_text()) for path in records]), out)

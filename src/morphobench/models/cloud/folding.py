@@ -1,7 +1,6 @@
 """FoldingNet decoder (Yang et al. 2018): a fixed grid of points is folded twice into a shape."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
+from morphobench.files import FilePath
 
 # Half width of the plane and radius of the sphere that the published decoders fold, in model units.
 EXTENT = 0.3
@@ -35,7 +35,7 @@ def sphere(n_points: int) -> np.ndarray:
     return EXTENT * np.stack((ring * np.cos(longitude), ring * np.sin(longitude), z), axis=-1)
 
 
-def read_grid(path: str | Path) -> np.ndarray:
+def read_grid(path: FilePath) -> np.ndarray:
     """Read a grid from a .npy file, shape (n_points, 2 or 3), model units.
 
     Raises
@@ -53,7 +53,7 @@ def read_grid(path: str | Path) -> np.ndarray:
     return grid
 
 
-def make_grid(kind: str, n_points: int, grid_file: str | Path | None) -> np.ndarray:
+def make_grid(kind: str, n_points: int, grid_file: FilePath | None) -> np.ndarray:
     """Return the grid of a decoder, shape (n, 2 or 3), model units: the file's, or a "plane" or "sphere".
 
     A plane has fewer points than asked for when that is no square number, a file what it holds.

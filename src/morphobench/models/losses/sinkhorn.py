@@ -1,7 +1,5 @@
 """Debiased Sinkhorn divergence of point clouds, with its gradient."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
 import os
@@ -9,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 
@@ -109,7 +107,7 @@ class _Costs(NamedTuple):
     symmetric: bool
 
     @classmethod
-    def between(cls, a: torch.Tensor, b: torch.Tensor) -> _Costs:
+    def between(cls, a: torch.Tensor, b: torch.Tensor) -> Self:
         symmetric, rows = a is b, rows_per_block(len(b), b.device)
         starts = range(0, len(a), rows)
         blocks = [pair_distances(a[i : i + rows], b[i if symmetric else 0 :]) for i in starts]
@@ -175,7 +173,7 @@ class _Potentials(NamedTuple):
     last_g: torch.Tensor
 
     @classmethod
-    def solve(cls, a: torch.Tensor, b: torch.Tensor, scales: list[float]) -> _Potentials:
+    def solve(cls, a: torch.Tensor, b: torch.Tensor, scales: list[float]) -> Self:
         """Anneal: a full step at the first scale, averaged steps at every scale, a full one at the last."""
         costs = _Costs.between(a, b)
         f, g = _dual_step(costs, a.new_zeros(len(a)), b.new_zeros(len(b)), scales[0])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
+from morphobench.files import FilePath
 from morphobench.files.shards import stage_module
 from morphobench.plot import style
 
@@ -32,9 +33,9 @@ def summary(manifest: pd.DataFrame) -> str:
 
 
 def run(
-    manifest: str | Path,
-    shards: Mapping[str, Sequence[str | Path]],
-    out: str | Path,
+    manifest: FilePath,
+    shards: Mapping[str, Sequence[FilePath]],
+    out: FilePath,
     *,
     dataset: Mapping[str, Any],
     title: str,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from morphobench.files import atomic_file
+from morphobench.files import FilePath, atomic_file
 from morphobench.plot import layout, style
 from morphobench.plot.clouds import COORDINATES
 from morphobench.plot.figure import read_inputs
@@ -92,7 +92,7 @@ def read_surfaces(inputs: Mapping[str, Any]) -> tuple[pd.DataFrame, list[Shape]]
     return labels.assign(shape=labels["shape"].map(number)), shapes
 
 
-def run(inputs: Mapping[str, str | Path], out: str | Path, *, title: str, strata: Mapping[str, str]) -> None:
+def run(inputs: Mapping[str, FilePath], out: FilePath, *, title: str, strata: Mapping[str, str]) -> None:
     """Write the page of a dataset, one file, from the tables walks and archetypes or surfaces and meshes."""
     tables = read_inputs(inputs)
     labels, shapes = read_surfaces(tables) if "surfaces" in tables else read_clouds(tables)
