@@ -1,5 +1,7 @@
 """Write a fabricated bucket: crops as OME-TIFF and the manifest, from its description alone."""
 
+import hashlib
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,9 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.fabricate import table
+from morphobench.fabricate import ome, table
 from morphobench.fabricate.cell import Cell, cut_through, make_cell, without_masks
-from morphobench.files import FilePath, images
+from morphobench.files import FilePath
 from morphobench.log import logger
 
 _PROGRESS_EVERY = 25
@@ -74,17 +76,23 @@ def _write_cell(
     cell, rng = cell_of_class(name, bucket, seed, label, number)
     if odd in _CHANGES:
         cell = _CHANGES[odd](cell)
-    key = f"{seeds.integer(seed, name, 'file', f'{label}-{number}'):016x}"
-    row: dict[str, Any] = {"CellId": table.identifier(bucket["ids"], rng)}
+    row: dict[str, Any] = dict.fromkeys(table.index_columns(bucket["n_index_columns"]), n_rows)
+    row["CellId"] = table.identifier(bucket["ids"], rng)
     for column, crop in bucket["crops"].items():
-        row[column] = f"{crop['folder']}/{key}{crop['suffix']}.ome.tif"
+        key = hashlib.sha256(f"{seed}/{name}/{label}-{number}/{column}".encode())
+        file = f"{crop['folder']}/{key.hexdigest()[: crop['hex_digits']]}{crop['ending']}"
+        row[column] = bucket["path_prefix"] + file
         if odd != "missing_file":
-            channels = {channel: cell.volumes[role] for channel, role in crop["channels"].items()}
-            images.write_crop(part / row[column], channels, cell.spacing_um_zyx)
+            channels = [_stored(cell, role) for role in crop["channels"]]
+            ome.write(part / file, channels, uuid.UUID(bytes=key.digest()[:16]))
     if bucket["name_dict"]:
-        channels = {kind: list(bucket["crops"][kind]["channels"]) for kind in bucket["name_dict"]}
-        row["name_dict"] = str(channels)
-    place = table.Place(n_rows, number, list(bucket["classes"]).index(label))
+        row["name_dict"] = str(bucket["name_dict"])
+    place = table.place(bucket, label, number, n_rows)
     row |= table.values(bucket["columns"] | bucket["classes"][label]["columns"], cell, place)
-    row |= table.features(bucket["n_feature_columns"], rng)
+    row |= table.features(bucket["features"], rng)
     return [row] * (2 if odd == "duplicate_id" else 1)
+
+
+def _stored(cell: Cell, role: str) -> np.ndarray:
+    """Return a volume as files have it: masks are 0 and 255."""
+    return cell.volumes[role] * np.uint8(255) if role.endswith("_mask") else cell.volumes[role]

@@ -3,60 +3,90 @@
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from morphobench.fabricate.cell import Cell
 
-_FEATURES = (
-    ("Texture_2D",),
-    ("Nucleus", "Cell", "Organelle"),
-    ("Brightfield", "DNA", "Membrane", "Structure"),
-    tuple(f"{kind}_projection_{axis}" for kind in ("max", "mean", "median") for axis in "xyz"),
-    ("AngularSecondMoment", "Contrast", "Correlation", "Variance", "Entropy", "InfoMeas1", "InfoMeas2"),
-    ("00", "01", "02", "03"),
-    ("03", "05"),
-)
 _CELLS_PER_FIELD = 4
-_FIELDS_PER_WELL = 8
 
 
 class Place(NamedTuple):
-    """Where a cell stands: in the bucket, in its class, and its class among those of the bucket's yaml."""
+    """Where a cell stands: in the bucket, in its class, and in the bucket's wells, where it has any.
+
+    Attributes
+    ----------
+    number, of_class
+        Of the cell in the bucket and in its class, from 0.
+    plate, well
+        Text that names the plate, such as ``3500002930_100X``, and the well, such as ``E07``.
+    position
+        Of the field on its plate, from 1: fields are counted through all wells, the same on every plate.
+    """
 
     number: int
     of_class: int
-    class_number: int
+    plate: str = ""
+    well: str = ""
+    position: int = 0
+
+
+def place(bucket: Mapping[str, Any], label: str, number: int, n_rows: int) -> Place:
+    """Place a cell by its number within its class: plates take turns, then wells; two share a field."""
+    plates = bucket["plates"]
+    if plates is None:
+        return Place(n_rows, number)
+    own, names = bucket["classes"][label]["wells"], plates["names"]
+    wells = sorted({well for other in bucket["classes"].values() for well in other["wells"]})
+    turn, plate = divmod(number, len(names))
+    turn, well = divmod(turn, len(own))
+    position = wells.index(own[well]) * plates["fields_per_well"] + turn // 2 + 1
+    return Place(n_rows, number, names[plate], own[well], position)
+
+
+def index_columns(n_columns: int) -> list[str]:
+    """Return the names that pandas gives to the indices of tables that were written again and again."""
+    return [f"Unnamed: 0.{number}" if number else "Unnamed: 0" for number in range(n_columns)]
 
 
 def identifier(kind: str, rng: np.random.Generator) -> str | int:
-    """Draw a CellId: a random UUID as text (kind "uuid") or a number of seven digits (kind "integer")."""
+    """Draw a CellId: a random UUID as text (kind "uuid") or a number of six digits (kind "integer")."""
     if kind == "uuid":
         return str(uuid.UUID(bytes=rng.bytes(16), version=4))
-    return int(rng.integers(1_000_000, 10_000_000))
+    return int(rng.integers(100_000, 1_000_000))
 
 
-def _um3(cell: Cell, role: str) -> float:
-    return float(np.count_nonzero(cell.volumes[role]) * np.prod(cell.spacing_um_zyx))
+def _voxels(role: str) -> Callable[[Cell, Place], int]:
+    return lambda cell, _: int(np.count_nonzero(cell.volumes[role]))
 
 
-def _well(place: Place) -> str:
-    row, column = divmod(place.class_number, 10)
-    return f"{'BCDEFG'[row % 6]}{column + 2}"
+def _pieces(cell: Cell, _: Place) -> int:
+    return int(ndimage.label(cell.volumes["structure_mask"], np.ones((3, 3, 3)))[1])
+
+
+def _nucleus_um3(cell: Cell, _: Place) -> float:
+    return float(np.count_nonzero(cell.volumes["nucleus_mask"]) * np.prod(cell.spacing_um_zyx))
+
+
+def _roi(cell: Cell, _: Place) -> str:
+    return json.dumps([edge for n in cell.volumes["structure"].shape for edge in (0, n)])
 
 
 # What a column of the manifest may hold, by the name in the bucket's yaml.
 MEASURES: dict[str, Callable[[Cell, Place], Any]] = {
-    "nucleus_voxels": lambda cell, _: int(np.count_nonzero(cell.volumes["nucleus_mask"])),
-    "nucleus_um3": lambda cell, _: _um3(cell, "nucleus_mask"),
-    "cell_um3": lambda cell, _: _um3(cell, "cell_mask"),
+    "nucleus_voxels": _voxels("nucleus_mask"),
+    "cell_voxels": _voxels("cell_mask"),
+    "structure_voxels": _voxels("structure_mask"),
+    "structure_pieces": _pieces,
+    "nucleus_um3": _nucleus_um3,
     "spacing_xyz": lambda cell, _: json.dumps(list(cell.spacing_um_zyx[::-1])),
-    "roi": lambda cell, _: json.dumps([edge for n in cell.volumes["structure"].shape for edge in (0, n)]),
+    "roi": _roi,
     "field": lambda _, place: place.number // _CELLS_PER_FIELD + 1,
-    "well": lambda _, place: _well(place),
-    "well_field": lambda _, place: f"{_well(place)}_{place.of_class % _FIELDS_PER_WELL + 1}",
+    "position": lambda _, place: place.position,
+    "scene": lambda _, place: f"{place.plate}-Scene-{place.position - 1}-P{place.position}-{place.well}",
 }
 
 
@@ -75,8 +105,7 @@ def values(columns: Mapping[str, Any], cell: Cell, place: Place) -> dict[str, An
     return entries
 
 
-def features(n_columns: int, rng: np.random.Generator) -> dict[str, float]:
-    """Draw entries of columns named as the texture features of the real manifest; they mean nothing."""
-    names = ("_".join(parts) for parts in itertools.product(*_FEATURES))
-    chosen = list(itertools.islice(names, n_columns))
-    return dict(zip(chosen, rng.random(len(chosen)).round(6).tolist(), strict=True))
+def features(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> dict[str, float]:
+    """Draw entries of columns that mean nothing; names are all ways to join one text of each of the parts."""
+    names = list(map("_".join, itertools.product(*parts)))
+    return dict(zip(names, rng.random(len(names)).round(6).tolist(), strict=True))
