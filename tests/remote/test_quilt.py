@@ -114,9 +114,9 @@ def test_checksums_are_those_of_quilt(kind, size, tmp_path):
     path = tmp_path / "a"
     path.write_bytes(body := os.urandom(size))
     told = {"type": kind, "value": calculate_multipart_checksum_bytes(body, checksum_type=kind)}
-    assert checksums.matches(path, checksums.from_quilt(told)) is True
+    assert checksums.verified(path, checksums.from_quilt(told)) == checksums.CHECKSUM
     path.write_bytes(body + b"x")
-    assert checksums.matches(path, checksums.from_quilt(told)) is False
+    assert checksums.verified(path, checksums.from_quilt(told)) == ""
 
 
 def test_checksums_of_objects_uploaded_in_pieces(away, tmp_path):
@@ -131,15 +131,15 @@ def test_checksums_of_objects_uploaded_in_pieces(away, tmp_path):
         away.owner.upload_file(str(path), BUCKET, "big", Config=settings)
         etag = away.owner.head_object(Bucket=BUCKET, Key="big")["ETag"]
         assert etag.strip('"').partition("-")[2] == str(-(-11 // piece))
-        assert checksums.matches(path, checksums.from_etag(etag)) is True
+        assert checksums.verified(path, checksums.from_etag(etag)).startswith("size and parts of ")
         path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
-        assert checksums.matches(path, checksums.from_etag(etag)) is None
+        assert checksums.verified(path, checksums.from_etag(etag)).startswith("size alone")
 
 
 def test_what_a_checksum_does_not_tell(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"a")
     for told in ("", "version:today", "etag:opaque"):
-        assert checksums.matches(path, told) is None
-    assert checksums.matches(path, "etag:" + "0" * 32) is False
-    assert checksums.matches(path, "etag:" + "0" * 32, is_md5=False) is None
+        assert checksums.verified(path, told) == "size alone"
+    assert checksums.verified(path, "etag:" + "0" * 32) == ""
+    assert checksums.verified(path, "etag:" + "0" * 32, is_md5=False) == "size alone"

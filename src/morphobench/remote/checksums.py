@@ -5,7 +5,7 @@
 ``sha2-256-chunked:<b64>``   SHA-256 of the SHA-256 of chunks (quilt)
 ``crc64nvme:<b64>``          CRC-64/NVME (quilt)
 ``etag:<32 hex>``            S3, uploaded in one piece: the file's MD5
-``etag:<32 hex>-<n>``        S3, uploaded in n pieces: MD5 of the MD5 of each
+``etag:<32 hex>-<n>``        S3, uploaded in n parts: MD5 of the MD5 of each
 ``version:<text>``           web servers: names a version and says nothing of its bytes
 ===========================  ============================================================================
 """
@@ -19,8 +19,10 @@ from functools import reduce
 from pathlib import Path
 
 _MIB = 2**20
-# Sizes of pieces that S3 clients use; the AWS tools and quilt take the first.
-_PIECES = tuple(_MIB * size for size in (8, 5, 16, 15, 10, 32, 64, 100, 128, 256, 512))
+# What `verified` returns for a checksum of the whole file.
+CHECKSUM = "checksum"
+# Sizes of parts that S3 clients use; the AWS tools and quilt take the first.
+_PARTS = tuple(_MIB * size for size in (8, 5, 16, 15, 10, 32, 64, 100, 128, 256, 512))
 _QUILT_CHUNK, _QUILT_MAX_CHUNKS = 8 * _MIB, 10_000
 
 
@@ -41,31 +43,38 @@ def from_web(headers: Mapping[str, str]) -> str:
     return f"version:{version}" if version else ""
 
 
-def matches(path: Path, checksum: str, *, is_md5: bool = True) -> bool | None:
-    """Return whether a file has a checksum of one of these forms; None when that cannot be decided.
+def verified(path: Path, checksum: str, *, is_md5: bool = True) -> str:
+    """Return what proves a file of the right size against its checksum; empty when its bytes are wrong.
 
     `is_md5` says whether ETags of S3 are made of MD5 sums; those of objects under KMS keys are not.
     """
     kind, _, value = checksum.partition(":")
+    if kind == "etag" and is_md5 and (parts := re.fullmatch(r"([0-9a-f]{32})-(\d{1,5})", value)):
+        return _by_parts(path, parts[1], int(parts[2]))
     if kind == "sha256":
-        return _whole(path, "sha256").hex() == value
-    if kind in ("sha2-256-chunked", "crc64nvme"):
+        is_right = _whole(path, "sha256").hex() == value
+    elif kind in ("sha2-256-chunked", "crc64nvme"):
         digest = _crc64nvme(path) if kind == "crc64nvme" else _sha256_chunked(path)
-        return base64.b64encode(digest).decode() == value
-    if kind == "etag" and is_md5:
-        return _matches_etag(path, value)
-    return None
+        is_right = base64.b64encode(digest).decode() == value
+    elif kind == "etag" and is_md5 and re.fullmatch(r"[0-9a-f]{32}", value):
+        is_right = _whole(path, "md5").hex() == value
+    else:
+        return "size alone"
+    return CHECKSUM if is_right else ""
 
 
-def _matches_etag(path: Path, etag: str) -> bool | None:
-    if re.fullmatch(r"[0-9a-f]{32}", etag):
-        return _whole(path, "md5").hex() == etag
-    if (pieces := re.fullmatch(r"[0-9a-f]{32}-(\d+)", etag)) is None:
-        return None
-    # The size of the pieces is unknown: a usual one that gives the sum proves the file, none proves nothing.
-    size, count = path.stat().st_size, int(pieces[1])
-    usual = (piece for piece in _PIECES if math.ceil(size / piece) == count)
-    return True if any(_in_pieces(path, piece, "md5").hex() == etag[:32] for piece in usual) else None
+def _by_parts(path: Path, md5: str, count: int) -> str:
+    # The size of the parts is unknown: a usual one that gives the sum proves the file, none proves nothing.
+    size = path.stat().st_size
+    for part in (part for part in _PARTS if math.ceil(size / part) == count):
+        if _in_pieces(path, part, "md5").hex() == md5:
+            return f"size and parts of {part // _MIB} MiB"
+    return "size alone, for its parts have no usual size"
+
+
+def is_strong(checksum: str) -> bool:
+    """Return whether a checksum stands for the same bytes wherever it is met: parts of such a file fit."""
+    return bool(checksum) and not checksum.startswith(("version:W/", "etag:W/"))
 
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:

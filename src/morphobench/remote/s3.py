@@ -1,5 +1,6 @@
 """Prefixes of public S3 buckets, read without an account, and files of web servers."""
 
+import io
 import itertools
 import os
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,13 @@ import pandas as pd
 from morphobench.errors import InputError
 from morphobench.log import logger
 from morphobench.remote import checksums
-from morphobench.remote.connections import Transient
-from morphobench.remote.store import Store
+from morphobench.remote.connections import Transient, byte_count
+from morphobench.remote.store import UNKNOWN_SIZE, Store
 from morphobench.remote.transfer import Remote, Transfer
 
 _PAGES_PER_LINE = 50
+# A page has at most 1,000 keys of 1 KiB, three times as long in a URL, and a dozen elements for each.
+_MOST_PAGE_BYTES, _MOST_PAGE_ELEMENTS = 8 * 2**20, 50_000
 
 
 def object_url(bucket: str, key: str = "", version: str | None = None) -> str:
@@ -57,32 +60,71 @@ class S3Prefix(Store):
         """
         transfer = Transfer(self._config, dataset)
         query = {"list-type": "2", "prefix": self._prefix + under, "encoding-type": "url"}
+        tokens: set[str] = set()
+
+        def parse(page: bytes) -> tuple[list[tuple[str, int, str]], str]:
+            rows, token = parse_page(page)
+            if token in tokens:
+                raise Transient("the list of objects begins again")
+            return rows, token
+
         for number in itertools.count(1):
             url = f"{object_url(self._bucket)}?{urlencode(query, quote_via=quote)}"
-            rows, token = transfer.read(url, parse_page)
+            rows, token = transfer.read(url, parse, _MOST_PAGE_BYTES)
             named = [(key.removeprefix(self._prefix), size, checksum) for key, size, checksum in rows]
             yield pd.DataFrame(named, columns=["name", "size", "checksum"])
             if number % _PAGES_PER_LINE == 0:
                 logger.info("download: %s: %d pages of objects listed", self.location, number)
             if not token:
                 return
+            tokens.add(token)
             query["continuation-token"] = token
 
 
 def parse_page(page: bytes) -> tuple[list[tuple[str, int, str]], str]:
-    """Return key, size and checksum of the objects on a page of a listing, and the token of the next page."""
+    """Return key, size and checksum of the objects on a page of a listing, and the token of the next page.
+
+    Raises
+    ------
+    Transient
+        When the page is torn, or is no list of S3.
+    """
     try:
-        root = ElementTree.fromstring(page)
+        root = _parse(page)
         # Some servers name the namespace, some do not.
-        form = root.tag.removesuffix("ListBucketResult")
+        form, _, kind = root.tag.rpartition("}")
+        form += "}" if form else ""
+        if kind != "ListBucketResult":
+            said = root.findtext(f"{form}Code") or kind
+            raise Transient(f"the answer is no list of objects but {said[:100]!r}")
         tags = f"{form}Key", f"{form}Size", f"{form}ETag"
         texts = [[item.findtext(tag) for tag in tags] for item in root.iterfind(f"{form}Contents")]
-        rows = [(unquote_plus(key), int(size), checksums.from_etag(etag or "")) for key, size, etag in texts]
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
+        rows = [
+            (unquote_plus(key), _size(size), checksums.from_etag(etag or "")) for key, size, etag in texts
+        ]
+    except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
         raise Transient(f"the list of objects is torn ({error})") from error
     # Keys that end in a slash only mark folders.
     rows = [row for row in rows if not row[0].endswith("/")]
-    return rows, root.findtext(f"{form}NextContinuationToken") or ""
+    token = root.findtext(f"{form}NextContinuationToken") or ""
+    if (root.findtext(f"{form}IsTruncated") or "").strip().lower() == "true" and not token:
+        raise Transient("the list of objects is cut off: it has no token of its next page")
+    return rows, token
+
+
+def _parse(page: bytes) -> ElementTree.Element:
+    """Return the root of an XML page that is no larger in memory than a list of S3."""
+    pages = ElementTree.iterparse(io.BytesIO(page), events=("start",))
+    for number, _ in enumerate(pages):
+        if number == _MOST_PAGE_ELEMENTS:
+            raise Transient(f"the list of objects has more than {number} elements on a page")
+    return pages.root
+
+
+def _size(text: str) -> int:
+    """Return a listed size; unknown when it is there but is none."""
+    size = byte_count(text.strip())
+    return UNKNOWN_SIZE if size is None else size
 
 
 class WebServer(Store):

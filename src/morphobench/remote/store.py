@@ -12,7 +12,7 @@ from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.log import logger
 from morphobench.remote import cache
-from morphobench.remote.connections import FileError, checked, list_again
+from morphobench.remote.connections import FileError, byte_count, checked, list_again
 from morphobench.remote.ranged import RangedFile
 from morphobench.remote.transfer import Progress, Remote, Transfer
 
@@ -141,8 +141,8 @@ class Store:
             remote = self.remote(manifests.name_inside(self.location, name))
             length = remote.size
             if length is None:
-                length = transfer.headers(remote.url).get("Content-Length", UNKNOWN_SIZE)
-            found[name] = int(length)
+                length = byte_count(transfer.headers(remote.url).get("Content-Length"))
+            found[name] = UNKNOWN_SIZE if length is None else length
 
         return found | transfer.each(ask, dict.fromkeys(names))
 
@@ -152,17 +152,17 @@ class Store:
         if remote.checksum and expected and remote.checksum != expected:
             change = f"{expected} when it was listed, {remote.checksum} now"
             raise InputError(f"{dataset}: {name} changed in {self.location}: {change}. {list_again(dataset)}")
+        size = remote.size if size in (None, UNKNOWN_SIZE) else size
         if expected or remote.checksum:
-            size = remote.size if size in (None, UNKNOWN_SIZE) else size
             return remote._replace(size=size, checksum=expected or remote.checksum)
         headers = transfer.headers(remote.url)
-        length, checksum = headers.get("Content-Length"), self.checksum_of(headers)
+        length, checksum = byte_count(headers.get("Content-Length")), self.checksum_of(headers)
         path = self._path(name, checksum)
         others = cache.other_versions(path)
         if others and not path.exists():
             message = "download: %s: %s changed since it was fetched before (%s); the new one is used now"
             logger.warning(message, dataset, remote.url, others[-1])
-        return remote._replace(size=int(length) if length else None, checksum=checksum)
+        return remote._replace(size=length if size is None else size, checksum=checksum)
 
     def _path(self, name: str, checksum: str) -> Path:
         return cache.cached_path(self._cache, self.location, name, checksum)

@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
@@ -18,7 +18,16 @@ import urllib3
 from morphobench.errors import InputError
 from morphobench.log import bar, logger
 from morphobench.remote import cache, checksums
-from morphobench.remote.connections import Connections, FileError, OutOfRange, Transient, chunks, list_again
+from morphobench.remote.connections import (
+    BadBody,
+    Connections,
+    FileError,
+    OutOfRange,
+    Transient,
+    byte_count,
+    chunks,
+    list_again,
+)
 
 Item = TypeVar("Item")
 
@@ -123,12 +132,17 @@ class Transfer:
 
         return self.retry(url, head)
 
-    def read(self, url: str, parse: Callable[[bytes], Item]) -> Item:
+    def read(self, url: str, parse: Callable[[bytes], Item], most_bytes: int) -> Item:
         """Return a parsed resource; `parse` raises `Transient` for an incomplete one. Errors as `retry`."""
 
         def get() -> Item:
+            body = bytearray()
             with self._http.request("GET", url) as response:
-                return parse(b"".join(chunks(response)))
+                for chunk in chunks(response):
+                    body += chunk
+                    if len(body) > most_bytes:
+                        raise Transient(f"the answer is longer than {most_bytes} bytes")
+            return parse(bytes(body))
 
         return self.retry(url, get)
 
@@ -137,10 +151,15 @@ class Transfer:
 
         def get() -> tuple[bytes, int]:
             with self._http.request("GET", url, {"Range": f"bytes={start}-{start + length - 1}"}) as response:
+                if response.status == 200:
+                    return _part_of_whole(url, response, start, length)
                 first, _, size = response.headers.get("Content-Range", "").partition("/")
-                if first.startswith(f"bytes {start}-") and size.isdigit():
-                    return b"".join(chunks(response)), int(size)
-                return _part_of_whole(url, response, start, length)
+                body = b"".join(_at_most(response, length))
+                if not first.startswith(f"bytes {start}-") or (n_bytes := byte_count(size)) is None:
+                    raise BadBody("the server answers with another part than was asked for")
+                if len(body) != min(length, n_bytes - start):
+                    raise BadBody(f"{len(body)} bytes came for {length}")
+                return body, n_bytes
 
         try:
             return self.retry(url, get)
@@ -173,7 +192,8 @@ class Transfer:
     def retry(self, url: str, work: Callable[[], Item], position: Callable[[], int] = lambda: 0) -> Item:
         """Call `work` until it raises no `Transient`, waiting twice as long after each failure in a row.
 
-        Failures count anew whenever `position` has moved. Raises an InputError after too many in a row.
+        Failures count anew whenever `position` has moved. Raises an InputError after too many in a row; a
+        FileError when what came was no whole body.
         """
         # Not urllib3.Retry: it sleeps through an interrupt, not after a first failure, and never counts anew.
         failures, before = 0, position()
@@ -184,7 +204,8 @@ class Transfer:
                 failures = failures + 1 if position() == before else 1
                 before = position()
                 if failures > self._retries:
-                    raise InputError(
+                    kind = FileError if isinstance(error, BadBody) else InputError
+                    raise kind(
                         f"{self.dataset}: {url}: {error}, {failures} times in a row. Check the network "
                         "(proxy, firewall) and the location, then run the same command again: it continues."
                     ) from error
@@ -201,10 +222,10 @@ class Transfer:
         for _ in range(self._retries + 1):
             is_md5 = self.retry(remote.url, lambda: self._append(remote, file, progress), lambda: _end(file))
             file.flush()
-            verdict = checksums.matches(cache.part_path(path), remote.checksum, is_md5=is_md5)
-            if verdict is not False:
-                if verdict is None:
-                    logger.info("download: %s: size checked, no checksum of its bytes is known", remote.url)
+            proof = checksums.verified(cache.part_path(path), remote.checksum, is_md5=is_md5)
+            if proof:
+                if proof != checksums.CHECKSUM:
+                    logger.info("download: %s: verified by %s", remote.url, proof)
                 os.replace(cache.part_path(path), path)
                 return
             logger.warning("download: %s: wrong bytes (%s); fetching it anew", remote.url, remote.checksum)
@@ -217,31 +238,55 @@ class Transfer:
     def _append(self, remote: Remote, file: BinaryIO, progress: Progress) -> bool:
         """Append the missing bytes; return whether an ETag would be made of MD5 sums."""
         start = _end(file)
-        # Of an unknown length, what is there may be all.
-        if remote.size is None or start > remote.size:
+        # Bytes of two versions must not meet; of an unknown length, what is there may be all.
+        if remote.size is None or start > remote.size or not checksums.is_strong(remote.checksum):
             start = file.truncate(0)
         if start and start == remote.size:
             return True
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self._http.request("GET", remote.url, headers) as response:
-            if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            if start and not self._continues(remote, response, start):
+                if response.status == 206:
+                    file.truncate(0)
+                    raise BadBody("the server answers with another part than was asked for")
                 start = file.truncate(0)
             self._check_unchanged(remote, response, start)
-            for chunk in chunks(response):
-                # Written first: what came is kept, whatever ends the work.
-                file.write(chunk)
-                progress.add(len(chunk))
-                if self._stop.is_set():
-                    raise Stopped
+            self._write_body(remote, response, file, progress)
             return "kms" not in response.headers.get("x-amz-server-side-encryption", "")
+
+    def _write_body(
+        self, remote: Remote, response: urllib3.BaseHTTPResponse, file: BinaryIO, progress: Progress
+    ) -> None:
+        for chunk in chunks(response):
+            end = _end(file) + len(chunk)
+            if remote.size is not None and end > remote.size:
+                file.truncate(0)
+                raise BadBody(f"the body is longer than the listed {remote.size} bytes")
+            # Written first: what came is kept, whatever ends the work.
+            file.write(chunk)
+            progress.add(len(chunk))
+            if self._stop.is_set():
+                raise Stopped
+        if remote.size is not None and _end(file) != remote.size:
+            raise BadBody(f"the body ended after {_end(file)} of {remote.size} bytes")
+        is_chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+        if remote.size is None and not is_chunked and _length(response) is None:
+            raise BadBody("the server tells no length, so that nobody can see whether all came")
+
+    def _continues(self, remote: Remote, response: urllib3.BaseHTTPResponse, start: int) -> bool:
+        """Return whether a response is the rest of the listed version, from `start` to its end."""
+        expected = f"bytes {start}-{remote.size - 1}/{remote.size}"
+        is_rest = response.status == 206 and response.headers.get("Content-Range") == expected
+        # Other checksums than these are of the bytes, and verify the whole.
+        is_named = not remote.checksum.startswith(("etag:", "version:")) or bool(_version(remote, response))
+        return is_rest and is_named
 
     def _check_unchanged(self, remote: Remote, response: urllib3.BaseHTTPResponse, start: int) -> None:
         """Raise an InputError when an object is not the one that was listed."""
-        headers, is_web = response.headers, remote.checksum.startswith("version:")
-        now = checksums.from_web(headers) if is_web else checksums.from_etag(headers.get("ETag", ""))
-        comparable = is_web or (now and remote.checksum.startswith("etag:"))
-        length = headers.get("Content-Length")
-        size = start + int(length) if length else remote.size
+        now = _version(remote, response)
+        comparable = remote.checksum.startswith("version:") or (now and remote.checksum.startswith("etag:"))
+        length = _length(response)
+        size = remote.size if length is None else start + length
         if (comparable and now != remote.checksum) or (remote.size is not None and size != remote.size):
             raise InputError(
                 f"{self.dataset}: {remote.url} changed: {remote.size} bytes, {remote.checksum} when it was "
@@ -249,23 +294,45 @@ class Transfer:
             )
 
 
+def _version(remote: Remote, response: urllib3.BaseHTTPResponse) -> str:
+    """Return what a response says of the version that it holds, in the form of the remote's checksum."""
+    if remote.checksum.startswith("version:"):
+        return checksums.from_web(response.headers)
+    return checksums.from_etag(response.headers.get("ETag", ""))
+
+
+def _length(response: urllib3.BaseHTTPResponse) -> int | None:
+    return byte_count(response.headers.get("Content-Length"))
+
+
 def _end(file: BinaryIO) -> int:
     return file.seek(0, os.SEEK_END)
+
+
+def _at_most(response: urllib3.BaseHTTPResponse, n_bytes: int) -> Iterator[bytes]:
+    """Yield so many bytes of a body; close it where there are more."""
+    for chunk in chunks(response):
+        yield chunk[:n_bytes]
+        if len(chunk) >= n_bytes:
+            response.close()
+            return
+        n_bytes -= len(chunk)
 
 
 def _part_of_whole(
     url: str, response: urllib3.BaseHTTPResponse, start: int, length: int
 ) -> tuple[bytes, int]:
     """Return a part of what a server sends from the first byte on, and the size of all."""
-    size = response.headers.get("Content-Length")
+    size = _length(response)
+    # Without a length, all is read: its end tells.
+    end = start + length if size is not None else _MOST_SKIPPED_BYTES
     if start > _MOST_SKIPPED_BYTES:
         raise InputError(
             f"{url}: the server cannot send parts of a file. Check a copy in a folder or bucket."
         )
-    body = b""
-    for chunk in chunks(response):
-        body += chunk
-        if size is not None and len(body) >= start + length:
-            break
-    response.close()
-    return body[start : start + length], len(body) if size is None else int(size)
+    body = b"".join(_at_most(response, end))
+    if size is None and len(body) == end:
+        raise InputError(f"{url}: the server tells no length. Check a copy in a folder or bucket.")
+    if size is not None and len(body) < min(end, size):
+        raise BadBody(f"the body ended after {len(body)} of {size} bytes")
+    return body[start : start + length], len(body) if size is None else size
