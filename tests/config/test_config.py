@@ -35,6 +35,10 @@ def test_shipped_configuration_is_valid(scale, request):
     assert len(resolved["datasets"]["cellpack"]["models"]) == 5
 
 
+def derived(pattern):
+    return {"datasets": {"npm1": {"source": {"derive": {"plate": {"from": "fov", "pattern": pattern}}}}}}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -102,6 +106,10 @@ def test_shipped_configuration_is_valid(scale, request):
         ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
         ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
         ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
+        (derived("(a"), ["npm1.yaml", "source.derive.plate.pattern '(a'", "no regular expression"]),
+        (derived("a"), ["has 0 groups", "in parentheses"]),
+        (derived("(a)(b)"), ["has 2 groups"]),
+        ({"datasets": {"npm1": {"source": {"derive": {"plate": {"from": "a"}}}}}}, ["derive", "pattern"]),
     ],
 )
 def test_a_mistake_is_named_with_its_place(paper, change, words):

@@ -290,13 +290,52 @@ def test_a_source_that_cannot_be_read_says_what_to_do(source, reason, tmp_path):
         run(tmp_path / "out", source)
 
 
-def test_a_group_must_be_there_for_every_cell(cells, tmp_path):
-    with pytest.raises(InputError, match="well is missing"):
-        run(tmp_path / "out", {"cells": str(cells), "group": "well"})
-    table = pd.read_csv(cells).assign(well=["A1"] * 19 + [None])
+def test_a_cell_without_a_group_fails_alone(cells, tmp_path):
+    source = {"cells": str(cells), "group": ["plate", "well"]}
+    with pytest.raises(InputError, match="plate, well is missing"):
+        run(tmp_path / "out", source)
+    table = pd.read_csv(cells).assign(plate=[1] * 10 + [2] * 10, well=["A1"] * 19 + [None])
     table.to_csv(cells, index=False)
-    with pytest.raises(InputError, match="row 20 has no well"):
-        run(tmp_path / "out", {"cells": str(cells), "group": "well"})
+    found = run(tmp_path / "out", source, max_failed_fraction=0.1)
+    assert found["group"].tolist() == ["1/A1"] * 10 + ["2/A1"] * 9 + [table["CellId"][19]]
+    assert found["success"].tolist() == [True] * 19 + [False]
+    assert "no plate or no well" in found["error"][19]
+
+
+def test_columns_are_derived_from_the_text_of_others(cells, tmp_path, caplog):
+    """Of a field's name, its plate and well; a cell whose field is named otherwise has none, and fails."""
+    names = [f"350{i % 2}_100X_Scene-P{i}-E0{i // 4}" for i in range(19)] + ["strange"]
+    pd.read_csv(cells).assign(field=names).to_csv(cells, index=False)
+    derive = {
+        "plate": {"from": "field", "pattern": "^([^_]+)_"},
+        "well": {"from": "field", "pattern": r"-([A-Z]\d+)$"},
+    }
+    source = {"cells": str(cells), "derive": derive, "group": ["plate", "well"]}
+    found = run(tmp_path / "out", source, shard=0, n_shards=1, max_failed_fraction=0.1)
+    assert found["plate"].tolist() == [f"350{i % 2}" for i in range(19)] + [None]
+    assert found["group"].tolist()[:5] == ["3500/E00", "3501/E00", "3500/E00", "3501/E00", "3500/E01"]
+    assert found["field"].tolist() == names
+    assert found["success"].tolist() == [True] * 19 + [False]
+    assert "1 rows have no plate" in caplog.text
+    assert "'strange'" in caplog.text
+    # Only in the shard of that cell, and chosen by its own columns where it is asked for.
+    kept = run(tmp_path / "kept", source | {"keep": {"well": ["E01"]}, "metadata": ["well"]})
+    assert kept["field"].tolist() == names[4:8]
+
+
+@pytest.mark.parametrize(
+    ("derive", "reason"),
+    [
+        ({"plate": {"from": "fov", "pattern": "(x)"}}, "column fov is missing"),
+        ({"plate": {"from": "CellId", "pattern": "_(Q+)_"}}, "no row matches"),
+        ({"crop_seg": {"from": "CellId", "pattern": "(c)"}}, r"source\.derive\.crop_seg"),
+        ({"success": {"from": "CellId", "pattern": "(c)"}}, r"source\.derive\.success"),
+        ({"split": {"from": "CellId", "pattern": "(c)"}}, r"source\.derive\.split"),
+    ],
+)
+def test_a_wrong_derivation_is_refused_with_the_reason(derive, reason, cells, tmp_path):
+    with pytest.raises(InputError, match=reason):
+        run(tmp_path / "out", {"cells": str(cells), "derive": derive})
 
 
 def test_the_stage_is_found_by_its_kind():

@@ -58,14 +58,20 @@ def published_dataset(location: Path, kind: str, **published) -> dict:
 
 
 def read_manifest(
-    folder: Path, rows: dict = ROWS, *, kind: str = "punctate", max_cells: int | None = None, **published
+    folder: Path,
+    rows: dict = ROWS,
+    *,
+    kind: str = "punctate",
+    max_cells: int | None = None,
+    source: dict | None = None,
+    **published,
 ) -> pd.DataFrame:
     """Write a manifest, fetch it into folder/published.parquet, and return that table."""
     (folder / "cells").mkdir(exist_ok=True)
     # As pandas writes it, with its index.
     pd.DataFrame(rows).to_csv(folder / "cells/manifest.csv")
     out = folder / "published.parquet"
-    dataset = published_dataset(folder, kind, **published)
+    dataset = published_dataset(folder, kind, **published) | {"source": source or {}}
     manifest.run(out, dataset=dataset, max_cells=max_cells, download_config=DOWNLOAD)
     return pd.read_parquet(out)
 

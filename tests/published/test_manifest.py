@@ -44,6 +44,23 @@ def test_shapes_of_packings_keep_their_cells_together(tmp_path):
     assert table["group"].tolist() == ["77", "9c-1", "9c-1"]
 
 
+def test_columns_are_derived_and_units_are_made_of_them(tmp_path, caplog):
+    field = {"from": "fov", "pattern": "^([^_]+)_"}
+    source = {"derive": {"plate": field}, "group": ["plate", "stage"]}
+    rows = changed(fov=["p1_a", "p1_b", "p2_c"], stage=["S", "S", "M"])
+    table = read_manifest(tmp_path, rows, source=source).set_index("CellId")
+    assert table["plate"].to_dict() == {"a": "p1", "b": "p2", "c": "p1"}
+    assert table["group"].to_dict() == {"a": "p1/S", "b": "p2/M", "c": "p1/S"}
+    # What was not published is told: nothing is derived, and cells stand for units.
+    table = read_manifest(tmp_path, source=source)
+    assert "plate" not in table
+    assert table["group"].tolist() == ["a", "b", "c"]
+    assert "nothing to derive plate from" in caplog.text
+    assert "no column plate (source.group): cells count as independent" in caplog.text
+    with pytest.raises(InputError, match=r"source\.derive\.plate"):
+        read_manifest(tmp_path, rows | {"plate": [1, 2, 3]}, source=source)
+
+
 def test_columns_get_our_names_and_keep_theirs(tmp_path):
     table = read_manifest(tmp_path, columns={"phase": "stage"})
     assert table["phase"].tolist() == table["stage"].tolist()

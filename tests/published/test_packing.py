@@ -38,6 +38,7 @@ def published(tmp_path_factory) -> tuple[Path, dict]:
         "sample": {"points": POINTS, "cube": CUBE},
         "stratum": "rule",
     }
+    dataset["source"] |= {"derive": {"law": {"from": "rule", "pattern": "^([a-z]+)"}}}
     at = {stage: root / stage for stage in ("download", "align", "mask", "sample")}
     download.run(at["download"], dataset=dataset, shard=0, n_shards=1, seed=1, **LIMIT)
     align.run(at["download"], at["align"], dataset=dataset, **LIMIT)
@@ -68,6 +69,15 @@ def read(root: Path, out: Path, dataset: dict) -> tuple[pd.DataFrame, dict[str, 
         **LIMIT,
     )
     return files.read_cells(out), {name: np.load(out / f"{name}.npy") for name in ("points_um", "cube")}
+
+
+def test_derived_columns_are_derived_again(published):
+    root, _ = published
+    made = files.read_cells(root / "download")
+    assert (made["law"] == made["rule"].str.extract("^([a-z]+)")[0]).all()
+    assert "law" not in pd.read_csv(root / "out/preprocessed_data/cellpack/manifest.csv")
+    read_back = pd.read_parquet(root / "published.parquet")
+    assert read_back["law"].tolist() == made.sort_values("CellId")["law"].tolist()
 
 
 def test_published_packings_are_sampled_as_those_made_here(published, tmp_path):

@@ -3,6 +3,7 @@
 Each raises an `InputError` with the file, the key and the remedy.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ def check_known(place: str, kind: str, names: Iterable[str], known: Iterable[str
 def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:
     """Check one resolved dataset against the models."""
     source = f"config/datasets/{name}.yaml"
+    _check_derive(source, dataset["source"].get("derive") or {})
     _check_published(source, dataset, models)
     check_known(source, "model", dataset["models"], models)
     for key, names in (("benchmark", dataset["benchmark"]), ("analysis_model", [dataset["analysis_model"]])):
@@ -66,6 +68,17 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     if dataset["kind"] == "polymorphic":
         for stored, key in (("n_surface", "n_points"), ("n_queries", "n_queries")):
             _check_subsample(source, dataset, key, f"sample.{stored}", dataset["sample"][stored])
+
+
+def _check_derive(source: str, derive: Mapping[str, Mapping[str, str]]) -> None:
+    for name, rule in derive.items():
+        place = f"{source}: source.derive.{name}.pattern {rule['pattern']!r}"
+        try:
+            n_groups = re.compile(rule["pattern"]).groups
+        except re.error as error:
+            raise InputError(f"{place} is no regular expression ({error}). Mend it.") from error
+        if n_groups != 1:
+            raise InputError(f"{place} has {n_groups} groups. Put what is wanted, alone, in parentheses.")
 
 
 def _check_published(source: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:

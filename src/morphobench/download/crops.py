@@ -39,11 +39,11 @@ def select(
     names, metadata, keep = (source.get(key) or {} for key in ("columns", "metadata", "keep"))
     crops = [names.get(kind, kind) for kind in CROPS if both_crops or kind in names]
     cell_id = names.get("CellId", "CellId")
-    text = sorted({cell_id, source.get("group") or cell_id})
+    units = {"group": manifests.group_columns(source.get("group")), "derive": source.get("derive")}
     if optional is not None or metadata:
         optional = [*CROPS, *_KNOWN, *(optional or [])]
-    needed = [cell_id, *crops, *names.values(), *keep, *metadata]
-    table = manifests.read(path, needed, text=text, optional=optional)
+    needed = [*crops, *names.values(), *keep, *metadata]
+    table = manifests.read(path, needed, text=[cell_id], optional=optional, **units)
     table = table.assign(**{name: table[column] for name, column in names.items()})
     if source.get("channel_names"):
         table = table.assign(name_dict=str(dict(source["channel_names"])))

@@ -39,7 +39,7 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFr
     """
     path, fov = Path(source["fovs"]), source["fov"]
     file_columns = ["image", *fov["label_channels"]]
-    table = manifests.read(path, file_columns, text=["FOVId"])
+    table = manifests.read(path, file_columns, text=["FOVId"], derive=source.get("derive"))
     manifests.check_identifiers(path, table["FOVId"])
     for column in file_columns:
         table[column] = [manifests.inside(path.parent, value) for value in table[column]]

@@ -19,7 +19,7 @@ from morphobench import files, seeds
 from morphobench.download import pack
 from morphobench.download.crops import InShard, shard_filter
 from morphobench.errors import InputError, named
-from morphobench.files import FilePath, manifests, shards
+from morphobench.files import FilePath, derived, manifests, shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
 from morphobench.files.packings import SHAPE_MANIFEST, read_shapes
 from morphobench.geometry import meshes, packing
@@ -64,6 +64,9 @@ def run(
             rows += _write_shape(created.folder, dataset, find, shape.CellId, shape.angle, seed)
             logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
         created.cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+        derive = dataset["source"].get("derive") or {}
+        derived.check_names(derive, created.cells, "source.derive")
+        created.cells = derived.add(created.cells, derive, "source.derive")
         written = created.cells.dropna(subset="volume_of_nucleus_um3").drop_duplicates("group")
         written = written[["group", "angle", "volume_of_nucleus_um3"]].rename(columns={"group": "CellId"})
         files.write_table(written, created.folder / SHAPES / SHAPE_MANIFEST)

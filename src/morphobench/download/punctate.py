@@ -12,7 +12,7 @@ import pandas as pd
 
 from morphobench.download import crops, fields, index, stack
 from morphobench.errors import InputError
-from morphobench.files import FilePath, shards
+from morphobench.files import FilePath, manifests, shards
 from morphobench.remote import is_remote
 
 
@@ -53,10 +53,16 @@ def run(
 
 
 def _with_groups(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:
-    column = source.get("group") or "CellId"
-    if column not in cells:
+    """Add the independent unit of each cell; a cell whose unit is not known fails."""
+    columns = manifests.group_columns(source.get("group")) or ["CellId"]
+    if missing := [column for column in columns if column not in cells]:
         found = ", ".join(map(str, cells))
-        raise InputError(f"source.group: the source's table has no column {column!r} (found {found}).")
-    if len(blank := cells.loc[cells[column].isna(), "CellId"]):
-        raise InputError(f"source.group: cell {blank.iloc[0]} has no {column}. Complete the source's table.")
-    return cells.assign(group=cells[column].astype(str).astype(object))
+        raise InputError(f"source.group: the source's table has no column {missing[0]!r} (found {found}).")
+    group = manifests.groups(cells, columns)
+    unknown = group.isna() & cells["success"]
+    reason = f"has no {' or no '.join(columns)}, which source.group needs. Complete the source's table."
+    return cells.assign(
+        group=group.fillna(cells["CellId"]).astype(object),
+        success=cells["success"] & ~unknown,
+        error=cells["error"].where(~unknown, reason),
+    )

@@ -35,7 +35,7 @@ def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.Data
     path, spacing_um_zyx = Path(source["stack"]), source.get("spacing_um_zyx")
     if spacing_um_zyx is None:
         raise InputError(f"{path}: the size of its voxels is not known. Set source.spacing_um_zyx.")
-    table = manifests.read(path.parent / TABLE, ["CellId"], text=["CellId"])
+    table = manifests.read(path.parent / TABLE, [], text=["CellId"], derive=source.get("derive"))
     manifests.check_identifiers(path.parent / TABLE, table["CellId"])
     volumes = read_volumes(path)
     if len(volumes) != len(table):

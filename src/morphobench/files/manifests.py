@@ -15,19 +15,27 @@ from pyarrow import csv, parquet
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath
+from morphobench.files import FilePath, derived
 from morphobench.log import logger
 
 # The stratum of every cell where the manifest distinguishes none.
 ALL = "all"
 # Columns of the cell table that stages write; a source's column of the same name gives way.
 STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "float64"}
+# Further columns that stages write.
+_OWN = ("CellId", "group", "split", "shard")
 # The real manifests have rows of up to 100 kB.
 _BLOCK_BYTES = 2**23
 
 
 def read(
-    path: FilePath, columns: Sequence[str], text: Sequence[str], optional: Sequence[str] | None = None
+    path: FilePath,
+    columns: Sequence[str],
+    text: Sequence[str],
+    optional: Sequence[str] | None = None,
+    *,
+    group: Sequence[str] = (),
+    derive: derived.Derive | None = None,
 ) -> pd.DataFrame:
     """Read a CSV or parquet table; columns that are not read are never held in memory.
 
@@ -39,6 +47,10 @@ def read(
         Required columns, such as identifiers, whose values are text whatever they look like, none missing.
     optional
         Further columns to read where present; None reads all.
+    group
+        Required columns whose values are text whatever they look like; some may be missing.
+    derive
+        Columns to derive (`derived.add`); names of them among the others need not be in the table.
 
     Raises
     ------
@@ -48,13 +60,19 @@ def read(
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point the dataset's source at the table of its images.")
-    needed = dict.fromkeys([*columns, *text])
+    derive = derive or {}
+    group = [column for column in group if column not in derive]
+    required = [column for column in [*columns, *text, *group] if column not in derive]
+    needed = dict.fromkeys(
+        [*required, *(rule["from"] for rule in derive.values() if rule["from"] not in derive)]
+    )
     with _explained(path):
         is_parquet = path.suffix == ".parquet"
         there = parquet.read_schema(path).names if is_parquet else list(pd.read_csv(path, nrows=0))
     if missing := [column for column in needed if column not in there]:
         found = ", ".join(map(str, there))[:500]
         raise InputError(f"{path}: column {', '.join(missing)} is missing; add it (found {found}).")
+    derived.check_names(derive, [*there, *STATE, *_OWN], path)
     kept = [column for column in there if optional is None or column in {*needed, *optional}]
     with _explained(path):
         if is_parquet:
@@ -62,11 +80,15 @@ def read(
         else:
             # pandas would hold the text of all columns to find the types of some: it is cut out first.
             source = path if optional is None else _cut_out(path, kept)
-            table = pd.read_csv(source, dtype=dict.fromkeys(text, str), low_memory=False)[kept]
+            types = dict.fromkeys([*text, *group], str)
+            table = pd.read_csv(source, dtype=types, low_memory=False)[kept]
     for column in text:
         if (absent := table[column].isna().to_numpy()).any():
             raise InputError(f"{path}: row {absent.argmax() + 1} has no {column}. Complete or remove it.")
         table[column] = table[column].astype(str).astype(object)
+    for column in set(group) - set(text):
+        table[column] = table[column].astype(str).astype(object).where(table[column].notna(), None)
+    table = derived.add(table, derive, path)
     if taken := [column for column in table if column in STATE]:
         logger.warning("the source's columns %s are not kept: this workflow has its own", ", ".join(taken))
     return table.drop(columns=taken)
@@ -75,6 +97,25 @@ def read(
 def state(error: str = "", *, excluded: bool = False) -> dict[str, Any]:
     """Return the columns `STATE` of one cell, which succeeded unless it has an error."""
     return {"success": not error, "error": error, "excluded": excluded, "seconds": 0.0}
+
+
+def group_columns(group: str | Sequence[str] | None) -> list[str]:
+    """Return the columns that make up the independent unit of a cell; none where each is its own."""
+    return [group] if isinstance(group, str) else list(group or [])
+
+
+def groups(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Return the independent unit of each cell: its values joined by /, None where one is missing.
+
+    Examples
+    --------
+    >>> groups(pd.DataFrame({"plate": ["1", None], "well": ["E7", "E7"]}), ["plate", "well"]).tolist()
+    ['1/E7', None]
+    """
+    known = table[list(columns)].notna().all(axis=1)
+    parts = (table[column].astype(str) for column in columns)
+    joined = pd.Series(["/".join(part) for part in zip(*parts, strict=True)], index=table.index, dtype=object)
+    return joined.where(known, None)
 
 
 def chosen(cells: Sequence[str], max_cells: int | None) -> set[str]:

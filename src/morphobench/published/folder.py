@@ -56,7 +56,9 @@ def run(
         folder.mkdir(parents=True)
         kind = stage_module("published", dataset["kind"])
         paths = kind.write(folder, name.parent, sampled, shards, dataset)
-        table = sampled.drop(columns=list(_STATE), errors="ignore").assign(**paths)
+        # They are derived again where the folder is read.
+        dropped = [*_STATE, *(dataset.get("source", {}).get("derive") or {})]
+        table = sampled.drop(columns=dropped, errors="ignore").assign(**paths)
         files.write_table(table, (part / name).with_suffix(".csv"))
         files.write_table(cells.loc[~success, ["CellId", "error"]], folder / "failed.csv")
         names = checkpoint.write(part, models, dataset, seed)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import FilePath, manifests
+from morphobench.files import FilePath, derived, manifests
 from morphobench.files.tables import SPLITS
 from morphobench.log import logger
 from morphobench.remote import Store, open_store
@@ -124,6 +124,7 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
         fault = f"column {', '.join(missing)} is missing; mend published.columns in the dataset's yaml"
         raise InputError(f"{path}: {fault} (found {', '.join(map(str, table))[:500]}).")
     table = table.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
+    table = _derived(table, dataset.get("source", {}).get("derive") or {}, path)
     errors = pd.Series("", index=table.index, dtype=object)
     repeated = f"{path}: this CellId occurs in more than one row. Keep one of them."
     errors[table["CellId"].duplicated(keep=False)] = repeated
@@ -154,15 +155,27 @@ def read_splits(values: pd.Series, path: Path, remedy: str) -> pd.Series:
     return splits
 
 
+def _derived(table: pd.DataFrame, derive: derived.Derive, path: Path) -> pd.DataFrame:
+    """Add derived columns; those of a column that was not published are missing, with a line in the log."""
+    possible = {name: rule for name, rule in derive.items() if rule["from"] in {*table, *derive}}
+    derived.check_names(possible, table, path)
+    if lost := [name for name in derive if name not in possible]:
+        logger.warning("%s: nothing to derive %s from (source.derive)", path, ", ".join(lost))
+    return derived.add(table, possible, path)
+
+
 def _groups(table: pd.DataFrame, dataset: Mapping[str, Any], path: Path) -> pd.Series:
-    """Return what keeps cells in one split: the shape of a packing, a column, else the cell itself."""
+    """Return the independent unit of each cell: the shape of a packing, columns, else the cell itself."""
     if dataset["kind"] == "packing":
         return table["CellId"].str.rsplit("_", n=1).str[0]
-    column = dataset.get("source", {}).get("group")
-    if column and column not in table:
-        fault = f"column {column} (source.group) is missing"
-        raise InputError(f"{path}: {fault}; add it, or take source.group out.")
-    return table[column or "CellId"].astype(str)
+    columns = manifests.group_columns(dataset.get("source", {}).get("group"))
+    if missing := [column for column in columns if column not in table]:
+        told = (
+            "%s: has no column %s (source.group): cells count as independent, so that intervals may be narrow"
+        )
+        logger.warning(told, path, ", ".join(missing))
+        columns = []
+    return manifests.groups(table, columns or ["CellId"]).fillna(table["CellId"])
 
 
 def _relative_paths(values: pd.Series, path: Path, prefix: str | None, errors: pd.Series) -> pd.Series:
