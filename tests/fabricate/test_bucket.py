@@ -24,18 +24,14 @@ from fabricate.buckets import (
     demo_config,
     write_bucket,
 )
+from harness.stages import run_stages
 from scipy import ndimage
 from tifffile import TiffFile
 
-from morphobench import files
 from morphobench.errors import InputError
 from morphobench.fabricate import bucket, description, ome
 from morphobench.fabricate.body import Body, lumpy_level, make_body, semi_axes_um
 from morphobench.fabricate.table import MEASURES, Place, place
-from morphobench.files.shards import stage_module
-from morphobench.mask import box as mask_box
-from morphobench.mask import scale_factor as mask_scale_factor
-from morphobench.sample import manifest as sample_manifest
 
 CORNERS = np.ones((3, 3, 3))
 RAW = ["dna", "membrane", "structure"]
@@ -391,31 +387,6 @@ def test_bodies_and_lumps_are_of_the_asked_size():
 # Odd cells through the stages
 
 
-def run_stages(name, folder, out):
-    """All stages up to the manifest, as the rules call them at demo scale; one shard."""
-    what = bucket_dataset(name, folder)
-    kind, failed = what["kind"], {"max_failed_fraction": demo_config()["max_failed_fraction"]}
-    shards = {step: out / step for step in ("download", "align", "mask", "sample")}
-    stage_module("download", kind).run(
-        shards["download"], dataset=what, shard=0, n_shards=1, seed=SEED, **failed
-    )
-    stage_module("align", kind).run(shards["download"], shards["align"], dataset=what, **failed)
-    stage_module("mask", kind).run(shards["align"], shards["mask"], **what["mask"], **failed)
-    if kind == "punctate":
-        shared = {"box": out / "box.json"}
-        mask_box.run([shards["mask"]], shared["box"], **what["box"])
-    else:
-        shared = {"scale_factor": out / "scale_factor.parquet"}
-        settings = what["scale_factor"] | {"resolution": what["sample"]["resolution"]}
-        mask_scale_factor.run([shards["mask"]], shared["scale_factor"], **settings)
-    stage_module("sample", kind).run(
-        shards["mask"], shards["sample"], dataset_name=name, **shared, **what["sample"], seed=SEED, **failed
-    )
-    split = {"train": 0.7, "val": 0.15, "test": 0.15}
-    sample_manifest.run({0: shards["sample"]}, out / "m.parquet", split=split, seed=SEED, dataset_name=name)
-    return files.read_table(out / "m.parquet").set_index("CellId")
-
-
 def odd_rows(folder, name):
     """CellIds of the odd cells by case: they come last, in the order of the description."""
     ids = manifest_of(folder, name)["CellId"].astype(str).drop_duplicates().tolist()
@@ -445,7 +416,9 @@ REASONS = {
     ],
 )
 def test_odd_cells_are_accounted_for_and_labels_survive(written, tmp_path, name, source, labels):
-    table = run_stages(name, written, tmp_path)
+    described = demo_config()
+    described["datasets"][name] = bucket_dataset(name, written) | {"n_shards": 1}
+    table = run_stages(described, name, tmp_path)
     odd = {cell: case for cell, case in odd_rows(written, source).items() if cell in table.index}
     assert {"missing_file", "touches_border"} <= set(odd.values())
     for cell, case in odd.items():

@@ -59,16 +59,23 @@ def server() -> Iterator[int]:
 
 
 @pytest.fixture
-def away(server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
-    """An empty public bucket, reached through the proxy, without an account."""
-    proxy = FaultyProxy(server)
-    place = Away(server, proxy)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL_S3"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield place
+def away(server: int) -> Iterator[Away]:
+    with open_away(server) as place:
+        yield place
+
+
+@contextlib.contextmanager
+def open_away(port: int) -> Iterator[Away]:
+    """Yield an empty public bucket, reached through the proxy, without an account."""
+    proxy = FaultyProxy(port)
+    place = Away(port, proxy)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL_S3"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield place
     proxy.close()
 
 

@@ -1,0 +1,82 @@
+"""The overlay of the demo sets sizes, counts, epochs, voxels of coarser copies and places, no more."""
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from paths import ROOT
+
+PUBLISHED = "cellpack pcna npm1 npm1_64_res other_polymorphic other_punctate npm1_perturb".split()
+# Nothing here says how a file or a table is read.
+ALLOWED = (
+    "max_failed_fraction",
+    *("outputs.datasets", "outputs.figures"),
+    *("train.accelerator", "train.gpus"),
+    *("embed.n_uniform", "embed.error_points"),
+    *("score.n_pairs", "score.n_bootstrap", "score.n_permutations"),
+    *(
+        "analyse.n_starts",
+        "analyse.k_list",
+        "analyse.n_permutations",
+        "analyse.n_null",
+        "analyse.n_exchanges",
+    ),
+    # Place, counts, and which models.
+    *("datasets.*.source.location", "datasets.*.source.max_cells", "datasets.*.n_shards"),
+    *("datasets.*.models", "datasets.*.benchmark", "datasets.*.analysis_model"),
+    # Voxels of the coarser copies, and what is counted in them.
+    *("datasets.*.source.spacing_um_zyx", "datasets.*.voxel_um"),
+    *("datasets.*.align.margin_voxel", "datasets.*.mask.dilation_voxel", "datasets.*.mask.min_voxels"),
+    *("datasets.*.sample.cube.size", "datasets.*.sample.cube.side_um", "datasets.*.sample.resolution"),
+    *(f"datasets.*.sample.{key}" for key in ("points.n_points", "n_surface", "n_queries", "n_points")),
+    *("datasets.*.subsample.n_points", "datasets.*.subsample.n_queries"),
+    "datasets.*.analyse.volume_bins.unit_um3",
+    # Smaller models.
+    *("models.*.input_scale", "models.*.intensity.input_scale"),
+    *("models.*.architecture.*", "models.*.training.*"),
+)
+
+
+def entries(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys of nested mappings, joined by dots, and their values."""
+    if not isinstance(content, Mapping):
+        yield place, content
+        return
+    for key, value in content.items():
+        yield from entries(value, f"{place}.{key}" if place else key)
+
+
+def overlay() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+
+
+def unwanted(content: dict[str, Any]) -> list[str]:
+    """The keys that an overlay must not have."""
+    keys = [key for key, _ in entries(content)]
+    return [key for key in keys if not any(fnmatch.fnmatchcase(key, allowed) for allowed in ALLOWED)]
+
+
+def test_the_overlay_sets_nothing_that_makes_reading_possible():
+    assert not unwanted(overlay())
+
+
+@pytest.mark.parametrize(
+    "key", ["source.metadata", "source.columns", "source.channel_names", "channels", "labels", "outlier"]
+)
+def test_a_key_of_reading_is_noticed(key):
+    content: dict[str, Any] = {}
+    parts = f"datasets.npm1_perturb.{key}".split(".")
+    inner = content
+    for part in parts[:-1]:
+        inner = inner.setdefault(part, {})
+    inner[parts[-1]] = ["anything"]
+    assert unwanted(content) == [".".join(parts)]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_the_overlay_says_of_the_source_replaces_what_the_data_set_says_itself(name):
+    own = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())["source"]
+    replaced = overlay()["datasets"].get(name, {}).get("source", {})
+    assert {key for key in replaced if own.get(key) is None} <= {"max_cells"}
