@@ -1,7 +1,7 @@
 """Every published data set with its configuration as it is, from places that look as the published ones do.
 
-Crops at true voxel size, a package with files that lie elsewhere in the bucket, and the preprocessed folder are
-served by an S3 server on loopback. Of the configuration only `max_cells` and `n_shards` are set.
+Crops at true voxel size, a package with files that lie elsewhere in the bucket, and the preprocessed folder
+are served by an S3 server on loopback. Of the configuration only `max_cells` and `n_shards` are set.
 """
 
 import importlib.util

@@ -494,6 +494,9 @@ def test_an_unknown_bucket_and_an_unknown_class_are_named(tmp_path):
     path.write_text(text.replace("like: torin", "like: thorin"))
     with pytest.raises(InputError, match="no class 'thorin'"):
         description.read(DRUGS, tmp_path)
+    path.write_text(text.replace("    wells: [E11, F11, G11]\n", ""))
+    with pytest.raises(InputError, match="class DMSO: a class has wells where the bucket has plates"):
+        description.read(DRUGS, tmp_path)
     path.write_text(text.replace("manifest: manifest.csv", "manifest: ../manifest.csv"))
     with pytest.raises(InputError, match="manifest"):
         description.read(DRUGS, tmp_path)

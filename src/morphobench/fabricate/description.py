@@ -23,6 +23,9 @@ def read(name: str, root: Path = Path()) -> dict[str, Any]:
         raise InputError(f"no bucket {name!r}: {FOLDER} has {known}. Mend the dataset's source.")
     bucket = schema.read_yaml(root / path)
     schema.validate(bucket, "bucket", str(path), root)
+    for label, look in bucket["classes"].items():
+        if ("wells" in look) != (bucket["plates"] is not None):
+            raise InputError(f"{path}: class {label}: a class has wells where the bucket has plates.")
     for odd in bucket["odd"]:
         if odd["like"] not in bucket["classes"]:
             raise InputError(f"{path}: odd: no class {odd['like']!r} ({', '.join(bucket['classes'])}).")
