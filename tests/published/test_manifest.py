@@ -94,7 +94,6 @@ def test_a_repeated_cell_stays_once_as_failed(tmp_path):
         (changed(), {"keep": {"phase": ["S"]}}, "column phase"),
         (changed(), {"keep": {"stage": ["X"]}}, "no cell has stage"),
         (changed(), {"columns": {"a": "b"}}, "column b is missing; mend published.columns"),
-        (changed(CellId=["a/b", "c", "d"]), {}, "cannot be part of a file name"),
         (changed(), {"preprocessed": "gone.csv"}, "gone.csv"),
     ],
 )

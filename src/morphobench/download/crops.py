@@ -9,7 +9,7 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath, manifests
+from morphobench.files import FilePath, identifiers, manifests
 from morphobench.files.layout import CROPS
 from morphobench.remote import local_folder
 
@@ -90,6 +90,8 @@ def locate(table: pd.DataFrame, path: FilePath, both_crops: bool, find: FindCrop
         try:
             if n_rows > 1:
                 raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
+            if fault := identifiers.fault(row["CellId"]):
+                raise InputError(f"{path}: CellId {fault}")
             crops = {kind: str(find(row[kind])) for kind in needed_crops(row, both_crops)}
             return row | manifests.state() | crops
         except InputError as error:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
-from morphobench.files import images, manifests
+from morphobench.files import identifiers, images, manifests
 from morphobench.files.layout import CROPS
 from morphobench.geometry.labels import cell_mask, check_labels, find_cells, owners, part_mask
 from morphobench.log import logger
@@ -35,14 +35,12 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFr
     Raises
     ------
     InputError
-        When the table is missing or wrong, or one of its paths leaves its folder.
+        When the table is missing or wrong.
     """
     path, fov = Path(source["fovs"]), source["fov"]
     file_columns = ["image", *fov["label_channels"]]
     table = manifests.read(path, file_columns, text=["FOVId"], derive=source.get("derive"))
-    manifests.check_identifiers(path, table["FOVId"])
-    for column in file_columns:
-        table[column] = [manifests.inside(path.parent, value) for value in table[column]]
+    manifests.check_unique(path, table["FOVId"])
     table = table[in_shard(table["FOVId"])]
     metadata = table.drop(columns=file_columns)
     for kind in CROPS:
@@ -50,7 +48,10 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFr
     rows: list[dict[str, Any]] = []
     for number, field in enumerate(table.to_dict("records"), start=1):
         try:
-            cells = _cut_field(folder, field, fov)
+            if fault := identifiers.fault(field["FOVId"]):
+                raise InputError(f"{path}: FOVId {fault}")
+            inside = {column: manifests.inside(path.parent, field[column]) for column in file_columns}
+            cells = _cut_field(folder, field | inside, fov)
         except InputError as error:
             cells = [_row(field["FOVId"], 0, str(error))]
         rows += [{column: field[column] for column in metadata} | cell for cell in cells]

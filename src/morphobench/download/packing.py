@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ def run(
         (created.folder / SHAPES).mkdir()
         rows: list[dict[str, Any]] = []
         for number, shape in enumerate(shapes.itertuples(index=False), start=1):
-            rows += _write_shape(created.folder, dataset, find, shape.CellId, shape.angle, seed)
+            rows += _write_shape(created.folder, dataset, find, shape, seed)
             logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
         created.cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
         derive = dataset["source"].get("derive") or {}
@@ -73,10 +73,11 @@ def run(
 
 
 def _write_shape(
-    part: Path, dataset: Config, find: Callable[..., Path], shape: str, angle: str, seed: int
+    part: Path, dataset: Config, find: Callable[..., Path], described: NamedTuple, seed: int
 ) -> list[dict[str, Any]]:
     """Write a shape and its packings by all rules; return one row per rule."""
     source, recipe = dataset["source"], dataset["packing"]
+    shape, angle, error = described
     rows = [
         {"CellId": f"{shape}_{index}", "group": shape, "rule": rule, "angle": angle, "seed": -1}
         | {"volume_of_nucleus_um3": np.nan, "seconds": 0.0, "success": True, "error": ""}
@@ -84,6 +85,8 @@ def _write_shape(
     ]
     start, grid = time.perf_counter(), None
     try:
+        if error:
+            raise InputError(error)
         mesh_path = find(*mesh_names(source, shape, angle))
         units = {"unit_um": source["shape_unit_um"], "voxel_um": dataset["voxel_um"]}
         frame = {"axes": source["shape_axes"], "centred": source["packings"] is None}
@@ -130,7 +133,7 @@ def locate(
     Returns
     -------
     shapes
-        Columns CellId and angle.
+        Columns CellId, angle and error.
     find
         Returns the path of the first of some names that the source has; a `FileError` when it has none.
 
@@ -185,7 +188,7 @@ def _fetch_shapes(store: Store, dataset: Config) -> pd.DataFrame:
 def _names(dataset: Config, shapes: pd.DataFrame) -> set[str]:
     """Return the names that files of shapes may have in the source."""
     source, names = dataset["source"], set()
-    for shape in shapes.itertuples(index=False):
+    for shape in shapes[shapes["error"] == ""].itertuples(index=False):
         names.update(mesh_names(source, shape.CellId, shape.angle))
         if source["packings"] is not None:
             packings = (positions_name(rule, shape.CellId, shape.angle) for rule in dataset["rules"])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from morphobench.download.crops import InShard
 from morphobench.errors import InputError
-from morphobench.files import images, manifests, npz
+from morphobench.files import identifiers, images, manifests, npz
 
 TABLE = "manifest.csv"
 
@@ -25,7 +25,7 @@ def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.Data
     -------
     pandas.DataFrame
         The table's columns, crop_raw (empty), crop_seg (relative to the shard folder), name_dict, and those
-        of `manifests.STATE`. A shape without voxels has failed.
+        of `manifests.STATE`. A shape without voxels or with an impossible CellId has failed.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.Data
     if spacing_um_zyx is None:
         raise InputError(f"{path}: the size of its voxels is not known. Set source.spacing_um_zyx.")
     table = manifests.read(path.parent / TABLE, [], text=["CellId"], derive=source.get("derive"))
-    manifests.check_identifiers(path.parent / TABLE, table["CellId"])
+    manifests.check_unique(path.parent / TABLE, table["CellId"])
     volumes = read_volumes(path)
     if len(volumes) != len(table):
         found = f"holds {len(volumes)} volumes, but {path.parent / TABLE} has {len(table)} rows"
@@ -102,6 +102,8 @@ def _write(
     folder: Path, cell: str, channel: str, volume_zyx: np.ndarray, spacing_um_zyx: list[float]
 ) -> dict[str, Any]:
     start = time.perf_counter()
+    if fault := identifiers.fault(cell):
+        return manifests.state(f"CellId {fault}")
     if not volume_zyx.any():
         return manifests.state("the segmentation is empty. Mend the volume, or leave the cell out.")
     name = f"crop_seg/{cell}_seg.ome.tif"

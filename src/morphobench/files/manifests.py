@@ -14,8 +14,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from morphobench import seeds
-from morphobench.errors import InputError
-from morphobench.files import FilePath, derived
+from morphobench.errors import InputError, named
+from morphobench.files import FilePath, derived, identifiers
 from morphobench.log import logger
 
 # The stratum of every cell where the manifest distinguishes none.
@@ -189,8 +189,8 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
     InputError
         When the entry is empty or leaves the folder; with `absolute`, absolute paths may.
     """
-    if not isinstance(value, str) or not value:
-        raise InputError(f"a row of the table in {folder} names no file. Complete or remove it.")
+    with named(f"a row of the table in {folder}"):
+        identifiers.check_path(value)
     # Links may lead elsewhere, as to a data disk; only the text of a path may not.
     path = Path(os.path.normpath(folder / value))
     if not path.is_relative_to(os.path.normpath(folder)) and not (absolute and Path(value).is_absolute()):
@@ -206,28 +206,19 @@ def name_inside(location: str, value: object) -> str:
     InputError
         When it is empty, absolute, or leaves the location.
     """
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise InputError(f"{value!r} names no file in {location}. Complete or remove its row.")
-    name = posixpath.normpath(value)
+    with named(location):
+        name = posixpath.normpath(identifiers.check_path(value))
     if name.startswith(("/", "../")) or name in ("..", "."):
         raise InputError(f"{value}: leaves {location}, where paths start. Mend it in the manifest.")
     return name
 
 
-def check_file_part(path: Path, column: str, value: str) -> None:
-    """Raise an InputError for an identifier that cannot be part of a file's name."""
-    if set(value) & set("/\\\0"):
-        raise InputError(f"{path}: {column} {value!r} cannot be part of a file name. Take out the slashes.")
-
-
-def check_identifiers(path: Path, identifiers: pd.Series) -> None:
-    """Raise an InputError for identifiers that repeat, or that cannot be part of a file's name."""
-    repeated = identifiers[identifiers.duplicated()].unique()
+def check_unique(path: Path, ids: pd.Series) -> None:
+    """Raise an InputError for identifiers that repeat."""
+    repeated = ids[ids.duplicated()].unique()
     if len(repeated):
-        first = f"{identifiers.name} {', '.join(repeated[:5])}"
+        first = f"{ids.name} {', '.join(repeated[:5])}"
         raise InputError(f"{path}: {first} occurs more than once. Keep one row each, or rename them.")
-    for value in identifiers:
-        check_file_part(path, str(identifiers.name), value)
 
 
 @contextmanager

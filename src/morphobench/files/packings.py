@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.files import FilePath, manifests
+from morphobench.files import FilePath, identifiers, manifests
 from morphobench.files.layout import POSITION_KEYS
 
 SHAPE_MANIFEST = "manifest.csv"
@@ -40,6 +40,8 @@ def read_positions(path: FilePath) -> np.ndarray:
 def read_shapes(path: Path) -> pd.DataFrame:
     """Read the columns CellId and angle of a manifest of reference shapes, as text, sorted by CellId.
 
+    Column `error` says which of them, or both together, cannot be part of a file name; empty when they can.
+
     Raises
     ------
     InputError
@@ -48,5 +50,8 @@ def read_shapes(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point source.shapes at its folder, with one mesh per shape.")
     shapes = manifests.read(path, [], ["CellId", "angle"], optional=[])
-    manifests.check_identifiers(path, shapes["CellId"])
-    return shapes[["CellId", "angle"]].sort_values("CellId", ignore_index=True)
+    manifests.check_unique(path, shapes["CellId"])
+    shapes = shapes.assign(both=shapes["CellId"] + "_" + shapes["angle"])
+    errors = identifiers.faults(shapes, ["CellId", "angle", "both"])
+    shapes = shapes.assign(error=errors.mask(errors != "", f"{path}: " + errors))
+    return shapes[["CellId", "angle", "error"]].sort_values("CellId", ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import FilePath, derived, manifests
+from morphobench.files import FilePath, derived, identifiers, manifests
 from morphobench.files.tables import SPLITS
 from morphobench.log import logger
 from morphobench.remote import Store, open_store
@@ -105,7 +105,8 @@ def read_used(manifest: FilePath) -> pd.DataFrame:
 def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     """Read and check a published manifest; for its columns see `run`.
 
-    A repeated CellId, and a path that leaves the published folder, fail that cell, not the table.
+    A CellId that repeats or cannot be part of a file name, and a path that leaves the published folder, fail
+    that cell, not the table.
 
     Raises
     ------
@@ -117,15 +118,14 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     table = manifests.read(path, [*paths, *([split] if split else [])], text=["CellId"])
     table = table.loc[:, [not str(column).startswith("Unnamed:") for column in table]]
     table["CellId"] = clean_ids(table["CellId"])
-    for cell in table["CellId"][table["CellId"].str.contains(r"[/\\\0]", regex=True)].head(1):
-        manifests.check_file_part(path, "CellId", cell)
     columns = published.get("columns") or {}
     if missing := sorted(set(columns.values()) - set(table)):
         fault = f"column {', '.join(missing)} is missing; mend published.columns in the dataset's yaml"
         raise InputError(f"{path}: {fault} (found {', '.join(map(str, table))[:500]}).")
     table = table.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
     table = _derived(table, dataset.get("source", {}).get("derive") or {}, path)
-    errors = pd.Series("", index=table.index, dtype=object)
+    errors = identifiers.faults(table, ["CellId"])
+    errors = errors.mask(errors != "", f"{path}: " + errors)
     repeated = f"{path}: this CellId occurs in more than one row. Keep one of them."
     errors[table["CellId"].duplicated(keep=False)] = repeated
     table, errors = (part[~table["CellId"].duplicated()] for part in (table, errors))
@@ -204,10 +204,8 @@ def relative_path(value: object, prefix: str | None) -> str:
     >>> relative_path("./data/pcna/a.ply", "data"), relative_path("pcna/a.ply", "data")
     ('pcna/a.ply', 'pcna/a.ply')
     """
-    if not isinstance(value, str) or not value:
-        raise InputError("a row names no file. Complete or remove it.")
-    parts = PurePosixPath(value.replace("\\", "/")).parts
-    if value.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+    parts = PurePosixPath(identifiers.check_path(value).replace("\\", "/")).parts
+    if not parts or value.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
         remedy = "Paths must be relative, without `..`; mend the manifest."
         raise InputError(f"{value} leaves the published folder. {remedy}")
     prefixed = PurePosixPath(prefix).parts if prefix else ()

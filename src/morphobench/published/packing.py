@@ -57,8 +57,9 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
         raise InputError(f"{dataset['published']['preprocessed']}: column rule is missing; add it.")
     root = PurePosixPath(dataset["published"]["preprocessed"]).parent
     path = fetch_file(store, str(root / SHAPES / SHAPE_MANIFEST), dataset)
-    angle = cells["group"].map(read_shapes(path).set_index("CellId")["angle"])
-    errors = cells["error"].copy()
+    shapes = read_shapes(path).set_index("CellId")
+    angle = cells["group"].map(shapes["angle"])
+    errors = cells["group"].map(shapes["error"]).fillna("").where(cells["error"] == "", cells["error"])
     errors[angle.isna()] = f"{path}: this shape has no row. Add it, or leave its cells out."
     unknown = ~cells["rule"].isin(dataset["rules"])
     errors[unknown] = "its rule is none of `rules` in the dataset's yaml. Mend the manifest."

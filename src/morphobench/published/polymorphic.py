@@ -41,13 +41,22 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
     """Add the names of each cell's surface, query points, distances, grids and, if any, scale factors."""
     prefix = dataset["published"].get("prefix")
 
-    def names(row: Mapping[str, Any]) -> list[str]:
+    errors = cells["error"].copy()
+
+    def factors(index: int, row: Mapping[str, Any]) -> list[str]:
+        try:
+            return [relative_path(name, prefix) for name in (row.get("scale_factor"),) if pd.notna(name)]
+        except InputError as error:
+            errors[index] = errors[index] or f"scale_factor: {error}"
+            return []
+
+    def names(index: int, row: Mapping[str, Any]) -> list[str]:
         folder = f"{row['pointcloud_folder']}/{_CATEGORY}/{row['CellId']}"
         clouds = [f"{folder}/{name}" for name in (_SURFACE, _QUERIES, _DISTANCES)]
-        factors = [relative_path(name, prefix) for name in (row.get("scale_factor"),) if pd.notna(name)]
-        return [*clouds, row["sdf_path"], row["seg_path"], *factors]
+        return [*clouds, row["sdf_path"], row["seg_path"], *factors(index, row)]
 
-    return cells.assign(files=[names(row) for row in cells.to_dict("records")])
+    listed = [names(*pair) for pair in zip(cells.index, cells.to_dict("records"), strict=True)]
+    return cells.assign(files=listed, error=errors, success=errors == "")
 
 
 def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], Cell]:

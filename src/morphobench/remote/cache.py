@@ -18,12 +18,19 @@ from morphobench.errors import InputError
 from morphobench.log import logger
 
 _GB = 1e9
+_MOST_NAME_BYTES, _MOST_SUFFIX_BYTES = 220, 20
 
 
 def cached_path(cache: Path, location: str, name: str, checksum: str) -> Path:
-    """Return the path of one version of a file: ``<location>/<folder of the name>/<version>-<file name>``."""
+    """Return the path of one version of a file: ``<location>/<folder of the name>/<version>-<file name>``.
+
+    A file name that leaves no room for what is put around it gives way to its digest.
+    """
     readable = re.sub(r"[^A-Za-z0-9]+", "-", location).strip("-")[-48:]
     folder, _, file = name.rpartition("/")
+    if len(file.encode()) > _MOST_NAME_BYTES:
+        suffix = Path(file).suffix
+        file = _digest(file) + (suffix if len(suffix.encode()) <= _MOST_SUFFIX_BYTES else "")
     return cache / f"{readable}-{_digest(location)}" / folder / f"{_digest(checksum)}-{file}"
 
 

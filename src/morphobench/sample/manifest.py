@@ -7,7 +7,7 @@ import pandas as pd
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath, manifests
+from morphobench.files import FilePath, identifiers, manifests
 from morphobench.files.tables import SPLITS
 
 
@@ -47,11 +47,14 @@ def run(
     Raises
     ------
     InputError
-        When a CellId occurs twice, or a cell has no split in the column.
+        When a CellId occurs twice or cannot be part of a file name, or a cell has no split in the column.
     """
     tables = [files.read_cells(folder).assign(shard=number) for number, folder in sorted(shards.items())]
     cells = pd.concat(tables, ignore_index=True).sort_values("CellId", ignore_index=True)
-    manifests.check_identifiers(out, cells["CellId"])
+    manifests.check_unique(out, cells["CellId"])
+    faults = identifiers.faults(cells[cells["success"].astype(bool)], ["CellId"])
+    if (faults != "").any():
+        raise InputError(f"{out}: {faults[faults != ''].iloc[0]}")
     if column is None:
         splits = split_groups(cells["group"], split, seeds.generator(seed, dataset_name, "split", ""))
         cells["split"] = cells["group"].map(splits)
