@@ -48,8 +48,13 @@ def write(root: Path, config: dict) -> Path:
         published = config["datasets"][name]["published"]
         for model, file in published["checkpoints"].items():
             _put_checkpoint(made[grid][model], root / file)
-        for file in (published["embeddings"] or {}).values():
-            _write_embeddings(root / file, cells)
+        for model, file in (published["embeddings"] or {}).items():
+            ending = (".tiff" if "image" in model else ".ply") if name in PUNCTATE else ""
+            _write_embeddings(root / file, [f"{cell}{ending}" for cell in cells])
+    # Files that lie there too, and that no data set lists.
+    other = root / "model_checkpoints/other_punctate/Rotation_invariant_pointcloud.ckpt"
+    _put_checkpoint(made["plane"]["rotation_invariant_pointcloud"], other)
+    _write_cellprofiler(root / "model_embeddings/npm1_perturb/cellprofiler.csv", ids["npm1_perturb"])
     return root
 
 
@@ -101,7 +106,7 @@ def _write_punctate(root: Path, name: str) -> list[str]:
         "image_path": [f"{PREFIX}/{place}/{cell}.ome.tiff" for cell in cells],
     }
     _write_table(root / place / "manifest.csv", {"CellId": cells, "split": SPLITS, **paths, **labels[name]})
-    return [f"{cell}.ply" for cell in cells]
+    return cells
 
 
 def _write_polymorphic(root: Path, name: str, edge: int) -> list[str]:
@@ -227,9 +232,15 @@ def _tiny_checkpoints(folder: Path, described: dict, grid: str) -> dict[str, Pat
 
 
 def _put_checkpoint(made: Path, path: Path) -> None:
+    """Put a checkpoint, with what a trainer keeps beside its weights, and its yaml."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in (".ckpt", ".yaml"):
-        shutil.copyfile(made.with_suffix(suffix), path.with_suffix(suffix))
+    shutil.copyfile(made.with_suffix(".yaml"), path.with_suffix(".yaml"))
+    kept = {"epoch": 3, "global_step": 400, "pytorch-lightning_version": "2.0.9", "loops": {}}
+    state = torch.load(made, weights_only=True)["state_dict"]
+    optimizers = [
+        {"state": {0: {"step": torch.tensor(400.0)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}
+    ]
+    torch.save(kept | {"state_dict": state, "optimizer_states": optimizers, "lr_schedulers": []}, path)
 
 
 def _write_embeddings(path: Path, cells: list[str]) -> None:
@@ -237,3 +248,15 @@ def _write_embeddings(path: Path, cells: list[str]) -> None:
     codes = {f"mu_{number}": rng.normal(size=len(cells)) for number in range(8)}
     splits = [SPLITS[number % N_CELLS] for number in range(len(cells))]
     _write_table(path, {"CellId": cells, **codes, "loss": rng.uniform(0, 1, len(cells)), "split": splits})
+
+
+def _write_cellprofiler(path: Path, cells: list[str]) -> None:
+    """Write a table of features of images: means, deviations and medians of what CellProfiler measures."""
+    rng = np.random.default_rng(8)
+    objects = (
+        "Cells_AreaShape_Volume",
+        "Nucleoli_AreaShape_Volume",
+        "Nucleoli_Intensity_IntegratedIntensity",
+    )
+    names = [f"{kind}_{what}" for kind in ("Mean", "StDev", "Median") for what in objects]
+    _write_table(path, {"CellId": cells, **{name: rng.normal(size=len(cells)) for name in names}})

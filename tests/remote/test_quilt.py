@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 
 import pytest
-from harness import s3_server
+from harness import quilt, s3_server
 from harness.s3_server import BUCKET, SETTINGS, Fault, away, server
 
 from morphobench.errors import InputError
@@ -21,33 +19,18 @@ __all__ = ["away", "server"]
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("quilt3") is None, reason="quilt3 is not installed")
 NAME = "aics/toy"
 BODIES = {f"crops/cell {i}.tif": os.urandom(30_000 + i) for i in range(4)} | {"metadata.csv": b"CellId\n1\n"}
-_PUSH = """
-import sys, quilt3
-package = quilt3.Package()
-package.set_dir(".", sys.argv[1])
-print(package.push(sys.argv[2], registry=sys.argv[3], message="m", force=True).top_hash)
-"""
 
 
 @pytest.fixture
 def push(away, tmp_path):
-    """Push a package as its owner does, with keys and past the proxy; return the hash of the version."""
-    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "owner")
-    quiet = dict.fromkeys(("QUILT_DISABLE_USAGE_METRICS", "QUILT_MINIMIZE_STDOUT"), "true")
-    there = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{away.port}", "AWS_DEFAULT_REGION": "us-east-1"}
-    home = {"HOME": str(tmp_path / "home"), "XDG_DATA_HOME": str(tmp_path / "home")}
+    """Push a package of these bodies by their names; return the hash of the version."""
 
     def do(bodies):
+        places = {name: tmp_path / "package" / name for name in bodies}
         for name, body in bodies.items():
-            path = tmp_path / "package" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(body)
-        arguments = [str(tmp_path / "package"), NAME, f"s3://{BUCKET}"]
-        command = [sys.executable, "-W", "ignore", "-c", _PUSH, *arguments]
-        environment = os.environ | keys | quiet | there | home
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()[-1]
+            places[name].parent.mkdir(parents=True, exist_ok=True)
+            places[name].write_bytes(body)
+        return quilt.push(away, NAME, places, tmp_path / "home")
 
     return do
 
