@@ -13,7 +13,7 @@ from morphobench.align import polymorphic as align
 from morphobench.download import polymorphic as download
 from morphobench.download import stack
 from morphobench.errors import InputError
-from morphobench.files import images, shards, volumes
+from morphobench.files import headers, images, shards, volumes
 from morphobench.files.layout import VOXELS
 
 ADRENAL = ROOT / "workflow/resources/adrenal_shapes"
@@ -80,7 +80,7 @@ def test_a_stack_becomes_crops_with_their_metadata(tmp_path, packed):
         assert list(found) == ["mito"]
         assert spacing_um == pytest.approx((0.3, 0.2, 0.1))
         np.testing.assert_array_equal(found["mito"], expected)
-        assert images.parse_name_dict(row["name_dict"], ["crop_seg"]) == {"crop_seg": ["mito"]}
+        assert headers.parse_name_dict(row["name_dict"]) == {"crop_seg": ["mito"]}
 
 
 @pytest.mark.parametrize("n_shards", [3, 16])
@@ -230,7 +230,7 @@ def test_channels_are_found_by_name_in_whichever_crop_has_them(tmp_path, crops, 
 def test_a_channel_in_no_crop_is_named(tmp_path):
     config = dataset(write_crops(tmp_path / "in", raw={"dna": DNA}, seg={"cell": CELL}))
     run(tmp_path / "download", config["source"])
-    with pytest.raises(InputError, match="channel 'structure' occurs 0 times among dna"):
+    with pytest.raises(InputError, match="channel 'structure' occurs 0 times among cell"):
         align.run(tmp_path / "download", tmp_path / "align", dataset=config, max_failed_fraction=0)
 
 

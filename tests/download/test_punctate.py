@@ -11,7 +11,7 @@ from paths import SHARED
 from morphobench import files
 from morphobench.download import punctate as download
 from morphobench.errors import InputError
-from morphobench.files import images, manifests
+from morphobench.files import headers, images, manifests
 from morphobench.files.shards import stage_module
 
 FIELD = SHARED / "data/hipsc_nuclei_fov"
@@ -96,7 +96,7 @@ def test_a_crop_holds_the_raw_channels_and_the_masks_of_that_cell_alone(fields, 
     table = run(tmp_path / "out", field_source(*fields), max_failed_fraction=0.5)
     row = table.set_index("CellId").loc["8_1"]
     assert row["crop_raw"] == "crop_raw/8_1_raw.ome.tif"
-    names = images.parse_name_dict(row["name_dict"])
+    names = headers.parse_name_dict(row["name_dict"])
     assert names == {
         "crop_raw": ["dna", "structure"],
         "crop_seg": ["cell_segmentation", "dna_segmentation"],
@@ -224,7 +224,7 @@ def test_a_table_keeps_its_own_names_of_columns_and_channels(cells, tmp_path):
     out = run(tmp_path / "out", source)
     assert out["success"].all()
     assert out["CellId"].tolist() == out["nucleus"].tolist() == table["CellId"].tolist()
-    assert images.parse_name_dict(out["name_dict"][0]) == names
+    assert "name_dict" not in out
     with pytest.raises(InputError, match="column number is missing"):
         run(tmp_path / "out", {"cells": str(cells), "columns": theirs | {"CellId": "number"}})
 

@@ -44,7 +44,7 @@ def published_dataset(location: Path, kind: str, **published) -> dict:
             "n_points": 16,
         },
     }[kind]
-    described = {"location": str(location), "prefix": "bucket", "preprocessed": "cells/manifest.csv"}
+    described = {"location": str(location), "prefixes": ["bucket"], "preprocessed": "cells/manifest.csv"}
     described |= {"split": "split", "checkpoints": None, "embeddings": None}
     return {
         "name": "tiny",
@@ -64,6 +64,8 @@ def read_manifest(
     kind: str = "punctate",
     max_cells: int | None = None,
     source: dict | None = None,
+    rules: tuple[str, ...] = (),
+    needs: dict | None = None,
     **published,
 ) -> pd.DataFrame:
     """Write a manifest, fetch it into folder/published.parquet, and return that table."""
@@ -71,7 +73,8 @@ def read_manifest(
     # As pandas writes it, with its index.
     pd.DataFrame(rows).to_csv(folder / "cells/manifest.csv")
     out = folder / "published.parquet"
-    dataset = published_dataset(folder, kind, **published) | {"source": source or {}}
+    dataset = published_dataset(folder, kind, **published)
+    dataset |= {"source": source or {}, "rules": rules, "needs": needs}
     manifest.run(out, dataset=dataset, max_cells=max_cells, download_config=DOWNLOAD)
     return pd.read_parquet(out)
 

@@ -12,7 +12,7 @@ from aicsimageio.writers import OmeTiffWriter
 from fabricate.cells import ellipsoid_mask, write_ome
 
 from morphobench.errors import InputError
-from morphobench.files import images
+from morphobench.files import headers, images
 
 SPACING = (0.29, 0.26, 0.26)
 
@@ -175,10 +175,18 @@ def test_align_can_be_imported_without_the_reader():
 
 def test_a_name_dict_is_read_and_never_run(tmp_path):
     text = "{'crop_raw': ['dna', 'structure'], 'crop_seg': ['dna_segmentation']}"
-    assert images.parse_name_dict(text)["crop_raw"] == ["dna", "structure"]
-    for bad in ("", "{'crop_raw': ['dna']}", "['dna']", f"open({str(tmp_path / 'x')!r}, 'w')", "(" * 999):
+    assert headers.parse_name_dict(text)["crop_raw"] == ["dna", "structure"]
+    assert headers.parse_name_dict("{'crop_seg': ('a', 'b')}") == {"crop_seg": ["a", "b"]}
+    for bad in (
+        "",
+        "{'crop_raw': 'dna'}",
+        "{'crop': ['dna']}",
+        "['dna']",
+        f"open({str(tmp_path / 'x')!r}, 'w')",
+        "(" * 999,
+    ):
         with pytest.raises(InputError, match="name_dict"):
-            images.parse_name_dict(bad)
+            headers.parse_name_dict(bad)
     assert not (tmp_path / "x").exists()
 
 

@@ -93,7 +93,11 @@ def test_a_repeated_cell_stays_once_as_failed(tmp_path):
         (changed(split=["train", "maybe", "test"]), {}, "split maybe is none of"),
         (changed(), {"keep": {"phase": ["S"]}}, "column phase"),
         (changed(), {"keep": {"stage": ["X"]}}, "no cell has stage"),
-        (changed(), {"columns": {"a": "b"}}, "column b is missing; mend published.columns"),
+        (
+            changed(),
+            {"columns": {"phase": "b"}, "needs": {"phase": "stratum"}},
+            r"column b \(stratum\) is missing",
+        ),
         (changed(), {"preprocessed": "gone.csv"}, "gone.csv"),
     ],
 )

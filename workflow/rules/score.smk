@@ -80,7 +80,7 @@ rule score_model:
     resources:
         **HEAVY,
     params:
-        dataset_config=dataset_params("kind", "labels", "targets", "outlier"),
+        dataset_config=dataset_params("kind", "labels", "classes", "targets", "outlier"),
         score_config=lambda wildcards: {
             **{key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours", "n_fractions")},
             "legacy_width": min(

@@ -167,7 +167,7 @@ def embedding_map(
 
 def _volume_bins(cells: EmbeddedCells, bins: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return the bin of each cell and the edges."""
-    volumes_um3 = numeric_columns(cells.manifest, [bins["column"]])[:, 0] * bins.get("unit_um3", 1.0)
+    volumes_um3 = numeric_columns(cells.manifest, [bins["column"]])[:, 0]
     options = {key: bins[key] for key in ("edges_um3", "n_bins", "quantiles") if key in bins}
     edges_um3 = bin_edges(volumes_um3, **options)
     numbers = assign_bins(volumes_um3, edges_um3)

@@ -22,6 +22,7 @@ RENAMED = {
         "scale": "scale_factor",
         "draw": "subsample",
         "published.stages": "published.keep",
+        "published.prefix": "published.prefixes",
         "published.settings": "published.overrides",
     },
     "model": {"intensity.scale": "intensity.input_scale"},

@@ -9,7 +9,7 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath, identifiers, manifests
+from morphobench.files import FilePath, columns, headers, identifiers, manifests
 from morphobench.files.layout import CROPS
 from morphobench.remote import local_folder
 
@@ -20,42 +20,77 @@ InShard = Callable[[Iterable[str]], np.ndarray]
 # Returns the path of a crop by its entry in the manifest; an InputError fails the cell.
 FindCrop = Callable[[str], Path]
 # Columns of the manifest that stages read.
-_KNOWN = ("name_dict", "structure_name", "cell_stage")
+_KNOWN = ("name_dict", "scale_micron", "structure_name", "cell_stage")
 
 
-def select(
-    path: Path, source: Mapping[str, Any], *, both_crops: bool, optional: Sequence[str] | None
-) -> pd.DataFrame:
+def select(path: Path, dataset: Mapping[str, Any], *, optional: Sequence[str] | None) -> pd.DataFrame:
     """Read a manifest of crops and select one row per CellId, the first, that the source's filters keep.
 
-    Crops are text, empty where a cell has none. Without `both_crops`, one crop column is enough. `optional`
-    names further columns to keep if they exist; None keeps all, unless the source has `metadata`.
+    Crops are text, empty where a cell has none, without the source's prefixes. `optional` names further
+    columns to keep if they exist; None keeps all, unless the source has `metadata`. Of metadata and columns
+    that do not exist, those that `dataset["needs"]` names, with what needs them, stop; one warning names the
+    others.
 
     Raises
     ------
     InputError
         When the manifest is missing or wrong, or no cell has a value that a filter names.
     """
-    names, metadata, keep = (source.get(key) or {} for key in ("columns", "metadata", "keep"))
-    crops = [names.get(kind, kind) for kind in CROPS if both_crops or kind in names]
-    cell_id = names.get("CellId", "CellId")
-    units = {"group": manifests.group_columns(source.get("group")), "derive": source.get("derive")}
+    source, there = dataset["source"], manifests.columns_of(path)
+    metadata, keep = source.get("metadata") or [], source.get("keep") or {}
+    stated = {name: name for name in metadata} | dict(source.get("columns") or {})
+    chosen, missing = columns.choose(stated, there)
+    required = dict.fromkeys(["CellId", *required_crops(dataset)], "")
+    required |= {"structure_name": "source.structures"} if source.get("structures") else {}
+    missing = {name: name for name in required if name not in (*chosen, *there)} | missing
+    _check_crops(path, dataset, chosen, there)
+    columns.report_missing(path, chosen, missing, required | dict(dataset.get("needs") or {}), there)
+    taken = {choice.column for choice in chosen.values()}
+    cell_id = chosen.get("CellId", columns.Choice("CellId")).column
     if optional is not None or metadata:
-        optional = [*CROPS, *_KNOWN, *(optional or [])]
-    needed = [*crops, *names.values(), *keep, *metadata]
-    table = manifests.read(path, needed, text=[cell_id], optional=optional, **units)
-    table = table.assign(**{name: table[column] for name, column in names.items()})
-    if source.get("channel_names"):
-        table = table.assign(name_dict=str(dict(source["channel_names"])))
-    if not set(CROPS) & set(table):
-        reason = f"has neither column {' nor '.join(CROPS)} (found {', '.join(map(str, table))[:500]})"
-        raise InputError(f"{path}: {reason}. Add that of the segmentation.")
-    table = table.assign(**{kind: table.get(kind, "") for kind in CROPS}).fillna(dict.fromkeys(CROPS, ""))
+        optional = [*CROPS, *_KNOWN, *(optional or []), *taken, *keep]
+    group = [
+        chosen.get(one, columns.Choice(one)).column for one in manifests.group_columns(source.get("group"))
+    ]
+    units = {"group": group, "derive": source.get("derive")}
+    table = manifests.read(path, [], text=[cell_id], optional=optional, **units)
+    renamed = {name: choice for name, choice in chosen.items() if choice != columns.Choice(name)}
+    table = columns.add(table, renamed, lambda rows: headers.voxel_volumes(rows, source))
+    table["CellId"] = manifests.whole_ids(table["CellId"])
+    prefixes = source.get("prefixes") or []
+    crops = {kind: table.get(kind, pd.Series("", table.index)).fillna("") for kind in CROPS}
+    table = table.assign(
+        **{
+            kind: [manifests.without_prefix(one, prefixes) for one in values]
+            for kind, values in crops.items()
+        }
+    )
     table = table.assign(**{N_ROWS: table.groupby("CellId")["CellId"].transform("size")})
     table = _of_structures(table, source.get("structures"), path)
     table = table[manifests.kept(table, keep, path)]
-    chosen = manifests.chosen(table["CellId"], source.get("max_cells"))
-    return table[table["CellId"].isin(chosen)].drop_duplicates("CellId")
+    chosen_cells = manifests.chosen(table["CellId"], source.get("max_cells"))
+    return table[table["CellId"].isin(chosen_cells)].drop_duplicates("CellId")
+
+
+def required_crops(dataset: Mapping[str, Any]) -> list[str]:
+    """Return the crops that every manifest of a data set must have a column for.
+
+    These are the ones that configured names of channels tell to be used; else both, or none in particular
+    for segmented structures, which may lie in either.
+    """
+    source = dataset["source"]
+    told = headers.told_crops({}, source, dataset.get("used_channels") or ())
+    if told is None and dataset.get("kind") == "polymorphic":
+        return [kind for kind in CROPS if kind in (source.get("columns") or {})]
+    return told or list(CROPS)
+
+
+def _check_crops(
+    path: Path, dataset: Mapping[str, Any], chosen: Mapping[str, Any], there: Sequence[str]
+) -> None:
+    if not required_crops(dataset) and not set(CROPS) & {*chosen, *there}:
+        reason = f"has neither column {' nor '.join(CROPS)} (found {', '.join(map(str, there))[:500]})"
+        raise InputError(f"{path}: {reason}. Add that of the segmentation.")
 
 
 def shard_filter(shard: int, n_shards: int) -> InShard:
@@ -68,7 +103,7 @@ def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
 
     Paths start from source.location; without it from the manifest's folder, and may be absolute.
     """
-    location, both_crops = dataset["source"].get("location"), dataset.get("kind") != "polymorphic"
+    location = dataset["source"].get("location")
     path = local_folder(location) / dataset["source"]["cells"]
     folder = local_folder(location) if location else path.parent
 
@@ -78,12 +113,15 @@ def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
             raise InputError(f"{crop}: no such file. Restore it, or mend or remove its row in {path}.")
         return crop
 
-    table = select(path, dataset["source"], both_crops=both_crops, optional=None)
-    return locate(table[in_shard(table["CellId"])], path, both_crops, find)
+    table = select(path, dataset, optional=None)
+    return locate(table[in_shard(table["CellId"])], path, dataset, find)
 
 
-def locate(table: pd.DataFrame, path: FilePath, both_crops: bool, find: FindCrop) -> pd.DataFrame:
-    """Return selected cells with the paths of their crops and the columns of `manifests.STATE`."""
+def locate(table: pd.DataFrame, path: FilePath, dataset: Mapping[str, Any], find: FindCrop) -> pd.DataFrame:
+    """Return selected cells with the paths of their crops and the columns of `manifests.STATE`.
+
+    A crop that no stage reads keeps the manifest's own path.
+    """
 
     def located(row: dict[str, Any]) -> dict[str, Any]:
         n_rows = row.pop(N_ROWS)
@@ -92,20 +130,22 @@ def locate(table: pd.DataFrame, path: FilePath, both_crops: bool, find: FindCrop
                 raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
             if fault := identifiers.fault(row["CellId"]):
                 raise InputError(f"{path}: CellId {fault}")
-            crops = {kind: str(find(row[kind])) for kind in needed_crops(row, both_crops)}
+            crops = {kind: str(find(row[kind])) for kind in needed_crops(row, dataset)}
             return row | manifests.state() | crops
         except InputError as error:
             return row | manifests.state(str(error))
 
     rows = [located(row) for row in table.to_dict("records")]
     types = table.drop(columns=N_ROWS).dtypes.to_dict() | manifests.STATE
-    return pd.DataFrame(rows, columns=list(types)).astype(types)
+    located_cells = pd.DataFrame(rows, columns=list(types)).astype(types)
+    located_cells.attrs = dict(table.attrs)
+    return located_cells
 
 
-def needed_crops(row: Mapping[str, Any], both_crops: bool) -> list[str]:
-    """Return the crops that a cell needs: both, or those that it has."""
-    existing = [kind for kind in CROPS if row[kind]]
-    return list(CROPS) if both_crops or not existing else existing
+def needed_crops(row: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:
+    """Return the crops of a cell that stages read; see `headers.used_crops`."""
+    channels, both = dataset.get("used_channels") or (), dataset.get("kind") != "polymorphic"
+    return headers.used_crops(row, dataset["source"], channels, both=both)
 
 
 def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: Path) -> pd.DataFrame:

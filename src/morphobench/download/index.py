@@ -19,6 +19,8 @@ from morphobench.remote.connections import FileError, checked
 
 # Size of a file that does not exist.
 MISSING = -2
+# Size of a file that no stage reads.
+UNUSED = -3
 
 
 def run(manifest_out: FilePath, *, dataset: Mapping[str, Any], download_config: Mapping[str, Any]) -> None:
@@ -46,7 +48,8 @@ def index_cells(store: Store, dataset: Mapping[str, Any]) -> tuple[pd.DataFrame,
     -------
     cells
         See `crops.select`, with only the columns that stages read; and for each crop ``<crop>_size``, bytes,
-        -1 when unknown and -2 when there is no such file, and ``<crop>_checksum``.
+        -1 when unknown, -2 when there is no such file and -3 when no stage reads it, and
+        ``<crop>_checksum``.
     index
         The files: name, size, checksum.
     """
@@ -54,16 +57,20 @@ def index_cells(store: Store, dataset: Mapping[str, Any]) -> tuple[pd.DataFrame,
     if not source.get("cells"):
         raise InputError(f"{name}: source.location needs source.cells, the manifest's path below it.")
     path = store.fetch([source["cells"]], dataset=name)[source["cells"]]
-    optional = [column for column in [dataset.get("stratum"), *dataset.get("labels", [])] if column]
     with named(f"{name}: {store.location}"):
-        cells = crops.select(path, source, both_crops=dataset["kind"] != "polymorphic", optional=optional)
+        cells = crops.select(path, dataset, optional=list(dataset.get("needs") or {}))
     logger.info("download: %s: %d cells chosen; listing their files", name, len(cells))
-    names = {kind: [_name(store.location, value) for value in cells[kind]] for kind in CROPS}
+    needed = [crops.needed_crops(row, dataset) for row in cells.to_dict("records")]
+    names = {}
+    for kind in CROPS:
+        rows = zip(cells[kind], needed, strict=True)
+        names[kind] = [_name(store.location, value) if kind in own else None for value, own in rows]
     index = store.describe({file for column in names.values() for file in column if file}, dataset=name)
     by_name = index.set_index("name")
     for kind, column in names.items():
         rows = by_name.reindex(column)
-        cells[f"{kind}_size"] = rows["size"].fillna(MISSING).to_numpy(np.int64)
+        sizes = rows["size"].fillna(MISSING).to_numpy(np.int64)
+        cells[f"{kind}_size"] = np.where([kind in own for own in needed], sizes, UNUSED)
         cells[f"{kind}_checksum"] = rows["checksum"].fillna("").to_numpy(object)
     return cells.reset_index(drop=True), index
 
@@ -89,13 +96,13 @@ def fetch_cells(
         When the location cannot be reached or denies, a file changed since it was listed, or the disk is
         full.
     """
-    source, both_crops = dataset["source"], dataset["kind"] != "polymorphic"
+    source = dataset["source"]
     store = open_store(source["location"], download_config)
     table = pd.read_parquet(manifest)
     table = table[in_shard(table["CellId"])]
     sizes, checksums = {}, {}
     for row in table.to_dict("records"):
-        for kind in crops.needed_crops(row, both_crops):
+        for kind in crops.needed_crops(row, dataset):
             name, size = _name(store.location, row[kind]), row[f"{kind}_size"]
             if name is not None and size != MISSING:
                 sizes[name], checksums[name] = size, row[f"{kind}_checksum"]
@@ -107,4 +114,4 @@ def fetch_cells(
         return checked(paths.get(file) or FileError(reason))
 
     extra = [f"{kind}_{what}" for kind in CROPS for what in ("size", "checksum")]
-    return crops.locate(table.drop(columns=extra), source["cells"], both_crops, find)
+    return crops.locate(table.drop(columns=extra), source["cells"], dataset, find)

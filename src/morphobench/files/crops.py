@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from morphobench.errors import InputError
-from morphobench.files import images, shards
-from morphobench.files.layout import CROPS
+from morphobench.files import headers, images, shards
 from morphobench.geometry import labels
 
 
@@ -22,7 +21,7 @@ def read_crops(
     Parameters
     ----------
     row
-        Columns crop_raw and crop_seg, one of which may be empty, and optionally name_dict.
+        Columns crop_raw and crop_seg, one of which may be empty, and optionally name_dict and scale_micron.
     folder
         Where their paths start.
     dataset
@@ -58,16 +57,23 @@ def _read_roles(
     row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any], roles: list[str]
 ) -> tuple[dict[str, np.ndarray], tuple[float, float, float]]:
     """Return the channels of some roles, the structure's first, and the edges of their voxels."""
-    channels, spacing_um_zyx = dataset["channels"], dataset["source"].get("spacing_um_zyx")
-    paths = {crop: folder / row[crop] for crop in CROPS if row[crop]}
-    name_dict = row.get("name_dict")
-    names = images.parse_name_dict(name_dict, list(paths)) if isinstance(name_dict, str) and name_dict else {}
-    crops = {role: _crop_with(paths, names, channels[role], last=role != "structure") for role in roles}
+    channels, source = dataset["channels"], dataset["source"]
+    is_shape = dataset.get("kind") == "polymorphic"
+    used = headers.used_crops(row, source, {channels[role] for role in roles}, both=False)
+    paths = {crop: folder / row[crop] for crop in used if row[crop]}
+    stated = {crop: headers.stated(row, source, crop) for crop in paths}
+    # A structure is looked for in the raw crop first, unless it is a segmentation.
+    crops = {
+        role: _crop_with(paths, stated, channels[role], last=role != "structure" or is_shape)
+        for role in roles
+    }
     read: dict[str, np.ndarray] = {}
+    spacing_um_zyx = None
     for crop in dict.fromkeys(crops.values()):
         here = {role: channels[role] for role in roles if crops[role] == crop}
-        known = {"channel_names": names.get(crop), "spacing_um_zyx": spacing_um_zyx}
-        volumes, spacing_um_zyx = images.read_channels(paths[crop], sorted(set(here.values())), **known)
+        known = stated[crop]._replace(other_um_zyx=spacing_um_zyx)
+        volumes, own_um_zyx = images.read_stated(paths[crop], sorted(set(here.values())), known)
+        spacing_um_zyx = spacing_um_zyx or own_um_zyx
         read |= {role: volumes[channel] for role, channel in here.items()}
         shape, expected = volumes[next(iter(here.values()))].shape, read["structure"].shape
         if shape != expected:
@@ -76,10 +82,13 @@ def _read_roles(
     return read, spacing_um_zyx
 
 
-def _crop_with(paths: Mapping[str, Path], names: Mapping[str, list[str]], channel: str, *, last: bool) -> str:
+def _crop_with(
+    paths: Mapping[str, Path], stated: Mapping[str, headers.Stated], channel: str, *, last: bool
+) -> str:
     """Return the crop that holds a channel; where both or neither do, crop_seg if `last`, else crop_raw."""
     crops = sorted(paths, reverse=last)
     for crop in crops if len(crops) > 1 else []:
-        if channel in (names.get(crop) or images.channel_names(paths[crop])):
+        names = stated[crop].channel_names
+        if channel in (images.read_header(paths[crop]).channel_names if names is None else names):
             return crop
     return crops[0]

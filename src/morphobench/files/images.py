@@ -4,7 +4,6 @@ Frame: the centre of voxel (k, j, i) lies at (index + 1/2) times the voxel's edg
 volume, along z, y and x. Resampling keeps the corner.
 """
 
-import ast
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from morphobench.errors import InputError
-from morphobench.files import FilePath
+from morphobench.errors import InputError, named
+from morphobench.files import FilePath, headers
+from morphobench.files.headers import Header, Names, Spacing, Stated
 
 if TYPE_CHECKING:
     from aicsimageio import AICSImage
@@ -31,21 +31,32 @@ def read_channels(
     path: FilePath,
     names: Sequence[str] | None,
     *,
-    channel_names: Sequence[str] | None = None,
+    channel_names: Names | None = None,
     spacing_um_zyx: Sequence[float] | None = None,
     may_be_empty: bool = False,
-) -> tuple[dict[str, np.ndarray], tuple[float, float, float]]:
+) -> tuple[dict[str, np.ndarray], Spacing]:
     """Read channels of an image file by name, and the edges of its voxels along z, y, x, micrometres.
+
+    `channel_names` and `spacing_um_zyx` are names of channels and edges of a voxel; None for those in the
+    file. For the rest see `read_stated`.
+    """
+    known = Stated(channel_names, spacing_um_zyx=spacing_um_zyx)
+    return read_stated(path, names, known, may_be_empty=may_be_empty)
+
+
+def read_stated(
+    path: FilePath, names: Sequence[str] | None, stated: Stated, *, may_be_empty: bool = False
+) -> tuple[dict[str, np.ndarray], Spacing]:
+    """Read channels of an image file, of which something is stated outside of it.
 
     Parameters
     ----------
     path
         File that aicsimageio reads, such as an OME-TIFF: one scene, one time point, several planes.
     names
-        Channels to read; None for all. The others stay on disk.
-    channel_names, spacing_um_zyx
-        Names of all channels in the file's order, as in a manifest's name_dict, and edges of a voxel; None
-        for those in the file.
+        Channels to read, see `headers.Described.index_of`; None for all. The others stay on disk.
+    stated
+        See `headers.describe`.
     may_be_empty
         Whether a channel may be zero everywhere.
 
@@ -63,31 +74,32 @@ def read_channels(
         voxels, or a channel is not finite, or zero everywhere though it may not be.
     """
     path = Path(path)
-    with _opened(path) as image:
-        _check_single_volume(path, image)
-        there = list(image.channel_names if channel_names is None else channel_names)
-        if channel_names is not None and len(there) != image.dims.C:
-            held = f"holds {image.dims.C} channels, but {len(there)} names are given ({', '.join(there)})"
-            raise InputError(f"{path}: {held}. Name every channel of the file in its order.")
-        spacing_um = _spacing_um(path, image, spacing_um_zyx)
-        channels = {}
-        for name in there if names is None else names:
-            if there.count(name) != 1:
-                found = f"channel {name!r} occurs {there.count(name)} times among {', '.join(there)}"
-                raise InputError(f"{path}: {found}. Mend the dataset's channels, or name_dict.")
-            channels[name] = _read_channel(path, image, there.index(name))
+    with _opened(path) as image, named(path):
+        _check_single_volume(image, path)
+        header = _header(image)
+        described = headers.describe(header, stated)
+        if names is None:
+            pairs = zip(described.channel_names, header.channel_names, strict=True)
+            names = [own or placeholder for own, placeholder in pairs]
+            described = described._replace(channel_names=names)
+        indices = [described.index_of(name) for name in names]
+        if len(set(indices)) < len(indices):
+            raise InputError(f"has one channel, not {', '.join(names)}. Mend the dataset's channels.")
+        channels = {
+            name: _read_channel(path, image, index) for name, index in zip(names, indices, strict=True)
+        }
     for name, volume_zyx in channels.items():
         if volume_zyx.dtype.kind == "f" and not np.isfinite(volume_zyx).all():
             raise InputError(f"{path}: channel {name!r} has values that are not finite. Export it again.")
         if not may_be_empty and not volume_zyx.any():
             raise InputError(f"{path}: channel {name!r} is zero everywhere. Remove the cell or restore it.")
-    return channels, spacing_um
+    return channels, described.spacing_um_zyx
 
 
-def channel_names(path: FilePath) -> list[str]:
-    """Return the names of the channels of an image file, in its order."""
+def read_header(path: FilePath) -> Header:
+    """Return what an image file says of its channels and voxels."""
     with _opened(Path(path)) as image:
-        return list(image.channel_names)
+        return _header(image)
 
 
 def write_crop(path: FilePath, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
@@ -101,25 +113,6 @@ def write_crop(path: FilePath, channels: Mapping[str, np.ndarray], spacing_um_zy
         sizes = PhysicalPixelSizes(*map(float, spacing_um_zyx))
         described = {"channel_names": list(channels), "physical_pixel_sizes": sizes}
         OmeTiffWriter.save(data_czyx, str(path), dim_order="CZYX", **described)
-
-
-def parse_name_dict(text: str, crops: Sequence[str] = ("crop_raw", "crop_seg")) -> dict[str, list[str]]:
-    """Parse the channel names of a name_dict, such as ``{'crop_raw': ['dna'], 'crop_seg': [...]}``.
-
-    Raises
-    ------
-    InputError
-        When the text is no dictionary of lists of names, or lacks one of the crops.
-    """
-    remedy = "Correct it in the manifest, or leave it empty to take the names in the files."
-    try:
-        names = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise InputError(f"name_dict {text!r} is no dictionary ({error}). {remedy}") from error
-    lists = [names.get(crop) for crop in crops] if isinstance(names, dict) else [None]
-    if not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
-        raise InputError(f"name_dict {text!r} must give lists of names for {' and '.join(crops)}. {remedy}")
-    return dict(zip(crops, lists, strict=True))
 
 
 def resample_isotropic(
@@ -195,7 +188,7 @@ def _opened(path: Path) -> "Iterator[AICSImage]":
         raise InputError(f"{path}: {reason}. It may be truncated: fetch or export it again.") from error
 
 
-def _check_single_volume(path: Path, image: "AICSImage") -> None:
+def _check_single_volume(image: "AICSImage", path: Path) -> None:
     from aicsimageio.readers import TiffReader
     from tifffile import TiffFile
 
@@ -204,14 +197,14 @@ def _check_single_volume(path: Path, image: "AICSImage") -> None:
     if len(image.scenes) > 1 or times > 1 or samples > 1 or dims.Z < 2:
         found = f"{len(image.scenes)} scenes, {times} time points, {dims.Z} planes, {samples} colour samples"
         remedy = "Export one volume, or fetch it again if truncated"
-        raise InputError(f"{path}: expected one volume, found {found}. {remedy}.")
+        raise InputError(f"expected one volume, found {found}. {remedy}.")
     if isinstance(image.reader, TiffReader):
         # Planes beyond the end of a truncated file would be read as zeros without an error.
         with TiffFile(path) as tiff:
             planes = list(tiff.series[0].pages)
         if missing := planes.count(None):
             lost = f"{missing} of {len(planes)} planes are missing; the file is truncated"
-            raise InputError(f"{path}: {lost}. Fetch it again.")
+            raise InputError(f"{lost}. Fetch it again.")
 
 
 def _read_channel(path: Path, image: "AICSImage", index: int) -> np.ndarray:
@@ -230,17 +223,11 @@ def _read_channel(path: Path, image: "AICSImage", index: int) -> np.ndarray:
     return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
-def _spacing_um(
-    path: Path, image: "AICSImage", spacing: Sequence[float] | None
-) -> tuple[float, float, float]:
-    spacing_um = tuple(image.physical_pixel_sizes if spacing is None else spacing)
-    remedy = "Set spacing_um_zyx in the dataset's source."
-    if len(spacing_um) != 3 or not all(size and np.isfinite(size) and size > 0 for size in spacing_um):
-        raise InputError(f"{path}: the size of a voxel along z, y, x is {spacing_um}. {remedy}")
-    images = getattr(image.metadata, "images", None)
-    if spacing is None and images:
+def _header(image: "AICSImage") -> Header:
+    spacing = tuple(image.physical_pixel_sizes)
+    units = {"µm"}
+    if images := getattr(image.metadata, "images", None):
         pixels = images[0].pixels
         units = {str(getattr(pixels, f"physical_size_{axis}_unit").value) for axis in "zyx"}
-        if units != {"µm"}:
-            raise InputError(f"{path}: voxel sizes are in {', '.join(sorted(units))}. {remedy}")
-    return tuple(float(size) for size in spacing_um)
+    is_known = units == {"µm"} and all(spacing)
+    return Header(image.channel_names, spacing if is_known else None, ", ".join(sorted(units)))

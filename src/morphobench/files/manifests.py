@@ -3,6 +3,7 @@
 import io
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,22 @@ STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "f
 _OWN = ("CellId", "group", "split", "shard")
 # The real manifests have rows of up to 100 kB.
 _BLOCK_BYTES = 2**23
+
+
+def columns_of(path: FilePath) -> list[str]:
+    """Return the names of the columns of a CSV or parquet table.
+
+    Raises
+    ------
+    InputError
+        When the table is missing or unreadable.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Point the dataset's source at the table of its images.")
+    with _explained(path):
+        is_parquet = path.suffix == ".parquet"
+        return parquet.read_schema(path).names if is_parquet else list(pd.read_csv(path, nrows=0))
 
 
 def read(
@@ -57,25 +74,19 @@ def read(
     InputError
         When the table or a column is missing, unreadable or incomplete.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Point the dataset's source at the table of its images.")
-    derive = derive or {}
+    path, there, derive = Path(path), columns_of(path), derive or {}
     group = [column for column in group if column not in derive]
     required = [column for column in [*columns, *text, *group] if column not in derive]
     needed = dict.fromkeys(
         [*required, *(rule["from"] for rule in derive.values() if rule["from"] not in derive)]
     )
-    with _explained(path):
-        is_parquet = path.suffix == ".parquet"
-        there = parquet.read_schema(path).names if is_parquet else list(pd.read_csv(path, nrows=0))
     if missing := [column for column in needed if column not in there]:
         found = ", ".join(map(str, there))[:500]
         raise InputError(f"{path}: column {', '.join(missing)} is missing; add it (found {found}).")
     derived.check_names(derive, [*there, *STATE, *_OWN], path)
     kept = [column for column in there if optional is None or column in {*needed, *optional}]
     with _explained(path):
-        if is_parquet:
+        if path.suffix == ".parquet":
             table = pd.read_parquet(path, columns=kept)
         else:
             # pandas would hold the text of all columns to find the types of some: it is cut out first.
@@ -92,6 +103,18 @@ def read(
     if taken := [column for column in table if column in STATE]:
         logger.warning("the source's columns %s are not kept: this workflow has its own", ", ".join(taken))
     return table.drop(columns=taken)
+
+
+def whole_ids(ids: pd.Series) -> pd.Series:
+    """Return identifiers of which all are whole numbers without the ".0" that some have; others as they are.
+
+    Examples
+    --------
+    >>> whole_ids(pd.Series(["230741.0", "7"])).tolist(), whole_ids(pd.Series(["1.0", "1.1"])).tolist()
+    (['230741', '7'], ['1.0', '1.1'])
+    """
+    is_whole = ids.str.fullmatch(r"\d+(?:\.0)?")
+    return ids.str.removesuffix(".0") if is_whole.all() else ids
 
 
 def state(error: str = "", *, excluded: bool = False) -> dict[str, Any]:
@@ -196,6 +219,33 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
     if not path.is_relative_to(os.path.normpath(folder)) and not (absolute and Path(value).is_absolute()):
         raise InputError(f"{value}: leaves the folder of its table, {folder}. Mend the path.")
     return path
+
+
+def without_prefix(value: object, prefixes: Sequence[str] | None) -> object:
+    """Return a path without the first of some leading folders that it starts with.
+
+    In a prefix ``**`` stands for any folders, as in ``/data/**/cells``. A value that is no text is returned.
+
+    Examples
+    --------
+    >>> without_prefix("/data/user/2019/cells/crop_raw/a.tif", ["/data/**/cells"])
+    'crop_raw/a.tif'
+    >>> without_prefix("/data/cells_2/a.tif", ["/data/cells"])
+    '/data/cells_2/a.tif'
+    """
+    for prefix in (prefixes or ()) if isinstance(value, str) else ():
+        parts = ["(?:[^/]+/)*" if part == "**" else re.escape(part) + "/" for part in _parts(prefix)]
+        text = value.replace("\\", "/")
+        text = text if text.startswith("/") else "/".join(_parts(text))
+        if match := re.match("".join(parts) + "/*", text):
+            return text[match.end() :]
+    return value
+
+
+def _parts(path: str) -> list[str]:
+    """Return the parts of a path, the first one empty when it is absolute, without its dots."""
+    parts = path.replace("\\", "/").rstrip("/").split("/")
+    return parts[:1] * (not parts[0]) + [part for part in parts if part not in ("", ".")]
 
 
 def name_inside(location: str, value: object) -> str:

@@ -153,4 +153,7 @@ def each_cell(
             logger.info("%s: %d of %d cells", stage, done, len(cells))
     columns = list(dict.fromkeys([*cells.columns, *defaults]))
     types = cells.dtypes.to_dict() | {name: np.asarray(value).dtype for name, value in defaults.items()}
-    return pd.DataFrame(rows, columns=columns).astype(types)
+    table = pd.DataFrame(rows, columns=columns).astype(types)
+    # What is known of the columns of the source.
+    table.attrs = dict(cells.attrs)
+    return table

@@ -9,6 +9,8 @@ from scipy import ndimage
 from morphobench.errors import InputError
 
 _MAX_LABEL = 2**24
+# Structures of so many pieces or more have one label.
+_MANY = 5
 # Linear interpolation leaves 0 to 1 by rounding errors.
 _ROUNDING = 1e-4
 
@@ -23,6 +25,11 @@ class Crop(NamedTuple):
     label: int
     box: tuple[slice, slice, slice]
     touches_border: bool
+
+
+def piece_label(n_pieces: int) -> str:
+    """Return the label of a number of pieces: "1" to "4", or ">=5"."""
+    return str(n_pieces) if n_pieces < _MANY else f">={_MANY}"
 
 
 def find_cells(

@@ -6,12 +6,12 @@ from scipy.spatial.distance import cdist, pdist
 
 from morphobench.errors import InputError
 from morphobench.geometry.isosurface import face_vectors, isosurface
+from morphobench.geometry.labels import piece_label
 
 # How often normals are averaged over neighbouring vertices: more flattens the steps of curved surfaces
 # further, but also the edges of boxes.
 _N_AVERAGED = 3
 _BLOCK = 1000
-MANY = 5
 _MEASURES = ("surface_area_um2", "volume_um3", "distance_um")
 FEATURES = tuple(f"{statistic}_{name}" for name in _MEASURES for statistic in ("mean", "std"))
 
@@ -50,9 +50,8 @@ def piece_features(
     volumes_um3 = sizes * spacing_um**3
     statistics = [f(values) for values in (areas_um2, volumes_um3) for f in (np.mean, np.std)]
     statistics += distance_statistics(centroids_voxel * spacing_um)
-    label = str(n_pieces) if n_pieces < MANY else f">={MANY}"
     features = dict(zip(FEATURES, map(float, statistics), strict=True))
-    return {"n_pieces": n_pieces, "n_pieces_label": label} | features
+    return {"n_pieces": n_pieces, "n_pieces_label": piece_label(n_pieces)} | features
 
 
 def _sizes_and_centroids(label_zyx: np.ndarray, n_pieces: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from morphobench.metrics.classes import classes_of
 from morphobench.metrics.classification import FoldScores, balanced_accuracy, cross_validate_legacy
 
 
@@ -24,12 +25,11 @@ def outlier_detection_legacy(z: np.ndarray, labels: Sequence[object], *, folds: 
     return FoldScores(np.full(folds, np.nan) if values is None else values, reason)
 
 
-def outlier_labels(values: pd.Series, rule: Mapping[str, Any]) -> np.ndarray:
-    """Label cells "outlier", "inlier", or None where the column `values` of the manifest has no value.
+def outlier_labels(values: pd.Series, rule: Mapping[str, Any], *, empty: str | None = None) -> np.ndarray:
+    """Label cells "outlier", "inlier", or `empty` where the column `values` of the manifest has no value.
 
     `rule` has either `inlier` or `outlier`: the values, compared as text, of cells that are one; all others
     are the other.
     """
     kind, other = ("outlier", "inlier") if "outlier" in rule else ("inlier", "outlier")
-    member = values.astype(str).isin([str(value) for value in rule[kind]])
-    return np.where(values.isna(), None, np.where(member, kind, other))
+    return classes_of(values, {"merge": {kind: rule[kind]}, "others": other, "empty": empty})

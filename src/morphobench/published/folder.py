@@ -64,7 +64,7 @@ def run(
         names = checkpoint.write(part, models, dataset, seed)
         names["embeddings"] = embedding.write(part, embeddings, reconstructions, dataset)
         # Nulls remove what other files needed.
-        published = dict.fromkeys(("prefix", "keep", "columns", "n_cells"))
+        published = dict.fromkeys(("prefixes", "keep", "columns", "n_cells"))
         published |= {"location": str(out), "preprocessed": str(name), "split": "split", **names}
         published |= {"image_units": "counts", "overrides": _overrides(dataset, len(sampled))}
         config = {"datasets": {dataset["name"]: {"published": published}}}

@@ -1,14 +1,16 @@
 """The manifest of published cells: where it lies, and its rows as one checked table for every later entry."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import FilePath, derived, identifiers, manifests
+from morphobench.files import FilePath, columns, derived, headers, identifiers, manifests
 from morphobench.files.tables import SPLITS
 from morphobench.log import logger
 from morphobench.remote import Store, open_store
@@ -19,6 +21,8 @@ PATHS = {
     "punctate": ("image_path", "pointcloud_path"),
     "polymorphic": ("sdf_path", "seg_path", "pointcloud_folder"),
 }
+# Of these, the one that may be missing; its value is then this folder beside the manifest.
+_DEFAULT_FOLDER = {"pointcloud_folder": "pointcloud"}
 # Columns that the table has of its own.
 _OWN = ("group", "split", "used")
 # Counts in the paper's code are those of batches of two.
@@ -105,8 +109,8 @@ def read_used(manifest: FilePath) -> pd.DataFrame:
 def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     """Read and check a published manifest; for its columns see `run`.
 
-    A CellId that repeats or cannot be part of a file name, and a path that leaves the published folder, fail
-    that cell, not the table.
+    A CellId that repeats or cannot be part of a file name, a missing split, a rule that is not known and a
+    path that leaves the published folder fail that cell, not the table.
 
     Raises
     ------
@@ -114,15 +118,14 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
         When a column or an entry that every cell needs is missing.
     """
     published, paths = dataset["published"], PATHS[dataset["kind"]]
-    split = published.get("split")
-    table = manifests.read(path, [*paths, *([split] if split else [])], text=["CellId"])
+    split, there = published.get("split"), manifests.columns_of(path)
+    chosen, missing = columns.choose(published.get("columns"), there)
+    columns.report_missing(path, chosen, missing, dataset.get("needs") or {}, there, "published.columns")
+    required = [column for column in paths if column not in _DEFAULT_FOLDER]
+    table = manifests.read(path, [*required, *([split] if split else [])], text=["CellId"])
     table = table.loc[:, [not str(column).startswith("Unnamed:") for column in table]]
     table["CellId"] = clean_ids(table["CellId"])
-    columns = published.get("columns") or {}
-    if missing := sorted(set(columns.values()) - set(table)):
-        fault = f"column {', '.join(missing)} is missing; mend published.columns in the dataset's yaml"
-        raise InputError(f"{path}: {fault} (found {', '.join(map(str, table))[:500]}).")
-    table = table.assign(**{ours: table[theirs] for ours, theirs in columns.items()})
+    table = columns.add(table, chosen, lambda rows: _voxel_volumes(rows, dataset))
     table = _derived(table, dataset.get("source", {}).get("derive") or {}, path)
     errors = identifiers.faults(table, ["CellId"])
     errors = errors.mask(errors != "", f"{path}: " + errors)
@@ -132,11 +135,49 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     table = table.drop(columns=[column for column in _OWN if column in table and column != split])
     if split:
         remedy = "Mend it, or set published.split to null for a seeded split."
-        table = table.drop(columns=split).assign(split=read_splits(table[split], path, remedy))
+        splits = read_splits(table[split], path, remedy)
+        errors[splits.isna() & (errors == "")] = f"{path}: this row has no {split}. {remedy}"
+        table = table.drop(columns=split).assign(split=splits)
+    if dataset["kind"] == "packing":
+        table = with_rules(table, list(dataset.get("rules") or ()), errors)
     for column in paths:
-        table[column] = _relative_paths(table[column], path, published.get("prefix"), errors)
+        entries = table.get(column, pd.Series(index=table.index, dtype=object))
+        if column in _DEFAULT_FOLDER:
+            folder = PurePosixPath(published["preprocessed"]).parent
+            entries = entries.fillna(str(folder / _DEFAULT_FOLDER[column]))
+        table[column] = _relative_paths(entries, path, published.get("prefixes") or (), errors)
     table = table.assign(group=_groups(table, dataset, path), success=errors == "", error=errors)
     return table.sort_values("CellId", ignore_index=True)
+
+
+def _voxel_volumes(table: pd.DataFrame, dataset: Mapping[str, Any]) -> pd.Series:
+    """Return the volume of each row's voxel, cubic micrometres; that of the data set where no row tells."""
+    return headers.voxel_volumes(table, dataset.get("source") or {}).fillna(dataset["voxel_um"] ** 3)
+
+
+def with_rules(table: pd.DataFrame, rules: Sequence[str], errors: pd.Series) -> pd.DataFrame:
+    """Return a table of packings whose column rule holds names in `rules`; the source's own is `source_rule`.
+
+    A name may have a `_` at its end. A number, or nothing, gives way to the number at the end of CellId,
+    which counts `rules` from 0. A cell whose rule is not known fails in `errors`.
+    """
+    own = table.get("rule", pd.Series(index=table.index, dtype=object))
+    found = [_rule(value, cell, rules) for value, cell in zip(own, table["CellId"], strict=True)]
+    unknown = np.array([rule is None for rule in found], dtype=bool)
+    reason = "its rule is none of `rules` in the dataset's yaml. Mend the manifest."
+    errors[unknown & (errors == "").to_numpy()] = reason
+    rule = pd.Series(found, index=table.index, dtype=object).fillna(own)
+    if rule.equals(own.astype(object)):
+        return table
+    return table.rename(columns={"rule": "source_rule"}).assign(rule=rule)
+
+
+def _rule(value: object, cell: str, rules: Sequence[str]) -> str | None:
+    text = "" if pd.isna(value) else str(value).strip()
+    if text and pd.isna(pd.to_numeric(text, errors="coerce")):
+        return next((rule for rule in (text, text.removesuffix("_")) if rule in rules), None)
+    number = re.search(r"_(\d+)$", cell)
+    return rules[int(number[1])] if number and int(number[1]) < len(rules) else None
 
 
 def _check_counts(cells: pd.DataFrame, expected: Mapping[str, int] | None, path: Path) -> None:
@@ -148,9 +189,14 @@ def _check_counts(cells: pd.DataFrame, expected: Mapping[str, int] | None, path:
 
 
 def read_splits(values: pd.Series, path: Path, remedy: str) -> pd.Series:
-    """Return train, val or test for the names of splits that tables use; another name is an InputError."""
-    if (splits := values.astype(str).str.lower().map(SPLITS)).isna().any():
-        strange = ", ".join(sorted(set(values[splits.isna()].astype(str)))[:5])
+    """Return train, val or test for the names of splits that tables use, missing where there is none.
+
+    Another name is an InputError.
+    """
+    splits = values.astype(str).str.strip().str.lower().map(SPLITS)
+    is_empty = values.isna() | (values.astype(str).str.strip() == "")
+    if (is_strange := splits.isna() & ~is_empty).any():
+        strange = ", ".join(sorted(set(values[is_strange].astype(str)))[:5])
         raise InputError(f"{path}: split {strange} is none of {', '.join(SPLITS)}. {remedy}")
     return splits
 
@@ -168,31 +214,29 @@ def _groups(table: pd.DataFrame, dataset: Mapping[str, Any], path: Path) -> pd.S
     """Return the independent unit of each cell: the shape of a packing, columns, else the cell itself."""
     if dataset["kind"] == "packing":
         return table["CellId"].str.rsplit("_", n=1).str[0]
-    columns = manifests.group_columns(dataset.get("source", {}).get("group"))
-    if missing := [column for column in columns if column not in table]:
+    unit = manifests.group_columns(dataset.get("source", {}).get("group"))
+    if missing := [column for column in unit if column not in table]:
         told = (
             "%s: has no column %s (source.group): cells count as independent, so that intervals may be narrow"
         )
         logger.warning(told, path, ", ".join(missing))
-        columns = []
-    return manifests.groups(table, columns or ["CellId"]).fillna(table["CellId"])
+        unit = []
+    return manifests.groups(table, unit or ["CellId"]).fillna(table["CellId"])
 
 
-def _relative_paths(values: pd.Series, path: Path, prefix: str | None, errors: pd.Series) -> pd.Series:
+def _relative_paths(values: pd.Series, path: Path, prefixes: Sequence[str], errors: pd.Series) -> pd.Series:
     """Return paths relative to the published location; one that leaves it goes into `errors`."""
     paths = pd.Series("", index=values.index, dtype=object)
     for index, value in values.items():
         try:
-            paths[index] = relative_path(value, prefix)
+            paths[index] = relative_path(value, prefixes)
         except InputError as error:
             errors[index] = errors[index] or f"{path}: {error}"
     return paths
 
 
-def relative_path(value: object, prefix: str | None) -> str:
-    """Return a manifest's path relative to the published location.
-
-    Paths start at the location, or at the folder that holds it when they begin with its name, `prefix`.
+def relative_path(value: object, prefixes: Sequence[str]) -> str:
+    """Return a manifest's path relative to the published location, without one of some leading folders.
 
     Raises
     ------
@@ -201,12 +245,12 @@ def relative_path(value: object, prefix: str | None) -> str:
 
     Examples
     --------
-    >>> relative_path("./data/pcna/a.ply", "data"), relative_path("pcna/a.ply", "data")
+    >>> relative_path("./data/pcna/a.ply", ["data"]), relative_path("pcna/a.ply", ["data"])
     ('pcna/a.ply', 'pcna/a.ply')
     """
-    parts = PurePosixPath(identifiers.check_path(value).replace("\\", "/")).parts
-    if not parts or value.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        remedy = "Paths must be relative, without `..`; mend the manifest."
+    name = str(manifests.without_prefix(identifiers.check_path(value), prefixes))
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        remedy = "Paths must be relative, without `..`; mend them, or name their start in published.prefixes."
         raise InputError(f"{value} leaves the published folder. {remedy}")
-    prefixed = PurePosixPath(prefix).parts if prefix else ()
-    return "/".join(parts[len(prefixed) :] if parts[: len(prefixed)] == prefixed else parts)
+    return "/".join(parts)

@@ -51,18 +51,14 @@ def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) ->
     Raises
     ------
     InputError
-        When the manifest has no column rule, or that of the shapes is missing or wrong.
+        When the manifest of the shapes is missing or wrong.
     """
-    if "rule" not in cells:
-        raise InputError(f"{dataset['published']['preprocessed']}: column rule is missing; add it.")
     root = PurePosixPath(dataset["published"]["preprocessed"]).parent
     path = fetch_file(store, str(root / SHAPES / SHAPE_MANIFEST), dataset)
     shapes = read_shapes(path).set_index("CellId")
     angle = cells["group"].map(shapes["angle"])
     errors = cells["group"].map(shapes["error"]).fillna("").where(cells["error"] == "", cells["error"])
     errors[angle.isna()] = f"{path}: this shape has no row. Add it, or leave its cells out."
-    unknown = ~cells["rule"].isin(dataset["rules"])
-    errors[unknown] = "its rule is none of `rules` in the dataset's yaml. Mend the manifest."
     cells = cells.assign(angle=angle.fillna(""), error=errors, success=errors == "")
     places = (0, 2) if in_published_frame(dataset) else (0, 1)
     names = [_file_names(row) for row in cells.to_dict("records")]

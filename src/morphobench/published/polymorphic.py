@@ -39,13 +39,13 @@ def content(dataset: Mapping[str, Any]) -> Content:
 
 def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
     """Add the names of each cell's surface, query points, distances, grids and, if any, scale factors."""
-    prefix = dataset["published"].get("prefix")
+    prefixes = dataset["published"].get("prefixes") or ()
 
     errors = cells["error"].copy()
 
     def factors(index: int, row: Mapping[str, Any]) -> list[str]:
         try:
-            return [relative_path(name, prefix) for name in (row.get("scale_factor"),) if pd.notna(name)]
+            return [relative_path(name, prefixes) for name in (row.get("scale_factor"),) if pd.notna(name)]
         except InputError as error:
             errors[index] = errors[index] or f"scale_factor: {error}"
             return []

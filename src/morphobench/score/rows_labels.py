@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.metrics import classification
+from morphobench.metrics.classes import classes_of
 from morphobench.metrics.outliers import outlier_detection_legacy, outlier_labels
 from morphobench.metrics.regression import Regression, r_squared, regression_scores, regression_scores_legacy
 from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
@@ -18,22 +19,32 @@ _NO_COLUMN = "the manifest has no column {}"
 _ROTATED = ("top_1", "balanced_accuracy", "auroc")
 
 
-def add_classification(rows: ScoreRows, cells: EmbeddedCells, label: str) -> None:
+# Rules of the classes of a label by definition of a score, corrected or legacy; see `classes_of`.
+Classes = Mapping[str, Mapping[str, Any]]
+
+
+def add_classification(rows: ScoreRows, cells: EmbeddedCells, label: str, classes: Classes) -> None:
     """Add every score of the linear classifier of `label`, and the published cross-validation."""
     metrics = {name: Metric(f"classification_{label}_{name}", "high") for name in classification.SCORES}
     legacy = [metrics[name].legacy for name in classification.SCORES[:3]]
     if label not in cells.manifest:
         rows.add_missing(_NO_COLUMN.format(label), *metrics.values(), *legacy)
         return
-    names = cells.manifest[label].to_numpy()
+    values = cells.manifest[label]
+    names = classes_of(values, classes.get("corrected"))
     _add_scores(rows, metrics, classification.classification_scores(cells.z, names, cells.split), cells)
-    folds = classification.classification_scores_legacy(cells.z, names)
+    folds = classification.classification_scores_legacy(cells.z, classes_of(values, classes.get("legacy")))
     for metric, values in zip(legacy, folds.values.T, strict=True):
         rows.add_folds(metric, values, folds.reason)
 
 
 def add_rotated_classification(
-    rows: ScoreRows, cells: EmbeddedCells, label: str, z_rotated: np.ndarray | None, reason: str
+    rows: ScoreRows,
+    cells: EmbeddedCells,
+    label: str,
+    classes: Classes,
+    z_rotated: np.ndarray | None,
+    reason: str,
 ) -> None:
     """Add scores of the same classifier on test cells that were rotated at random, each by itself.
 
@@ -44,7 +55,7 @@ def add_rotated_classification(
         no_column = _NO_COLUMN.format(label)
         rows.add_missing(reason if label in cells.manifest else no_column, *metrics.values())
         return
-    names = cells.manifest[label].to_numpy()
+    names = classes_of(cells.manifest[label], classes.get("corrected"))
     result = classification.classification_scores(cells.z, names, cells.split, z_test=z_rotated)
     _add_scores(rows, metrics, result, cells)
 
@@ -72,7 +83,8 @@ def add_outliers(rows: ScoreRows, cells: EmbeddedCells, rule: Mapping[str, Any])
         return
     labels = outlier_labels(cells.manifest[rule["column"]], rule)
     _add_scores(rows, metrics, classification.classification_scores(cells.z, labels, cells.split), cells)
-    folds = outlier_detection_legacy(cells.z, labels)
+    published = outlier_labels(cells.manifest[rule["column"]], rule, empty=rule.get("legacy_empty"))
+    folds = outlier_detection_legacy(cells.z, published)
     rows.add_folds(legacy, folds.values, folds.reason)
 
 

@@ -1,6 +1,6 @@
 """Rows of the score table about rotated cells, whose many embeddings are read in batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from morphobench.files.tables import embedding_matrix, read_batches
 from morphobench.geometry.rotation import MATRIX_COLUMNS, about_z
 from morphobench.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
 from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
-from morphobench.score.rows_labels import add_rotated_classification
+from morphobench.score.rows_labels import Classes, add_rotated_classification
 
 _LEGACY_DEGREES = (90, 180, 270)
 _LEGACY_CELLS = 4001
@@ -49,11 +49,12 @@ def add_lattice(rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, n_
 
 
 def add_uniform(
-    rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, labels: Sequence[str], seed: int
+    rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, labels: Mapping[str, Classes], seed: int
 ) -> None:
     """Add the rotation error under uniform rotations, and classification of cells rotated by one of them.
 
-    Every test cell takes one rotation at random, its own and the same for all models.
+    Every test cell takes one rotation at random, its own and the same for all models. `labels` holds the
+    rules of the classes of each label.
     """
     metric, z_rotated = Metric("rotation_invariance_error_uniform"), None
     if path is None:
@@ -69,8 +70,8 @@ def add_uniform(
 
         errors, (z_rotated,) = _read_rotated(path, cells, slots, 1, cells.test)
         rows.add_mean(metric, errors["value"], errors["item"], errors["group"])
-    for label in labels:
-        add_rotated_classification(rows, cells, label, z_rotated, _NO_ROTATIONS)
+    for label, classes in labels.items():
+        add_rotated_classification(rows, cells, label, classes, z_rotated, _NO_ROTATIONS)
 
 
 def _equal(matrices: np.ndarray, matrix: np.ndarray) -> np.ndarray:

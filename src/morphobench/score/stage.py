@@ -70,15 +70,16 @@ def run(
     """
     rows = ScoreRows(dataset, model, model_seed, score_config["n_bootstrap"], seed)
     cells = _read_cells(manifest, embeddings["identity"])
-    width, labels = score_config["legacy_width"], dataset_config["labels"]
+    width, classes = score_config["legacy_width"], dataset_config.get("classes") or {}
+    labels = {label: classes.get(label, {}) for label in dataset_config["labels"]}
     n_legacy = np.inf if dataset_config["kind"] == "packing" else _N_PAIRS_LEGACY
     add_lattice(rows, cells, embeddings.get("lattice"), width)
     add_uniform(rows, cells, embeddings.get("uniform"), labels, seed)
     rows_embeddings.add_reconstruction(rows, cells, reconstruction)
     rows_embeddings.add_evolution(rows, evolution, n_legacy)
     rows_embeddings.add_interpolation(rows, cells, pairs, score_config["n_fractions"], n_legacy, width)
-    for label in labels:
-        add_classification(rows, cells, label)
+    for label, rules in labels.items():
+        add_classification(rows, cells, label, rules)
     add_regression(rows, cells, dataset_config.get("targets") or ())
     if dataset_config.get("outlier"):
         add_outliers(rows, cells, dataset_config["outlier"])

@@ -1,0 +1,45 @@
+"""What a data set's scores, analyses and stages need of its source: columns, and channels of crops."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def source_needs(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `needs`, the key that needs each column, and `used_channels`, those that stages read."""
+    needs: dict[str, str] = {}
+    for column, key in _columns(dataset):
+        needs.setdefault(column, key)
+    return {"needs": needs, "used_channels": used_channels(dataset)}
+
+
+def used_channels(dataset: Mapping[str, Any]) -> list[str]:
+    """Return the names of the channels that stages read, in alphabetical order; none for packings."""
+    if "channels" not in dataset:
+        return []
+    role = dataset["mask"]["role"]
+    roles = {"structure", dataset["align"]["mask"], *([role] if isinstance(role, str) else role.values())}
+    return sorted({dataset["channels"][role] for role in roles})
+
+
+def _columns(dataset: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each column that a key of the configuration names, and the key."""
+    analyse = dataset.get("analyse") or {}
+    yield dataset["stratum"], "stratum"
+    for key in ("labels", "targets"):
+        yield from ((column, key) for column in dataset.get(key) or ())
+    for key, options in (
+        ("outlier", dataset.get("outlier")),
+        ("analyse.volume_bins", analyse.get("volume_bins")),
+    ):
+        if options:
+            yield options["column"], f"{key}.column"
+    for column in analyse.get("keep") or ():
+        yield column, "analyse.keep"
+    if pieces := analyse.get("pieces"):
+        yield pieces["label"], "analyse.pieces.label"
+        yield from ((column, "analyse.pieces.features") for column in pieces["features"])
+    for key in ("condition", "apart", "well", "plate"):
+        if column := (analyse.get("drugs") or {}).get(key):
+            yield column, f"analyse.drugs.{key}"
+    if dataset.get("split"):
+        yield dataset["split"], "split"
