@@ -19,6 +19,11 @@ def integer(*parts: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
+def place(*parts: str | int) -> float:
+    """Return a number in [0, 1), uniform over the parts, that is a stable function of them."""
+    return integer(*parts) / 2**63
+
+
 def generator(seed: int, dataset: str, stage: str, cell: str) -> np.random.Generator:
     """Return the generator of one cell in one stage (numpy PCG64)."""
     return np.random.default_rng(integer(seed, dataset, stage, cell))

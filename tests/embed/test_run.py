@@ -183,7 +183,7 @@ def test_without_test_cells_tables_under_rotations_are_empty_with_a_warning(tmp_
     case = write_sampled(tmp_path / "data", splits=["train"] * 6)
     turned = table_of(case, "classical_pointcloud", "lattice", tmp_path)
     assert turned.empty
-    assert "no sampled cell in split test" in caplog.text
+    assert "there is no usable test cell" in caplog.text
     as_they_are = table_of(case, "classical_pointcloud", "identity", tmp_path)
     assert len(as_they_are) == 5  # one of six was not sampled
     assert set(turned) <= set(as_they_are)

@@ -53,7 +53,7 @@ def test_splits_hold_every_sampled_cell_once(case):
 
 def test_a_split_without_cells_is_named(tmp_path):
     case = write_sampled(tmp_path, splits=["train"] * 6)
-    with pytest.raises(InputError, match=r"manifest\.parquet: no sampled cell in split val"):
+    with pytest.raises(InputError, match=r"manifest\.parquet: there is no usable val cell"):
         open_cells(case.manifest, case.shards, POINT_CLOUDS, "val")
 
 

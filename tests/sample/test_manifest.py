@@ -1,4 +1,4 @@
-"""The split that a source has in a column of its own."""
+"""The manifest of all cells: the split that is drawn, and the one that a source has in a column."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fabricate.masked import write_clouds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morphobench import files
+from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.sample import manifest
 from morphobench.sample import manifest as sample_manifest
@@ -52,34 +52,83 @@ def test_a_column_without_the_split_is_named(tmp_path, values, column, words):
         split(tmp_path, values, column)
 
 
-@given(st.integers(3, 400), st.integers(0, 2**32))
+def place(seed):
+    return lambda group: seeds.place(seed, "tiny", "split", group)
+
+
+@given(st.integers(3, 60), st.integers(0, 2**32))
 @settings(max_examples=50, deadline=None)
-def test_splits_are_disjoint_complete_and_independent_of_order(n, seed):
+def test_splits_are_complete_none_is_empty_and_order_does_not_matter(n, seed):
     groups = [f"g{i}" for i in range(n)]
-    splits = manifest.split_groups(groups, SPLIT, np.random.default_rng(seed))
-    again = manifest.split_groups(2 * groups[::-1], SPLIT, np.random.default_rng(seed))
-    assert splits == again
+    splits = manifest.split_groups(groups, SPLIT, place(seed))
+    assert splits == manifest.split_groups(2 * groups[::-1], SPLIT, place(seed))
     assert set(splits) == set(groups)
-    counts = [list(splits.values()).count(split) for split in SPLIT]
-    for count, share in zip(counts, SPLIT.values(), strict=True):
-        assert abs(count - share * n) < 1
+    assert set(splits.values()) == set(SPLIT)
 
 
-def test_splits_have_the_published_sizes():
-    splits = manifest.split_groups(map(str, range(254)), SPLIT, np.random.default_rng(0))
-    assert [list(splits.values()).count(split) for split in SPLIT] == [177, 38, 39]
-    tens = manifest.split_groups(map(str, range(20)), SPLIT, np.random.default_rng(0))
-    assert [list(tens.values()).count(split) for split in SPLIT] == [14, 3, 3]
-    # 0.57 * 100 is a bit less than 57 in binary.
-    odd = {"train": 0.57, "val": 0.01, "test": 0.42}
-    hundred = manifest.split_groups(map(str, range(100)), odd, np.random.default_rng(0))
-    assert [list(hundred.values()).count(split) for split in odd] == [57, 1, 42]
+@given(st.integers(3, 60), st.integers(1, 60), st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None)
+def test_more_groups_change_no_split_but_of_those_that_filled_an_empty_one(n, n_more, seed):
+    groups = [f"g{i}" for i in range(n)]
+    by_place = manifest.split_groups(groups, SPLIT, place(seed), fill=False)
+    more = manifest.split_groups([*groups, *(f"h{i}" for i in range(n_more))], SPLIT, place(seed))
+    if len(set(by_place.values())) == len(SPLIT):
+        assert {group: more[group] for group in groups} == by_place
+    # At most two empty splits take a group each.
+    assert sum(more[group] != by_place[group] for group in groups) <= 2
+
+
+def test_shares_are_met_as_draws_meet_them():
+    n = 20_000
+    splits = manifest.split_groups(map(str, range(n)), SPLIT, place(0))
+    for split, share in SPLIT.items():
+        n_split = sum(value == split for value in splits.values())
+        assert abs(n_split - share * n) < 5 * np.sqrt(n * share * (1 - share))
 
 
 def test_splits_differ_with_the_seed():
-    draws = [manifest.split_groups(map(str, range(30)), SPLIT, np.random.default_rng(s)) for s in range(20)]
+    draws = [manifest.split_groups(map(str, range(30)), SPLIT, place(seed)) for seed in range(20)]
     test_sets = {tuple(sorted(g for g, split in draw.items() if split == "test")) for draw in draws}
     assert len(test_sets) > 15
+
+
+def drawn(tmp_path, table, seed=1):
+    folder = tmp_path / f"shard-{len(table)}-{seed}"
+    folder.mkdir()
+    table.to_parquet(folder / "cells.parquet")
+    out = folder / "manifest.parquet"
+    manifest.run({0: folder}, out, split=SPLIT, seed=seed, dataset_name="d")
+    return pd.read_parquet(out).set_index("CellId")
+
+
+def field(n_usable, n_failed):
+    n = n_usable + n_failed
+    table = pd.DataFrame({"CellId": [f"c{i:03d}" for i in range(n)], "success": np.arange(n) < n_usable})
+    return table.assign(group=table["CellId"], error=np.where(table["success"], "", "at the border"), index=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_usable_cells_among_many_that_failed_fill_every_split(tmp_path, seed):
+    few = drawn(tmp_path, field(7, 44), seed)
+    assert set(few.loc[few["success"], "split"]) == set(SPLIT)
+    assert few["split"].isin(list(SPLIT)).all()
+
+
+def test_cells_that_are_added_change_no_split_of_the_others(tmp_path):
+    before, after = drawn(tmp_path, field(60, 5)), drawn(tmp_path, field(80, 30))
+    assert (after.loc[before.index[:60], "split"] == before["split"].iloc[:60]).all()
+
+
+@pytest.mark.parametrize(("n_groups", "words"), [(1, "1 groups"), (2, "2 groups"), (3, "")])
+def test_too_few_groups_are_named_with_the_remedy(tmp_path, caplog, n_groups, words):
+    table = field(6, 0).assign(group=[f"g{i % n_groups}" for i in range(6)])
+    cells = drawn(tmp_path, table)
+    if not words:
+        assert set(cells["split"]) == set(SPLIT)
+        assert "there is no usable" not in caplog.text
+    else:
+        assert "6 of 6 cells are usable" in caplog.text
+        assert f"in {words}. Three groups are needed at least" in caplog.text
 
 
 def test_the_manifest_lists_failed_cells_and_keeps_groups_together(tmp_path):

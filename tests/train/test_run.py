@@ -326,7 +326,7 @@ def test_a_learning_rate_beyond_reason_is_refused(case, tmp_path):
 def test_an_empty_split_is_refused(tmp_path, missing):
     other = {"train": "val", "val": "train"}[missing]
     case = write_sampled(tmp_path, splits=[other if part == missing else part for part in SPLITS])
-    with pytest.raises(InputError, match=f"no sampled cell in split {missing}"):
+    with pytest.raises(InputError, match=f"there is no usable {missing} cell"):
         run_training(case, tmp_path / "out", POINTS)
 
 

@@ -71,6 +71,22 @@ def _with_text_ids(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(CellId=table["CellId"].astype(str)) if "CellId" in table else table
 
 
+def missing_split(manifest: pd.DataFrame, split: str) -> str:
+    """Say that no usable cell is in a split, and why that may be; empty where one is."""
+    usable = manifest[manifest["success"].astype(bool)] if "success" in manifest else manifest
+    if (usable["split"] == split).any():
+        return ""
+    counts = ", ".join(f"{name} {(usable['split'] == name).sum()}" for name in dict.fromkeys(SPLITS.values()))
+    groups = usable["group"].nunique() if "group" in usable else len(usable)
+    remedy = (
+        "Three groups are needed at least: add cells, see the column `error`, or set the source's `group`."
+    )
+    return (
+        f"there is no usable {split} cell: {len(usable)} of {len(manifest)} cells are usable ({counts}), "
+        f"in {groups} groups. {remedy if groups < 3 else 'Mend the column of the split.'}"
+    )
+
+
 def mu_columns(columns: Iterable[str]) -> list[str]:
     """Return the names `mu_0`, `mu_1`, ... among `columns` in numeric order.
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import FilePath, read_array, read_table
+from morphobench.files.tables import missing_split
 from morphobench.log import logger
 from morphobench.models.inputs import (
     INTENSITY,
@@ -97,12 +98,13 @@ def open_cells(
     InputError
         When no cell is left, unless not `required`.
     """
-    table = read_table(manifest)
+    table = whole = read_table(manifest)
     if split is not None:
         table = table[table["split"] == split]
     cells = Cells(table, {number: Path(folder) for number, folder in enumerate(shards)}, model_config)
     if not len(cells):
-        problem = f"{manifest}: no sampled cell in split {split or 'any'}; see the column `error` in it."
+        reason = missing_split(whole, split) if split else "no cell is usable; see the column `error` in it."
+        problem = f"{manifest}: {reason}"
         if required:
             raise InputError(problem)
         logger.warning("%s", problem)

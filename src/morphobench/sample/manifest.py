@@ -1,6 +1,6 @@
 """The manifest of a dataset: every cell of all shards, with its shard and split."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,22 +8,41 @@ import pandas as pd
 from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.files import FilePath, identifiers, manifests
-from morphobench.files.tables import SPLITS
+from morphobench.files.tables import SPLITS, missing_split
+from morphobench.log import logger
 
 
 def split_groups(
-    groups: Iterable[str], fractions: Mapping[str, float], rng: np.random.Generator
+    groups: Iterable[str], fractions: Mapping[str, float], place: Callable[[str], float], *, fill: bool = True
 ) -> dict[str, str]:
-    """Return the split of each group: a seeded permutation of the sorted names, cut at truncated shares.
+    """Return the split of each group: where its place, 0 to 1 by its name alone, falls among the shares.
 
-    `fractions`, the share of the groups in each split, sum to 1.
+    So a group keeps its split whatever else there is, and the sizes of the splits scatter about their shares
+    as draws do. With `fill`, and as many groups as splits, a split that would be empty takes the groups next
+    to its limits; they return once another group lies there.
     """
-    names = rng.permutation(sorted(set(groups)))
-    # Rounded first: 0.57 * 100 falls short of 57 by a bit in the last place.
-    shares = np.cumsum(list(fractions.values()))[:-1]
-    cuts = (shares * len(names)).round(9).astype(int)
-    parts = np.split(names, cuts)
-    return {str(name): split for split, part in zip(fractions, parts, strict=True) for name in part}
+    places = sorted((place(name), name) for name in set(groups))
+    n, shares = len(places), np.cumsum(list(fractions.values()))[:-1]
+    cuts = np.searchsorted([number for number, _ in places], shares)
+    if fill and n >= len(fractions):
+        # The k-th cut leaves k groups or more on either side, and a group or more after the cut before.
+        before = np.arange(len(cuts))
+        cuts = np.maximum.accumulate(np.clip(cuts, 1, n - len(cuts) + before) - before) + before
+    parts = np.split(np.array([name for _, name in places], dtype=object), cuts)
+    return {name: split for split, part in zip(fractions, parts, strict=True) for name in part}
+
+
+def _seeded(cells: pd.DataFrame, fractions: Mapping[str, float], place: Callable[[str], float]) -> pd.Series:
+    """Return the split of each cell; groups with a usable cell fill every split."""
+    splits = split_groups(cells["group"], fractions, place, fill=False)
+    filled = split_groups(cells.loc[cells["success"].astype(bool), "group"], fractions, place)
+    if moved := sorted(group for group, split in filled.items() if splits[group] != split):
+        named = ", ".join(f"{group} to {filled[group]}" for group in moved)
+        text = (
+            "so few groups (%d) of usable cells would leave a split empty; moved: %s. With more they return."
+        )
+        logger.warning(text, len(filled), named)
+    return cells["group"].map(splits | filled)
 
 
 def run(
@@ -40,7 +59,7 @@ def run(
     Parameters
     ----------
     split
-        Share of the groups in each split.
+        Share of the groups of usable cells in each split.
     column
         Column that holds the split of each cell; None for a seeded one.
 
@@ -56,8 +75,7 @@ def run(
     if (faults != "").any():
         raise InputError(f"{out}: {faults[faults != ''].iloc[0]}")
     if column is None:
-        splits = split_groups(cells["group"], split, seeds.generator(seed, dataset_name, "split", ""))
-        cells["split"] = cells["group"].map(splits)
+        cells["split"] = _seeded(cells, split, lambda group: seeds.place(seed, dataset_name, "split", group))
     else:
         if column not in cells:
             found = ", ".join(map(str, cells))[:500]
@@ -68,4 +86,6 @@ def run(
             wrong = f"cell {cell['CellId']} has {column} {cell[column]!r}"
             raise InputError(f"{out}: {wrong}, none of {', '.join(SPLITS)}. Correct the source's table.")
         cells["split"] = splits
+    if reason := next(filter(None, (missing_split(cells, name) for name in split)), ""):
+        logger.warning("%s: %s", out, reason)
     files.write_table(cells, out)

@@ -55,7 +55,8 @@ class ScoreRows:
     """Collects `scores`, `items` and `replicates` of one trained model.
 
     Every row gets `dataset`, `model` and the training's seed, `model_seed`. The bootstrap has `n_resamples`
-    and depends on `seed`, dataset and metric alone, so that models meet the same resamples.
+    and depends on `seed`, dataset and metric alone, so that models meet the same resamples. `lacking` is what
+    every row without a value lacks, such as test cells.
     """
 
     dataset: str
@@ -63,6 +64,7 @@ class ScoreRows:
     model_seed: int
     n_resamples: int
     seed: int
+    lacking: str = ""
     scores: list[Score] = field(default_factory=list)
     items: list[pd.DataFrame] = field(default_factory=list)
     replicates: list[pd.DataFrame] = field(default_factory=list)
@@ -108,6 +110,8 @@ class ScoreRows:
         self, metric: Metric, value: float, n: int, reason: str = "", interval: Values = (np.nan, np.nan)
     ) -> None:
         """Add one row; what it lacks, or leaves out, is also a warning in the log."""
+        if not np.isfinite(value):
+            reason = join(self.lacking, reason)
         if reason:
             text = f"{value:g}" if np.isfinite(value) else "no value"
             logger.warning("%s of %s (%s): %s; %s", metric.name, self.model, metric.variant, text, reason)

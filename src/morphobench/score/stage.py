@@ -70,6 +70,7 @@ def run(
     """
     rows = ScoreRows(dataset, model, model_seed, score_config["n_bootstrap"], seed)
     cells = _read_cells(manifest, embeddings["identity"])
+    rows.lacking = "" if len(cells.test) else "there is no test cell"
     width, classes = score_config["legacy_width"], dataset_config.get("classes") or {}
     labels = {label: classes.get(label, {}) for label in dataset_config["labels"]}
     n_legacy = np.inf if dataset_config["kind"] == "packing" else _N_PAIRS_LEGACY
