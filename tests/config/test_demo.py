@@ -35,7 +35,6 @@ ALLOWED = (
     *("datasets.*.sample.cube.size", "datasets.*.sample.cube.side_um", "datasets.*.sample.resolution"),
     *(f"datasets.*.sample.{key}" for key in ("points.n_points", "n_surface", "n_queries", "n_points")),
     *("datasets.*.subsample.n_points", "datasets.*.subsample.n_queries"),
-    "datasets.*.analyse.volume_bins.unit_um3",
     # Smaller models.
     *("models.*.input_scale", "models.*.intensity.input_scale"),
     *("models.*.architecture.*", "models.*.training.*"),

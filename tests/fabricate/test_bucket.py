@@ -401,7 +401,6 @@ REASONS = {
 }
 
 
-@pytest.mark.xfail(reason="readers do not know the published form yet", strict=False)
 @pytest.mark.parametrize(
     ("name", "source", "labels"),
     [

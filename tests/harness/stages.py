@@ -7,6 +7,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.config import model_for
+from morphobench.config.needs import source_needs
 from morphobench.download import index
 from morphobench.errors import InputError
 from morphobench.files.shards import stage_module
@@ -49,7 +50,8 @@ def folder(root: Path, stage: str, name: str, number: int) -> Path:
 
 
 def _to_masks(config: dict[str, Any], name: str, number: int, root: Path) -> None:
-    dataset, failed = config["datasets"][name], {"max_failed_fraction": config["max_failed_fraction"]}
+    dataset = config["datasets"][name] | source_needs(config["datasets"][name])
+    failed = {"max_failed_fraction": config["max_failed_fraction"]}
     table, download_config = None, config["download"] | {"cache": str(root / "cache")}
     if is_remote(dataset["source"].get("location")):
         table = root / f"download/{name}/manifest.parquet"
@@ -86,7 +88,8 @@ def run_entry(config: dict[str, Any], name: str, root: Path) -> tuple[pd.DataFra
     read
         By model, what its checkpoint or its embeddings became: a path, or the error that says why not.
     """
-    dataset, download_config = config["datasets"][name], config["download"] | {"cache": str(root / "cache")}
+    dataset = config["datasets"][name] | source_needs(config["datasets"][name])
+    download_config = config["download"] | {"cache": str(root / "cache")}
     place = {"dataset": dataset, "download_config": download_config}
     table, entry = root / f"published/{name}.parquet", dataset["start_from"]
     manifest.run(table, max_cells=dataset["source"]["max_cells"], **place)
