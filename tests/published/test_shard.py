@@ -23,7 +23,6 @@ from morphobench.files import file_rows
 from morphobench.models.cells import Cells
 from morphobench.published import shard
 from morphobench.remote import open_store
-from morphobench.train import record
 
 
 @pytest.fixture
@@ -47,12 +46,13 @@ def test_models_read_them_like_arrays_and_trainings_know_them_apart(clouds):
     settings = {"representation": "cube"}
     read = Cells(table.reset_index(drop=True), dict(enumerate(indexed)), settings)
     assert read.raw([0, 3])["cube"].shape == (2, *[CUBE_SIZE] * 3)
-    before = record.data_digest(root / "published.parquet", indexed, ["cube"])
+    before = read.digest()
     image = next((root / "bucket/cells/image").iterdir())
     tifffile.imwrite(image, np.zeros([CUBE_SIZE] * 3, np.uint16), metadata={"axes": "ZYX"})
     with pytest.raises(InputError, match="changed since it was indexed"):
         read.raw(range(N_CELLS))
-    assert record.data_digest(root / "published.parquet", read_shards(root, described), ["cube"]) != before
+    again = dict(enumerate(read_shards(root, described)))
+    assert Cells(read.table, again, settings).digest() != before
 
 
 def test_too_many_failures_stop_the_stage(clouds):

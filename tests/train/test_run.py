@@ -295,6 +295,44 @@ def test_cells_sampled_anew_are_trained_on_anew(tmp_path, steps):
     assert sorted(set(steps)) == [0, 1, 2, 3, 4]
 
 
+def test_what_a_training_does_not_read_trains_nothing_again(tmp_path, steps):
+    case = write_sampled(tmp_path / "data")
+    run_training(case, tmp_path / "out", POINTS)
+    before = (tmp_path / "out/model.pt").read_bytes(), (tmp_path / "out/record.json").read_bytes()
+    steps.clear()
+    cells = pd.read_parquet(case.manifest)
+    cells = cells.assign(treatment="corrected", group="one", rule="another", error="reworded")
+    # A test cell more, first in the order; its arrays and those of another test cell are others now.
+    test = cells[cells["split"] == "test"]
+    pd.concat([test[:1].assign(CellId="0"), cells]).to_parquet(case.manifest)
+    for row in test.itertuples():
+        shard = case.shards[row.shard] / "points_um.npy"
+        points_um = np.load(shard)
+        points_um[row.index] += 1
+        np.save(shard, points_um)
+    run_training(case, tmp_path / "out", POINTS)
+    assert steps == []
+    assert before == ((tmp_path / "out/model.pt").read_bytes(), (tmp_path / "out/record.json").read_bytes())
+
+
+@pytest.mark.parametrize("change", ["moved", "order", "failed"])
+def test_another_choice_of_cells_is_trained_on_anew(tmp_path, steps, change):
+    case = write_sampled(tmp_path / "data")
+    run_training(case, tmp_path / "out", POINTS)
+    steps.clear()
+    cells = pd.read_parquet(case.manifest)
+    first = cells.index[(cells["split"] == "train") & cells["success"]][0]
+    if change == "moved":
+        cells.loc[first, "split"] = "val"
+    elif change == "failed":
+        cells.loc[first, "success"] = False
+    else:
+        cells = cells[::-1]
+    cells.to_parquet(case.manifest)
+    run_training(case, tmp_path / "out", POINTS)
+    assert steps != []
+
+
 # What goes wrong
 
 

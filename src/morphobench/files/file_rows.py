@@ -89,6 +89,10 @@ class FileRows:
             raise InputError(f"{path} {reason}: it changed since it was indexed. Delete its shards.")
         return read_row(path, row["reader"], edge=int(row["edge"]))
 
+    def identity(self, index: int) -> bytes:
+        """Return what tells a row apart without reading it: its file, size and time of change, its reader."""
+        return repr(self._table.iloc[int(index)].tolist()).encode()
+
 
 def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]], edge: int = 0) -> None:
     """Write the table of the files behind the array `name` of a shard, file and reader of each row in order.

@@ -1,5 +1,6 @@
 """Stored cells of a manifest, memory-mapped, and the loader of their batches."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import FilePath, read_array, read_table
+from morphobench.files.file_rows import FileRows
 from morphobench.files.tables import missing_split
 from morphobench.log import logger
 from morphobench.models.inputs import (
@@ -67,6 +69,19 @@ class Cells(Dataset):
             low, high = self._ranges[np.asarray(rows)].T
             raw[INTENSITY] = (raw[INTENSITY] - low[:, None]) / (high - low)[:, None]
         return raw
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the arrays of these cells in their order, and of nothing else about them."""
+        found = hashlib.sha256(b"" if self._ranges is None else self._ranges.tobytes())
+        for name, of in self._arrays.items():
+            for shard, index in zip(self._shard, self._index, strict=True):
+                if isinstance(of[shard], FileRows):
+                    found.update(of[shard].identity(index))
+                else:
+                    row = np.ascontiguousarray(of[shard][index])
+                    found.update(f"{name}{row.dtype}{row.shape}".encode())
+                    found.update(row)
+        return found.hexdigest()
 
     def __getitems__(self, rows: list[int]) -> dict[str, np.ndarray]:
         return self.raw(rows)

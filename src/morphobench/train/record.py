@@ -4,8 +4,7 @@ import hashlib
 import json
 import platform
 import resource
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,24 +12,11 @@ import pytorch_lightning as pl
 import torch
 
 import morphobench
-from morphobench.files import FilePath, array_file
 
 
 def fingerprint(*parts: Any) -> str:
     """Return 16 hex digits that name a training: same digits, same run to resume."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def data_digest(manifest: FilePath, shards: Sequence[FilePath], arrays: Sequence[str]) -> list[str]:
-    """Return SHA-256 digests of the manifest and of the arrays that are trained on.
-
-    The manifest alone does not say: cells sampled with other parameters keep their rows in it.
-    """
-    digests = []
-    for path in (Path(manifest), *(array_file(shard, name) for shard in shards for name in arrays)):
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digests
 
 
 def peak_memory_mib(device: torch.device) -> float:

@@ -22,8 +22,8 @@ from morphobench.errors import InputError
 from morphobench.files import FilePath, write_json, write_table
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
+from morphobench.models.cells import open_cells
 from morphobench.models.device import configure_torch
-from morphobench.models.inputs import required_arrays
 from morphobench.train.batches import Batches, batch_size_per_device
 from morphobench.train.checkpoints import (
     BEST,
@@ -34,7 +34,7 @@ from morphobench.train.checkpoints import (
     epoch_rows,
 )
 from morphobench.train.module import AutoencoderModule, model_weights, silence_lightning
-from morphobench.train.record import data_digest, fingerprint, training_record
+from morphobench.train.record import fingerprint, training_record
 
 # Keys of a model's yaml that a training depends on; a new colour or label must not cost days.
 _INPUT_KEYS = ("representation", "input_scale", "z_score", "intensity", "subsample")
@@ -191,9 +191,9 @@ def run(
 ) -> None:
     """Train a model on sampled shards and write its weights, its record and its curves (a row per epoch).
 
-    An interrupted training resumes from its folder in `checkpoints`, named by the fingerprint of data,
-    configuration, seed and source. `model_config` is the content of the model's yaml, `train_config` section
-    `train` of the configuration; `threads` are shared by all devices.
+    An interrupted training resumes from its folder in `checkpoints`, named by the fingerprint of the arrays
+    that it reads, configuration, seed and source. `model_config` is the content of the model's yaml,
+    `train_config` section `train` of the configuration; `threads` are shared by all devices.
 
     Raises
     ------
@@ -208,7 +208,8 @@ def run(
         {key: train_config[key] for key in TRAIN_KEYS},
         seed,
         source_digest,
-        data_digest(manifest, shards, required_arrays(model_config)),
+        # Not the manifest: a corrected label must not cost days.
+        [open_cells(manifest, shards, model_config, split).digest() for split in ("train", "val")],
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
