@@ -181,12 +181,14 @@ def test_any_tensor_that_does_not_fit_is_an_error(tmp_path, change, words):
         fetched(tmp_path, described, chosen)
 
 
-@pytest.mark.parametrize("gone", [".ckpt", ".yaml"])
-def test_a_missing_file_is_named(tmp_path, gone):
+@pytest.mark.parametrize(
+    ("gone", "purpose"), [(".ckpt", "a checkpoint of"), (".yaml", r"the yaml beside .*model\.ckpt")]
+)
+def test_a_missing_file_is_named_with_its_purpose(tmp_path, gone, purpose):
     described = published(tmp_path, CASES["plane"])
     path = tmp_path / "bucket" / described["published"]["checkpoints"]["model"]
     path.with_suffix(gone).unlink()
-    with pytest.raises(InputError, match=rf"tiny: .*model\{gone}"):
+    with pytest.raises(InputError, match=rf"tiny: .*model\{gone}.*{purpose}"):
         fetched(tmp_path, described, CASES["plane"])
 
 

@@ -103,3 +103,9 @@ def test_single_embeddings_that_are_not_finite_are_logged_and_kept(read, caplog)
     table, _ = read({**EMBEDDINGS, "mu_0": [np.nan, 0.2, 0.3]})
     assert table["mu_0"].isna().tolist() == [False, True]
     assert "1 embeddings hold values that are not finite" in caplog.text
+
+
+def test_an_embedding_without_a_split_is_left_out_with_the_reason(read):
+    table, unmatched = read(EMBEDDINGS | {"split": ["test", None, "train"]})
+    assert table["CellId"].tolist() == ["b"]
+    assert dict(unmatched.to_numpy())["a"] == "no split in the embeddings"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from fabricate.published_folders import ROWS, read_manifest
+import yaml
+from fabricate.published_folders import ROWS, VOXEL_UM, read_manifest
+from paths import ROOT
 
 from morphobench.errors import InputError
 from morphobench.published import manifest
@@ -115,3 +117,94 @@ def test_unexpected_numbers_of_cells_are_logged(tmp_path, caplog):
 def test_identifiers_lose_what_published_code_left_on_them():
     given = pd.Series(["a.ply", "b.tiff", "12-NPM1_3", "13-FBL", "x-NPM1", "5.0", "005", 7])
     assert manifest.clean_ids(given).tolist() == ["a", "b", "12", "13", "x-NPM1", "5", "005", "7"]
+
+
+@pytest.mark.parametrize("nothing", [None, " "])
+def test_a_row_without_a_split_fails_alone(tmp_path, nothing):
+    table = read_manifest(tmp_path, changed(split=["train", nothing, "test"]))
+    assert table["success"].sum() == 2
+    failed = table[~table["success"]].iloc[0]
+    assert "this row has no split" in failed["error"]
+
+
+RULES = ("planar_0deg", "surface", "random")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ["planar_0deg", "surface", "random"],
+        ["planar_0deg_", "surface_", "random_"],
+        [0, 1, 2],
+        [1.0, 2.0, 3.0],
+        ["0", "1", "2"],
+        [None, "surface", None],
+        None,
+    ],
+)
+def test_rules_are_told_by_name_or_by_the_end_of_the_id(tmp_path, rule):
+    rows = {"CellId": ["9c-1_0", "9c-1_1", "77_2"]} | ({} if rule is None else {"rule": rule})
+    table = read_manifest(tmp_path, rows, kind="packing", split=None, rules=RULES).set_index("CellId")
+    assert table["success"].all()
+    assert table["rule"].to_dict() == {"9c-1_0": "planar_0deg", "9c-1_1": "surface", "77_2": "random"}
+    if rule is not None and rule != list(RULES):
+        own = table["source_rule"].reindex(rows["CellId"])
+        assert own.isna().tolist() == pd.Series(rule).isna().tolist()
+
+
+@pytest.mark.parametrize(("cell", "rule"), [("77_2", "planar"), ("77_3", None), ("77", 1), ("77_2", "_")])
+def test_a_rule_that_nothing_tells_fails_its_cell_alone(tmp_path, cell, rule):
+    rows = {"CellId": ["9c_0", cell], "rule": ["planar_0deg", rule]}
+    table = read_manifest(tmp_path, rows, kind="packing", split=None, rules=RULES).set_index("CellId")
+    assert table["success"].to_dict() == {"9c_0": True, cell: False}
+    assert "none of `rules`" in table.loc[cell, "error"]
+
+
+FOREIGN = "/allen/aics/somebody/2024/bucket"
+
+
+@pytest.mark.parametrize(
+    "prefixes", [[FOREIGN], ["other", "/allen/**/bucket"], ["/allen/aics/somebody/2024/bucket/"]]
+)
+def test_foreign_prefixes_are_cut_off(tmp_path, prefixes):
+    paths = [f"{FOREIGN}/pc/c.ply", "pc/a.ply", f"{FOREIGN}/../../pc/b.ply"]
+    table = read_manifest(tmp_path, changed(pointcloud_path=paths, image_path="i.tiff"), prefixes=prefixes)
+    assert set(table.loc[table["success"], "pointcloud_path"]) == {"pc/a.ply", "pc/c.ply"}
+    assert "leaves the published folder" in table.loc[~table["success"], "error"].item()
+
+
+SHAPES = {
+    "CellId": ["a", "b"],
+    "split": ["train", "test"],
+    "sdf_path": ["s/a", "s/b"],
+    "seg_path": ["g/a", "g/b"],
+}
+
+
+@pytest.mark.parametrize("folders", [None, [None, None], [None, "bucket/cells/pointcloud"]])
+def test_a_missing_folder_of_clouds_lies_beside_the_manifest(tmp_path, folders):
+    rows = SHAPES | ({} if folders is None else {"pointcloud_folder": folders})
+    table = read_manifest(tmp_path, rows, kind="polymorphic")
+    assert table["pointcloud_folder"].tolist() == ["cells/pointcloud"] * 2
+    assert table["success"].all()
+
+
+@pytest.mark.parametrize(
+    "there", ["STR_connectivity_cc_thresh", "connectivity_cc_thresh_32res", "STR_connectivity_cc"]
+)
+def test_numbers_of_pieces_are_labels_whichever_column_has_them(tmp_path, there):
+    columns = yaml.safe_load((ROOT / "config/datasets/other_polymorphic.yaml").read_text())["published"][
+        "columns"
+    ]
+    values = [7.0, 1.0] if there == "STR_connectivity_cc" else [">=5", "1.0"]
+    table = read_manifest(tmp_path, SHAPES | {there: values}, kind="polymorphic", columns=columns)
+    assert table["n_pieces_label"].tolist() == [">=5", "1"]
+    assert table[there].tolist() == values
+    assert table.attrs["columns"]["n_pieces_label"]["column"] == there
+
+
+def test_volumes_in_voxels_are_those_of_the_data_set_unless_a_row_tells_another(tmp_path):
+    columns = yaml.safe_load((ROOT / "config/datasets/npm1.yaml").read_text())["published"]["columns"]
+    rows = SHAPES | {"dna_shape_volume_lcc": [1000, 2000], "scale_micron": ["[0.5, 0.5, 0.5]", None]}
+    table = read_manifest(tmp_path, rows, kind="polymorphic", columns=columns)
+    assert table["nucleus_volume_um3"].tolist() == pytest.approx([125, 2000 * VOXEL_UM**3])

@@ -43,6 +43,14 @@ def test_a_column_with_the_split_is_followed(tmp_path):
     assert split(tmp_path, ["Testing", "train", "valid"]) == ["test", "train", "val"]
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_cell_without_a_split_fails_alone(tmp_path, nothing):
+    assert split(tmp_path, ["test", nothing, "train"]) == ["test", None, "train"]
+    cells = pd.read_parquet(tmp_path / "manifest.parquet")
+    assert cells["success"].tolist() == [True, False, True]
+    assert "has no part" in cells["error"][1]
+
+
 @pytest.mark.parametrize(
     ("values", "column", "words"),
     [(["x", "train", "val"], "part", "cell a has part 'x'"), (["train"] * 3, "gone", "no column 'gone'")],

@@ -5,7 +5,7 @@ rule download_manifest:
     conda:
         "../../envs/data.yaml"
     params:
-        dataset=source_params("name", "kind", "source", "rules"),
+        dataset=dataset_params("name", "kind", "source", "rules", "needs", "used_channels"),
         place={"cache": CONFIG["download"]["cache"]},
     message:
         "List what {wildcards.dataset} fetches"
@@ -24,7 +24,7 @@ rule download:
     conda:
         "../../envs/data.yaml"
     params:
-        dataset=source_params("name", "kind", "source", "rules", "packing", "voxel_um", "n_shards"),
+        dataset=dataset_params("name", "kind", "source", "rules", "packing", "voxel_um", "n_shards", "needs", "used_channels"),
         # Where crops of a remote source lie, which cell tables hold.
         place=lambda wildcards: {"cache": CONFIG["download"]["cache"] if remote_index(wildcards) else None},
         seed=CONFIG["seed"],

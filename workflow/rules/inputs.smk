@@ -1,5 +1,4 @@
 # Input and params functions of single rules, in the order of the stages: `snakemake --lint` wants none beside rules.
-from morphobench.config.needs import source_needs
 from morphobench.remote import is_remote, local_folder
 
 BUCKETS = ("results", "bucket")
@@ -32,11 +31,6 @@ def remote_index(wildcards):
     """Input function: the index of a remote source."""
     remote = is_remote(dataset_config(wildcards)["source"].get("location"))
     return f"results/download/{wildcards.dataset}/manifest.parquet" if remote else []
-
-
-def source_params(*keys):
-    """Params function: these keys, and the columns and channels that later stages need of the source."""
-    return lambda wildcards: {**dataset_params(*keys)(wildcards), **source_needs(dataset_config(wildcards))}
 
 
 def published_files(*keys):

@@ -18,7 +18,7 @@ rule published_manifest:
     conda:
         "../../envs/image.yaml"
     params:
-        dataset=source_params("name", "kind", "source", "published", "voxel_um", "rules"),
+        dataset=dataset_params("name", "kind", "source", "published", "voxel_um", "rules", "needs"),
         max_cells=lambda wildcards: dataset_config(wildcards)["source"].get("max_cells"),
         cache=CONFIG["download"]["cache"],
     message:

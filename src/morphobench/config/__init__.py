@@ -8,6 +8,7 @@ from typing import Any
 
 from morphobench.config import checks
 from morphobench.config.entry import entry_of, overlays
+from morphobench.config.needs import source_needs
 from morphobench.config.schema import merge, read_all, read_yaml, typed, validate
 from morphobench.errors import InputError
 
@@ -29,8 +30,8 @@ REFERENCE = {
 def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     """Check config/config.yaml, with every overlay merged, and add data sets, models and figures.
 
-    Each data set also has its `name`, the `start_from` that applies to it, and what its entry and
-    `sample.mode` change. `root` is the folder of `config`.
+    Each data set also has its `name`, the `start_from` that applies to it, what its entry and `sample.mode`
+    change, and what it needs of its source (`needs.source_needs`). `root` is the folder of `config`.
 
     Raises
     ------
@@ -45,6 +46,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     for name in datasets:
         dataset = datasets[name] = _resolve_dataset(name, datasets[name], config["start_from"], root)
         checks.check_dataset(name, dataset, models)
+        dataset |= source_needs(dataset)
         if dataset["source"].get("max_cells") is None:
             dataset["source"]["max_cells"] = config["max_cells"]
     for name in datasets:

@@ -89,6 +89,8 @@ def report_missing(
         names = ", ".join(missing.values())
         logger.warning("%s: without column %s, which nothing here needs (found %s)", place, names, found)
     for name, choice in chosen.items():
+        if choice == Choice(name):
+            continue
         unit = f", in unit {choice.unit}" if choice.unit else ""
         meaning = f": {choice.meaning}" if choice.meaning else ""
         logger.info("%s: %s is its column %s%s%s", place, name, choice.column, unit, meaning)

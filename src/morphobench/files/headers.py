@@ -248,7 +248,9 @@ def parse_scale(value: object) -> Spacing | None:
     >>> parse_scale("[0.1, 0.2, 0.3]")
     (0.3, 0.2, 0.1)
     """
-    if value is None or (isinstance(value, float) and np.isnan(value)) or value == "":
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, str) and not value.strip():
         return None
     remedy = "Correct it in the manifest, or set source.spacing_um_zyx."
     edges = _literal(value, "scale_micron", "list", remedy) if isinstance(value, str) else value

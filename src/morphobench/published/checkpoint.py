@@ -19,6 +19,7 @@ from morphobench.models.cloud import folding
 from morphobench.published import weights
 from morphobench.published.manifest import model_file_name, open_published
 from morphobench.published.model_config import folded_points, parse_section, to_section
+from morphobench.remote.connections import FileError
 
 # Suffix of checkpoints in this project's own format, which need no yaml beside them.
 OWN = ".pt"
@@ -50,8 +51,12 @@ def run(
     published = dataset["published"]
     name, grid_name = published["checkpoints"][model], published.get("grid_file")
     own, yaml_name = PurePosixPath(name).suffix == OWN, str(PurePosixPath(name).with_suffix(".yaml"))
-    names = [name] if own else list(filter(None, (name, yaml_name, grid_name)))
-    paths = open_published(dataset, download_config).fetch(names, dataset=dataset["name"])
+    purposes = {name: "a checkpoint of published.checkpoints"}
+    if not own:
+        purposes[yaml_name] = f"the yaml beside {name}, which says of what model it holds the weights"
+    if grid_name and not own:
+        purposes[grid_name] = "published.grid_file, with the points that decoders fold"
+    paths = _fetch(purposes, dataset, download_config)
     if own:
         loaded, stored_config = models.load(paths[name])
         family, model_config, keys = stored_config["family"], {**model_config, **stored_config}, None
@@ -76,6 +81,18 @@ def run(
     origin = {"location": published["location"], "checkpoint": name, "sha256": digest, "keys": keys}
     write_json(record | {"published": origin}, record_out)
     logger.info("%s: %s with %d parameters", name, family, n_parameters)
+
+
+def _fetch(
+    purposes: Mapping[str, str], dataset: Mapping[str, Any], download_config: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Fetch files by name; a missing one is an InputError that says what it is for."""
+    store = open_published(dataset, download_config)
+    paths = store.fetch_each(list(purposes), dataset=dataset["name"])
+    for name, path in paths.items():
+        if isinstance(path, FileError):
+            raise InputError(f"{path} It is {purposes[name]}; without it, start from raw or preprocessed.")
+    return paths
 
 
 def _with_own_grid(architecture: Mapping[str, Any], model_out: Path) -> dict[str, Any]:

@@ -102,13 +102,15 @@ def _join(embeddings: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, 
     known = cells.set_index("CellId")
     used = known.index[known["used"]]
     is_known, is_used = (embeddings["CellId"].isin(index) for index in (known.index, used))
-    table = embeddings[is_used].sort_values("CellId", ignore_index=True)
+    has_split = embeddings["split"].notna()
+    table = embeddings[is_used & has_split].sort_values("CellId", ignore_index=True)
     table.insert(1, "group", known.loc[table["CellId"], "group"].to_numpy())
     for place, (name, value) in enumerate({"rotation": 0, **_IDENTITY}.items(), start=3):
         table.insert(place, name, value)
     reasons = {
         "no row in the manifest": embeddings.loc[~is_known, "CellId"],
         LEFT_OUT: embeddings.loc[is_known & ~is_used, "CellId"],
+        "no split in the embeddings": embeddings.loc[is_used & ~has_split, "CellId"],
         "no row in the embeddings": used.difference(embeddings["CellId"]),
     }
     unmatched = [pd.DataFrame({"CellId": ids, "reason": reason}) for reason, ids in reasons.items()]

@@ -56,6 +56,8 @@ def run(
 ) -> None:
     """Write the cells of the shards of stage `sample`, failed ones too, by CellId, with shard and split.
 
+    A cell without a value in the column of splits fails.
+
     Parameters
     ----------
     split
@@ -66,10 +68,12 @@ def run(
     Raises
     ------
     InputError
-        When a CellId occurs twice or cannot be part of a file name, or a cell has no split in the column.
+        When a CellId occurs twice or cannot be part of a file name, or a value of the column is no split.
     """
     tables = [files.read_cells(folder).assign(shard=number) for number, folder in sorted(shards.items())]
     cells = pd.concat(tables, ignore_index=True).sort_values("CellId", ignore_index=True)
+    # What is known of the columns of the source; shared cells may be of another.
+    cells.attrs = dict(tables[0].attrs)
     manifests.check_unique(out, cells["CellId"])
     faults = identifiers.faults(cells[cells["success"].astype(bool)], ["CellId"])
     if (faults != "").any():
@@ -80,12 +84,16 @@ def run(
         if column not in cells:
             found = ", ".join(map(str, cells))[:500]
             raise InputError(f"{out}: the source has no column {column!r}; mend `split` (found {found}).")
-        splits = cells[column].astype(str).str.lower().map(SPLITS)
-        if splits.isna().any():
-            cell = cells[splits.isna()].iloc[0]
+        text = cells[column].astype(str).str.strip().str.lower()
+        splits, is_empty = text.map(SPLITS), cells[column].isna() | (text == "")
+        if (is_strange := splits.isna() & ~is_empty).any():
+            cell = cells[is_strange].iloc[0]
             wrong = f"cell {cell['CellId']} has {column} {cell[column]!r}"
             raise InputError(f"{out}: {wrong}, none of {', '.join(SPLITS)}. Correct the source's table.")
         cells["split"] = splits
+        lost = is_empty & cells["success"]
+        cells.loc[lost, "error"] = f"has no {column}, the column of its split. Complete the source's table."
+        cells.loc[lost, "success"] = False
     if reason := next(filter(None, (missing_split(cells, name) for name in split)), ""):
         logger.warning("%s: %s", out, reason)
     files.write_table(cells, out)
