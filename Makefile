@@ -19,7 +19,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report status plan test test-figures \
+.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report check-data status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-training bench-score bench-retrieval bench-download clean
 help:  ## list the targets
@@ -81,6 +81,9 @@ test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this mac
 
 test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept in a bucket; needs the package index
 	python -m pytest -m envs -rs tests/envs
+
+check-data: $(STAMP)  ## does the place of DATASET=pcna (or all) look as it should? headers alone, in under a minute each
+	@python -m morphobench.jobs.check_data $(DATASET)
 
 status: $(STAMP)  ## what the run in this folder is doing: jobs, failures, cells, trainings, time left
 	@python -m morphobench.jobs.status

@@ -36,6 +36,8 @@ ALLOWED = {
     "published": {"download", "mask", "sample", "train", "embed"},
 }
 # What every package may import, and each of these only what stands before it. No stage imports another.
+# `jobs` stands over the stages: what it says of a place comes from their own readers.
+LOOKED_INTO = {"jobs": {"download", "published"}}
 SHARED = ("errors", "log", "seeds", "geometry", "files", "remote", "config", "metrics", "models")
 
 
@@ -101,7 +103,8 @@ def test_packages_import_only_what_they_may():
         package = module.split(".")[1] if "." in module else ""
         before = SHARED[: SHARED.index(package)] if package in SHARED else SHARED
         for name in imported - {"morphobench"}:
-            assert name.split(".")[1] in {package, *before}, f"{module} imports {name}"
+            allowed = {package, *before} | LOOKED_INTO.get(package, set())
+            assert name.split(".")[1] in allowed, f"{module} imports {name}"
 
 
 def test_no_module_imports_itself_in_a_circle():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.download import crops, packing
+from morphobench.download import crops, first_cells, packing
 from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
 from morphobench.files import FilePath, manifests
@@ -29,8 +29,8 @@ def run(manifest_out: FilePath, *, dataset: Mapping[str, Any], download_config: 
     Raises
     ------
     InputError
-        When the location cannot be reached or denies, its manifest is missing or wrong, or the disk is too
-        small for the files.
+        When the location cannot be reached or denies, its manifest is missing or wrong, the disk is too small
+        for the files, or the first cells all fail for one reason.
     """
     store = open_store(dataset["source"]["location"], download_config)
     if dataset["kind"] == "packing":
@@ -38,6 +38,14 @@ def run(manifest_out: FilePath, *, dataset: Mapping[str, Any], download_config: 
     else:
         table, index = index_cells(store, dataset)
     store.check_space(index, dataset=dataset["name"])
+
+    def read(row: pd.DataFrame) -> None:
+        first_cells.read_located(_fetch(row, store, dataset), dataset)
+
+    if dataset["kind"] == "packing":
+        packing.check_first(store, dataset, index)
+    else:
+        first_cells.check(table, read, dataset["name"])
     files.write_table(table, manifest_out)
 
 
@@ -96,11 +104,12 @@ def fetch_cells(
         When the location cannot be reached or denies, a file changed since it was listed, or the disk is
         full.
     """
-    source = dataset["source"]
-    store = open_store(source["location"], download_config)
-    table = pd.read_parquet(manifest)
-    table = table[in_shard(table["CellId"])]
-    sizes, checksums = {}, {}
+    store, table = open_store(dataset["source"]["location"], download_config), pd.read_parquet(manifest)
+    return _fetch(table[in_shard(table["CellId"])], store, dataset)
+
+
+def _fetch(table: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
+    sizes, checksums, manifest = {}, {}, dataset["source"]["cells"]
     for row in table.to_dict("records"):
         for kind in crops.needed_crops(row, dataset):
             name, size = _name(store.location, row[kind]), row[f"{kind}_size"]
@@ -110,8 +119,8 @@ def fetch_cells(
 
     def find(value: str) -> Path:
         file = manifests.name_inside(store.location, value)
-        reason = f"{store.location}: has no file {file}. Mend or remove its row in {source['cells']}."
+        reason = f"{store.location}: has no file {file}. Mend or remove its row in {manifest}."
         return checked(paths.get(file) or FileError(reason))
 
     extra = [f"{kind}_{what}" for kind in CROPS for what in ("size", "checksum")]
-    return crops.locate(table.drop(columns=extra), source["cells"], dataset, find)
+    return crops.locate(table.drop(columns=extra), manifest, dataset, find)

@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files, seeds
-from morphobench.download import pack
+from morphobench.download import first_cells, pack
 from morphobench.download.crops import InShard, shard_filter
 from morphobench.errors import InputError, named
 from morphobench.files import FilePath, derived, manifests, shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
-from morphobench.files.packings import SHAPE_MANIFEST, read_shapes
+from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
 from morphobench.geometry import meshes, packing
 from morphobench.log import logger
 from morphobench.remote import Store, is_remote, local_folder, open_store
@@ -178,6 +178,23 @@ def mesh_names(source: Config, shape: str, angle: str) -> list[str]:
 def index(store: Store, dataset: Config) -> pd.DataFrame:
     """Index a dataset's files: name, size and checksum."""
     return store.describe(_names(dataset, _fetch_shapes(store, dataset)), dataset=dataset["name"])
+
+
+def check_first(store: Store, dataset: Config, index: pd.DataFrame) -> None:
+    """Fetch and read three shapes, each with one of its packings; see `first_cells.check`."""
+    source, there = dataset["source"], set(index["name"])
+
+    def read(row: pd.DataFrame) -> None:
+        shape, angle = row.iloc[0][["CellId", "angle"]]
+        name = next((name for name in mesh_names(source, shape, angle) if name in there), None)
+        if name is None:
+            raise InputError(f"{store.location}: shape {shape} has no mesh. Restore it, or remove its row.")
+        meshes.read_closed_mesh(store.fetch([name], dataset=dataset["name"])[name])
+        if source["packings"] is not None:
+            packed = f"{source['packings']}/{positions_name(next(iter(dataset['rules'])), shape, angle)}"
+            read_positions(store.fetch([packed], dataset=dataset["name"])[packed])
+
+    first_cells.check(_fetch_shapes(store, dataset), read, dataset["name"])
 
 
 def _fetch_shapes(store: Store, dataset: Config) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from morphobench.download import crops, fields, index, stack
+from morphobench.download import crops, fields, first_cells, index, stack
 from morphobench.errors import InputError
 from morphobench.files import FilePath, manifests, shards
 from morphobench.remote import is_remote
@@ -49,6 +49,9 @@ def run(
             cells = index.fetch_cells(manifest, dataset, download_config, in_shard)
         else:
             cells = crops.list_cells(dataset, in_shard)
+            if shard == 0:
+                # Crops of a folder have no index: the first shard tries the first cells for all.
+                first_cells.check(cells, lambda row: first_cells.read_located(row, dataset), dataset["name"])
         created.cells = _with_groups(cells, source)
 
 

@@ -53,10 +53,17 @@ def read_crops(
     return images.resample_isotropic(structure_zyx, *edges, order=1), masks[guide], masks[kept]
 
 
+def read_used(row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any]) -> None:
+    """Read the channels `used_channels` of one cell; the same errors as `read_crops`."""
+    channels = {channel: channel for channel in dataset.get("used_channels") or ()}
+    if channels:
+        _read_roles(row, folder, {**dataset, "channels": channels}, list(channels))
+
+
 def _read_roles(
     row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any], roles: list[str]
 ) -> tuple[dict[str, np.ndarray], tuple[float, float, float]]:
-    """Return the channels of some roles, the structure's first, and the edges of their voxels."""
+    """Return the channels of some roles, and the edges of their voxels."""
     channels, source = dataset["channels"], dataset["source"]
     is_shape = dataset.get("kind") == "polymorphic"
     used = headers.used_crops(row, source, {channels[role] for role in roles}, both=False)
@@ -75,9 +82,9 @@ def _read_roles(
         volumes, own_um_zyx = images.read_stated(paths[crop], sorted(set(here.values())), known)
         spacing_um_zyx = spacing_um_zyx or own_um_zyx
         read |= {role: volumes[channel] for role, channel in here.items()}
-        shape, expected = volumes[next(iter(here.values()))].shape, read["structure"].shape
+        shape, expected = volumes[next(iter(here.values()))].shape, read[roles[0]].shape
         if shape != expected:
-            other = row[crops["structure"]]
+            other = row[crops[roles[0]]]
             raise InputError(f"{paths[crop]}: shape {shape}, but {other} has {expected}. Fetch both again.")
     return read, spacing_um_zyx
 

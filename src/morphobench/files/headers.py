@@ -127,7 +127,7 @@ def describe(header: Header, stated: Stated) -> Described:
     spacing_from, spacing = next(iter(known.items()))
     for origin, other in known.items():
         if not np.allclose(other, spacing, rtol=_TOLERANCE, atol=0):
-            _warn_once(
+            warn_once(
                 f"a voxel along z, y, x has {_edges(spacing)} um in {spacing_from}, which is taken, but "
                 f"{_edges(other)} um in {origin}"
             )
@@ -290,5 +290,6 @@ def _edges(spacing: Spacing) -> str:
 
 
 @cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Log a warning, unless the same was logged before."""
     logger.warning(message)

@@ -11,7 +11,7 @@ ReadRange = Callable[[int, int], tuple[bytes, int]]
 
 
 class RangedFile(io.RawIOBase):
-    """A file read by ranges, each asked for once; successive ones double in length.
+    """A file read by ranges, each asked for once; those that follow one another double in length.
 
     `limit` bounds the bytes read in total; a read beyond is an InputError.
     """
@@ -58,6 +58,8 @@ class RangedFile(io.RawIOBase):
         return next(held, None)
 
     def _fetch(self, start: int, n_bytes: int) -> tuple[int, bytes]:
+        follows = self._parts and start == self._parts[-1][0] + len(self._parts[-1][1])
+        self._next_bytes = min(2 * self._next_bytes, _MOST_BYTES_AT_ONCE) if follows else _FIRST_BYTES
         length = max(n_bytes, self._next_bytes)
         if self.bytes_read + length > self._limit:
             length = n_bytes
@@ -70,6 +72,5 @@ class RangedFile(io.RawIOBase):
             raise InputError(
                 f"{self.name}: {len(body)} bytes came for {n_bytes}. Run the same command again."
             )
-        self._next_bytes = min(2 * length, _MOST_BYTES_AT_ONCE)
         self._parts.append((start, body))
         return self._parts[-1]
