@@ -41,6 +41,8 @@ def read_factors(path: FilePath) -> dict[str, float]:
         reason = f"not readable as scale factors ({error!r})"
         raise InputError(f"{path}: {reason}. Write plain arrays `keys` and `values`.") from error
     try:
+        if strange := [key for key in keys if not isinstance(key, str | int | float)]:
+            raise TypeError(f"a key is a {type(strange[0]).__name__}")
         cells = [int(key) if isinstance(key, float) and key.is_integer() else key for key in keys]
         factors = {str(cell): float(value) for cell, value in zip(cells, values, strict=True)}
     except (TypeError, ValueError, OverflowError) as error:
@@ -96,8 +98,10 @@ def _scalar(dtype: _Dtype, data: bytes) -> float:
     return number
 
 
-class _Numbers(pickle.Unpickler):
+class _Numbers(pickle._Unpickler):
     """Unpickles numbers, texts, lists of them and numpy's arrays and scalars; nothing else is looked up."""
+
+    # Not the faster one in C: it makes room for as many remembered objects as the file claims.
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in of a numpy name; refuse every other."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
+from morphobench.files import limits
 
 SUFFIX = ".files.parquet"
 
@@ -17,6 +18,7 @@ def _npy(path: Path) -> np.ndarray:
 def _tiff(path: Path) -> np.ndarray:
     import tifffile
 
+    limits.check_tiff(path)
     return np.squeeze(tifffile.imread(path))
 
 
@@ -46,6 +48,8 @@ def read_row(
     remedy = "Fetch or restore it, or leave the cell out."
     try:
         row = READERS[reader](path)
+    except InputError:
+        raise
     # Parsers of images raise whatever a broken byte leads them to.
     except Exception as error:
         raise InputError(f"{path}: not readable ({type(error).__name__}: {error}). {remedy}") from error

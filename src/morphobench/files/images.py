@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from morphobench.errors import InputError, named
-from morphobench.files import FilePath, headers
+from morphobench.files import FilePath, headers, limits
 from morphobench.files.headers import Header, Names, Spacing, Stated
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def read_stated(
         indices = [described.index_of(name) for name in names]
         if len(set(indices)) < len(indices):
             raise InputError(f"has one channel, not {', '.join(names)}. Mend the dataset's channels.")
+        dims = image.dims
+        limits.check_volumes(path, (dims.Z, dims.Y, dims.X), image.dtype.itemsize, len(names))
         channels = {
             name: _read_channel(path, image, index) for name, index in zip(names, indices, strict=True)
         }

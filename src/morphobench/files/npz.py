@@ -2,14 +2,17 @@
 
 import math
 import zipfile
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 import psutil
 
 from morphobench.errors import InputError
-from morphobench.files import FilePath
 
+# numpy compresses with nothing else; a kilobyte of bzip2 can unpack for minutes.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_BYTES = 2**32
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -22,8 +25,21 @@ def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def check_sizes(path: FilePath, max_bytes: int | None = None) -> None:
-    """Check that the entries of an .npz file unpack to at most `max_bytes`; None for the free memory.
+def n_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """Return the bytes that a header claims, one at least for each value; pickled objects claim none.
+
+    Raises
+    ------
+    ValueError
+        When a length is negative.
+    """
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape} has a negative length")
+    return 0 if dtype.hasobject else math.prod(shape) * max(dtype.itemsize, 1)
+
+
+def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
+    """Check that the entries of an .npz file unpack to at most `max_bytes`; None for 4 GiB, or free memory.
 
     Only the directory of the archive and the headers of its arrays are read: zipfile never unpacks more of an
     entry than the directory says.
@@ -35,18 +51,19 @@ def check_sizes(path: FilePath, max_bytes: int | None = None) -> None:
     zipfile.BadZipFile, ValueError
         When the file is no archive, or an entry no array.
     """
-    limit = psutil.virtual_memory().available if max_bytes is None else max_bytes
+    limit = min(psutil.virtual_memory().available, _MOST_BYTES) if max_bytes is None else max_bytes
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         total = sum(entry.file_size for entry in entries)
         if total > limit:
             sizes = f"{total / 1e9:.3g} GB, more than the {limit / 1e9:.3g} GB that such a file may take"
             raise InputError(f"{path}: would unpack to {sizes}. It is damaged or hostile; get it again.")
+        if strange := [entry.filename for entry in entries if entry.compress_type not in _METHODS]:
+            raise ValueError(f"{strange[0]!r} is packed in a way that numpy does not write")
         for entry in entries:
             with archive.open(entry) as stream:
                 shape, dtype = read_header(stream)
-            # Pickled objects claim nothing.
-            claimed = 0 if dtype.hasobject else math.prod(shape) * dtype.itemsize
+            claimed = n_bytes(shape, dtype)
             if claimed > entry.file_size:
                 sizes = f"claims {claimed / 1e9:.3g} GB and holds {entry.file_size / 1e9:.3g}"
                 raise InputError(f"{path}: array {entry.filename} {sizes}. It is damaged; get it again.")

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.files import FilePath, identifiers, manifests
+from morphobench.files import FilePath, identifiers, limits, manifests
 from morphobench.files.layout import POSITION_KEYS
 
+# A hundred thousand spheres.
+_MOST_BYTES = 2**24
 SHAPE_MANIFEST = "manifest.csv"
 
 
@@ -23,13 +25,18 @@ def read_positions(path: FilePath) -> np.ndarray:
     """
     remedy = "Download or pack it again."
     try:
+        limits.check_bytes(path, Path(path).stat().st_size, _MOST_BYTES)
         data = json.loads(Path(path).read_text())
         for key in POSITION_KEYS:
             data = data[key]
         positions = np.array(data, dtype=np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except InputError:
+        raise
+    # Brackets without end and numbers without end among them.
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, OverflowError) as error:
         expected = f"expected JSON with {' / '.join(POSITION_KEYS)}"
-        raise InputError(f"{path}: not readable as a packing ({error!r}); {expected}. {remedy}") from error
+        reason = f"not readable as a packing ({repr(error)[:300]})"
+        raise InputError(f"{path}: {reason}; {expected}. {remedy}") from error
     if positions.ndim != 2 or positions.shape[1] != 3 or len(positions) == 0:
         raise InputError(f"{path}: expected points of shape (n, 3), found {positions.shape}. {remedy}")
     if not np.isfinite(positions).all():

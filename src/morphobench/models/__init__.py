@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from morphobench.errors import InputError
-from morphobench.files import FilePath, atomic_file
+from morphobench.files import FilePath, atomic_file, limits
 from morphobench.models.base import Autoencoder
 
 FAMILIES = {
@@ -61,6 +61,7 @@ def load(path: FilePath) -> tuple[Autoencoder, dict[str, Any]]:
         When the file is no model of this project or its tensors do not fit.
     """
     try:
+        limits.check_checkpoint(path)
         content = torch.load(path, weights_only=True, map_location="cpu")
         model_config = json.loads(content["model_config"])
         model = create(model_config["family"], **model_config["architecture"])

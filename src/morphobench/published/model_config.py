@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,6 +28,9 @@ _CLOUD_FAMILIES = {
     ("DGCNN", "vector", "FoldingNet", False): "rotation_invariant_pointcloud",
     ("DGCNN", "vector", "DecoderInner", True): "rotation_invariant_pointcloud_sdf",
 }
+# Larger sizes are no published model's, and would fill the memory before they are compared with the weights.
+_MOST, _MOST_OF = 4096, {"n_output_points": 2**16, "size": 512}
+_MOST_LEVELS, _MOST_FLAT_WEIGHTS = 10, 2**28
 # Where decoders are evaluated: no part of a published model, or published as a file of its own.
 _EVALUATED_ON = ("grid", "grid_file", "n_output_points", "grid_size", "half_extent")
 
@@ -69,9 +73,13 @@ def _counts(section: Mapping[str, Any], where: str, keys: Mapping[str, str]) -> 
     """Return whole numbers under this project's keywords."""
     _need(section, where, keys)
     for name in keys:
-        if type(section[name]) is not int or section[name] < 1:
-            raise InputError(f"{where}.{name} is {section[name]!r}; it must be a whole number above 0.")
+        _check_count(f"{where}.{name}", section[name], _MOST_OF.get(keys[name], _MOST))
     return {ours: section[published] for published, ours in keys.items()}
+
+
+def _check_count(where: str, value: object, most: int) -> None:
+    if type(value) is not int or not 1 <= value <= most:
+        raise InputError(f"{where} is {value!r}; it must be a whole number from 1 to {most}.")
 
 
 def _only(section: Mapping[str, Any], where: str, rebuilt: Mapping[str, Any]) -> None:
@@ -84,7 +92,12 @@ def _only(section: Mapping[str, Any], where: str, rebuilt: Mapping[str, Any]) ->
 
 def _parse_image(config: Mapping[str, Any], _: FilePath | None) -> ModelSection:
     _need(config, "model", ("in_shape", "channels", "strides"))
-    channels, strides = list(config["channels"]), list(config["strides"])
+    channels, strides, size = list(config["channels"]), list(config["strides"]), config["in_shape"][-1]
+    if max(len(channels), len(strides)) > _MOST_LEVELS:
+        raise InputError(f"model.channels and model.strides have more than {_MOST_LEVELS} levels.")
+    for where, value in [("channels", one) for one in channels] + [("strides", one) for one in strides]:
+        _check_count(f"model.{where}", value, _MOST // 4)
+    _check_count("model.in_shape", size, _MOST_OF["size"])
     plain = {"spatial_dims": 3, "kernel_size": 3, "last_act": None, "act": "relu", "norm": "batch"}
     plain |= {"bias": True, "dropout": None, "mask_input": False, "decoder_strides": strides[-2::-1]}
     _only(config, "model", plain)
@@ -95,8 +108,12 @@ def _parse_image(config: Mapping[str, Any], _: FilePath | None) -> ModelSection:
     if config.get("group") not in (None, "so3"):
         raise InputError(f"model.group is {config['group']!r}; only so3 and null can be rebuilt.")
     architecture = _counts(config, "model", {"latent_dim": "latent_dim"})
-    architecture |= {"size": config["in_shape"][-1], "channels": channels, "strides": strides}
+    n_flat = channels[-1] * (1 + size // math.prod(strides)) ** 3
+    if n_flat * architecture["latent_dim"] > _MOST_FLAT_WEIGHTS:
+        raise InputError("model.strides leave more voxels than a published model has.")
+    architecture |= {"size": size, "channels": channels, "strides": strides}
     architecture["num_res_units"] = max(1, config.get("num_res_units") or 1)
+    _check_count("model.num_res_units", architecture["num_res_units"], _MOST_LEVELS)
     family = "classical_image"
     if config.get("group"):
         family = "rotation_invariant_image"

@@ -12,6 +12,7 @@ import tifffile
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
+from morphobench.files import limits
 from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, TRANSLATION, positions_name, stored_cloud
 from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
 from morphobench.files.volumes import Layout
@@ -130,6 +131,7 @@ def read_image(path: Path, size: int) -> np.ndarray:
         When the file is damaged or has other axes or sizes.
     """
     with explained(path):
+        limits.check_tiff(path)
         image = tifffile.imread(path)
         if image.ndim != 4 or image.shape[1] <= _SPHERES:
             raise InputError(f"shape {image.shape}, expected axes y, channel, z, x with two channels.")

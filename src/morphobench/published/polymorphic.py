@@ -11,7 +11,7 @@ import trimesh
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
-from morphobench.files import file_rows, npz
+from morphobench.files import file_rows, limits, npz
 from morphobench.files.factors import read_factors
 from morphobench.files.layout import stored_mesh, surface_arrays
 from morphobench.published.manifest import paths_of, relative_path
@@ -96,6 +96,7 @@ def _clouds(
     arrays = {"surface": _points(stored, "points", surface), "normals": _points(stored, "normals", surface)}
     arrays["queries"] = _points(read_arrays(queries), "points", queries)
     with explained(distances):
+        limits.check_npy(distances)
         arrays["distances"] = np.load(distances, allow_pickle=False).astype(np.float32)
         if arrays["distances"].shape != arrays["queries"].shape[:1]:
             raise InputError(f"shape {arrays['distances'].shape} for {len(arrays['queries'])} query points.")

@@ -3,14 +3,13 @@
 import pickle
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import yaml
 
 from morphobench.errors import InputError
-from morphobench.files import FilePath
+from morphobench.files import FilePath, limits
 from morphobench.log import logger
 from morphobench.models import create
 from morphobench.models.base import Autoencoder
@@ -108,10 +107,13 @@ def compare_keys(stored: Mapping[str, torch.Tensor], model: Mapping[str, torch.T
 
 def _read_state(checkpoint: FilePath) -> dict[str, torch.Tensor]:
     try:
+        limits.check_checkpoint(checkpoint)
         content = torch.load(checkpoint, weights_only=True, map_location="cpu")
         state = dict(content["state_dict"])
         strangers = [key for key, value in state.items() if not isinstance(value, torch.Tensor)]
-    except pickle.UnpicklingError as error:
+    except InputError:
+        raise
+    except (pickle.UnpicklingError, RecursionError) as error:
         # torch's own advice here is to execute the file.
         reason = "it is damaged, or holds more than tensors and plain data"
         raise InputError(f"{checkpoint} was not loaded: {reason}. Download it again.") from error
@@ -125,7 +127,7 @@ def _read_state(checkpoint: FilePath) -> dict[str, torch.Tensor]:
 
 def _build(config_yaml: FilePath, grid_file: FilePath | None) -> tuple[ModelSection, Autoencoder]:
     try:
-        content = yaml.safe_load(Path(config_yaml).read_text())
+        content = limits.read_yaml(config_yaml)
         config = content.get("model") if isinstance(content, Mapping) else None
         if not isinstance(config, Mapping):
             raise InputError(f"no section `model`. {_YAML_REMEDY}")

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
-from morphobench.files import FilePath
+from morphobench.files import FilePath, limits
 
 # Half width of the plane and radius of the sphere that the published decoders fold, in model units.
 EXTENT = 0.3
@@ -44,7 +44,10 @@ def read_grid(path: FilePath) -> np.ndarray:
         When the file is missing or holds no such array.
     """
     try:
+        limits.check_npy(path)
         grid = np.load(path, allow_pickle=False)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path} (grid_file) could not be read: {error}. Give a .npy file.") from error
     if grid.ndim != 2 or grid.shape[1] not in (2, 3) or not len(grid) or not np.isfinite(grid).all():
