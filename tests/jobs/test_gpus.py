@@ -70,7 +70,8 @@ def test_what_is_visible_is_what_the_environment_says(monkeypatch):
 def test_a_claim_names_the_reserved_gpus(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    monkeypatch.setattr(gpus.tempfile, "gettempdir", lambda: str(tmp_path))
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr(gpus, "_HELD", [])
     gpus.claim(1, "auto")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"

@@ -5,11 +5,13 @@ file continues only with its own version.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +20,8 @@ from morphobench.errors import InputError
 from morphobench.log import logger
 
 _GB = 1e9
+# Rights that no folder or file below the cache has: to write for everybody, and the sticky bit.
+_NEVER = 0o1002
 _MOST_NAME_BYTES, _MOST_SUFFIX_BYTES = 220, 20
 
 
@@ -54,9 +58,9 @@ def locked_part(path: Path) -> Iterator[BinaryIO | None]:
     """
     # Not filelock: it leaves a lock file beside every file, and stops on file systems without locks.
     part = part_path(path)
-    part.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(part.parent)
     while True:
-        with part.open("a+b") as file:
+        with _opened(part) as file:
             # Some network file systems know no locks; then the checksum alone keeps two writers apart.
             with contextlib.suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -69,6 +73,55 @@ def locked_part(path: Path) -> Iterator[BinaryIO | None]:
             if is_current:
                 yield file
                 return
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder below the cache, with the rights of the one above it whatever the umask.
+
+    So users share what they fetch when they share the folder of the cache.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(stat.S_IMODE(folder.parent.stat().st_mode) & ~_NEVER)
+
+
+def share(path: Path) -> None:
+    """Give a file of this user the rights that its folder has, but for those to execute."""
+    rights = stat.S_IMODE(path.parent.stat().st_mode) & 0o666 & ~_NEVER
+    # Another user began it, and gave it the same rights.
+    with contextlib.suppress(PermissionError):
+        path.chmod(rights)
+
+
+def _opened(part: Path) -> BinaryIO:
+    """Open a partial file to append to it; an OSError when it is a link or no file of its own."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    # As open("a+b"); what is given to nobody else yet may not be read by them.
+    file = os.open(part, flags, 0o600)
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(file)
+        raise OSError(errno.EMLINK, "is no file of its own but a link")
+    share(part)
+    return os.fdopen(file, "a+b")
+
+
+@contextlib.contextmanager
+def accessible(folder: Path) -> Iterator[None]:
+    """Raise an InputError that names owner and rights where another user's cache cannot be used."""
+    try:
+        yield
+    except PermissionError as error:
+        place = Path(error.filename or folder)
+        closed = next((one for one in (place.parent, *place.parents) if os.access(one, os.X_OK)), place)
+        inside = next((one for one in (place, *place.parents) if one.parent == closed), place)
+        inside = inside if os.path.lexists(inside) else closed
+        found = inside.stat()
+        owner = f"user {found.st_uid}, {stat.filemode(found.st_mode)}"
+        remedy = f"Ask its owner for chmod -R g+rwX {folder}, or set download.cache to a folder of your own"
+        raise InputError(f"{inside}: is closed to this user (it belongs to {owner}). {remedy}.") from error
 
 
 def _is_same(part: Path, file: BinaryIO) -> bool:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.remote import checksums, s3
-from morphobench.remote.connections import FileError
-from morphobench.remote.store import Store
+from morphobench.remote import cache, checksums, s3
+from morphobench.remote.connections import FileError, byte_count
+from morphobench.remote.store import UNKNOWN_SIZE, Store
 from morphobench.remote.transfer import Remote
 
 _FORM = re.compile(r"quilt\+(s3://[^/#]+)/?#package=([\w-]+/[\w-]+)(?:@([0-9a-f]{6,64}))?")
@@ -23,8 +23,8 @@ _FORM = re.compile(r"quilt\+(s3://[^/#]+)/?#package=([\w-]+/[\w-]+)(?:@([0-9a-f]
 class QuiltPackage(Store):
     """Files of one version of ``quilt+s3://bucket#package=owner/name``: of ``@hash``, else the latest."""
 
-    def __init__(self, location: str, cache: Path, download_config: Mapping[str, Any]) -> None:
-        super().__init__(location, cache, download_config)
+    def __init__(self, location: str, folder: Path, download_config: Mapping[str, Any]) -> None:
+        super().__init__(location, folder, download_config)
         parts = _FORM.fullmatch(location)
         if parts is None:
             form = "quilt+s3://bucket#package=owner/name, with @hash at the end to keep to a version"
@@ -68,7 +68,7 @@ class QuiltPackage(Store):
         try:
             package = quilt3.Package.browse(self._name, registry=self._registry, top_hash=self._hash)
             rows = [
-                (name, int(entry.size), checksums.from_quilt(entry.hash), _url(str(entry.physical_key)))
+                (name, _size(entry.size), checksums.from_quilt(entry.hash), _url(str(entry.physical_key)))
                 for name, entry in package.walk()
             ]
         except InputError:
@@ -82,8 +82,17 @@ class QuiltPackage(Store):
             ) from error
         cached = self._cache / "quilt" / f"{package.top_hash}.parquet"
         if not cached.is_file():
-            files.write_table(pd.DataFrame(rows, columns=["name", "size", "checksum", "url"]), cached)
+            with cache.accessible(self._cache):
+                self._cache.mkdir(parents=True, exist_ok=True)
+                cache.make_folder(cached.parent)
+                files.write_table(pd.DataFrame(rows, columns=["name", "size", "checksum", "url"]), cached)
+                cache.share(cached)
         return cached
+
+
+def _size(size: object) -> int:
+    known = byte_count(size)
+    return UNKNOWN_SIZE if known is None else known
 
 
 def _url(physical_key: str) -> str:

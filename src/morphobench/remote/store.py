@@ -1,5 +1,6 @@
 """Files at one location, by their names below it: listed, and fetched into the cache."""
 
+import errno
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -101,12 +102,15 @@ class Store:
 
         errors = transfer.each(resolve, inside)
         paths = {name: self._path(remote.name, remote.checksum) for name, remote in remotes.items()}
-        missing = [name for name, path in paths.items() if not _is_complete(path, remotes[name])]
-        if missing:
-            n_bytes = sum(_bytes_left(paths[name], remotes[name]) for name in missing)
-            cache.check_space(self._cache, n_bytes, dataset)
-            progress = Progress(dataset, len(missing), n_bytes)
-            errors |= transfer.each(lambda one: transfer.fetch(remotes[one], paths[one], progress), missing)
+        with cache.accessible(self._cache):
+            missing = [name for name, path in paths.items() if not _is_complete(path, remotes[name])]
+            if missing:
+                n_bytes = sum(_bytes_left(paths[name], remotes[name]) for name in missing)
+                cache.check_space(self._cache, n_bytes, dataset)
+                progress = Progress(dataset, len(missing), n_bytes)
+                errors |= transfer.each(
+                    lambda one: transfer.fetch(remotes[one], paths[one], progress), missing
+                )
         return {name: errors.get(name) or paths[name] for name in inside}
 
     def fetch(self, names: Sequence[str], *, dataset: str, expected: ByName = None) -> dict[str, Path]:
@@ -158,7 +162,8 @@ class Store:
         headers = transfer.headers(remote.url)
         length, checksum = byte_count(headers.get("Content-Length")), self.checksum_of(headers)
         path = self._path(name, checksum)
-        others = cache.other_versions(path)
+        with cache.accessible(self._cache):
+            others = cache.other_versions(path)
         if others and not path.exists():
             message = "download: %s: %s changed since it was fetched before (%s); the new one is used now"
             logger.warning(message, dataset, remote.url, others[-1])
@@ -233,7 +238,11 @@ def _is_complete(path: Path, remote: Remote) -> bool:
     """Return whether the cache has a file; one cut short, as by a power cut, is removed."""
     if path.is_file() and remote.size not in (None, path.stat().st_size):
         path.unlink()
-    return path.is_file()
+    if not path.is_file():
+        return False
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return True
 
 
 def _bytes_left(path: Path, remote: Remote) -> int:

@@ -177,11 +177,15 @@ class Transfer:
             When there is no such object, or its bytes are wrong every time.
         InputError
             When it changed since it was listed, cannot be reached, or the disk is full.
+        PermissionError
+            When the cache belongs to another user, see `cache.accessible`.
         """
         try:
             with cache.locked_part(path) as file:
                 if file is not None:
                     self._fetch_verified(remote, path, file, progress)
+        except PermissionError:
+            raise
         except OSError as error:
             raise InputError(
                 f"{self.dataset}: {path} could not be written ({error.strerror or error}). Check free disk "
