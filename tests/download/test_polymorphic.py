@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from aicsimageio.writers import OmeTiffWriter
 from fabricate.cells import VOXEL_UM, ellipsoid_mask, write_ome
 from paths import ROOT
 
@@ -278,3 +279,31 @@ def test_crops_are_taken_from_the_columns_that_the_source_names(tmp_path):
     assert run(tmp_path / "b", named)["crop_seg"].item().endswith("masked.ome.tif")
     with pytest.raises(InputError, match="column gone is missing"):
         run(tmp_path / "c", source | {"columns": {"crop_seg": "gone"}})
+
+
+def test_the_structure_is_looked_for_in_the_segmentation_and_raw_crops_stay_unread(tmp_path):
+    source = write_crops(tmp_path / "in", seg={"C:0": STRUCTURE}, crop_raw="gone.ome.tiff")
+    source |= {"channel_names": {"crop_seg": ["NPM1_segmentation"]}}
+    names = {"structure": "NPM1_segmentation", "cell_mask": "NPM1_segmentation"}
+    config = dataset(source, **names) | {"used_channels": ["NPM1_segmentation"]}
+    download.run(tmp_path / "download", dataset=config, shard=0, n_shards=1, seed=1, max_failed_fraction=0)
+    align.run(tmp_path / "download", tmp_path / "align", dataset=config, max_failed_fraction=0)
+    structure = files.read_array(tmp_path / "align", "structure")
+    assert structure.sum() == np.count_nonzero(STRUCTURE)
+
+
+def test_the_size_of_a_voxel_is_that_of_the_row_where_files_tell_none(tmp_path):
+    source = write_crops(
+        tmp_path / "in", seg={"structure": STRUCTURE, "cell": CELL}, scale_micron="[0.1, 0.1, 0.2]"
+    )
+    seg = tmp_path / "in/crop_seg.ome.tif"
+    OmeTiffWriter.save(
+        np.stack([STRUCTURE, CELL]), seg, dim_order="CZYX", channel_names=["structure", "cell"]
+    )
+    config = dataset(source) | {"voxel_um": 0.1}
+    run(tmp_path / "download", source)
+    align.run(tmp_path / "download", tmp_path / "align", dataset=config, max_failed_fraction=0)
+    # Twice as many planes along z: edges in a row are along x, y, z.
+    row = files.read_cells(tmp_path / "align").iloc[0]
+    planes = np.flatnonzero(CELL.any(axis=(1, 2)))
+    assert row["size_z"] == pytest.approx(2 * (planes[-1] - planes[0] + 1), abs=2)

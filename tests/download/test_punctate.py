@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from fabricate.cells import ellipsoid_mask, spots, write_cells, write_ome
-from paths import SHARED
+from paths import ROOT, SHARED
 
 from morphobench import files
 from morphobench.download import punctate as download
@@ -18,10 +19,10 @@ FIELD = SHARED / "data/hipsc_nuclei_fov"
 SPACING = (0.29, 0.26, 0.26)
 
 
-def run(out, source, shard=0, n_shards=1, max_failed_fraction=0.0):
+def run(out, source, shard=0, n_shards=1, max_failed_fraction=0.0, **more):
     download.run(
         out,
-        dataset={"name": "test", "source": source},
+        dataset={"name": "test", "source": source} | more,
         shard=shard,
         n_shards=n_shards,
         seed=1,
@@ -359,3 +360,78 @@ def test_real_nuclei_of_a_field_of_view(tmp_path):
         assert spacing_um == SPACING
         volume_um3 = seg["dna_segmentation"].sum() * np.prod(SPACING)
         assert 200 < volume_um3 < 2000
+
+
+def test_whole_numbers_as_ids_lose_their_decimals_and_texts_keep_theirs(cells, tmp_path):
+    table = pd.read_csv(cells)
+    table.assign(CellId=[f"{230741 + i}.0" for i in range(20)]).to_csv(cells, index=False)
+    assert run(tmp_path / "csv", {"cells": str(cells)})["CellId"].tolist() == [
+        str(230741 + i) for i in range(20)
+    ]
+    table.assign(CellId=np.arange(230741.0, 230761)).to_parquet(cells.with_suffix(".parquet"))
+    from_parquet = run(tmp_path / "pq", {"cells": str(cells.with_suffix(".parquet"))})
+    assert from_parquet["CellId"].tolist() == [str(230741 + i) for i in range(20)]
+    odd = ["1e1", "1.0", "2.50", "0c1f613a-e998", *map(str, range(16))]
+    table.assign(CellId=odd).to_csv(cells, index=False)
+    assert run(tmp_path / "odd", {"cells": str(cells)})["CellId"].tolist() == odd
+
+
+def test_foreign_prefixes_of_paths_are_cut_off_and_nothing_leaves_the_place(cells, tmp_path):
+    table = pd.read_csv(cells)
+    foreign = "/allen/aics/somebody/2019/data/"
+    table["crop_raw"] = foreign + table["crop_raw"]
+    table.loc[1, "crop_raw"] = f"{foreign}../../etc/passwd"
+    table.loc[2, "crop_raw"] = table.loc[2, "crop_raw"].removeprefix(foreign)
+    table.loc[3, "crop_raw"] = "/elsewhere/" + table.loc[3, "crop_raw"]
+    table.to_csv(cells, index=False)
+    source = {"location": str(cells.parent), "cells": cells.name, "prefixes": ["/allen/aics/**/data"]}
+    out = run(tmp_path / "out", source, max_failed_fraction=0.1)
+    assert out.index[~out["success"]].tolist() == [1, 3]
+    assert out["error"][[1, 3]].str.contains("leaves the folder").all()
+    with pytest.raises(InputError, match="leaves the folder"):
+        run(tmp_path / "none", source | {"prefixes": []})
+
+
+def test_metadata_may_be_missing_unless_something_needs_it(cells, tmp_path, caplog):
+    pd.read_csv(cells).assign(cell_stage="M0").to_csv(cells, index=False)
+    source = {"cells": str(cells), "metadata": ["gone", "cell_stage", "lost"]}
+    out = run(tmp_path / "out", source)
+    assert out["success"].all()
+    assert set(out["cell_stage"]) == {"M0"}
+    warned = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert len(warned) == 1
+    assert "without column gone, lost" in warned[0]
+    with pytest.raises(InputError, match=r"column gone \(labels\) is missing"):
+        run(tmp_path / "needed", source, needs={"gone": "labels"})
+
+
+def test_volumes_of_nuclei_are_in_micrometres_by_the_voxel_of_each_row(cells, tmp_path):
+    volumes = {"NUC_shape_volume": 1000, "scale_micron": ["[0.1, 0.1, 0.1]", "[0.2, 0.2, 0.2]"] * 10}
+    pd.read_csv(cells).assign(**volumes).to_csv(cells, index=False)
+    npm1 = yaml.safe_load((ROOT / "config/datasets/npm1.yaml").read_text())["source"]
+    source = {"cells": str(cells), "columns": npm1["columns"]}
+    out = run(tmp_path / "out", source)
+    np.testing.assert_allclose(out["nucleus_volume_um3"], [1, 8] * 10)
+    assert set(out["NUC_shape_volume"]) == {1000}
+    assert out.attrs["columns"]["nucleus_volume_um3"]["column"] == "NUC_shape_volume"
+    needs = {"nucleus_volume_um3": "analyse.volume_bins.column"}
+    pd.read_csv(cells).drop(columns="NUC_shape_volume").to_csv(cells, index=False)
+    with pytest.raises(
+        InputError, match="NUC_shape_volume or dna_shape_volume_lcc .analyse.volume_bins.column. is"
+    ):
+        run(tmp_path / "none", source, needs=needs)
+
+
+def test_crops_that_no_stage_reads_may_be_missing(cells, tmp_path):
+    source = {
+        "cells": str(cells),
+        "channel_names": {"crop_seg": ["dna_segmentation", "membrane_segmentation"]},
+    }
+    pd.read_csv(cells).assign(crop_raw="gone/raw.tif").to_csv(cells, index=False)
+    out = run(tmp_path / "out", source, used_channels=["dna_segmentation"])
+    assert out["success"].all()
+    assert set(out["crop_raw"]) == {"gone/raw.tif"}
+    pd.read_csv(cells).drop(columns="crop_raw").to_csv(cells, index=False)
+    assert run(tmp_path / "without", source, used_channels=["dna_segmentation"])["success"].all()
+    with pytest.raises(InputError, match="column crop_raw is missing"):
+        run(tmp_path / "both", source, used_channels=["dna_segmentation", "structure"])

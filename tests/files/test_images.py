@@ -229,3 +229,48 @@ def test_labels_stay_labels():
 def test_a_voxel_size_in_another_unit_does_not_eat_the_memory():
     with pytest.raises(InputError, match="micrometres"):
         images.resample_isotropic(channels()["dna"], (290, 260, 260), 0.1, order=0)
+
+
+# As crops of the published data were written: big-endian, the OME schema of 2013, no size, no true names.
+OME_2013 = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2013-06"><Image ID="Image:0" Name="IMAGE0">'
+    '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="10" SizeY="8" SizeC="{n}" SizeZ="6" '
+    'SizeT="1" BigEndian="true">{channels}<TiffData/></Pixels></Image></OME>'
+)
+
+
+def write_as_published(path, volumes):
+    data_tzcyx = np.stack(list(volumes.values()), axis=1)[None]
+    channels = "".join(
+        f'<Channel ID="Channel:0:{n}" Name="C:{n}" SamplesPerPixel="1"/>' for n in range(len(volumes))
+    )
+    described = OME_2013.format(n=len(volumes), channels=channels)
+    pages = data_tzcyx.reshape(-1, *data_tzcyx.shape[-2:])
+    tifffile.imwrite(path, pages, byteorder=">", description=described, metadata=None)
+    return path
+
+
+def test_crops_as_they_were_published_are_read_with_names_and_sizes_from_elsewhere(tmp_path):
+    volumes = channels()
+    path = write_as_published(tmp_path / "a.ome.tif", volumes)
+    header = images.read_header(path)
+    assert (list(header.channel_names), header.spacing_um_zyx) == (["C:0", "C:1", "C:2"], None)
+    stated = headers.Stated(list(volumes), scale_um_zyx=SPACING)
+    read, spacing_um = images.read_stated(path, ["structure", "dna"], stated)
+    assert spacing_um == SPACING
+    for name, volume_zyx in read.items():
+        np.testing.assert_array_equal(volume_zyx, volumes[name])
+    with pytest.raises(InputError, match=r"a.ome.tif: its 3 channels have no names"):
+        images.read_channels(path, ["dna"], spacing_um_zyx=SPACING)
+    with pytest.raises(InputError, match=r"a.ome.tif: the size of a voxel"):
+        images.read_channels(path, ["dna"], channel_names=list(volumes))
+
+
+def test_the_only_channel_of_a_crop_is_read_whatever_it_is_called(tmp_path):
+    volumes = {"dna": channels()["dna"]}
+    path = write_as_published(tmp_path / "a.ome.tiff", volumes)
+    read, _ = images.read_channels(path, ["NPM1_segmentation"], spacing_um_zyx=SPACING)
+    np.testing.assert_array_equal(read["NPM1_segmentation"], volumes["dna"])
+    with pytest.raises(InputError, match="has one channel, not a, b"):
+        images.read_channels(path, ["a", "b"], spacing_um_zyx=SPACING)
