@@ -160,14 +160,14 @@ def test_components_are_shares_of_the_whole(written, tmp_path):
 
 def test_volume_bins_count_every_cell_and_name_a_cell_of_the_bin(written, tmp_path):
     files = outs(tmp_path, "bins", "embeddings", "cells")
-    bins = {"column": "volume", "unit_um3": 2.0, "edges_um3": [4.0, 8.0, 30.0, 40.0]}
+    bins = {"column": "volume", "edges_um3": [2.0, 4.0, 15.0, 20.0]}
     paths = written["manifest"], written["embedding"]
     tables.volume_bins(*paths, *files, bins=bins, keep=None)
     table, embeddings, cells = map(read_table, files)
     assert table["n"].sum() == 30
     assert table["n"].iloc[-1] == 0
     assert embeddings["bin"].tolist() == cells["bin"].tolist() == [0, 1]
-    volume = 2 * read_table(written["manifest"]).set_index("CellId")["volume"]
+    volume = read_table(written["manifest"]).set_index("CellId")["volume"]
     assert assign_bins(volume[cells["CellId"]].to_numpy(), np.array(bins["edges_um3"])).tolist() == [0, 1]
     tables.volume_bins(*paths, *files, bins={"column": "weight"}, keep=None)
     assert [len(read_table(file)) for file in files] == [0, 0, 0]

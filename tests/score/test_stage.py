@@ -331,6 +331,31 @@ def test_a_label_with_fewer_cells_than_folds_is_null_in_legacy_alone(stage):
     assert scores.loc[("classification_rule_top_1", "corrected"), "value"] > 0.9
 
 
+def test_corrected_and_published_scores_have_their_own_classes(stage):
+    rules = sorted(pd.read_parquet(stage["manifest"])["rule"].unique())
+    kept, merged, left_out = rules[:2], rules[2:5], rules[5]
+    corrected = {"merge": {"some": merged}, "leave_out": [left_out]}
+    legacy = {"merge": {"two": kept}, "others": "rest", "empty": "rest"}
+    stage["dataset_config"]["classes"] = {"rule": {"corrected": corrected, "legacy": legacy}}
+    scores, _ = run(stage)
+    metric = "classification_rule_top_3"
+    # Three classes: three guesses are all there are. Two published ones: two guesses are always right.
+    assert np.isnan(scores.loc[(metric, "corrected"), "value"])
+    assert "20 of 120 cells have no label" in scores.loc[("classification_rule_top_1", "corrected"), "reason"]
+    assert scores.loc[("classification_rule_top_2", "legacy"), "value"] == 1
+    assert "no label" not in scores.loc[("classification_rule_top_1", "legacy"), "reason"]
+    rotated = scores.loc[("classification_rule_top_1_rotated", "corrected"), "reason"]
+    assert "have no label" in rotated
+
+
+def test_a_cell_without_a_value_is_an_inlier_in_the_published_score_alone(stage):
+    rewrite(stage["manifest"], lambda t: t.assign(dead=t["dead"].where(t.index % 10 > 0)))
+    stage["dataset_config"]["outlier"]["legacy_empty"] = "inlier"
+    scores, _ = run(stage)
+    assert "12 of 120 cells have no label" in scores.loc[("outlier_auroc", "corrected"), "reason"]
+    assert "no label" not in scores.loc[("outlier_balanced_accuracy", "legacy"), "reason"]
+
+
 def constant(table):
     embeddings = [name for name in table if name.startswith("mu_")]
     return table.assign(**dict.fromkeys(embeddings, np.float32(0.3)))

@@ -87,13 +87,13 @@ def index_cells(table: str, location: str) -> dict:
 
     source = {"cells": table, "location": location}
     start = time.perf_counter()
-    selected = crops.select(Path(table), source, both_crops=True, optional=["dna_volume"])
+    dataset = {"name": "bench", "kind": "punctate", "source": source, "needs": {"dna_volume": "stratum"}}
+    selected = crops.select(Path(table), dataset, optional=["dna_volume"])
     read_s = time.perf_counter() - start
     start = time.perf_counter()
     if location:
         store = open_store(location, SETTINGS | {"cache": str(Path(table).parent / "cache")})
         store.fetch = lambda names, dataset: {name: Path(name) for name in names}
-        dataset = {"name": "bench", "kind": "punctate", "source": source, "stratum": "dna_volume"}
         cells, found = index.index_cells(store, dataset)
         assert len(found) == 2 * len(cells)
         assert isinstance(cells, pd.DataFrame)
