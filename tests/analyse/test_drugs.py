@@ -12,7 +12,9 @@ BLOCK = {
     "condition": "condition",
     "control": "DMSO (control)",
     "apart": "fov_id",
-    "plate": "plate_id",
+    "well": "well",
+    "plate": "plate",
+    "families": {"both": ["Torin 1uM", "BIX 1uM"]},
     "names": {"Torin 1uM": "Torin"},
 }
 NULLS = {"n_null": 500, "n_exchanges": 200, "seed": 1}
@@ -20,12 +22,13 @@ NULLS = {"n_null": 500, "n_exchanges": 200, "seed": 1}
 
 @pytest.fixture
 def screen(tmp_path):
-    """Two drugs, one with an effect in both models, and controls."""
+    """Two drugs, one with an effect in both models, and controls: wells of six cells on two plates."""
     rng = np.random.default_rng(0)
     condition = np.repeat(["DMSO (control)", "Torin 1uM", "BIX 1uM"], [60, 24, 24])
     ids = [f"c{i:03d}" for i in range(108)]
     manifest = pd.DataFrame({"CellId": ids, "condition": condition, "split": "test"})
-    manifest["fov_id"], manifest["plate_id"] = np.arange(108) // 4, np.arange(108) % 3
+    manifest["fov_id"], manifest["well"] = np.arange(108) // 3, [f"E{i // 12}" for i in range(108)]
+    manifest["plate"] = np.arange(108) // 6 % 2
     write_table(manifest, tmp_path / "manifest.parquet")
     paths = {}
     for name in ("one/42", "two/42"):
@@ -37,9 +40,9 @@ def screen(tmp_path):
     return tmp_path / "manifest.parquet", paths
 
 
-def retrieval(screen, folder, **block):
+def retrieval(screen, folder, cellprofiler=None, **block):
     groups, cells = folder / "groups.parquet", folder / "cells.parquet"
-    drugs.retrieval(*screen, groups, cells, drugs=BLOCK | block, **NULLS)
+    drugs.retrieval(*screen, groups, cells, drugs=BLOCK | block, cellprofiler=cellprofiler, **NULLS)
     return read_table(groups), read_table(cells)
 
 
@@ -58,13 +61,18 @@ def test_retrieval_table_has_every_model_condition_and_the_controls(screen, tmp_
     torin = groups[groups["condition"] == "Torin 1uM"]
     assert (torin["drug"] == "Torin").all()
     assert torin["retrieved"].all()
+    # Two of seven wells on each plate.
+    assert (torin["smallest_p"] == 1 / 201).all()
+    assert (torin["n_units"] == 4).all()
+    assert torin["family"].tolist() == ["both", "both"]
+    assert (torin["q_hierarchical"] <= torin["q"]).all()
     assert not groups.loc[groups["condition"] == "BIX 1uM", "retrieved"].any()
     assert groups.loc[groups["kind"] == "control", "drug"].tolist() == ["DMSO (control)"] * 2
     assert len(cells) == 2 * 48
     of_bix = cells["condition"] == "BIX 1uM"
     manifest = read_table(screen[0]).set_index("CellId")
     assert (manifest.loc[cells["CellId"], "condition"].to_numpy() == cells["condition"]).all()
-    assert (cells.loc[of_bix, "n_positives"] == 20).all()
+    assert (cells.loc[of_bix, "n_positives"] == 21).all()
     assert "no CellProfiler features" in caplog.text
     assert "1 of 2 conditions retrieved" in caplog.text
 
@@ -81,25 +89,74 @@ def test_cellprofiler_features_are_a_further_model_and_their_holes_are_reported(
     assert groups["model"].unique().tolist() == ["one", "two", "cellprofiler"]
     assert "1 of 216 values are not finite" in caplog.text
     assert "1 cells are not in the manifest" in caplog.text
+    path.write_text("")
+    groups, _ = retrieval(screen, tmp_path, cellprofiler=str(path))
+    assert groups["model"].unique().tolist() == ["one", "two"]
     table[["CellId", "Location_X"]].to_csv(path, index=False)
     with pytest.raises(InputError, match="Mean, StDev, Median"):
         retrieval(screen, tmp_path, cellprofiler=str(path))
 
 
-def test_without_fields_and_plates_cells_are_compared_and_the_log_says_so(screen, tmp_path, caplog):
-    write_table(read_table(screen[0]).drop(columns=["fov_id", "plate_id"]), screen[0])
+@pytest.mark.parametrize("lost", ["well", "plate"])
+@pytest.mark.parametrize("how", ["no column", "no value"])
+def test_without_wells_or_plates_there_is_no_p_and_cells_never_stand_in(screen, tmp_path, caplog, lost, how):
+    manifest = read_table(screen[0])
+    write_table(
+        manifest.drop(columns=lost) if how == "no column" else manifest.assign(**{lost: None}), screen[0]
+    )
     groups, _ = retrieval(screen, tmp_path)
-    assert set(groups["kind"]) == {"condition"}
-    assert "no fov_id" in caplog.text
+    conditions = groups[groups["kind"] == "condition"]
+    assert conditions[["p", "q", "q_hierarchical"]].isna().all(axis=None)
+    assert (conditions["reason"] == "its units are not known").all()
+    assert conditions["mean_average_precision"].notna().all()
+    assert f"no {lost}: tests have no p value" in caplog.text
+    tests, scores, walk = lda(screen, tmp_path)
+    assert tests[["p", "q", "cv_auroc"]].isna().all(axis=None)
+    assert (tests["reason"] == "its units are not known").all()
+    assert scores["score"].isna().all()
+    assert np.isfinite(scores["score_fitted"]).all()
+    assert len(walk) == 14
+
+
+def test_a_well_that_is_not_declared_gives_no_p_either(screen, tmp_path, caplog):
+    groups, _ = retrieval(screen, tmp_path, well=None)
+    assert groups.loc[groups["kind"] == "condition", "p"].isna().all()
+    assert "analyse.drugs.well names no column" in caplog.text
+
+
+def test_one_well_of_a_name_on_two_plates_is_two_wells(screen, tmp_path):
+    manifest = read_table(screen[0])
+    # Cells of the drug in E5 alone, on both plates.
+    in_one = (manifest["condition"] == "Torin 1uM") & (manifest["well"] != "E5")
+    write_table(manifest.assign(condition=manifest["condition"].where(~in_one)), screen[0])
+    groups, _ = retrieval(screen, tmp_path, apart="well")
+    torin = groups[groups["condition"] == "Torin 1uM"]
+    assert (torin["n_units"] == 2).all()
+    # One of six wells on each plate.
+    assert torin["smallest_p"].tolist() == pytest.approx([1 / 36] * 2)
+    assert (torin["p"] == torin["smallest_p"]).all()
+    assert (torin["n_scored"] == 12).all()
+
+
+def test_a_condition_in_one_well_has_no_p_but_the_smallest_possible_one(screen, tmp_path):
+    manifest = read_table(screen[0])
+    others = (manifest["condition"] == "BIX 1uM") & ((manifest["well"] != "E7") | (manifest["plate"] != 0))
+    write_table(manifest.assign(condition=manifest["condition"].where(~others)), screen[0])
+    groups, _ = retrieval(screen, tmp_path)
     tests, *_ = lda(screen, tmp_path)
-    assert np.isfinite(tests["p"]).all()
-    assert "no plate_id" in caplog.text
+    for table in (groups, tests):
+        bix = table[table["condition"] == "BIX 1uM"]
+        assert bix[["p", "q", "q_hierarchical"]].isna().all(axis=None)
+        assert bix["smallest_p"].tolist() == pytest.approx([1 / 6] * len(bix))
+        assert bix["reason"].str.contains("1 units of the condition").all()
 
 
 def test_lda_tables(screen, tmp_path):
     tests, scores, walk = lda(screen, tmp_path)
     assert tests["drug"].tolist() == ["BIX 1uM", "Torin"]
     by = tests.set_index("drug")
+    assert by["family"].tolist() == ["both", "both"]
+    assert by.loc["Torin", "control_auroc_mean"] < 0.8 < by.loc["Torin", "cv_auroc"]
     assert by.loc["Torin", "q"] < 0.05 < by.loc["BIX 1uM", "q"]
     assert by.loc["Torin", ["n_cells", "n_controls"]].tolist() == [24, 60]
     assert scores.groupby("condition").size().tolist() == [84, 84]
@@ -143,7 +200,7 @@ def test_a_single_treated_cell_has_a_row_and_a_reason(screen, tmp_path):
     assert bix["q"].isna().all()
     assert (bix["reason"] == "a single cell").all()
     tests, _, walk = lda(screen, tmp_path)
-    assert tests.set_index("drug").loc["BIX 1uM", "reason"] == "1 cells in a class"
+    assert "1 units of the condition" in tests.set_index("drug").loc["BIX 1uM", "reason"]
     assert len(walk) == 14
 
 

@@ -208,8 +208,8 @@ def drugs(conditions: dict[str, str], models: list[str]) -> dict[str, pd.DataFra
             "cv_auroc": 0.5 + 0.11 * effect[name] - 0.02 * i % 0.07,
             "p": 0.001 if name in hits else 0.4,
             "q": 0.003 if name in hits else 0.5,
-            "half_auroc_mean": 0.5,
-            "half_auroc_high": 0.63,
+            "control_auroc_mean": 0.5,
+            "control_auroc_high": 0.63,
         }
         for i, (name, drug) in enumerate(conditions.items())
     ]

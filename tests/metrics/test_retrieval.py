@@ -14,6 +14,11 @@ PLATE = SHARED / "data/perturbation_profiles"
 FAST = {"n_null": 2000, "n_exchanges": 300}
 
 
+def by_cell(x, names, control, **more):
+    """Retrieval where every cell is a unit of its own."""
+    return retrieval_map(x, names, control, unit=np.arange(len(x)), **{**FAST, **more})
+
+
 def conditions(rng, effects, *, n=20, n_controls=80, dimension=16):
     """Profiles of controls and of conditions that are shifted by an effect each, in standard deviations."""
     parts, names = [rng.normal(size=(n_controls, dimension))], ["dmso"] * n_controls
@@ -55,7 +60,7 @@ def test_equal_similarities_count_against_the_cell_so_a_collapsed_model_retrieve
     found = average_precisions(np.full((1, 2), 0.5), np.ones((1, 2), bool), np.full((1, 3), 0.5))
     assert found[0] == pytest.approx((1 / 4 + 2 / 5) / 2)
     names = np.array(["dmso"] * 30 + ["a"] * 10)
-    table = retrieval_map(np.ones((40, 4)), names, names == "dmso", **FAST).groups
+    table = by_cell(np.ones((40, 4)), names, names == "dmso").groups
     assert not table["retrieved"].any()
     assert (table[["p", "p_legacy"]] > 0.9).all(axis=None)
 
@@ -94,7 +99,7 @@ def test_without_effect_the_false_discovery_rate_is_at_most_nominal(dimension):
     for seed in range(40):
         rng = np.random.default_rng(seed)
         x, names, control = conditions(rng, np.zeros(5), n=12, n_controls=50, dimension=dimension)
-        table = retrieval_map(x, names, control, n_null=1000, n_exchanges=200, seed=seed).groups
+        table = by_cell(x, names, control, n_null=1000, n_exchanges=200, seed=seed).groups
         discoveries.append(table["retrieved"].any())
         p += table["p"].tolist()
         ranks += table["p_ranks"].tolist()
@@ -110,7 +115,7 @@ def test_known_effects_are_recovered_in_their_order():
     rng = np.random.default_rng(3)
     effects = np.array([0.0, 1.0, 2.0, 3.0, 4.5, 6.0])
     x, names, control = conditions(rng, effects, n=40, n_controls=150)
-    table = retrieval_map(x, names, control, **FAST).groups
+    table = by_cell(x, names, control).groups
     order = table["mean_average_precision"].to_numpy().argsort()
     assert order[1:].tolist() == [1, 2, 3, 4, 5] or order.tolist() == [1, 0, 2, 3, 4, 5]
     assert table["retrieved"].tolist()[2:] == [True] * 4
@@ -125,8 +130,8 @@ def test_cells_of_one_well_are_no_evidence_when_wells_differ():
     wells = np.repeat(np.arange(24), 8)
     x = rng.normal(size=(192, 8)) + (3 * rng.normal(size=(24, 8)))[wells]
     names = np.array(["dmso"] * 12 + [f"drug {i // 3}" for i in range(12)])[wells]
-    blind = retrieval_map(x, names, names == "dmso", **FAST).groups
-    seeing = retrieval_map(x, names, names == "dmso", apart=wells, **FAST).groups
+    blind = by_cell(x, names, names == "dmso").groups
+    seeing = retrieval_map(x, names, names == "dmso", unit=wells, apart=wells, **FAST).groups
     assert blind["retrieved"].any()
     assert not seeing["retrieved"].any()
     control = seeing[seeing["kind"] == "control"].iloc[0]
@@ -142,11 +147,11 @@ def test_values_do_not_depend_on_the_order_of_cells_or_on_units():
     rng = np.random.default_rng(5)
     x, names, control = conditions(rng, [0.0, 2.0])
     order = rng.permutation(len(x))
-    plain = retrieval_map(x, names, control, **FAST)
-    other = retrieval_map(100 * x[order] + 7, names[order], control[order], **FAST)
+    plain = by_cell(x, names, control)
+    other = by_cell(100 * x[order] + 7, names[order], control[order])
     fixed = ["group", "mean_average_precision", "p_legacy", "n_cells"]
     pd.testing.assert_frame_equal(plain.groups[fixed], other.groups[fixed], rtol=1e-3)
-    again = retrieval_map(x, names, control, **FAST)
+    again = by_cell(x, names, control)
     pd.testing.assert_frame_equal(plain.groups, again.groups)
     pd.testing.assert_frame_equal(plain.cells, again.cells)
 
@@ -154,21 +159,22 @@ def test_values_do_not_depend_on_the_order_of_cells_or_on_units():
 def test_missing_values_count_as_the_mean_and_are_reported():
     rng = np.random.default_rng(6)
     x, names, control = conditions(rng, [4.0])
-    plain = retrieval_map(x, names, control, **FAST).groups
+    plain = by_cell(x, names, control).groups
     hole = np.column_stack([x, np.full(len(x), np.nan), np.ones(len(x))])
-    found = retrieval_map(hole, names, control, **FAST)
+    found = by_cell(hole, names, control)
     pd.testing.assert_frame_equal(found.groups, plain)
     assert "100 of 1800 values are not finite" in found.note
     assert "2 of 18 features do not vary among controls" in found.note
     x[3, 0] = np.inf
-    assert np.isfinite(retrieval_map(x, names, control, **FAST).groups["p"]).all()
+    assert np.isfinite(by_cell(x, names, control).groups["p"]).all()
 
 
 def test_a_condition_that_cannot_be_retrieved_says_why():
     rng = np.random.default_rng(7)
     names = np.array(["dmso"] * 20 + ["single"] + ["one well"] * 5 + ["fine"] * 6)
     wells = np.array([*range(20), 20, *[21] * 5, *range(22, 28)])
-    table = retrieval_map(rng.normal(size=(32, 3)), names, names == "dmso", apart=wells, **FAST).groups
+    places = {"unit": wells, "apart": wells}
+    table = retrieval_map(rng.normal(size=(32, 3)), names, names == "dmso", **places, **FAST).groups
     table = table[table["kind"] == "condition"].set_index("group")
     assert table.loc["single", "reason"] == "a single cell"
     assert table.loc["one well", "reason"] == "no two cells of it lie apart"
@@ -219,7 +225,7 @@ def test_real_profiles_agree_with_copairs(plate):
 
 def test_real_profiles_have_sensible_hits(plate):
     x, names, control, table = plate
-    found = retrieval_map(x, names, control, n_null=5000, n_exchanges=1000).groups.set_index("group")
+    found = by_cell(x, names, control, n_null=5000, n_exchanges=1000).groups.set_index("group")
     assert 10 <= found["retrieved"].sum() < len(found)
     moa = table.drop_duplicates("Metadata_broad_sample").set_index("Metadata_broad_sample")["Metadata_moa"]
     strong = found.index[moa.reindex(found.index).fillna("").str.contains("proteasome inhibitor")]
@@ -233,4 +239,4 @@ def test_real_profiles_have_sensible_hits(plate):
 def test_shuffled_real_profiles_have_none(plate):
     x, names, control, _ = plate
     shuffled = np.random.default_rng(0).permutation(len(x))
-    assert not retrieval_map(x[shuffled], names, control, **FAST).groups["retrieved"].any()
+    assert not by_cell(x[shuffled], names, control).groups["retrieved"].any()

@@ -28,13 +28,40 @@ def test_tail_counts_ties_and_itself():
     assert tail_p(np.array([0.1, 0.2, 0.2, 0.4]), np.array([0.2, 0.5])).tolist() == [4 / 5, 1 / 5]
 
 
+def exchange(x, n_own, n_draws, **more):
+    cells = np.arange(len(x))
+    given = {"unit": cells, "plate": np.zeros(len(x), int), "place": cells} | more
+    return exchange_p(x, is_member=cells < n_own, **given, n_draws=n_draws, rng=np.random.default_rng(0))
+
+
 def test_exchange_test_is_sequential_and_its_p_is_never_zero():
     rng = np.random.default_rng(0)
-    units = np.arange(60)
     far, control = rng.normal(size=(15, 4)) + 20, rng.normal(size=(45, 4))
-    assert exchange_p(far, control, units[:15], units[15:], n_draws=99, rng=rng) == 1 / 100
-    same = exchange_p(control[:15], control[15:], units[:15], units[15:45], n_draws=100000, rng=rng)
-    assert 0.001 < same <= 1
+    assert exchange(np.concatenate([far, control]), 15, 99)[0] == 1 / 100
+    assert 0.001 < exchange(control, 15, 100000)[0] <= 1
+
+
+def test_few_exchanges_are_all_tried():
+    """Two far units among seven: only one of 21 ways gives as much."""
+    rng = np.random.default_rng(0)
+    unit = np.repeat(np.arange(7), 4)
+    x = rng.normal(size=(28, 4)) + 20 * (unit < 2)[:, None]
+    p, design = exchange(x, 8, 1000, unit=unit, place=unit)
+    assert p == 1 / 21
+    assert design.n_exchanges == 21
+    assert design.smallest_p(1000) == 1 / 21
+    assert design.smallest_p(9) == 1 / 10
+
+
+def test_large_groups_are_tested_on_equally_many_cells_of_each_unit():
+    rng = np.random.default_rng(0)
+    unit = np.repeat(np.arange(8), [400, 10, *[300] * 6])
+    p, design = exchange(rng.normal(size=(len(unit), 3)), 410, 50, unit=unit, place=unit)
+    counts = np.bincount(design.unit)
+    assert counts[0] == 166
+    assert (counts[2:] == 166).all()
+    assert counts[1] == 10
+    assert 0 < p <= 1
 
 
 def test_labels_without_pairs_have_no_p():

@@ -29,7 +29,8 @@ ALLOWED = {
     "score": {"sample", "train", "embed"},
     # Walks, archetypes and rotations are decoded.
     # Surfaces of the cells that figures display come from mask.
-    "analyse": {"mask", "sample", "train", "embed"},
+    # Features of published cells are compared with embeddings.
+    "analyse": {"mask", "sample", "train", "embed", "published"},
     # A contact sheet shows cells after every stage of preprocessing.
     "plot": {"score", "analyse", "download", "align", "mask", "sample"},
     # Published files are read in place of any stage's results, and written from them.

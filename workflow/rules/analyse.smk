@@ -1,6 +1,3 @@
-from glob import glob
-
-
 rule analyse_examples:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
@@ -205,9 +202,7 @@ rule analyse_rotations:
 
 rule analyse_retrieval:
     input:
-        cellprofiler=lambda wildcards: glob(
-            dataset_config(wildcards)["analyse"]["drugs"].get("cellprofiler") or ""
-        ),
+        cellprofiler=cellprofiler_features,
         manifest="results/sample/{dataset}/manifest.parquet",
         embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
     output:

@@ -89,6 +89,20 @@ def analysis(*keys, **renamed):
     return options
 
 
+def cellprofiler_features(wildcards):
+    """Input function: a local table of CellProfiler features that is there, else the published one.
+
+    A run that fetches nothing else does not look for it.
+    """
+    dataset = dataset_config(wildcards)
+    published, path = dataset.get("published") or {}, dataset["analyse"]["drugs"].get("cellprofiler")
+    if path:
+        return path if Path(path).is_file() else []
+    fetches = dataset["start_from"] != "raw" or is_remote(dataset["source"].get("location"))
+    named = published.get("cellprofiler") and fetches
+    return f"results/published/{wildcards.dataset}/cellprofiler.csv" if named else []
+
+
 def displayed_cells(wildcards):
     """Input function: the tables of the cells whose surfaces figures display, by role."""
     asked = dataset_config(wildcards).get("analyse", {})

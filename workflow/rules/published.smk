@@ -89,6 +89,25 @@ rule published_embedding:
         "../scripts/published_embedding.py"
 
 
+rule published_cellprofiler:
+    input:
+        published_files("cellprofiler"),
+    output:
+        "results/published/{dataset}/cellprofiler.csv",
+    wildcard_constraints:
+        dataset=datasets(analyse="drugs"),
+    localrule: True
+    conda:
+        "../../envs/image.yaml"
+    params:
+        dataset=dataset_params("name", "published"),
+        cache=CONFIG["download"]["cache"],
+    message:
+        "Fetch the CellProfiler features of {wildcards.dataset}, where there are any"
+    script:
+        "../scripts/published_cellprofiler.py"
+
+
 rule published_labels:
     input:
         cells="results/published/{dataset}/manifest.parquet",

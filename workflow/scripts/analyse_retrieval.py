@@ -8,5 +8,6 @@ if __name__ == "__main__":
             dict(zip(snakemake.params.sets, snakemake.input.embeddings, strict=True)),
             snakemake.output.groups,
             snakemake.output.cells,
+            cellprofiler=snakemake.input.get("cellprofiler"),
             **snakemake.params.options,
         )

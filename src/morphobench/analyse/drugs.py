@@ -15,7 +15,7 @@ from morphobench.errors import InputError
 from morphobench.files import FilePath, write_table
 from morphobench.files.tables import describe_cells, read_checked
 from morphobench.log import logger
-from morphobench.metrics.fdr import benjamini_hochberg
+from morphobench.metrics.fdr import benjamini_hochberg, hierarchical
 from morphobench.metrics.retrieval import retrieval_map
 
 CELLPROFILER = "cellprofiler"
@@ -30,22 +30,23 @@ def retrieval(
     cells_out: FilePath,
     *,
     drugs: Mapping[str, Any],
+    cellprofiler: FilePath | None = None,
     **nulls: int,
 ) -> None:
     """Write the retrieval of every condition, and of its cells, from every set of features.
 
-    Embedding tables go by `model/seed`; CellProfiler features, where `analyse.drugs.cellprofiler` is a file,
-    have seed -1. The tables are those of `retrieval_map` after model, seed, condition, drug (the short name);
-    `nulls` are its n_null, n_exchanges and seed.
+    Embedding tables go by `model/seed`; features of the table `cellprofiler`, where it has any, have seed -1.
+    The tables are those of `retrieval_map` after model, seed, condition, drug (the short name), and of
+    conditions family and q_hierarchical; `nulls` are its n_null, n_exchanges and seed.
     """
     sets = {name: read(manifest, path) for name, path in embeddings.items()}
-    if external := _cellprofiler(manifest, drugs.get("cellprofiler")):
+    if external := _cellprofiler(manifest, cellprofiler):
         sets[f"{CELLPROFILER}/-1"] = external
     tables: dict[FilePath, dict[tuple[str, int], pd.DataFrame]] = {groups_out: {}, cells_out: {}}
     for name, cells in sets.items():
         cells, condition, is_control = _with_condition(cells, drugs)
-        apart = _column(cells, drugs.get("apart"))
-        found = retrieval_map(cells.z, condition, is_control, apart=apart, **nulls)
+        apart = _column(cells, drugs.get("apart"), "cells are compared without regard to it")
+        found = retrieval_map(cells.z, condition, is_control, **_units(cells, drugs), apart=apart, **nulls)
         if found.note:
             logger.warning("%s: %s", name, found.note)
         n_retrieved, n = found.groups["retrieved"].sum(), (found.groups["kind"] == "condition").sum()
@@ -54,6 +55,7 @@ def retrieval(
         model, training = name.rsplit("/", 1)
         for out, table in ((groups_out, found.groups), (cells_out, own_cells)):
             table = table.rename(columns={"group": "condition"})
+            table = _with_families(table, drugs) if out is groups_out else table
             tables[out][model, int(training)] = _with_drug(table, drugs)
     for out, parts in tables.items():
         table = pd.concat(parts, names=["model", "seed"]).reset_index(["model", "seed"])
@@ -73,22 +75,23 @@ def lda(
 ) -> None:
     """Separate every condition from the controls, score its cells, and walk from one to the other.
 
-    Each table has condition and drug; then tests n_cells, n_controls, cv_auroc, p, q, p_half,
-    half_auroc_mean, half_auroc_high, reason; scores CellId, class (control | condition), PC_1, PC_2, score
-    (cross-validated), score_fitted (on the axis of the walk); the walk CellId, class, step, position,
-    distance, and PC_1, PC_2 of the point on the axis.
+    Each table has condition and drug; then tests n_cells, n_controls, cv_auroc, p, q, family, q_hierarchical,
+    smallest_p, control_auroc_mean, control_auroc_high, n_units, reason (see `separate`); scores CellId, class
+    (control | condition), PC_1, PC_2, score (cross-validated), score_fitted (on the axis of the walk); the
+    walk CellId, class, step, position, distance, and PC_1, PC_2 of the point on the axis.
     """
     cells, condition, is_control = _with_condition(read(manifest, embedding), drugs)
-    plate = _column(cells, drugs.get("plate"))
+    units = _units(cells, drugs)
     x = principal_components(cells.z, N_COMPONENTS).scores
     tests, scores, walks = [], [], []
     for name in np.unique(condition[~is_control]):
         rows = np.flatnonzero(is_control | (condition == name))
         own, treated = x[rows], ~is_control[rows]
         rng = np.random.default_rng(seeds.integer(seed, "analyse", "lda", str(name)))
-        own_plate = None if plate is None else plate[rows]
-        draws = {"n_permutations": n_permutations, "n_halves": n_permutations, "rng": rng}
-        separation = separate(own, treated, own_plate, **draws)
+        places = {key: None if values is None else values[rows] for key, values in units.items()}
+        separation = separate(
+            own, treated, **places, n_permutations=n_permutations, n_sets=n_permutations, rng=rng
+        )
         counts = {"condition": name, "n_cells": treated.sum(), "n_controls": (~treated).sum()}
         tests.append({**counts, **separation._asdict()})
         axis, classes = fit_axis(own, treated), np.where(treated, "condition", "control")
@@ -101,7 +104,7 @@ def lda(
         logger.info("%s: AUROC %.3f, p %.3g", name, separation.cv_auroc, separation.p)
     table = pd.DataFrame(tests).drop(columns="scores")
     table.insert(table.columns.get_loc("p") + 1, "q", benjamini_hochberg(table["p"].to_numpy()))
-    write_table(_with_drug(table, drugs), tests_out)
+    write_table(_with_drug(_with_families(table, drugs), drugs), tests_out)
     write_table(_with_drug(pd.concat(scores, ignore_index=True), drugs), scores_out)
     write_table(_with_drug(pd.concat(walks, ignore_index=True), drugs), walk_out)
 
@@ -116,6 +119,20 @@ def _with_drug(table: pd.DataFrame, drugs: Mapping[str, Any]) -> pd.DataFrame:
     names, condition = drugs.get("names", {}), table["condition"]
     drug = condition.map(lambda name: names.get(name, name))
     return pd.DataFrame({"condition": condition, "drug": drug}).join(table.drop(columns="condition"))
+
+
+def _with_families(table: pd.DataFrame, drugs: Mapping[str, Any]) -> pd.DataFrame:
+    """Put the family of each condition, and its hierarchical q value, behind q; none of the control."""
+    family_of = {name: family for family, names in (drugs.get("families") or {}).items() for name in names}
+    condition = table["condition"]
+    if absent := ", ".join(sorted(set(family_of) - set(condition))):
+        logger.warning("no cell has the condition %s of analyse.drugs.families", absent)
+    is_control = condition == drugs["control"]
+    family = condition.map(lambda name: family_of.get(name, name)).mask(is_control)
+    q = hierarchical(table["p"].mask(is_control).to_numpy(float), family)
+    at = table.columns.get_loc("q") + 1
+    columns = [*table.columns[:at], "family", "q_hierarchical", *table.columns[at:]]
+    return table.assign(family=family, q_hierarchical=q)[columns]
 
 
 def _with_condition(
@@ -139,18 +156,30 @@ def _with_condition(
     return cells, condition, is_control
 
 
-def _column(cells: EmbeddedCells, column: str | None) -> np.ndarray | None:
+def _column(cells: EmbeddedCells, column: str | None, else_: str) -> np.ndarray | None:
     """Return a column, or None with a line in the log where the manifest lacks it."""
     if column and (column not in cells.manifest or cells.manifest[column].isna().all()):
-        logger.warning("the manifest has no %s: cells are compared without regard to it", column)
+        logger.warning("the manifest has no %s: %s", column, else_)
         return None
     return cells.manifest[column].to_numpy(object) if column else None
 
 
-def _cellprofiler(manifest: FilePath, path: str | None) -> EmbeddedCells | None:
+def _units(cells: EmbeddedCells, drugs: Mapping[str, Any]) -> dict[str, np.ndarray | None]:
+    """Return well and plate of each cell as `unit` and `plate`; no unit where a column is missing.
+
+    Single cells never stand in for wells that are not known: tests then have no p value.
+    """
+    if not drugs.get("well"):
+        logger.warning("analyse.drugs.well names no column: tests have no p value")
+    unit = _column(cells, drugs.get("well"), "tests have no p value (analyse.drugs.well)")
+    plate = _column(cells, drugs.get("plate"), "tests have no p value (analyse.drugs.plate)")
+    return {"unit": None if drugs.get("plate") and plate is None else unit, "plate": plate}
+
+
+def _cellprofiler(manifest: FilePath, path: FilePath | None) -> EmbeddedCells | None:
     """Read CellProfiler features, one row per CellId; None with a line in the log where there are none."""
-    if not path or not Path(path).is_file():
-        logger.info("no CellProfiler features (%s): they have no row", path or "analyse.drugs.cellprofiler")
+    if not path or not Path(path).stat().st_size:
+        logger.info("no CellProfiler features (analyse.drugs.cellprofiler): they have no row")
         return None
     table = read_checked(path, ("CellId",))
     columns = [name for name in table if any(statistic in name for statistic in _STATISTICS)]

@@ -1,9 +1,12 @@
 """Linear discriminant between a condition and its controls: cross-validated scores, nulls, walks."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import rankdata
+
+from morphobench.metrics import exchange
 
 N_FOLDS = 5
 
@@ -33,21 +36,24 @@ class Separation(NamedTuple):
     cv_auroc
         Area under the ROC curve of these scores.
     p
-        Share of label permutations with at least this area.
-    p_half
-        The same share among random halves of the controls.
-    half_auroc_mean, half_auroc_high
-        Mean and 95 % quantile of the area between random halves of the controls.
+        Share of the exchanges of units with at least this area.
+    smallest_p
+        What `p` could be at least.
+    control_auroc_mean, control_auroc_high
+        Mean and 95 % quantile of the area of sets of controls of the condition's own size and structure.
+    n_units
+        Of the condition.
     reason
-        Why values are missing, or what the null could not keep.
+        Why values are missing.
     """
 
     scores: np.ndarray
     cv_auroc: float
     p: float
-    p_half: float
-    half_auroc_mean: float
-    half_auroc_high: float
+    smallest_p: float
+    control_auroc_mean: float
+    control_auroc_high: float
+    n_units: int
     reason: str
 
 
@@ -64,46 +70,51 @@ def fit_axis(x: np.ndarray, is_condition: np.ndarray) -> Axis:
 def separate(
     x: np.ndarray,
     is_condition: np.ndarray,
-    plate: np.ndarray | None,
+    unit: Sequence[object] | None,
+    plate: Sequence[object] | None = None,
     *,
     n_permutations: int,
-    n_halves: int,
+    n_sets: int,
     rng: np.random.Generator,
 ) -> Separation:
-    """Score cells (n, d) by axes fitted without them, and test the separation.
+    """Score cells (n, d) by axes fitted without their unit, and test the separation.
 
-    Five stratified folds, fewer when a class has fewer cells. The null permutes labels within each plate and
-    repeats the cross-validation; where no plate holds both classes it permutes over all plates, which the
-    reason then says. Random halves of the controls are separated in the same way. NaN with a reason when a
-    class has fewer than two cells.
+    `unit` and `plate` are those of `exchange.nested`; cells without a unit are left out.
+
+    Folds are made of whole units (such as wells), by class, at most five. The null exchanges units between
+    condition and controls within plates (`exchange.design`) and repeats the cross-validation. Beside it,
+    `n_sets` sets of controls with as many units on each plate as the condition, of as many cells, are
+    separated from the others in the same way: what no effect looks like. Values are NaN with a reason where
+    units are too few.
 
     Notes
     -----
     The published axis is fitted and displayed on the same cells, without a null.
     """
-    n_smaller = min(is_condition.sum(), (~is_condition).sum())
-    if n_smaller < 2:
-        return Separation(np.full(len(x), np.nan), *[np.nan] * 5, f"{n_smaller} cells in a class")
-    n_folds = min(N_FOLDS, int(n_smaller))
-    scores = _cross_validate(x, is_condition, n_folds, rng)
-    area = auroc(scores, is_condition)
-    plates = np.zeros(len(x), dtype=int) if plate is None else np.unique(plate, return_inverse=True)[1]
-    n_treated, n_cells = np.bincount(plates, is_condition), np.bincount(plates)
-    reason = ""
-    if not ((n_treated > 0) & (n_treated < n_cells)).any():
-        plates = np.zeros(len(x), dtype=int)
-        reason = "no plate holds condition and controls: permuted over all plates"
+    unit, plate = exchange.nested(unit, plate, len(x))
+    known, scores = unit >= 0, np.full(len(x), np.nan)
+    x, is_condition = x[known], is_condition[known]
+    design = exchange.design(unit[known], is_condition, plate[known])
+    found = {"smallest_p": design.smallest_p(n_permutations), "n_units": int(design.treated.sum())}
+    found |= {"reason": design.reason} | dict.fromkeys(
+        ("p", "control_auroc_mean", "control_auroc_high"), np.nan
+    )
+    n_smaller = min(design.treated.sum(), (~design.treated).sum())
+    if n_smaller < 2 or (is_condition != design.inside).any():
+        return Separation(scores=scores, cv_auroc=np.nan, **found)
 
-    def null_area(points: np.ndarray, labels: np.ndarray) -> float:
-        return auroc(_cross_validate(points, labels, n_folds, rng), labels)
+    def area_of(inside: np.ndarray) -> float:
+        return auroc(_cross_validate(x, inside, design.unit, rng), inside)
 
-    null = np.array([null_area(x, _permute(is_condition, plates, rng)) for _ in range(n_permutations)])
-    controls = x[~is_condition]
-    half = np.arange(len(controls)) < len(controls) // 2
-    n_halves = n_halves if len(controls) > 3 else 0
-    halves = np.array([null_area(controls, rng.permutation(half)) for _ in range(n_halves)])
-    mean, high = (float(halves.mean()), float(np.quantile(halves, 0.95))) if n_halves else (np.nan, np.nan)
-    return Separation(scores, area, _p_value(null, area), _p_value(halves, area), mean, high, reason)
+    scores[known] = _cross_validate(x, is_condition, design.unit, rng)
+    area = auroc(scores[known], is_condition)
+    if not design.reason:
+        chosen = exchange.exchanges(design, n_permutations, rng)
+        found["p"] = exchange.share_reached((area_of(units[design.unit]) for units in chosen), area)
+    band = _control_areas(x, design, n_sets, rng)
+    if len(band):
+        found |= {"control_auroc_mean": band.mean(), "control_auroc_high": np.quantile(band, 0.95)}
+    return Separation(scores=scores, cv_auroc=area, **found)
 
 
 def auroc(scores: np.ndarray, is_condition: np.ndarray) -> float:
@@ -151,27 +162,46 @@ def _fit(x: np.ndarray, is_condition: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _cross_validate(
-    x: np.ndarray, is_condition: np.ndarray, n_folds: int, rng: np.random.Generator
+    x: np.ndarray, is_condition: np.ndarray, unit: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Score each cell by the axis of the other folds, shape (n,)."""
-    fold = np.empty(len(x), dtype=int)
-    for members in (is_condition, ~is_condition):
+    """Score each cell by the axis of the folds without its unit, shape (n,)."""
+    treated = np.zeros(unit.max() + 1, dtype=bool)
+    treated[unit[is_condition]] = True
+    n_folds = min(N_FOLDS, int(treated.sum()), int((~treated).sum()))
+    fold = np.empty(len(treated), dtype=int)
+    for members in (treated, ~treated):
         fold[members] = rng.permutation(np.arange(members.sum()) % n_folds)
     scores = np.empty(len(x))
     for number in range(n_folds):
-        test = fold == number
+        test = fold[unit] == number
         direction, middle, sd = _fit(x[~test], is_condition[~test])
         scores[test] = (x[test] - middle) @ direction / sd
     return scores
 
 
-def _permute(labels: np.ndarray, plates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Permute labels within each plate."""
-    permuted = np.empty_like(labels)
-    # Both orders list the plates one after the other; the second in random order within each.
-    permuted[np.argsort(plates, kind="stable")] = labels[np.lexsort((rng.random(len(labels)), plates))]
-    return permuted
+def _control_areas(
+    x: np.ndarray, design: exchange.Design, n_sets: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the areas between sets of controls, as `separate` says, and the other controls, shape (n_sets,).
 
-
-def _p_value(null: np.ndarray, area: float) -> float:
-    return float((1 + (null >= area - 1e-12).sum()) / (1 + len(null))) if len(null) else np.nan
+    Empty where some plate has no more units of controls than of the condition, or two units are not left.
+    """
+    n_cells = np.bincount(design.unit)
+    own = [np.flatnonzero(design.treated & (design.plate == one)) for one in np.unique(design.plate)]
+    pools = [np.flatnonzero(~design.treated & (design.plate == one)) for one in np.unique(design.plate)]
+    needed = [(units, pool) for units, pool in zip(own, pools, strict=True) if len(units)]
+    n_left = sum(map(len, pools)) - sum(len(units) for units, _ in needed)
+    if any(len(pool) < len(units) for units, pool in needed) or n_left < 2:
+        return np.empty(0)
+    areas = []
+    for _ in range(n_sets):
+        inside, left_out = np.zeros(len(x), dtype=bool), design.inside.copy()
+        for units, pool in needed:
+            for like, taken in zip(units, rng.permutation(pool), strict=False):
+                cells = rng.permutation(np.flatnonzero(design.unit == taken))
+                inside[cells[: n_cells[like]]] = True
+                left_out[cells[n_cells[like] :]] = True
+        kept = ~left_out
+        units = np.unique(design.unit[kept], return_inverse=True)[1]
+        areas.append(auroc(_cross_validate(x[kept], inside[kept], units, rng), inside[kept]))
+    return np.array(areas)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
+from morphobench.metrics import exchange
 from morphobench.metrics.covariance import blocks
 from morphobench.metrics.fdr import benjamini_hochberg
 from morphobench.metrics.reasons import join
@@ -15,8 +16,17 @@ from morphobench.metrics.retrieval_null import MAX_CONTROLS, exchange_p, label_p
 Q_THRESHOLD = 0.05
 # Features standardised at once.
 _BLOCK_COLUMNS = 32
-_GROUP_COLUMNS = ["group", "kind", "n_cells", "n_scored", "mean_average_precision", "p", "q", "p_ranks"]
-_GROUP_COLUMNS += ["q_ranks", "mean_average_precision_legacy", "p_legacy", "q_legacy", "retrieved", "reason"]
+_GROUP_COLUMNS = ["group", "kind", "n_cells", "n_scored", "n_units", "mean_average_precision", "p", "q"]
+_GROUP_COLUMNS += [
+    "smallest_p",
+    "p_ranks",
+    "q_ranks",
+    "mean_average_precision_legacy",
+    "p_legacy",
+    "q_legacy",
+    "retrieved",
+    "reason",
+]
 _SCORED = ["row", "group", "average_precision", "n_positives", "n_negatives", "average_precision_legacy"]
 _CELL_COLUMNS = [*_SCORED[:-1], "p", "average_precision_legacy", "p_legacy"]
 
@@ -28,9 +38,9 @@ class Retrieval(NamedTuple):
     ----------
     groups
         One row per group, and with places one for the controls: group, kind (condition | control), n_cells,
-        n_scored, mean_average_precision, p and q (headline), p_ranks and q_ranks (null of independent random
-        ranks), mean_average_precision_legacy, p_legacy and q_legacy (as published), retrieved
-        (q < 0.05), reason (why values are missing).
+        n_scored, n_units, mean_average_precision, p and q (headline), smallest_p (that the exchange of units
+        can give), p_ranks and q_ranks (null of independent random ranks), mean_average_precision_legacy,
+        p_legacy and q_legacy (as published), retrieved (q < 0.05), reason (why values are missing).
     cells
         One row per cell of a condition: row (number in the input), group, average_precision, n_positives,
         n_negatives, p, average_precision_legacy, p_legacy.
@@ -48,6 +58,8 @@ def retrieval_map(
     groups: Sequence[object],
     is_control: Sequence[bool],
     *,
+    unit: Sequence[object] | None = None,
+    plate: Sequence[object] | None = None,
     apart: Sequence[object] | None = None,
     n_null: int = 100_000,
     n_exchanges: int = 10_000,
@@ -60,8 +72,9 @@ def retrieval_map(
     similarity, equal ones against the cell; with r_j the rank of the j-th of P positives its average
     precision is ``AP = 1/P sum_j j / r_j``. Three p values of each condition's mean AP:
 
-    - `p`, `q`: units exchanged between condition and controls (`exchange_p`), Benjamini-Hochberg over
-      conditions; the headline. It allows for the dependence between the AP of a condition.
+    - `p`, `q`: units exchanged between condition and controls within plates (`exchange_p`),
+      Benjamini-Hochberg over conditions; the headline. It allows for the dependence between cells of a unit
+      and between the AP of a condition. Missing where there are too few units for the level (`design`).
     - `p_ranks`: means of as many independent AP of random ranks. Far too small where AP depend on each
       other (in the tests' simulation without effect, most conditions pass 0.05 in 256 dimensions).
     - `p_legacy`: geometric mean of the p values of single cells, as published; no p value at all.
@@ -72,9 +85,13 @@ def retrieval_map(
         Features, shape (n, D). Values that are not finite count as the controls' mean.
     groups, is_control
         Condition of each cell, and whether it is a control, shape (n,).
+    unit, plate
+        Independent unit of each cell, such as the well that was treated as a whole, and the plate that it
+        lies on, shape (n,); units of one name on two plates are two. Cells without one are not tested.
+        Without units there is no `p`; without plates, units are exchanged over all.
     apart
-        Well or field of each cell, shape (n,): positives must then come from another one, and whole wells
-        are exchanged. A cell whose place is missing has no positives. None as published.
+        Well or field of each cell on its plate, shape (n,): positives must then come from another one. A
+        cell whose place is missing has no positives. None as published.
     n_null, n_exchanges
         Random rankings per number of positives and negatives; exchanges per condition at most.
     seed
@@ -90,7 +107,8 @@ def retrieval_map(
     """
     names = np.asarray(groups).astype(str)
     control = np.asarray(is_control, dtype=bool)
-    place = np.arange(len(names)) if apart is None else _places(apart)
+    unit, plates = exchange.nested(unit, plate, len(names))
+    place = np.arange(len(names)) if apart is None else exchange.nested(apart, plate, len(names))[0]
     x, note = standardise_on_controls(profiles, control)
     parts = [_group_precisions(x, name, names, control, place) for name in np.unique(names[~control])]
     no_cells = pd.DataFrame(columns=[*_SCORED, "n_positives_legacy"])
@@ -99,9 +117,11 @@ def retrieval_map(
     cells["p_legacy"], _ = _rank_p(cells, "average_precision_legacy", "n_positives_legacy", n_null, seed)
     rows = []
     for name, part in cells.groupby("group", sort=True):
-        own = part["row"].to_numpy()
-        p = _exchange_p(x, own, control, place, n_exchanges, seeds.integer(seed, "exchange", name))
-        rows.append(_condition_row(str(name), part) | {"p": p, "p_ranks": means.get(name, np.nan)})
+        row = _condition_row(str(name), part) | {"p_ranks": means.get(name, np.nan)}
+        tested = np.flatnonzero((unit >= 0) & ((names == name) | control))
+        rng = np.random.default_rng(seeds.integer(seed, "exchange", name))
+        sides = unit[tested], ~control[tested], plates[tested], place[tested]
+        rows.append(row | _exchange(x[tested], *sides, n_exchanges, row["reason"], rng))
     table = pd.DataFrame(rows, columns=_GROUP_COLUMNS)
     for kind in ("p", "p_ranks", "p_legacy"):
         table[kind.replace("p", "q", 1)] = benjamini_hochberg(table[kind].to_numpy(float))
@@ -154,11 +174,6 @@ def average_precisions(similarity: np.ndarray, positive: np.ndarray, negatives: 
         ranks = np.arange(1, len(descending) + 1)
         precision[row] = (ranks / (ranks + before)).mean()
     return precision
-
-
-def _places(apart: Sequence[object]) -> np.ndarray:
-    """Return the place of each cell as a number, -1 where it is not known."""
-    return pd.factorize(pd.Series(apart, dtype=object).where(pd.notna(pd.Series(apart)), None))[0]
 
 
 def _unit_rows(x: np.ndarray) -> np.ndarray:
@@ -225,15 +240,22 @@ def _condition_row(name: str, part: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _exchange_p(
-    x: np.ndarray, rows: np.ndarray, control: np.ndarray, place: np.ndarray, n_exchanges: int, seed: int
-) -> float:
-    known = rows[place[rows] >= 0]
-    reference = np.flatnonzero(control & (place >= 0))
-    if len(known) < 2 or len(reference) < 2:
-        return np.nan
-    rng = np.random.default_rng(seed)
-    return exchange_p(x[known], x[reference], place[known], place[reference], n_draws=n_exchanges, rng=rng)
+def _exchange(
+    x: np.ndarray,
+    unit: np.ndarray,
+    is_member: np.ndarray,
+    plate: np.ndarray,
+    place: np.ndarray,
+    n_draws: int,
+    reason: str,
+    rng: np.random.Generator,
+) -> dict[str, object]:
+    """Return p, smallest_p, n_units and the reason why there is no p."""
+    if not is_member.any():
+        return {"n_units": 0, "reason": reason or exchange.UNKNOWN}
+    p, design = exchange_p(x, unit, is_member, plate, place, n_draws=n_draws, rng=rng)
+    counts = {"n_units": int(design.treated.sum()), "smallest_p": design.smallest_p(n_draws)}
+    return {"p": p, **counts, "reason": reason or design.reason}
 
 
 def _control_row(x: np.ndarray, name: str, place: np.ndarray, n_draws: int, seed: int) -> dict[str, object]:

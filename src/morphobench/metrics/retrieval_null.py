@@ -1,15 +1,17 @@
-"""Null distributions of average precision: random ranks, and exchanged cells or wells."""
-
-from collections.abc import Callable
+"""Null distributions of average precision: random ranks, and exchanged units."""
 
 import numpy as np
+import pandas as pd
 from numpy.random import Generator
+
+from morphobench.metrics import exchange
+from morphobench.metrics.exchange import Design
 
 # Numbers held at once while null values are drawn.
 _BLOCK_ELEMENTS = 1 << 19
 # A sequential test stops once so many null values reached the observed one: its p value is known by then.
 _ENOUGH = 50
-# Larger groups are tested on a subsample: time grows with members times cells.
+# Larger groups are tested on some of their cells: time grows with members times cells.
 MAX_MEMBERS, MAX_CONTROLS = 200, 1000
 _LAST = np.float32(3e38)
 
@@ -55,79 +57,84 @@ def tail_p(null: np.ndarray, observed: np.ndarray | float) -> np.ndarray:
 
 
 def exchange_p(
-    member: np.ndarray,
-    control: np.ndarray,
-    member_unit: np.ndarray,
-    control_unit: np.ndarray,
+    profiles: np.ndarray,
+    unit: np.ndarray,
+    is_member: np.ndarray,
+    plate: np.ndarray,
+    place: np.ndarray,
     *,
     n_draws: int,
     rng: Generator,
-) -> float:
+) -> tuple[float, Design]:
     """P value of a group's mean average precision, by exchanging its units with those of the controls.
 
-    Every draw takes as many units (cells; wells, where positives must come from other wells) as the group
-    has from those of group and controls, centres on the others, as the features were on the controls, and
-    ranks anew. So the dependence between the average precisions of a group, which share cells and the
-    controls' mean, is in the null too. The test is sequential: it ends after 50 null values as large as the
-    observed one, at `n_draws` at the latest. Above `MAX_MEMBERS` cells or `MAX_CONTROLS` controls whole units
-    are drawn up to that size.
+    Every exchange takes as many units of each plate as the group has there from those of group and controls,
+    centres the features on the others, and ranks anew; features are scaled by the standard deviation of all
+    these cells, which no exchange changes. So the dependence between the average precisions of a group, which
+    share cells, units and the controls' mean, is in the null too. All exchanges where there are at most
+    `n_draws`; else random ones until 50 null values were as large as the observed one. Beyond
+    `MAX_MEMBERS` or `MAX_CONTROLS` cells fewer cells of each unit count, drawn at random.
 
-    `member` and `control` hold standardised features, shapes (n, D) and (Q, D); the units, shapes (n,) and
-    (Q,), hold members only, or controls only. NaN when no cell has a positive.
+    Parameters
+    ----------
+    profiles
+        Features of the group and the controls, finite, shape (n, D).
+    unit, is_member, plate, place
+        Of each cell, shape (n,): what is exchanged as a whole, whether it is of the group, its plate, and
+        what a cell and its positives must not share (-1 when not known: no positives).
 
-    Source: Besag and Clifford 1991 for the sequential p value.
+    Returns
+    -------
+    p, design
+        The p value, NaN for a `Design` with a reason, and when no cell has a positive.
     """
-    kept = _subsample_units(member_unit, MAX_MEMBERS, rng)
-    kept_control = _subsample_units(control_unit, MAX_CONTROLS, rng)
-    features = np.concatenate([member[kept], control[kept_control]]).astype(np.float32)
-    named = (("m", member_unit[kept]), ("c", control_unit[kept_control]))
-    labels = np.concatenate([np.char.add(kind, units.astype(str)) for kind, units in named])
-    _, unit = np.unique(labels, return_inverse=True)
+    kept = _subsample(unit, is_member, rng)
+    design = exchange.design(unit[kept], is_member[kept], plate[kept])
+    if design.reason:
+        return np.nan, design
+    features, place = np.asarray(profiles[kept], dtype=np.float64), place[kept]
+    features = features - features.mean(axis=0)
+    sd = features.std(axis=0)
+    features = (features / np.where(sd > 1e-12 * max(sd.max(), 1e-300), sd, 1.0)).astype(np.float32)
     gram = features @ features.T
     total = gram.sum(axis=1)
-    inside = np.arange(len(unit)) < kept.sum()
-    n_units = len(np.unique(unit[inside]))
 
-    def null_value() -> float:
-        chosen = rng.permutation(unit.max() + 1)[:n_units]
-        return _centred_precision(gram, total, np.isin(unit, chosen), unit)
+    def value(inside: np.ndarray) -> float:
+        return _centred_precision(gram, total, inside, place)
 
-    return _sequential_p(null_value, _centred_precision(gram, total, inside, unit), 1e-7, n_draws)
-
-
-def _subsample_units(unit: np.ndarray, most: int, rng: Generator) -> np.ndarray:
-    """Return a mask of all cells, or of whole units drawn until the next would pass `most`."""
-    names, which, count = np.unique(unit, return_inverse=True, return_counts=True)
-    if len(unit) <= most:
-        return np.ones(len(unit), dtype=bool)
-    order = rng.permutation(len(names))
-    fitting = order[np.cumsum(count[order]) <= most]
-    return np.isin(which, fitting if len(fitting) > 1 else order[:2])
+    values = (value(units[design.unit]) for units in exchange.exchanges(design, n_draws, rng))
+    enough = None if design.is_exact(n_draws) else _ENOUGH
+    return exchange.share_reached(values, value(design.inside), enough), design
 
 
-def _sequential_p(null_value: Callable[[], float], observed: float, rounding: float, n_draws: int) -> float:
-    """P value by null values drawn one by one, until enough reached the observed one; NaN without one."""
-    if np.isnan(observed):
-        return np.nan
-    reached = 0
-    for draw in range(1, n_draws + 1):
-        reached += bool(null_value() >= observed - rounding)
-        if reached == _ENOUGH:
-            return reached / draw
-    return (1 + reached) / (1 + n_draws)
+def _subsample(unit: np.ndarray, is_member: np.ndarray, rng: Generator) -> np.ndarray:
+    """Return which cells to keep: equally many of every unit at most, drawn at random; shape (n,), bool."""
+    order = rng.permutation(len(unit))
+    rank = np.empty(len(unit), dtype=int)
+    rank[order] = pd.Series(unit[order]).groupby(unit[order]).cumcount()
+    most = (MAX_MEMBERS, MAX_CONTROLS)
+    cap = int(rank.max(initial=0)) + 1
+    while cap > 1 and any(
+        (rank[part] < cap).sum() > limit for part, limit in zip((is_member, ~is_member), most, strict=True)
+    ):
+        cap -= 1
+    kept = rank < cap
+    for part, limit in zip((is_member, ~is_member), most, strict=True):
+        kept[order[(part & kept)[order]][limit:]] = False
+    return kept
 
 
-def _centred_precision(gram: np.ndarray, total: np.ndarray, inside: np.ndarray, unit: np.ndarray) -> float:
+def _centred_precision(gram: np.ndarray, total: np.ndarray, inside: np.ndarray, place: np.ndarray) -> float:
     """Return the mean average precision of the cells `inside`, features centred on the cells outside."""
     rows = np.flatnonzero(inside)
     own = gram[rows]
-    to_mean = (total - own.sum(axis=0)) / (len(unit) - len(rows))
+    to_mean = (total - own.sum(axis=0)) / (len(place) - len(rows))
     offset = to_mean[~inside].mean()
     norm = np.sqrt(np.maximum(np.diagonal(gram) - 2 * to_mean + offset, 1e-12))
     # Of a cosine, the length of the query changes no rank.
     distance = -((own - to_mean[rows, None]) - to_mean + offset) / norm
-    apart = unit[rows, None] != unit
-    labelled = np.where(apart, distance, _LAST).astype(np.float32)
+    apart = (place[rows, None] != place) & (place[rows, None] >= 0) & (place >= 0)
+    labelled = np.where(apart | ~inside, distance, _LAST).astype(np.float32)
     # Each value carries its label in its last bit through the sort.
     bits = labelled.view(np.int32)
     bits[...] = (bits & ~np.int32(1)) | (apart & inside)
@@ -162,5 +169,5 @@ def label_p(similarity: np.ndarray, unit: np.ndarray, *, n_draws: int, rng: Gene
     def value(labels: np.ndarray) -> float:
         return _mean_average_precision((labels[order] == labels[:, None]).astype(float))
 
-    observed = value(which)
-    return observed, _sequential_p(lambda: value(rng.permutation(which)), observed, 1e-12, n_draws)
+    observed, values = value(which), (value(rng.permutation(which)) for _ in range(n_draws))
+    return observed, exchange.share_reached(values, observed, _ENOUGH)

@@ -17,7 +17,14 @@ def test_all_hits_and_no_hit_are_drawn(q, tmp_path):
     assert {"q = 0.05", "q < 0.05", "q \u2265 0.05"} <= words(page)
 
 
+def test_a_discriminant_without_a_q_is_drawn_as_such(tmp_path):
+    tests = plot_tables.inputs("fig7")["lda_tests"]
+    tests["q"] = tests["q"].where(np.arange(len(tests)) > 1)
+    said = words(drawn("fig7", tables_of("fig7", tmp_path, lda_tests=tests), about=("lda_tests",)))
+    assert "no q" in said
+
+
 def test_treatments_without_a_q_say_so(tmp_path):
     retrieval = plot_tables.inputs("fig7")["retrieval"].assign(q=np.nan)
     said = words(drawn("fig7", tables_of("fig7", tmp_path, retrieval=retrieval), about=("retrieval",)))
-    assert "no treatment has a q: too few cells" in said
+    assert "no treatment has a q: too few wells, or not known which" in said

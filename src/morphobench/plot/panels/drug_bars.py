@@ -15,7 +15,7 @@ def tables(inputs: Inputs, context: Context) -> Tables:
     table = require(inputs, "retrieval", _COLUMNS, "no treatment to retrieve")
     conditions = table[table["kind"] == "condition"]
     if conditions["q"].isna().all():
-        raise EmptyPanel("no treatment has a q: too few cells")
+        raise EmptyPanel("no treatment has a q: too few wells, or not known which")
     known = conditions["model"].isin(context.looks())
     first = conditions["seed"] == conditions.groupby("model")["seed"].transform("min")
     return {"retrieval": conditions[known & first], "retrieval_all": table}

@@ -26,7 +26,7 @@ def tables(inputs: Inputs, context: Context) -> Tables:
     best = known.sort_values(["q", "cv_auroc"], ascending=[True, False], kind="stable")
     conditions = list(best["condition"][: context.options.get("n_hits", 7)])
     if not conditions:
-        raise EmptyPanel("no treatment has cells enough for a discriminant")
+        raise EmptyPanel("no treatment has wells enough for a discriminant")
     chosen = {
         name: layout.sort_by(table[table["condition"].isin(conditions)], "condition", conditions)
         for name, table in zip(_TABLES, (scores, walk, tests), strict=True)
@@ -54,7 +54,8 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
 def _draw_block(part: SubFigure, tables: Tables, shapes: gallery.Gallery) -> None:
     wide, high = layout.width_mm(part), layout.height_mm(part)
     test = tables["tests"].iloc[0]
-    title = f"{test['drug']}   AUROC {test['cv_auroc']:.2f}, q = {test['q']:.2g}"
+    q = "no q" if pd.isna(test["q"]) else f"q = {test['q']:.2g}"
+    title = f"{test['drug']}   AUROC {test['cv_auroc']:.2f}, {q}"
     part.text(2 / wide, 1 - 2.2 / high, title, va="center", weight="bold")
 
     def axes_mm(left: float, bottom: float, width: float, height: float) -> Axes:

@@ -1,0 +1,11 @@
+from morphobench import log
+from morphobench.config.schema import typed
+from morphobench.published import cellprofiler
+
+if __name__ == "__main__":
+    with log.job(snakemake.log[0]):
+        cellprofiler.run(
+            snakemake.output[0],
+            dataset=snakemake.params.dataset,
+            download_config=typed(snakemake.config["download"]),
+        )
