@@ -24,6 +24,7 @@ from paths import ROOT
 from morphobench import config, files
 from morphobench.config import schema
 from morphobench.errors import InputError
+from morphobench.jobs import check_data
 
 pytestmark = [
     pytest.mark.end_to_end,
@@ -141,6 +142,21 @@ def test_files_that_no_stage_reads_stay_away(places, out):
     asked = [one.path for one in places.proxy.gets(DRUGS)]
     assert any("/crop_seg/" in path for path in asked)
     assert not any("/crop_raw/" in path for path in asked)
+
+
+def test_a_check_by_headers_agrees_with_the_runs(places, out):
+    described = configuration()
+    described["download"]["cache"] = str(out / "check")
+    before = len(places.proxy.asked)
+    for name in described["datasets"]:
+        report = check_data.check(name, described, SETTINGS)
+        text = report.text()
+        assert report.stops == [], text
+        if name in FOUND:
+            assert "checkpoints: 5 of 5 there" in text or "checkpoints: 4 of 4 there" in text
+    crops = [one for one in places.proxy.asked[before:] if "/crop_" in one.path and one.method == "GET"]
+    assert crops
+    assert all(one.range for one in crops)
 
 
 @pytest.mark.parametrize("start_from", ENTRIES)

@@ -69,6 +69,10 @@ def stop_of(report, *, words):
     return reason
 
 
+def reasons_of(report):
+    return " ".join([*report.stops, *report.remarks])
+
+
 def test_every_value_of_a_yaml_has_its_line(tmp_path):
     text = "a: 1\nb:\n  c: [x, y]\n  d:\n    - {e: z}\n"
     (tmp_path / "one.yaml").write_text(text)
@@ -222,6 +226,7 @@ def test_a_renamed_column(own, tmp_path):
     report = checked("npm1_perturb", str(own), cache=tmp_path)
     words = ["manifest.csv: column condition", "is missing", "mend", "Did you mean 'conditions'?"]
     stop_of(report, words=words)
+    assert "/tmp/tmp" not in reasons_of(report)
     # What else is there is told all the same.
     assert "0.29 x 0.108 x 0.108 um" in report.text()
 
@@ -276,6 +281,18 @@ def test_a_place_that_trickles_is_told_within_the_limit(monkeypatch, bucket, tmp
     start = time.monotonic()
     stop_of(checked("npm1_perturb", cache=tmp_path), words=["not told within 1.5 s", "Check the network"])
     assert time.monotonic() - start < 15
+
+
+def test_a_quilt_registry_that_does_not_answer_is_told_within_the_limit(monkeypatch, away, tmp_path):
+    def silent(*_):
+        time.sleep(20)
+
+    monkeypatch.setattr(check_data, "_LIMIT_S", 2.0)
+    away.proxy.faults = [Fault("/", silent, times=1000)]
+    start = time.monotonic()
+    report = checked("pcna", cache=tmp_path)
+    assert time.monotonic() - start < 20
+    assert re.search(r"pcna\.yaml:\d+ \(source.*(not told within|cannot be read).*network", report.stops[0])
 
 
 def test_empty_places(away, tmp_path):

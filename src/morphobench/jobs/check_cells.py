@@ -28,7 +28,6 @@ _FILTERS = ("keep", "structures", "group", "derive")
 def check(report: Report, dataset: Config, config: Config, download_config: Config) -> int:
     """Check manifest, three cells and files of a source with `cells`; return the bytes of its crops."""
     store, name = _place(dataset["source"], download_config)
-    label = f"{store.location}: {name}"
     report.say("Place", f"{store.location}, manifest {name}")
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -37,12 +36,14 @@ def check(report: Report, dataset: Config, config: Config, download_config: Conf
             report.stop(error, "source.cells" if isinstance(error, FileError) else "source.location")
             return 0
         report.say("Place", "reachable, and its manifest can be read")
-        cells = _select(report, part, dataset, label)
+        report.call(part.path, f"{store.location}: {name}")
+        cells = _select(report, part, dataset)
         if cells is None:
             return 0
         n_cells = _check_number(report, part, cells, dataset)
     _say_columns(report, part, cells, dataset)
-    _check_values(report, cells, dataset)
+    if not dataset["source"].get("max_cells"):
+        _check_values(report, cells, dataset)
     check_headers.check(report, store, cells, dataset)
     return _check_files(report, store, cells, n_cells, dataset, config["max_failed_fraction"])
 
@@ -54,7 +55,7 @@ def _place(source: Config, download_config: Config) -> tuple[Store, str]:
     return check_headers.AnyFolder(path.parent), path.name
 
 
-def _select(report: Report, part: Part, dataset: Config, label: str) -> pd.DataFrame | None:
+def _select(report: Report, part: Part, dataset: Config) -> pd.DataFrame | None:
     """Return the cells that a run would take of the rows that were read, or all when it would stop."""
     # Without these the other differences can still be told.
     all_rows = {**dataset, "needs": {}, "source": {**dataset["source"], **dict.fromkeys(_FILTERS)}}
@@ -62,8 +63,7 @@ def _select(report: Report, part: Part, dataset: Config, label: str) -> pd.DataF
         try:
             return _cells_of(part, attempt)
         except InputError as error:
-            text = str(error).replace(str(part.path), label)
-            report.stop(text + _hints(text, part.columns), "source.cells")
+            report.stop(f"{error}{_hints(str(error), part.columns)}", "source.cells")
     report.say("Manifest", f"its columns ({len(part.columns)}): {', '.join(part.columns)[:1000]}")
     return None
 

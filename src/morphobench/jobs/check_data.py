@@ -16,7 +16,6 @@ from typing import Any
 from morphobench import __version__, files, log
 from morphobench import config as configuration
 from morphobench.config import checks, schema
-from morphobench.config.needs import source_needs
 from morphobench.errors import InputError
 from morphobench.files import headers
 from morphobench.jobs import check_cells, check_published, check_sources
@@ -34,7 +33,7 @@ def check(name: str, config: Config, patience: Config | None = None) -> Report:
     """Check one data set of a resolved configuration."""
     start, dataset = time.monotonic(), config["datasets"][name]
     shared = {other: config["datasets"][other].get("n_cells", 0) for other in dataset.get("cells_from", [])}
-    dataset = {**dataset, **source_needs(dataset), "n_shared": shared}
+    dataset = {**dataset, "n_shared": shared}
     report = Report(name, Path(f"config/datasets/{name}.yaml"))
     download_config = {**config["download"], **(patience or _PATIENCE)}
     # Each report is whole, whatever others of this run said before.

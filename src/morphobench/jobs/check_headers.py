@@ -52,7 +52,7 @@ def check(report: Report, store: Store, cells: pd.DataFrame, dataset: Config) ->
     for row in rows:
         try:
             for line in _lines(report, store, row, dataset):
-                report.say(f"{len(rows)} cells", f"{row['CellId']}: {line}")
+                report.say("Headers of some cells", f"{row['CellId']}: {line}")
         except InputError as error:
             reasons.append(error)
     for reason in reasons:

@@ -73,8 +73,7 @@ def _check_manifest(report: Report, store: Store, name: str, dataset: Config, *,
             )
             cells = manifest.read(part.path, dataset)
         except InputError as error:
-            text = str(error).replace(folder, str(store.location))
-            note(text, "published.preprocessed")
+            note(error, "published.preprocessed")
             return
     failed = cells[~cells["success"]]
     if len(failed):

@@ -56,6 +56,7 @@ class Report:
         self.stops: list[str] = []
         self.remarks: list[str] = []
         self._sections: dict[str, list[str]] = {}
+        self._copies: dict[str, str] = {}
         self._entries = entries(path)
 
     def stop(self, reason: object, key: str) -> None:
@@ -65,6 +66,10 @@ class Report:
     def remark(self, reason: object, key: str) -> None:
         """Note what would not stop a run, see `stop`."""
         self._note(self.remarks, reason, key)
+
+    def call(self, copy: Path, name: str) -> None:
+        """Name the file that a temporary copy was made of, in all that is noted from now on."""
+        self._copies[str(copy)] = name
 
     def say(self, section: str, line: str) -> None:
         """Add a line to a section."""
@@ -88,6 +93,8 @@ class Report:
 
     def _note(self, notes: list[str], reason: object, key: str) -> None:
         text = " ".join(str(reason).split())
+        for copy, name in self._copies.items():
+            text = text.replace(copy, name)
         entry = (self._named(text) if key in _PLACES else None) or self._at(key)
         where = f"{self.path}:{entry.line} ({entry.key})" if entry else f"{self.path} ({key})"
         if (note := f"{where}: {text}") not in notes:
@@ -125,15 +132,20 @@ def _place(word: str, text: str) -> int:
 @contextmanager
 def time_limit(seconds: float, what: str) -> Iterator[None]:
     """Raise an InputError in the main thread when the body takes longer, whatever it waits for."""
+    is_over = False
 
     def end(_: int, __: FrameType | None) -> None:
+        if is_over:
+            return
         raise InputError(f"{what}: not told within {seconds:g} s. Check the network, then run it again.")
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: a library may catch it, and try once more.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     finally:
+        is_over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
