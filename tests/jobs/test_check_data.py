@@ -14,12 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
 import pytest
+from fabricate import packings
 from fabricate.buckets import HIPSC, write_bucket
 from fabricate.check_places import N_DRUG_CELLS, checked, write_drugs, write_former
 from harness import s3_server
 from harness.s3_server import BUCKET, Fault, away, server
 from paths import ROOT
 
+from morphobench.files.layout import positions_name
 from morphobench.jobs import check_data
 from morphobench.jobs.check_report import Report, entries
 
@@ -147,9 +149,27 @@ def test_data_sets_of_one_bucket_in_the_published_form(away, tmp_path):
     assert "the cells of npm1" in checked("npm1_64_res", cache=tmp_path / "cache").text()
 
 
+def test_packings_in_a_bucket(away, tmp_path):
+    shapes = packings.write_shapes(
+        tmp_path / "shapes", {name: packings.ellipsoid((1, 1, 2)) for name in "abc"}
+    )
+    away.put_folder(shapes, "set/shapes")
+    rules = ("random", "surface_gradient")
+    names = {f"set/packings/{positions_name(rule, name, '0')}": b"{}" for rule in rules for name in "abc"}
+    away.put(names)
+    source = {"location": f"s3://{BUCKET}/set", "shapes": "shapes", "packings": "packings"}
+    report = checked("cellpack", cache=tmp_path / "cache", source=source)
+    missing = 4 * 3
+    stop_of(
+        report, words=[f"{missing} of {3 + 6 * 3} files are missing, first packings/positions_", "Restore"]
+    )
+    assert "3 shapes, 18 cells by their rules, 192 expected" in report.text()
+
+
 def test_no_torch_is_loaded_and_the_exit_status_tells(tmp_path):
     command = """
 import sys
+from morphobench.files.layout import positions_name
 from morphobench.jobs import check_data
 status = check_data.main(["adrenal", "hipsc_nuclei"])
 assert "torch" not in sys.modules

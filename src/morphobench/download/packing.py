@@ -145,7 +145,7 @@ def locate(
     source, location = dataset["source"], dataset["source"].get("location")
     if is_remote(location):
         store = open_store(location, download_config)
-        shapes = _fetch_shapes(store, dataset)
+        shapes = fetch_shapes(store, dataset)
         shapes = shapes[in_shard(shapes["CellId"])]
         index = pd.read_parquet(manifest).set_index("name")
         listed = index[index.index.isin(_names(dataset, shapes))].to_dict()
@@ -177,7 +177,7 @@ def mesh_names(source: Config, shape: str, angle: str) -> list[str]:
 
 def index(store: Store, dataset: Config) -> pd.DataFrame:
     """Index a dataset's files: name, size and checksum."""
-    return store.describe(_names(dataset, _fetch_shapes(store, dataset)), dataset=dataset["name"])
+    return store.describe(_names(dataset, fetch_shapes(store, dataset)), dataset=dataset["name"])
 
 
 def check_first(store: Store, dataset: Config, index: pd.DataFrame) -> None:
@@ -194,10 +194,11 @@ def check_first(store: Store, dataset: Config, index: pd.DataFrame) -> None:
             packed = f"{source['packings']}/{positions_name(next(iter(dataset['rules'])), shape, angle)}"
             read_positions(store.fetch([packed], dataset=dataset["name"])[packed])
 
-    first_cells.check(_fetch_shapes(store, dataset), read, dataset["name"])
+    first_cells.check(fetch_shapes(store, dataset), read, dataset["name"])
 
 
-def _fetch_shapes(store: Store, dataset: Config) -> pd.DataFrame:
+def fetch_shapes(store: Store, dataset: Config) -> pd.DataFrame:
+    """Fetch the table of a remote source's shapes; columns CellId and angle."""
     name = manifests.name_inside(store.location, f"{dataset['source']['shapes']}/{SHAPE_MANIFEST}")
     return _chosen(read_shapes(store.fetch([name], dataset=dataset["name"])[name]), dataset)
 

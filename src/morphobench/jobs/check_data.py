@@ -63,7 +63,7 @@ def _check_source(report: Report, dataset: Config, config: Config, download_conf
     if dataset["start_from"] != "raw":
         report.say("Place", f"raw files are not read: start_from is {dataset['start_from']}")
     elif dataset["kind"] == "packing":
-        return check_sources.check_packing(report, dataset, download_config)
+        return check_sources.check_packing(report, dataset, download_config, config["max_failed_fraction"])
     elif source.get("fovs"):
         check_sources.check_fields(report, dataset)
     elif source.get("stack"):

@@ -53,7 +53,11 @@ def check(report: Report, dataset: Config, download_config: Config) -> None:
 
 def _names(published: Config) -> list[tuple[str, str, str]]:
     """Return name, kind and key below `published` of each file; a yaml has the key of its checkpoint."""
-    files = [(published[key], key, key) for key in ("preprocessed", "grid_file") if published.get(key)]
+    files = [
+        (published[key], key, key)
+        for key in ("preprocessed", "grid_file", "cellprofiler")
+        if published.get(key)
+    ]
     for kind in BY_MODEL:
         for model, name in (published.get(kind) or {}).items():
             files.append((name, kind, f"{kind}.{model}"))

@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from morphobench.download import packing, stack
+from morphobench.download.crops import shard_filter
 from morphobench.errors import InputError, named
 from morphobench.files import headers, identifiers, images, manifests
 from morphobench.files.headers import Stated
+from morphobench.files.layout import positions_name
 from morphobench.geometry import meshes
 from morphobench.jobs.check_headers import spread
 from morphobench.jobs.check_report import Report
-from morphobench.remote import is_remote, open_store
-from morphobench.remote.connections import FileError
+from morphobench.remote import Store, is_remote, open_store
 
 Config = Mapping[str, Any]
 
@@ -58,32 +57,48 @@ def check_stack(report: Report, dataset: Config) -> None:
         )
 
 
-def check_packing(report: Report, dataset: Config, download_config: Config) -> int:
+def check_packing(report: Report, dataset: Config, download_config: Config, most_failed: float) -> int:
     """Check the table of shapes and its files, and three shapes; return the bytes to fetch."""
-    source, location = dataset["source"], dataset["source"].get("location")
+    location = dataset["source"].get("location")
     if is_remote(location):
-        store = open_store(location, download_config)
-        index = packing.index(store, dataset)
-        n_bytes = int(index["size"].clip(lower=0).sum())
-        report.say("Place", f"{store.location}, reachable")
-        report.say("A run would read", f"{len(index):,} files, {n_bytes / 1e9:.3f} GB (all are listed)")
-        return n_bytes
-    shapes, find = packing.locate(
-        dataset, lambda ids: pd.Series(True, index=range(len(list(ids)))).to_numpy(), None, None
-    )
-    report.say(
-        "Manifest", f"{len(shapes)} shapes, {len(shapes) * len(dataset['rules'])} cells by their rules"
-    )
-    reasons = []
+        return _check_remote_packing(report, dataset, open_store(location, download_config), most_failed)
+    shapes, find = packing.locate(dataset, shard_filter(0, 1), None, None)
+    _say_shapes(report, len(shapes), dataset)
     for shape in spread(shapes).itertuples():
         try:
-            path = find(*packing.mesh_names(source, shape.CellId, shape.angle))
+            path = find(*packing.mesh_names(dataset["source"], shape.CellId, shape.angle))
             mesh = meshes.read_closed_mesh(path)
-            report.say(
-                "Shapes", f"{path}: {len(mesh.vertices)} vertices, extents {mesh.extents.round(2).tolist()}"
-            )
-        except (InputError, FileError) as error:
-            reasons.append(error)
-    for reason in reasons:
-        report.stop(reason, "source.shapes")
+        except InputError as error:
+            report.stop(error, "source.shapes")
+        else:
+            extents = mesh.extents.round(2).tolist()
+            report.say("Shapes", f"{path}: {len(mesh.vertices)} vertices, extents {extents}")
     return 0
+
+
+def _check_remote_packing(report: Report, dataset: Config, store: Store, most_failed: float) -> int:
+    """Check that each shape has its mesh, and each cell its packing; return the bytes of all."""
+    source = dataset["source"]
+    shapes, index = packing.fetch_shapes(store, dataset), packing.index(store, dataset)
+    there, n_bytes = set(index["name"]), int(index["size"].clip(lower=0).sum())
+    _say_shapes(report, len(shapes), dataset)
+    report.say("Place", f"{store.location}, reachable")
+    report.say("A run would read", f"{len(index):,} files, {n_bytes / 1e9:.3f} GB (all are listed)")
+    wanted = [packing.mesh_names(source, shape.CellId, shape.angle) for shape in shapes.itertuples()]
+    if source["packings"] is not None:
+        rows = [(shape, rule) for shape in shapes.itertuples() for rule in dataset["rules"]]
+        names = (positions_name(rule, shape.CellId, shape.angle) for shape, rule in rows)
+        wanted += [[f"{source['packings']}/{name}"] for name in names]
+    if missing := [names[0] for names in wanted if not there & set(names)]:
+        note = report.stop if len(missing) > most_failed * len(wanted) else report.remark
+        reason = f"{len(missing)} of {len(wanted)} files are missing, first {missing[0]}"
+        note(
+            f"{store.location}: {reason}. Restore them, or mend the names of shapes or rules.",
+            "source.packings",
+        )
+    return n_bytes
+
+
+def _say_shapes(report: Report, n_shapes: int, dataset: Config) -> None:
+    n_cells, expected = n_shapes * len(dataset["rules"]), dataset.get("n_cells")
+    report.say("Manifest", f"{n_shapes} shapes, {n_cells} cells by their rules, {expected} expected")
