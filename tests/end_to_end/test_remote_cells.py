@@ -16,7 +16,7 @@ from harness.s3_server import BUCKET, SETTINGS, Fault, away, server
 from morphobench import files
 from morphobench.download import index, packing, polymorphic, punctate
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import images, manifests
 
 __all__ = ["away", "server"]
 
@@ -51,8 +51,8 @@ def there(away, tmp_path):
     return away
 
 
-def described(kind="punctate", **source):
-    return {"name": "toy", "kind": kind, "stratum": "volume", "labels": [], "source": SOURCE | source}
+def described(kind="punctate", needs=("volume",), **source):
+    return {"name": "toy", "kind": kind, "needs": dict.fromkeys(needs, "labels"), "source": SOURCE | source}
 
 
 def settings(tmp_path):
@@ -173,8 +173,8 @@ def test_a_manifest_that_lacks_a_column_says_so(drop, words, there, tmp_path):
     there.put({"set/metadata.csv": table.to_csv(index=False).encode()})
     with pytest.raises(InputError, match=f"toy: s3://.*{words}"):
         run(tmp_path, described())
-    with pytest.raises(InputError, match=f"column {drop}, mitosis is missing"):
-        run(tmp_path, described(metadata=["mitosis"]))
+    with pytest.raises(InputError, match=rf"column (?=.*{drop}).*mitosis \(labels\).* is missing"):
+        run(tmp_path, described(metadata=["mitosis"], needs=["mitosis"]))
 
 
 def test_a_manifest_that_is_not_there_says_where_it_was_looked_for(there, tmp_path):
@@ -236,7 +236,19 @@ def test_a_table_that_cannot_be_read_is_named(content, tmp_path):
 
 
 @pytest.mark.end_to_end
+def with_pictures(folder):
+    """The same cells with what the first of them are tried for: images with the channels of the data set."""
+    table, volume = pd.read_csv(folder / "metadata.csv"), np.ones((2, 3, 4), np.uint8)
+    channels = {"crop_raw": ["PCNA"], "crop_seg": ["dna_segmentation", "membrane_segmentation"]}
+    for kind, names in channels.items():
+        for path in table[kind]:
+            images.write_crop(folder / path, dict.fromkeys(names, volume), (0.108, 0.108, 0.108))
+    table.assign(name_dict=str(channels)).to_csv(folder / "metadata.csv", index=False)
+    return folder
+
+
 def test_the_workflow_fetches_a_remote_set_and_waits_as_it_is_told(there, tmp_path):
+    there.put_folder(with_pictures(tmp_path / "origin"), "set")
     clone = make_clone(tmp_path / "clone")
     source = f"location: '{SOURCE['location']}', cells: metadata.csv, metadata: [volume]"
     config = ["scale=demo", f"datasets={{pcna: {{n_shards: 1, source: {{{source}}}}}}}", "max_cells=5"]
