@@ -237,7 +237,7 @@ def test_drugs_are_on_both_plates_in_wells_and_fields_are_numbered_alike_on_each
     described = bucket_description(DRUGS)
     places = pd.DataFrame(
         [
-            place(described, label, number, 0)._asdict() | look["columns"]
+            place(described, label, number)._asdict() | look["columns"]
             for label, look in described["classes"].items()
             for number in range(look["n"])
         ]
@@ -259,6 +259,18 @@ def test_drugs_are_on_both_plates_in_wells_and_fields_are_numbered_alike_on_each
     numbers = places["scene"].str.extract(r"Scene-(\d+)-P(\d+)-").astype(int)
     assert (numbers[0] + 1 == numbers[1]).all()
     assert (numbers[1] == places["position"]).all()
+
+
+def test_a_field_has_one_structure_and_cells_of_different_classes():
+    described = bucket_description(HIPSC)
+    cells = pd.DataFrame(
+        {"field": place(described, label, number).field, "label": label} | look["columns"]
+        for label, look in described["classes"].items()
+        for number in range(look["n"])
+    )
+    assert (cells.groupby("field")["structure_name"].nunique() == 1).all()
+    assert (cells.groupby(["field", "label"]).size() == 1).all()
+    assert cells[cells["structure_name"] == "NPM1"].groupby("field").size().max() >= 3
 
 
 # Determinism

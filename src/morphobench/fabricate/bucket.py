@@ -87,7 +87,7 @@ def _write_cell(
             ome.write(part / file, channels, uuid.UUID(bytes=key.digest()[:16]))
     if bucket["name_dict"]:
         row["name_dict"] = str(bucket["name_dict"])
-    place = table.place(bucket, label, number, n_rows)
+    place = table.place(bucket, label, number)
     row |= table.values(bucket["columns"] | bucket["classes"][label]["columns"], cell, place)
     row |= table.features(bucket["features"], rng)
     return [row] * (2 if odd == "duplicate_id" else 1)

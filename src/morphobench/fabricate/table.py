@@ -11,40 +11,48 @@ from scipy import ndimage
 
 from morphobench.fabricate.cell import Cell
 
-_CELLS_PER_FIELD = 4
+# Any number would do: from this one, with the demo's seed, most classes have cells in every split of fields.
+_FIRST_FIELD = 37_149
+_FIELDS_PER_STRUCTURE = 100
 
 
 class Place(NamedTuple):
-    """Where a cell stands: in the bucket, in its class, and in the bucket's wells, where it has any.
+    """Where a cell stands: in its class, in a field of view, and in the bucket's wells, where it has any.
 
     Attributes
     ----------
-    number, of_class
-        Of the cell in the bucket and in its class, from 0.
+    of_class
+        Of the cell in its class, from 0.
+    field
+        Number of the field, whose cells have one structure and are of different classes.
     plate, well
         Text that names the plate, such as ``3500002930_100X``, and the well, such as ``E07``.
     position
         Of the field on its plate, from 1: fields are counted through all wells, the same on every plate.
     """
 
-    number: int
     of_class: int
+    field: int
     plate: str = ""
     well: str = ""
     position: int = 0
 
 
-def place(bucket: Mapping[str, Any], label: str, number: int, n_rows: int) -> Place:
-    """Place a cell by its number within its class: plates take turns, then wells; two share a field."""
+def place(bucket: Mapping[str, Any], label: str, number: int) -> Place:
+    """Place a cell by its number within its class: plates take turns, then wells; two share a position."""
+    structures = {name: look["columns"].get("structure_name") for name, look in bucket["classes"].items()}
+    alike = [name for name, structure in structures.items() if structure == structures[label]]
+    first = list(structures).index(alike[0]) * _FIELDS_PER_STRUCTURE
+    field = _FIRST_FIELD + first + 2 * number + alike.index(label) % 2
     plates = bucket["plates"]
     if plates is None:
-        return Place(n_rows, number)
-    own, names = bucket["classes"][label]["wells"], plates["names"]
-    wells = sorted({well for other in bucket["classes"].values() for well in other["wells"]})
-    turn, plate = divmod(number, len(names))
-    turn, well = divmod(turn, len(own))
-    position = wells.index(own[well]) * plates["fields_per_well"] + turn // 2 + 1
-    return Place(n_rows, number, names[plate], own[well], position)
+        return Place(number, field)
+    wells = sorted({well for look in bucket["classes"].values() for well in look["wells"]})
+    own_wells = bucket["classes"][label]["wells"]
+    turn, plate = divmod(number, len(plates["names"]))
+    turn, well = divmod(turn, len(own_wells))
+    position = wells.index(own_wells[well]) * plates["fields_per_well"] + turn // 2 + 1
+    return Place(number, field, plates["names"][plate], own_wells[well], position)
 
 
 def index_columns(n_columns: int) -> list[str]:
@@ -84,7 +92,7 @@ MEASURES: dict[str, Callable[[Cell, Place], Any]] = {
     "nucleus_um3": _nucleus_um3,
     "spacing_xyz": lambda cell, _: json.dumps(list(cell.spacing_um_zyx[::-1])),
     "roi": _roi,
-    "field": lambda _, place: place.number // _CELLS_PER_FIELD + 1,
+    "field": lambda _, place: place.field,
     "position": lambda _, place: place.position,
     "scene": lambda _, place: f"{place.plate}-Scene-{place.position - 1}-P{place.position}-{place.well}",
 }
