@@ -21,7 +21,7 @@ HIPSC = {
 @pytest.fixture(autouse=True)
 def warn_again():
     """What was warned of once is warned of again in the next test."""
-    headers._warn_once.cache_clear()
+    headers.warn_once.cache_clear()
 
 
 def origin(source=None, row=None, file=None):
