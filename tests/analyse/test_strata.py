@@ -1,6 +1,7 @@
 """The test of archetypes against strata: power, and uniform p without an effect."""
 
 import numpy as np
+import pytest
 
 from morphobench.analyse.strata import stratum_by_archetype
 
@@ -9,15 +10,18 @@ def test_strata_with_archetypes_of_their_own_are_distinguished_from_those_withou
     rng = np.random.default_rng(0)
     strata = np.repeat(["a", "b", "c"], 40)
     own = np.eye(3)[np.repeat([1, 2, 0], 40)] * 0.5 + rng.dirichlet(np.ones(3), 120) * 0.5
-    found = stratum_by_archetype(own, [*strata[:-1], None], n_permutations=199, rng=rng)
+    cells = np.arange(120)
+    found = stratum_by_archetype(own, [*strata[:-1], None], cells, n_permutations=199, rng=rng)
     assigned = found[found["assigned"]]
     assert assigned["archetype"].tolist() == [1, 2, 0]
     assert (assigned["p"] == 1 / 200).all()
     assert (assigned["q"] <= 0.05).all()
     assert found.groupby("stratum")["mean_weight"].sum().round(9).eq(1).all()
     assert found.drop_duplicates("stratum")["n_cells"].tolist() == [40, 40, 39]
-    one = stratum_by_archetype(own, ["a"] * 120, n_permutations=9, rng=rng)
+    assert (found["reason"] == "").all()
+    one = stratum_by_archetype(own, ["a"] * 120, cells, n_permutations=9, rng=rng)
     assert one[["p", "q", "p_all"]].isna().all(axis=None)
+    assert (one["reason"] == "one stratum").all()
 
 
 def test_strata_without_archetypes_have_uniform_p():
@@ -25,9 +29,40 @@ def test_strata_without_archetypes_have_uniform_p():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         weights = rng.dirichlet(np.ones(4), 60)
-        found = stratum_by_archetype(weights, rng.integers(0, 6, 60), n_permutations=99, rng=rng)
+        found = stratum_by_archetype(weights, rng.integers(0, 6, 60), range(60), n_permutations=99, rng=rng)
         p.append(found["p_all"].iloc[0])
         # Six strata share four archetypes: two have none.
         assert found["assigned"].sum() == 4
         assert (found.groupby("stratum")["assigned"].sum() <= 1).all()
     assert abs(np.mean(np.array(p) <= 0.2) - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 60)
+
+
+def shifted(rng, n_units, n_cells):
+    """Weights that the unit of a cell shifts."""
+    own = rng.normal(size=(n_units, 1, 3)) + 0.5 * rng.normal(size=(n_units, n_cells, 3))
+    shares = np.exp(own.reshape(-1, 3))
+    return shares / shares.sum(axis=1, keepdims=True), np.repeat(np.arange(n_units), n_cells)
+
+
+@pytest.mark.parametrize("pure", [True, False], ids=["a stratum for each unit", "all strata in each unit"])
+def test_units_that_differ_are_no_effect_of_strata(pure):
+    p, by_cell = [], []
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        weights, unit = shifted(rng, 12, 6)
+        strata = unit % 3 if pure else np.tile(np.arange(3), 24)
+        draws = {"n_permutations": 39, "rng": rng}
+        p.append(stratum_by_archetype(weights, strata, unit, **draws)["p_all"].iloc[0])
+        by_cell.append(stratum_by_archetype(weights, strata, range(72), **draws)["p_all"].iloc[0])
+    assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.07
+    if pure:
+        assert np.mean(np.array(by_cell) <= 0.05) > 0.3
+
+
+def test_too_few_units_have_no_p_but_a_reason():
+    rng = np.random.default_rng(0)
+    weights, unit = shifted(rng, 4, 9)
+    found = stratum_by_archetype(weights, unit % 2, unit, n_permutations=9, rng=rng)
+    assert found[["p", "q", "p_all"]].isna().all(axis=None)
+    assert (found["reason"] == "6 permutations of units: the smallest possible p is 0.17").all()
+    assert (found["n_units"] == 2).all()

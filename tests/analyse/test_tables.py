@@ -20,7 +20,7 @@ def written(tmp_path):
     ids = [f"c{i:02d}" for i in range(30)]
     stratum = ["single", "two", "two", *["many"] * 27]
     manifest = pd.DataFrame(
-        {"CellId": ids, "kind": stratum, "volume": rng.uniform(1, 9, 30), "split": "train"}
+        {"CellId": ids, "group": ids, "kind": stratum, "volume": rng.uniform(1, 9, 30), "split": "train"}
     )
     z = pd.DataFrame(rng.normal(size=(30, 4)), columns=[f"mu_{i}" for i in range(4)])
     paths = {"manifest": tmp_path / "manifest.parquet", "embedding": tmp_path / "identity.parquet"}
@@ -102,7 +102,7 @@ def test_only_cells_to_keep_are_analysed(written, caplog):
 def test_archetypes_have_weights_real_cells_and_explained_variance(written, tmp_path):
     embeddings, weights, cells, variance = archetype_tables(written, tmp_path)
     assert embeddings.columns.tolist() == ["archetype", "explained_variance", "mu_0", "mu_1", "mu_2", "mu_3"]
-    assert weights.columns.tolist() == ["CellId", "kind", "weight_0", "weight_1", "weight_2"]
+    assert weights.columns.tolist() == ["CellId", "group", "kind", "weight_0", "weight_1", "weight_2"]
     np.testing.assert_allclose(weights.filter(like="weight_").sum(axis=1), 1)
     assert cells["archetype"].tolist() == [0, 1, 2]
     assert set(cells["CellId"]) <= set(weights["CellId"])

@@ -41,7 +41,7 @@ DESIGNS = {
     "wells, 2 of 8": Design((2,), (6,), well=0.5),
     "wells, many": Design((4,), (12,), well=0.5),
     "wells of unlike size": Design((4,), (12,), well=0.5, n_cells=0),
-    "plates, on one of four": Design((3, 0, 0, 0), (4, 4, 4, 4), well=0.3, plate=0.5),
+    "plates, on one of four": Design((4, 0, 0, 0), (5, 4, 4, 4), well=0.3, plate=0.5),
     "plates, unlike shares": Design((3, 1), (3, 6), well=0.3, plate=1.0),
 }
 

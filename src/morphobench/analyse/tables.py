@@ -83,16 +83,17 @@ def archetype_embeddings(
 ) -> None:
     """Write archetypes, their weights in every cell, nearest cells, and explained variance by number.
 
-    The tables have archetype, explained_variance, mu_0 ...; CellId, the stratum, weight_0 ...; archetype,
-    CellId, distance; k, explained_variance, chosen. Embeddings that are all equal have one archetype, their
-    mean, with explained variance NaN; fewer cells than archetypes have as many archetypes as cells.
+    The tables have archetype, explained_variance, mu_0 ...; CellId, group, the stratum, weight_0 ...;
+    archetype, CellId, distance; k, explained_variance, chosen. Embeddings that are all equal have one
+    archetype, their mean, with explained variance NaN; fewer cells than archetypes have as many as cells.
     """
     cells = read(manifest, embedding, keep)
     fit = _archetypes(cells.z, n_archetypes, n_starts, _generator(seed, "archetypes"))
     k = len(fit.z)
     labels = pd.DataFrame({"archetype": np.arange(k), "explained_variance": fit.explained_variance})
     write_table(with_embeddings(labels, fit.z), embeddings_out)
-    weights = pd.DataFrame({"CellId": cells.ids, stratum: strata_of(cells.manifest, stratum)})
+    weights = pd.DataFrame({"CellId": cells.ids, "group": cells.manifest["group"].to_numpy()})
+    weights[stratum] = strata_of(cells.manifest, stratum)
     write_table(weights.assign(**{f"weight_{i}": fit.weights[:, i] for i in range(k)}), weights_out)
     write_table(labels[["archetype"]].join(closest_cells(fit.z, cells.z, cells.ids)), cells_out)
     ks = [number for number in k_list if number != k] if varies(cells.z) else []
@@ -115,10 +116,11 @@ def _archetypes(z: np.ndarray, k: int, n_starts: int, rng: np.random.Generator) 
 
 def strata(weights: FilePath, out: FilePath, *, stratum: str, n_permutations: int, seed: int) -> None:
     """Write the mean weight of archetypes by stratum, and its test (`stratum_by_archetype`)."""
-    table = read_checked(weights, ("CellId", stratum))
+    table = read_checked(weights, ("CellId", "group", stratum))
     columns = sorted((c for c in table if c.startswith("weight_")), key=lambda name: int(name[7:]))
     draws = {"n_permutations": n_permutations, "rng": _generator(seed, "strata")}
-    write_table(stratum_by_archetype(table[columns].to_numpy(float), table[stratum], **draws), out)
+    labels = table[stratum], table["group"]
+    write_table(stratum_by_archetype(table[columns].to_numpy(float), *labels, **draws), out)
 
 
 def pca(manifest: FilePath, embedding: FilePath, out: FilePath, *, stratum: str, keep: Keep) -> None:
