@@ -22,7 +22,7 @@ from harness.s3_server import BUCKET, Fault, away, server
 from paths import ROOT
 
 from morphobench.files.layout import positions_name
-from morphobench.jobs import check_data
+from morphobench.jobs import check_data, check_table
 from morphobench.jobs.check_report import Report, entries
 
 __all__ = ["away", "server"]
@@ -170,7 +170,7 @@ def test_no_torch_is_loaded_and_the_exit_status_tells(tmp_path):
     command = """
 import sys
 from morphobench.files.layout import positions_name
-from morphobench.jobs import check_data
+from morphobench.jobs import check_data, check_table
 status = check_data.main(["adrenal", "hipsc_nuclei"])
 assert "torch" not in sys.modules
 sys.exit(status)
@@ -234,21 +234,37 @@ def test_each_difference_of_the_former_buckets_is_named(name, tmp_path, nowhere)
 # Bad input.
 
 
-def test_the_manifest_of_another_data_set(own, tmp_path):
-    former = write_former(HIPSC, tmp_path / "former")
-    shutil.copy(former / "metadata.csv", own / "manifest.csv")
-    report = checked("npm1_perturb", str(own), cache=tmp_path)
-    assert re.search(r"manifest\.csv: column .*condition.* is missing", report.stops[0])
+def put_manifest(bucket, table):
+    bucket.put({f"{DRUGS}/manifest.csv": table.to_csv(index=False).encode()})
 
 
-def test_a_renamed_column(own, tmp_path):
-    manifest_of(own).rename(columns={"condition": "conditions"}).to_csv(own / "manifest.csv", index=False)
-    report = checked("npm1_perturb", str(own), cache=tmp_path)
+def test_the_manifest_of_another_data_set(bucket, tmp_path):
+    put_manifest(bucket, pd.read_csv(write_former(HIPSC, tmp_path) / "metadata.csv"))
+    report = checked("npm1_perturb", cache=tmp_path)
+    assert re.search(r"manifest\.csv: column .*condition.* is missing.*mend", report.stops[0])
+
+
+def test_a_renamed_column(bucket, tmp_path):
+    put_manifest(bucket, manifest_of_bucket(bucket).rename(columns={"condition": "conditions"}))
+    report = checked("npm1_perturb", cache=tmp_path)
     words = ["manifest.csv: column condition", "is missing", "mend", "Did you mean 'conditions'?"]
     stop_of(report, words=words)
     assert "/tmp/tmp" not in reasons_of(report)
     # What else is there is told all the same.
     assert "0.29 x 0.108 x 0.108 um" in report.text()
+
+
+def test_a_large_manifest_in_parts_says_what_a_small_one_does(bucket, monkeypatch, tmp_path):
+    whole = checked("npm1_perturb", cache=tmp_path)
+    monkeypatch.setattr(check_table, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(check_table, "_N_PARTS", 2)
+    monkeypatch.setattr(check_table, "_PART_BYTES", 2400)
+    parts = checked("npm1_perturb", cache=tmp_path)
+    assert parts.stops == whole.stops == []
+    rows = int(re.search(r"about (\d+) rows", parts.text())[1])
+    assert rows == pytest.approx(N_DRUG_CELLS, abs=1)
+    for section in ("columns taken", "voxel z, y, x 0.29 x 0.108 x 0.108 um"):
+        assert parts.text().count(section) == whole.text().count(section) > 0
 
 
 def test_half_of_the_files_are_missing(bucket, tmp_path):

@@ -12,6 +12,7 @@ from morphobench.remote import Store
 
 # Larger tables are read in parts: so much comes within half a minute from anywhere.
 WHOLE_BYTES = 32_000_000
+_LIMIT_BYTES = 64_000_000
 _N_PARTS, _PART_BYTES, _HEADER_BYTES = 40, 2**17, 2**22
 
 
@@ -33,7 +34,7 @@ def read(store: Store, name: str, folder: Path, *, dataset: str) -> Part:
         When it cannot be read, holds no table, or is too large for its form.
     """
     label, path = f"{store.location}: {name}", folder / Path(name).name
-    with store.open(name, dataset=dataset, limit=2 * WHOLE_BYTES) as file:
+    with store.open(name, dataset=dataset, limit=_LIMIT_BYTES) as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         _check_start(file, label, size)
