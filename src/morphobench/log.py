@@ -1,11 +1,13 @@
 """Logging of one job: a file and the terminal, versions at the top, plain messages for people."""
 
+import errno
 import logging
 import os
 import platform
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from morphobench.errors import InputError
 logger = logging.getLogger("morphobench")
 # Between being told to end and being ended, seconds.
 _GRACE_S = 10
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def bar(done: int, total: int, width: int = 20) -> str:
@@ -123,6 +126,13 @@ def job(log_file: str | Path) -> Iterator[logging.Logger]:
         complete = True
     except InputError as error:
         logger.error("%s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _FULL:
+            logger.exception("unexpected failure; please report it with this log (%s)", path)
+            raise
+        where = error.filename or f"the disk of the outputs, or that of TMPDIR ({tempfile.gettempdir()}),"
+        logger.error("%s cannot be written: %s. Make room (df -h), run again.", where, error.strerror)
         sys.exit(1)
     except Exception:
         logger.exception("unexpected failure; please report it with this log (%s)", path)

@@ -31,6 +31,7 @@ def shard(tmp_path):
     cells = {f"c{i}": (spots(mask, rng), mask) for i in range(12)}
     align_settings = {"mask": "nucleus_mask", "unique": False, "margin_voxel": 4, "enabled": True}
     dataset = {
+        "name": "toy",
         "source": {"cells": str(write_cells(tmp_path / "source", cells))},
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
         "align": align_settings | {"interpolation": "linear"},

@@ -1,8 +1,13 @@
 """Atomic writing of files and folders; tables, JSON, and the cell table and arrays of a shard."""
 
+import errno
+import glob
 import json
 import os
+import platform
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +15,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from morphobench.errors import InputError
 from morphobench.files import file_rows
 
 FilePath = str | Path
 CELL_TABLE = "cells.parquet"
+_FULL, _LITTLE_BYTES = (errno.ENOSPC, errno.EDQUOT), 2**16
+_OLD_S, _MOST_HOST_CHARACTERS = 24 * 3600, 40
 
 
 @contextmanager
@@ -29,8 +37,38 @@ def _explained(path: Path) -> Iterator[None]:
         named = error.filename2 or error.filename
         if named is not None and path.parent not in (Path(named), *Path(named).parents):
             raise
+        place = _full_folder(path.parent) if error.errno in _FULL else None
+        if place is not None:
+            reason = f"{place}, the folder of temporary files, is full"
+            raise InputError(
+                f"{reason}. Make room there, or set TMPDIR to another one, run again."
+            ) from error
         reason = f"{path} could not be written: {error.strerror or error}"
         raise InputError(f"{reason}. Check free space (df -h) and the folder's rights, run again.") from error
+
+
+def _full_folder(folder: Path) -> Path | None:
+    """Return the folder of temporary files where that is full and another one is not."""
+    temporary = Path(tempfile.gettempdir())
+    free = [shutil.disk_usage(place).free for place in (folder, temporary)]
+    return temporary if free[1] < _LITTLE_BYTES <= free[0] else None
+
+
+def _part_of(path: Path) -> Path:
+    """Return a temporary path beside a path, of this process; what killed processes left is removed.
+
+    Other machines may write there too: their parts are removed when they are a day old.
+    """
+    host = platform.node()[:_MOST_HOST_CHARACTERS]
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        made_by, _, number = left.name.removesuffix(".part").rpartition("-")
+        if made_by.endswith(f".{host}"):
+            is_dead = not number.isdecimal() or not psutil.pid_exists(int(number))
+        else:
+            is_dead = time.time() - left.stat().st_mtime > _OLD_S
+        if is_dead:
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{host}-{os.getpid()}.part")
 
 
 @contextmanager
@@ -39,7 +77,7 @@ def atomic_file(path: FilePath) -> Iterator[Path]:
     path = Path(path)
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        temporary = _part_of(path)
     try:
         with _explained(path):
             yield temporary
@@ -52,13 +90,12 @@ def atomic_file(path: FilePath) -> Iterator[Path]:
 def atomic_folder(path: FilePath) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path`, on failure it vanishes."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _part_of(path)
     try:
         with _explained(path):
-            # What a killed job left: only one job at a time ever writes a folder.
-            for left in path.parent.glob(f".{path.name}.*.part"):
-                shutil.rmtree(left, ignore_errors=True)
-            temporary.mkdir(parents=True)
+            temporary.mkdir()
             yield temporary
             if path.exists():
                 shutil.rmtree(path)

@@ -1,5 +1,6 @@
 """Arrays of a shard whose rows stay in the files that they came in: nothing is copied."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from morphobench.errors import InputError
 from morphobench.files import limits
 
 SUFFIX = ".files.parquet"
+# Small files whole; of others the beginning and the end, which cost one read each.
+_END_BYTES = 2**14
 
 
 def _npy(path: Path) -> np.ndarray:
@@ -74,6 +77,16 @@ def padded(row_zyx: np.ndarray, edge: int) -> np.ndarray:
     return np.pad(row_zyx, width) if any(missing) else row_zyx
 
 
+def _state(path: Path) -> dict[str, int]:
+    """Return what tells that a file is the same: size (bytes), time of change (ns), checksum of its ends."""
+    found = path.stat()
+    with path.open("rb") as file:
+        ends = file.read(_END_BYTES)
+        file.seek(max(found.st_size - _END_BYTES, 0))
+        ends += file.read(_END_BYTES)
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "checksum": zlib.crc32(ends)}
+
+
 class FileRows:
     """Array-like over the files of a table that `write_listing` wrote; each row is read on access."""
 
@@ -84,13 +97,15 @@ class FileRows:
         return len(self._table)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Read one row; InputError when its file is gone, damaged, or no longer of the listed size."""
+        """Read one row; InputError when its file is gone, damaged, or no longer the listed one."""
         row = self._table.iloc[int(index)]
         path = Path(row["path"])
-        size = path.stat().st_size if path.is_file() else None
-        if size != row["size"]:
-            reason = "is gone" if size is None else f"has {size} bytes, not {row['size']}"
-            raise InputError(f"{path} {reason}: it changed since it was indexed. Delete its shards.")
+        if not path.is_file():
+            raise InputError(f"{path} is gone: it changed since it was indexed. Delete its shards.")
+        for key, value in _state(path).items():
+            if value != row[key]:
+                found = f"has {key} {value}, not {row[key]}"
+                raise InputError(f"{path} {found}: it changed since it was indexed. Delete its shards.")
         return read_row(path, row["reader"], edge=int(row["edge"]))
 
     def identity(self, index: int) -> bytes:
@@ -103,13 +118,10 @@ def write_listing(folder: Path, name: str, rows: list[tuple[Path, str]], edge: i
 
     Volumes smaller than a cube of `edge` voxels are padded to it when read; 0 leaves them.
     """
-    stats = [path.stat() for path, _ in rows]
-    # The time of change tells trainings on files that were exchanged apart.
     columns = {
         "path": [str(path.resolve()) for path, _ in rows],
         "reader": [reader for _, reader in rows],
         "edge": edge,
-        "size": [stat.st_size for stat in stats],
-        "mtime_ns": [stat.st_mtime_ns for stat in stats],
     }
-    pd.DataFrame(columns).to_parquet(folder / f"{name}{SUFFIX}", index=False)
+    states = pd.DataFrame([_state(path) for path, _ in rows], columns=["size", "mtime_ns", "checksum"])
+    pd.DataFrame(columns | dict(states)).to_parquet(folder / f"{name}{SUFFIX}", index=False)

@@ -1,11 +1,13 @@
 """Checkpoints, curves and early stopping of a training; resuming it after an interruption."""
 
+import io
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -13,15 +15,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 
-from morphobench.files import atomic_file
+from morphobench.files import FilePath, atomic_file, limits
 from morphobench.log import bar, logger
 from morphobench.models.inputs import Batch
 from morphobench.train.record import peak_memory_mib
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 _LOG_EVERY_S = 10
+# Without these, Lightning cannot resume a training.
+_OF_A_TRAINING = {"state_dict", "optimizer_states", "callbacks", "loops", "epoch", "global_step"}
 
 
 def stops_early(val_losses: Sequence[float], patience: int, min_epochs: int) -> bool:
@@ -160,25 +165,61 @@ class CheckpointAndEarlyStopping(Callback):
             logger.info(message, bar(done, max_epochs), done, max_epochs, row["val_loss"], left)
 
 
-def _is_readable(checkpoint: Path) -> bool:
-    try:
-        torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except Exception as error:  # a half-written file fails in as many ways as there are bytes in it
-        logger.warning("checkpoint %s is not readable (%s); not used", checkpoint, type(error).__name__)
+class CheckpointsBeside(TorchCheckpointIO):
+    """Checkpoints written where they are asked for; Lightning would write into TMPDIR first."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: FilePath, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint; an OSError when the disk is full, of which torch itself makes another error."""
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).write_bytes(content.getbuffer())
+
+
+def _usable(checkpoint: Path, weights: Mapping[str, torch.Tensor] | None) -> bool:
+    """Return whether a checkpoint of this training is there; a damaged or foreign one is set aside."""
+    if not checkpoint.exists():
         return False
-    return True
+    try:
+        limits.check_checkpoint(checkpoint)
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        fault = _fault(state, weights)
+    except Exception as error:  # a half-written file fails in as many ways as there are bytes in it
+        fault = f"is not readable ({type(error).__name__})"
+    if fault:
+        aside = checkpoint.with_name(f"{checkpoint.name}.unusable")
+        logger.warning("checkpoint %s %s; not used, set aside as %s", checkpoint, fault, aside.name)
+        # Another process of the same training may have been faster.
+        with suppress(FileNotFoundError):
+            checkpoint.replace(aside)
+    return not fault
 
 
-def checkpoint_to_resume(folder: Path) -> Path | None:
+def _fault(state: Any, weights: Mapping[str, torch.Tensor] | None) -> str:
+    if not isinstance(state, dict):
+        return f"holds a {type(state).__name__}"
+    if missing := sorted(_OF_A_TRAINING - state.keys()):
+        return f"is none of a training (it lacks {', '.join(missing)})"
+    if not isinstance(state["callbacks"].get(CheckpointAndEarlyStopping.__qualname__, {}).get("rows"), list):
+        return "is of another training (it has no rows of epochs)"
+    shapes = {name: tensor.shape for name, tensor in state["state_dict"].items()}
+    if weights is not None and shapes != {name: tensor.shape for name, tensor in weights.items()}:
+        return "is of another model"
+    return ""
+
+
+def checkpoint_to_resume(folder: Path, weights: Mapping[str, torch.Tensor] | None = None) -> Path | None:
     """Return the checkpoint from which to resume a training, or None to start anew.
 
-    The last one, or the best if the last is damaged; none if the best is, which could not be restored.
+    The last one, or the best if the last is damaged; none if the best is, which could not be restored. What
+    is no checkpoint of this training, whose `weights` have names and shapes of their own, is set aside.
     """
     best, last = folder / BEST, folder / LAST
-    usable = last.exists() and _is_readable(last)
+    usable = _usable(last, weights)
     if usable and not epoch_rows(last):  # interrupted in its first epoch, before there was a best
         return last
-    if not best.exists() or not _is_readable(best):
+    if not _usable(best, weights):
         return None
     return last if usable else best
 

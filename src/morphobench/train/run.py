@@ -28,6 +28,7 @@ from morphobench.train.batches import Batches, batch_size_per_device
 from morphobench.train.checkpoints import (
     BEST,
     CheckpointAndEarlyStopping,
+    CheckpointsBeside,
     InterruptSignal,
     TrainingInterrupted,
     checkpoint_to_resume,
@@ -74,11 +75,15 @@ def _strategy(train_config: Mapping[str, Any]) -> dict[str, Any]:
     if nodes > 1:
         # SLURM started this process and the others; to requeue the job is Snakemake's part here.
         slurm = SLURMEnvironment(auto_requeue=False)
-        return {"num_nodes": nodes, "strategy": "ddp" if strategy == "auto" else strategy, "plugins": [slurm]}
+        return {
+            "num_nodes": nodes,
+            "strategy": "ddp" if strategy == "auto" else strategy,
+            "plugins": [slurm, CheckpointsBeside()],
+        }
     # Lightning's own choice starts the script of the job again, once per device. Inside a SLURM job it would
     # expect one task per device, which Snakemake does not start.
     chosen = "ddp_spawn" if strategy == "auto" and devices > 1 else strategy
-    return {"strategy": chosen, "plugins": [LightningEnvironment()]}
+    return {"strategy": chosen, "plugins": [LightningEnvironment(), CheckpointsBeside()]}
 
 
 def make_trainer(max_epochs: int, train_config: Mapping[str, Any], **more: Any) -> pl.Trainer:
@@ -147,13 +152,14 @@ def fit(
     )
     own = {"logger": make_loggers(train_config["loggers"], folder), "default_root_dir": folder}
     trainer = make_trainer(training["max_epochs"], train_config, callbacks=[callback], **own)
-    checkpoint, device = checkpoint_to_resume(folder), trainer.strategy.root_device
+    threads = max(1, threads // devices)
+    module = AutoencoderModule(model, batches.model_config, train_config, batches.seed, threads)
+    device = trainer.strategy.root_device
+    checkpoint = checkpoint_to_resume(folder, module.state_dict())
     logger.info("training on %d x %s from %s", trainer.world_size, device, checkpoint or "the start")
     if train_config["accelerator"] == "auto" and device.type == "cpu":
         remedy = "set train.accelerator to gpu to stop instead, or to cpu to silence this warning"
         logger.warning("there is no GPU here, and a CPU takes weeks at paper scale; %s", remedy)
-    threads = max(1, threads // devices)
-    module = AutoencoderModule(model, batches.model_config, train_config, batches.seed, threads)
     with ExitStack() as restored, _process_errors():
         for number in InterruptSignal.NUMBERS:
             restored.callback(signal.signal, number, signal.getsignal(number))
