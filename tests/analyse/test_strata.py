@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from simulate_exchange import HIGHEST, LEVEL, LOWEST
+from simulate_strata import DESIGNS, p_values
 
 from morphobench.analyse.strata import stratum_by_archetype
 
@@ -37,31 +39,19 @@ def test_strata_without_archetypes_have_uniform_p():
     assert abs(np.mean(np.array(p) <= 0.2) - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 60)
 
 
-def shifted(rng, n_units, n_cells):
-    """Weights that the unit of a cell shifts."""
-    own = rng.normal(size=(n_units, 1, 3)) + 0.5 * rng.normal(size=(n_units, n_cells, 3))
-    shares = np.exp(own.reshape(-1, 3))
-    return shares / shares.sum(axis=1, keepdims=True), np.repeat(np.arange(n_units), n_cells)
+@pytest.mark.parametrize("name", DESIGNS[:3])
+def test_units_that_differ_are_no_effect_of_strata(name):
+    assert LOWEST <= np.mean(p_values(name, 300, 39) <= LEVEL) <= HIGHEST
 
 
-@pytest.mark.parametrize("pure", [True, False], ids=["a stratum for each unit", "all strata in each unit"])
-def test_units_that_differ_are_no_effect_of_strata(pure):
-    p, by_cell = [], []
-    for seed in range(120):
-        rng = np.random.default_rng(seed)
-        weights, unit = shifted(rng, 12, 6)
-        strata = unit % 3 if pure else np.tile(np.arange(3), 24)
-        draws = {"n_permutations": 39, "rng": rng}
-        p.append(stratum_by_archetype(weights, strata, unit, **draws)["p_all"].iloc[0])
-        by_cell.append(stratum_by_archetype(weights, strata, range(72), **draws)["p_all"].iloc[0])
-    assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.07
-    if pure:
-        assert np.mean(np.array(by_cell) <= 0.05) > 0.3
+def test_cells_instead_of_units_would_find_what_is_not_there():
+    assert np.mean(p_values(DESIGNS[0], 40, 39, by_cell=True) <= LEVEL) > 0.3
 
 
 def test_too_few_units_have_no_p_but_a_reason():
     rng = np.random.default_rng(0)
-    weights, unit = shifted(rng, 4, 9)
+    unit = np.repeat(np.arange(4), 9)
+    weights = rng.dirichlet(np.ones(3), 36)
     found = stratum_by_archetype(weights, unit % 2, unit, n_permutations=9, rng=rng)
     assert found[["p", "q", "p_all"]].isna().all(axis=None)
     assert (found["reason"] == "6 permutations of units: the smallest possible p is 0.17").all()
