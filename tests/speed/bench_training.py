@@ -186,7 +186,7 @@ def encoded(
 ) -> dict[str, float]:
     """Return the seconds per encoding of stage embed in each pose."""
     exported = model.eval().export().to(device)
-    keywords = {"batch_size": how["batch_size"], "precision": how["precision"], "device": device}
+    keywords = {"batch_size": how["batch_size"], "precision": how["precision"]}
     found = {}
     with torch.inference_mode():
         for pose in POSES:
