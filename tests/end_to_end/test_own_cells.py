@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from fabricate.own_cells import FIELD, N_CELLS, N_FIELD, SINGLE, SPACING, TEMPLATE, filled
-from harness.cells_clone import OWN_MODEL, contact_sheet, embedding, manifest
-from harness.clone import ROOT, make_clone
+from harness.cells_clone import CONFIG, OWN_MODEL, contact_sheet, embedding, manifest
+from harness.clone import ROOT, job_counts, make_clone, snakemake
 
 from morphobench import config
 from morphobench.errors import InputError
@@ -64,3 +66,23 @@ def test_a_field_of_view_with_labels(cells):
     assert table.loc[table["excluded"], "error"].str.contains("touches the border").all()
     assert table["success"].sum() == (N_FIELD[1] - 1) * N_FIELD[0]
     assert (table["microscope"] == "mine").all()
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize(
+    ("name", "image"), [("mine_cells", "mine_cells/0_mask.tif"), ("mine", "mine_field/nuclei.tif")]
+)
+def test_what_the_table_names_is_read_anew_and_nothing_else(cells, name, image):
+    def planned():
+        return job_counts(snakemake(cells, "-n", *CONFIG, "--", manifest(name)).stdout)
+
+    image = cells / image
+    beside = image.with_name("notes.csv")
+    beside.write_text("not,the,table\n")
+    assert planned() == {}
+    before = image.stat()
+    os.utime(image)
+    assert {"download", "sample_manifest"} <= set(planned())
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert planned() == {}
+    beside.unlink()

@@ -22,7 +22,6 @@ SHAPE_MODELS = (
 )
 CELL_MODEL, OWN_MODEL = "rotation_invariant_pointcloud_intensity", "classical_pointcloud"
 SHAPE_BASELINES = ("shape_volume", "shape_sizes", "harmonic_power", "harmonic_coefficients")
-# The seeded split of few cells goes by the name of their data set: these have some in each split.
 OWN_CELLS = ("mine_cells", "mine")
 N_SHAPES = 40
 EPOCHS = dict.fromkeys(SHAPE_MODELS, 2) | {CELL_MODEL: 3, OWN_MODEL: 1}

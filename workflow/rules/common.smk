@@ -12,6 +12,8 @@ BASELINES = {
     for name, dataset in CONFIG["datasets"].items()
     if dataset["start_from"] != "embeddings"
 }
+
+
 # Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
 def resources(mem_mb, runtime, disk_mb=20000, gpu=0, grows=True):
     return dict(

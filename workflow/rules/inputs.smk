@@ -1,30 +1,43 @@
 # Input and params functions of single rules, in the order of the stages: `snakemake --lint` wants none beside rules.
-from morphobench.remote import is_remote, local_folder
+from functools import cache
+
+from morphobench.download import named_files
+from morphobench.remote import is_remote
 
 BUCKETS = ("results", "bucket")
 
 
+def fabricated_bucket(wildcards):
+    """The fabricated bucket that a dataset's source lies in, if any."""
+    parts = Path(dataset_config(wildcards)["source"].get("location") or "").parts
+    return "/".join(parts[:3]) if parts[:2] == BUCKETS else None
+
+
 def local_source(wildcards):
-    """Input function: the files of a local source, when it is there; the job says what is missing if not.
+    """Input function: the tables of a local source, when they are there; the job says what is missing if not.
 
     A fabricated bucket is made first, and counts as one.
     """
     source = dataset_config(wildcards)["source"]
-    location = source.get("location")
-    parts = Path(location or "").parts
-    if parts[:2] == BUCKETS:
-        return "/".join(parts[:3])
-    if is_remote(location):
-        return []
-    root = local_folder(location)
-    folders = [root / source[key] for key in ("shapes", "packings") if source.get(key)]
-    folders += [root.joinpath(source[key]).parent for key in ("fovs", "stack") if source.get(key)]
-    kinds = {".csv", ".json", ".npz", ".obj", ".ply", ".stl", ".tif", ".tiff"}
-    files = [path for folder in folders for path in folder.glob("*") if path.suffix in kinds]
-    # Of crops the manifest alone: they are too many to be looked at before every run.
-    files += [path for path in [root / source.get("cells", "")] if path.is_file()]
+    if bucket := fabricated_bucket(wildcards):
+        return bucket
+    tables = [] if is_remote(source.get("location")) else named_files.tables(source)
     # Part of the clone, or a folder that every node has: not what a storage provider keeps.
-    return [local(path) for path in sorted(map(str, files))]
+    return [local(str(path)) for path in tables if path.is_file()]
+
+
+@cache
+def named_state(name):
+    source = CONFIG["datasets"][name]["source"]
+    return None if is_remote(source.get("location")) else named_files.state(CONFIG["datasets"][name])
+
+
+def local_files(wildcards):
+    """Params function: the state of the files that the tables of a local source name.
+
+    As inputs, the crops of 70,000 cells would make every plan slow.
+    """
+    return None if fabricated_bucket(wildcards) else named_state(wildcards.dataset)
 
 
 def remote_index(wildcards):
@@ -50,6 +63,12 @@ def align_params(wildcards):
     """Params function: what aligning needs; of stage mask, only the role of the mask."""
     params = dataset_params("voxel_um", "kind", "source", "channels", "align")(wildcards)
     return {**params, "mask": {"role": dataset_config(wildcards)["mask"].get("role")}}
+
+
+def published_factors(wildcards):
+    """Input function: the file of scale factors that the dataset names, when it is there."""
+    file = dataset_config(wildcards)["scale_factor"].get("file")
+    return [local(file)] if file and Path(file).is_file() else []
 
 
 def read_sweep(wildcards):

@@ -34,7 +34,8 @@ rule mask_box:
 
 rule mask_scale_factor:
     input:
-        shards("mask"),
+        factors=published_factors,
+        shards=shards("mask"),
     output:
         "results/mask/{dataset}/scale_factor.parquet",
     localrule: True

@@ -21,7 +21,14 @@ from morphobench.download.crops import InShard, shard_filter
 from morphobench.errors import InputError, named
 from morphobench.files import FilePath, derived, manifests, shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
-from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
+from morphobench.files.packings import (
+    SHAPE_MANIFEST,
+    chosen_shapes,
+    file_names,
+    mesh_names,
+    read_positions,
+    read_shapes,
+)
 from morphobench.geometry import meshes, packing
 from morphobench.log import logger
 from morphobench.remote import Store, is_remote, local_folder, open_store
@@ -148,7 +155,7 @@ def locate(
         shapes = fetch_shapes(store, dataset)
         shapes = shapes[in_shard(shapes["CellId"])]
         index = pd.read_parquet(manifest).set_index("name")
-        listed = index[index.index.isin(_names(dataset, shapes))].to_dict()
+        listed = index[index.index.isin(file_names(dataset, shapes))].to_dict()
         known = {"expected": listed["checksum"], "sizes": listed["size"]}
         paths = store.fetch_each(list(listed["size"]), dataset=dataset["name"], **known)
     else:
@@ -158,9 +165,9 @@ def locate(
                 f"{root / source['packings']}: no such folder (source.packings). Download the published "
                 "packings there, or set source.packings to null to make packings."
             )
-        shapes = _chosen(read_shapes(root / source["shapes"] / SHAPE_MANIFEST), dataset)
+        shapes = chosen_shapes(read_shapes(root / source["shapes"] / SHAPE_MANIFEST), dataset)
         shapes = shapes[in_shard(shapes["CellId"])]
-        paths = {name: root / name for name in _names(dataset, shapes) if (root / name).is_file()}
+        paths = {name: root / name for name in file_names(dataset, shapes) if (root / name).is_file()}
 
     def find(*names: str) -> Path:
         name = next((name for name in names if name in paths), names[0])
@@ -170,14 +177,9 @@ def locate(
     return shapes, find
 
 
-def mesh_names(source: Config, shape: str, angle: str) -> list[str]:
-    """Return the names that a shape's mesh may have in the source, by its format."""
-    return [f"{source['shapes']}/{shape}_{angle}{suffix}" for suffix in (".obj", ".ply", ".stl")]
-
-
 def index(store: Store, dataset: Config) -> pd.DataFrame:
     """Index a dataset's files: name, size and checksum."""
-    return store.describe(_names(dataset, fetch_shapes(store, dataset)), dataset=dataset["name"])
+    return store.describe(file_names(dataset, fetch_shapes(store, dataset)), dataset=dataset["name"])
 
 
 def check_first(store: Store, dataset: Config, index: pd.DataFrame) -> None:
@@ -200,22 +202,4 @@ def check_first(store: Store, dataset: Config, index: pd.DataFrame) -> None:
 def fetch_shapes(store: Store, dataset: Config) -> pd.DataFrame:
     """Fetch the table of a remote source's shapes; columns CellId and angle."""
     name = manifests.name_inside(store.location, f"{dataset['source']['shapes']}/{SHAPE_MANIFEST}")
-    return _chosen(read_shapes(store.fetch([name], dataset=dataset["name"])[name]), dataset)
-
-
-def _names(dataset: Config, shapes: pd.DataFrame) -> set[str]:
-    """Return the names that files of shapes may have in the source."""
-    source, names = dataset["source"], set()
-    for shape in shapes[shapes["error"] == ""].itertuples(index=False):
-        names.update(mesh_names(source, shape.CellId, shape.angle))
-        if source["packings"] is not None:
-            packings = (positions_name(rule, shape.CellId, shape.angle) for rule in dataset["rules"])
-            names |= {f"{source['packings']}/{name}" for name in packings}
-    return names
-
-
-def _chosen(shapes: pd.DataFrame, dataset: Config) -> pd.DataFrame:
-    """Return as many shapes as make up max_cells, at least one."""
-    max_cells = dataset["source"].get("max_cells")
-    n_shapes = None if max_cells is None else max(1, max_cells // len(dataset["rules"]))
-    return shapes[shapes["CellId"].isin(manifests.chosen(shapes["CellId"], n_shapes))]
+    return chosen_shapes(read_shapes(store.fetch([name], dataset=dataset["name"])[name]), dataset)

@@ -1,14 +1,16 @@
 """Files of packings: positions of spheres, and the manifest of the shapes that they are packed in."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files import FilePath, identifiers, limits, manifests
-from morphobench.files.layout import POSITION_KEYS
+from morphobench.files.layout import POSITION_KEYS, positions_name
 
 # A hundred thousand spheres.
 _MOST_BYTES = 2**24
@@ -62,3 +64,26 @@ def read_shapes(path: Path) -> pd.DataFrame:
     errors = identifiers.faults(shapes, ["CellId", "angle", "both"])
     shapes = shapes.assign(error=errors.mask(errors != "", f"{path}: " + errors))
     return shapes[["CellId", "angle", "error"]].sort_values("CellId", ignore_index=True)
+
+
+def mesh_names(source: Mapping[str, Any], shape: str, angle: str) -> list[str]:
+    """Return the names that a shape's mesh may have in the source, by its format."""
+    return [f"{source['shapes']}/{shape}_{angle}{suffix}" for suffix in (".obj", ".ply", ".stl")]
+
+
+def file_names(dataset: Mapping[str, Any], shapes: pd.DataFrame) -> set[str]:
+    """Return the names that files of shapes may have in the source."""
+    source, names = dataset["source"], set()
+    for shape in shapes[shapes["error"] == ""].itertuples(index=False):
+        names.update(mesh_names(source, shape.CellId, shape.angle))
+        if source["packings"] is not None:
+            packings = (positions_name(rule, shape.CellId, shape.angle) for rule in dataset["rules"])
+            names |= {f"{source['packings']}/{name}" for name in packings}
+    return names
+
+
+def chosen_shapes(shapes: pd.DataFrame, dataset: Mapping[str, Any]) -> pd.DataFrame:
+    """Return as many shapes as make up max_cells, at least one."""
+    max_cells = dataset["source"].get("max_cells")
+    n_shapes = None if max_cells is None else max(1, max_cells // len(dataset["rules"]))
+    return shapes[shapes["CellId"].isin(manifests.chosen(shapes["CellId"], n_shapes))]
