@@ -118,6 +118,15 @@ def test_without_wells_or_plates_there_is_no_p_and_cells_never_stand_in(screen, 
     assert len(walk) == 14
 
 
+def test_a_condition_of_a_family_that_has_no_cell_is_told(screen, tmp_path, caplog):
+    groups, _ = retrieval(screen, tmp_path, families={"both": ["Torin 1uM", "Torin 2uM"]})
+    conditions = groups[groups["kind"] == "condition"]
+    assert conditions["family"].tolist() == ["BIX 1uM", "both"] * 2
+    np.testing.assert_allclose(conditions["q_hierarchical"], conditions["q"])
+    assert groups.loc[groups["kind"] == "control", ["family", "q_hierarchical"]].isna().all(axis=None)
+    assert "no cell has the condition Torin 2uM" in caplog.text
+
+
 def test_a_well_that_is_not_declared_gives_no_p_either(screen, tmp_path, caplog):
     groups, _ = retrieval(screen, tmp_path, well=None)
     assert groups.loc[groups["kind"] == "condition", "p"].isna().all()

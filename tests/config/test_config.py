@@ -35,6 +35,10 @@ def test_shipped_configuration_is_valid(scale, request):
     assert len(resolved["datasets"]["cellpack"]["models"]) == 5
 
 
+def families(by_name):
+    return {"datasets": {"npm1_perturb": {"analyse": {"drugs": {"families": by_name}}}}}
+
+
 def derived(pattern):
     return {"datasets": {"npm1": {"source": {"derive": {"plate": {"from": "fov", "pattern": pattern}}}}}}
 
@@ -106,6 +110,9 @@ def derived(pattern):
         ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
         ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
         ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
+        (families({"a": ["BIX 1uM", "x"], "b": ["y", "BIX 1uM"]}), ["npm1_perturb.yaml", "in two families"]),
+        (families({"a": ["BIX 1uM", "DMSO (control)"]}), ["'DMSO (control)' is the control"]),
+        (families({"a": ["BIX 1uM"]}), ["analyse.drugs.families.a"]),
         (derived("(a"), ["npm1.yaml", "source.derive.plate.pattern '(a'", "no regular expression"]),
         (derived("a"), ["has 0 groups", "in parentheses"]),
         (derived("(a)(b)"), ["has 2 groups"]),

@@ -54,6 +54,7 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     """Check one resolved dataset against the models."""
     source = f"config/datasets/{name}.yaml"
     _check_derive(source, dataset["source"].get("derive") or {})
+    _check_families(source, dataset)
     _check_published(source, dataset, models)
     check_known(source, "model", dataset["models"], models)
     for key, names in (("benchmark", dataset["benchmark"]), ("analysis_model", [dataset["analysis_model"]])):
@@ -69,6 +70,14 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     if dataset["kind"] == "polymorphic":
         for stored, key in (("n_surface", "n_points"), ("n_queries", "n_queries")):
             _check_subsample(source, dataset, key, f"sample.{stored}", dataset["sample"][stored])
+
+
+def _check_families(source: str, dataset: Mapping[str, Any]) -> None:
+    drugs = dataset.get("analyse", {}).get("drugs") or {}
+    names = [name for members in (drugs.get("families") or {}).values() for name in members]
+    for name in sorted({name for name in names if names.count(name) > 1 or name == drugs["control"]}):
+        reason = "is the control" if name == drugs["control"] else "stands in two families"
+        raise InputError(f"{source}: analyse.drugs.families: {name!r} {reason}. Take it out.")
 
 
 def _check_derive(source: str, derive: Mapping[str, Mapping[str, str]]) -> None:
