@@ -30,7 +30,9 @@ OVERLAY = {
     "max_failed_fraction": 0.4,
     "datasets": {
         "adrenal": {"source": {"max_cells": N_SHAPES}},
-        **{name: {"n_shards": 1, "subsample": {"n_points": 128}} for name in OWN_CELLS},
+        # One field of view alone: its cells are the units of the split.
+        "mine_cells": {"n_shards": 1, "subsample": {"n_points": 128}},
+        "mine": {"n_shards": 1, "subsample": {"n_points": 128}, "source": {"group": "CellId"}},
     },
     "models": {model: {"training": {"max_epochs": epochs}} for model, epochs in EPOCHS.items()},
 }
