@@ -14,7 +14,8 @@ SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invarian
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
 SHAPE_PAGES := $(foreach file,$(wildcard config/figures/*.yaml),results/plot/shapes/$(shell sed -n 's/^dataset: //p' $(file)).html)
-STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)
+# By pins and path: a .venv that was moved or copied with its clone starts programs of the old one.
+STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)-$(shell pwd -P | sha256sum | cut -c1-8)
 # PYTHONPATH lets a script job import the package from src; a clone needs no installation of its own.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
@@ -27,7 +28,9 @@ help:  ## list the targets
 
 setup: $(STAMP)  ## make .venv with every pinned package (about three minutes, once)
 $(STAMP): requirements.lock.txt workflow/setup.sh
-	bash workflow/setup.sh "$@"
+	@state=0
+	bash workflow/place.sh "$@" || state=$$?
+	if [ $$state = 3 ]; then bash workflow/setup.sh "$@"; else exit $$state; fi
 
 demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about five minutes
 	@bash workflow/unlock.sh

@@ -25,6 +25,7 @@ def or_stop(check, *arguments):
         sys.exit(f"morphobench: {error}")
 
 
+or_stop(configuration.check_places, sys.executable, str(workflow.basedir))
 for name in ("results", "logs", "benchmarks", "figures"):
     or_stop(configuration.check_folder, Path(name))
 

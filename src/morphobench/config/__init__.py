@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,22 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
     if representation in checks.CLOUDS and "subsample" in described:
         model_config["subsample"] = copy.deepcopy(described["subsample"])
     return model_config
+
+
+def check_places(python: str, clone: str) -> None:
+    """Raise an InputError for a path that Snakemake cannot start jobs under.
+
+    It gives the path of its Python to a shell as it is; braces in the path of the clone are fields to it, and
+    a colon ends a folder of PYTHONPATH.
+    """
+    for place, what, special in (
+        (python, "Python", r"[^\w/.+,=@%^~-]"),
+        (clone, "this clone", r"[{}:]"),
+    ):
+        if found := re.search(special, place):
+            name = "a space" if found[0].isspace() else f"the character {found[0]}"
+            reason = f"the path of {what}, {place}, has {name}, which jobs cannot be started under"
+            raise InputError(f"{reason}. Move the clone to a path of letters, digits and . _ - alone.")
 
 
 def check_folder(path: Path) -> None:
