@@ -62,12 +62,12 @@ publish: $(STAMP)  ## results of the demo on DATASET=cellpack as a folder for ot
 	snakemake --profile profiles/demo --cores $(CORES) results/publish/$(DATASET)
 	echo "Done: results/publish/$(DATASET); to start from it, see its published.yaml and config/README.md."
 
-figures: $(STAMP)  ## figures 2 to 7 and their pages of shapes, at the scale that results/ holds
+figures: $(STAMP)  ## every figure of config/figures and its page of shapes, at the scale that results/ holds
 	@bash workflow/unlock.sh
-	snakemake --cores $(CORES) $(FIGURES) $(SHAPE_PAGES)
+	snakemake --keep-going --cores $(CORES) $(FIGURES) $(SHAPE_PAGES)
 
 report: $(STAMP)  ## report.html of every figure, page of shapes and contact sheet that is there
-	@made=$$(ls figures/fig*.pdf results/plot/shapes/*.html results/plot/cells/*.png 2>/dev/null || true)
+	@made=$$(ls $(FIGURES) results/plot/shapes/*.html results/plot/cells/*.png 2>/dev/null || true)
 	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
 	snakemake --report report.html $$made
 
