@@ -40,16 +40,36 @@ def bar(done: int, total: int, width: int = 20) -> str:
     return f"[{'#' * full}{'.' * (width - full)}]"
 
 
+def _engine() -> psutil.Process | None:
+    """Return the snakemake that started this process; None where there is none, or processes are hidden."""
+    with suppress(psutil.Error, OSError):
+        for process in psutil.Process().parents():
+            with suppress(psutil.Error, OSError):
+                if "snakemake" in " ".join(process.cmdline()):
+                    return process
+    return None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Return whether a process runs; True where that cannot be told."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except (psutil.Error, OSError):
+        return True
+
+
 def _end_with_the_engine() -> None:
     """End this process when the snakemake that started it is gone, as after a kill -9.
 
     An orphan would go on writing into the folders of the next run. It is told first, for a training may still
     write its checkpoint.
     """
-    engine = next((p for p in psutil.Process().parents() if "snakemake" in " ".join(p.cmdline())), None)
+    engine = _engine()
 
     def watch() -> None:
-        while engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE:
+        while _is_alive(engine):
             time.sleep(2)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_GRACE_S)

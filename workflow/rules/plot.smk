@@ -2,7 +2,9 @@ from morphobench.config import figures
 
 # Where the report lists the files of a figure.
 CATEGORIES = {
-    name: f"Figure {name.removeprefix('fig')}: {CONFIG['datasets'][figure['dataset']]['title']}"
+    name: figures.report_text(
+        f"Figure {name.removeprefix('fig')}: {CONFIG['datasets'][figure['dataset']]['title']}"
+    )
     for name, figure in CONFIG["figures"].items()
 }
 LISTED = dict(category=lambda wildcards: CATEGORIES[wildcards.figure])

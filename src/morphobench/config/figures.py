@@ -1,5 +1,6 @@
 """What the figures of config/figures are drawn from, and what a run cannot give them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,14 @@ _DECODED = ("walks", "archetypes", "rotations", "volume_bin_shapes")
 _MASKED = ("surfaces", "meshes")
 _NO_DECODER = "not drawn: the workflow started from published embeddings, with no model to decode"
 _NO_SURFACES = "not drawn: the workflow started from published files, without the surfaces of cells"
+
+
+def report_text(text: str) -> str:
+    """Return a text that Snakemake's report neither formats nor takes for the end of a script.
+
+    A word joiner, which nobody sees, follows each sign that would begin either.
+    """
+    return re.sub("[<{]", lambda sign: f"{sign[0]}\N{WORD JOINER}", text)
 
 
 def table_path(config: Config, name: str, dataset: str, combined: str | None = None) -> str:

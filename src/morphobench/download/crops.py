@@ -124,9 +124,9 @@ def locate(table: pd.DataFrame, path: FilePath, dataset: Mapping[str, Any], find
     """
 
     def located(row: dict[str, Any]) -> dict[str, Any]:
-        n_rows = row.pop(N_ROWS)
         try:
-            if n_rows > 1:
+            if row[N_ROWS] > 1:
+                n_rows = row[N_ROWS]
                 raise InputError(f"{path}: CellId {row['CellId']} occurs in {n_rows} rows. Keep one of them.")
             if fault := identifiers.fault(row["CellId"]):
                 raise InputError(f"{path}: CellId {fault}")
@@ -135,11 +135,12 @@ def locate(table: pd.DataFrame, path: FilePath, dataset: Mapping[str, Any], find
         except InputError as error:
             return row | manifests.state(str(error))
 
-    rows = [located(row) for row in table.to_dict("records")]
-    types = table.drop(columns=N_ROWS).dtypes.to_dict() | manifests.STATE
-    located_cells = pd.DataFrame(rows, columns=list(types)).astype(types)
-    located_cells.attrs = dict(table.attrs)
-    return located_cells
+    # Of its columns, which may be very many, rows need texts alone.
+    used = [*table.select_dtypes(object), N_ROWS]
+    rows = [located(row) for row in table[used].to_dict("records")]
+    types = dict.fromkeys(CROPS, "object") | manifests.STATE
+    found = pd.DataFrame(rows, columns=list(types)).astype(types)
+    return table.drop(columns=N_ROWS).reset_index(drop=True).assign(**dict(found))
 
 
 def needed_crops(row: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str]:

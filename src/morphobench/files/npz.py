@@ -38,6 +38,14 @@ def n_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
     return 0 if dtype.hasobject else math.prod(shape) * max(dtype.itemsize, 1)
 
 
+def _most_bytes() -> int:
+    """Return the free memory, or 4 GiB where there is more or that cannot be told."""
+    try:
+        return min(psutil.virtual_memory().available, _MOST_BYTES)
+    except (psutil.Error, OSError):
+        return _MOST_BYTES
+
+
 def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
     """Check that the entries of an .npz file unpack to at most `max_bytes`; None for 4 GiB, or free memory.
 
@@ -51,7 +59,7 @@ def check_sizes(path: str | Path, max_bytes: int | None = None) -> None:
     zipfile.BadZipFile, ValueError
         When the file is no archive, or an entry no array.
     """
-    limit = min(psutil.virtual_memory().available, _MOST_BYTES) if max_bytes is None else max_bytes
+    limit = _most_bytes() if max_bytes is None else max_bytes
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         total = sum(entry.file_size for entry in entries)

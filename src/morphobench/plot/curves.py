@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from morphobench.errors import InputError
 from morphobench.files import FilePath
@@ -32,6 +33,9 @@ def draw(curves: pd.DataFrame, title: str) -> Figure:
     axes.plot(best["epoch"], best["val_loss"], "o", color="C3", ms=3, label=f"kept: epoch {best['epoch']:g}")
     if (curves[["train_loss", "val_loss"]] > 0).all(axis=None):
         axes.set_yscale("log")
+        # The usual one writes formulas.
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter())
     axes.set(xlabel="epoch", ylabel="loss (model units)", title=title)
     axes.legend()
     return figure

@@ -31,6 +31,8 @@ SETTINGS = {
     **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.5),
     **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 2),
     **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
+    # Titles and labels are text, whatever signs they have.
+    "text.parse_math": False,
     "pdf.fonttype": 42,
     "svg.hashsalt": "morphobench",
     "savefig.dpi": 300,
