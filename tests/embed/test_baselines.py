@@ -144,17 +144,28 @@ def test_a_baseline_has_the_embedding_tables_of_a_model(sampled, name, options, 
     assert {pose: len(table) for pose, table in tables.items()} == {
         "identity": 11,
         "lattice": 24 * 4,
-        "uniform": 3 * 4,
+        "uniform": (3 + 1) * 4,
     }
     assert embedding_matrix(tables["identity"]).shape == (11, width)
     frame = [f"r_{i}{j}" for i in range(3) for j in range(3)]
     for pose in ("lattice", "uniform"):
         table = tables[pose]
-        assert list(table.columns[:13]) == ["CellId", "group", "split", "rotation", *frame]
-        matrices = table.drop_duplicates("rotation")[frame].to_numpy().reshape(-1, 3, 3)
-        np.testing.assert_array_equal(matrices, rotation.rotation_set(pose, 3, 1, "made_up"))
+        back = ["rotated_back"] if pose == "uniform" else []
+        assert list(table.columns[: 13 + len(back)]) == [
+            "CellId",
+            "group",
+            "split",
+            "rotation",
+            *back,
+            *frame,
+        ]
         own = embedding_matrix(tables["identity"].set_index("CellId").loc[table["CellId"]])
         moved = np.abs(embedding_matrix(table) - own).max(axis=1)
+        if back:
+            assert (moved[table["rotated_back"]] == 0).all()
+            moved, table = moved[~table["rotated_back"]], table[~table["rotated_back"]]
+        wanted = rotation.rotation_sets(pose, table["CellId"].unique(), 3, 1, "made_up")
+        np.testing.assert_array_equal(table[frame].to_numpy().reshape(wanted.shape), wanted)
         # Of 435 distances one may cross an edge.
         assert (moved.max() > 0.05) if turns else (moved < 0.04).all()
     again = embed(sampled, name, options)

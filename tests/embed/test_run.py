@@ -74,12 +74,27 @@ def test_identity_table_has_every_sampled_cell_once(tables, family):
 @pytest.mark.parametrize("pose", ["lattice", "uniform"])
 def test_tables_under_rotations_have_every_test_cell_under_every_rotation(tables, family, pose):
     table = tables[family, pose]
+    if pose == "uniform":
+        back = table[table["rotated_back"]]
+        assert back["CellId"].tolist() == TEST_CELLS
+        assert (back["rotation"] == 0).all()
+        table = table[~table["rotated_back"]]
     found = sorted(zip(table["CellId"], table["rotation"], strict=True))
     assert found == sorted((cell, index) for cell in TEST_CELLS for index in range(ROTATIONS[pose]))
-    wanted = rotation.rotation_set(pose, EMBED["n_uniform"], 1, DATASET)
+    wanted = rotation.rotation_sets(pose, TEST_CELLS, EMBED["n_uniform"], 1, DATASET)
+    place = table["CellId"].map(TEST_CELLS.index)
     np.testing.assert_allclose(
-        table[MATRIX].to_numpy().reshape(-1, 3, 3), wanted[table["rotation"]], atol=1e-12
+        table[MATRIX].to_numpy().reshape(-1, 3, 3), wanted[table["rotation"], place], atol=1e-12
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_rotated_back_differs_from_the_cell_by_resampling_alone(tables, family):
+    table, identity = tables[family, "uniform"], tables[family, "identity"]
+    back = embedding_matrix(table[table["rotated_back"]])
+    own = embedding_matrix(identity.set_index("CellId").loc[TEST_CELLS])
+    off = np.linalg.norm(back - own, axis=1) / np.linalg.norm(own, axis=1)
+    assert (off > 1e-4).all() if family.endswith("image") else (off < 1e-4).all()
 
 
 def spread(table):
@@ -166,8 +181,12 @@ def test_cells_and_turns_share_batches():
         def raw(self, rows):
             return {"points_um": np.stack([np.full((3, 3), row, float) for row in rows])}
 
+        def rotated(self, rows, raw, matrices, back):
+            assert not back
+            return {"points_um": rotation.rotate_points(raw["points_um"], matrices)}
+
     for n_turns, batch_size in ((1, 4), (4, 8), (24, 10), (24, 64)):
-        turns = rotation.uniform(n_turns, np.random.default_rng(0))
+        turns = rotation.uniform(n_turns * 7, np.random.default_rng(0)).reshape(n_turns, 7, 3, 3)
         model = Counting()
         model.sizes = []
         settings = {"representation": "points", "input_scale": 1}
@@ -175,7 +194,7 @@ def test_cells_and_turns_share_batches():
         assert max(model.sizes) <= batch_size
         assert min(model.sizes) > 1
         assert sum(model.sizes) == 7 * n_turns
-        expected = (turns @ np.ones(3))[:, None] * np.arange(7.0)[:, None]
+        expected = (turns @ np.ones(3)) * np.arange(7.0)[:, None]
         np.testing.assert_allclose(found.z[..., :3], expected, rtol=1e-5)
 
 

@@ -15,6 +15,7 @@ DATASET = "tiny"
 N_POINTS, CUBE_SIZE, SIDE_UM = 64, 9, 9.0
 SPLITS = ["train"] * 9 + ["val"] * 3 + ["test"] * 4
 FAILED = 5
+CUBE = {"size": CUBE_SIZE, "side_um": SIDE_UM, "radius_um": 0.7, "oversample": 2}
 # Points on a surface, and query points with their distances to it.
 N_SURFACE, N_QUERIES = 48, 80
 
@@ -67,6 +68,8 @@ def write_sampled(root: Path, n_shards: int = 2, splits: list[str] = SPLITS) -> 
             "success": numbers != FAILED,
             "error": np.where(numbers == FAILED, "made to fail", ""),
             "index": -1,
+            "first": 0,
+            "n_points": 0,
             "shard": numbers % n_shards,
             "split": splits,
         }
@@ -79,6 +82,11 @@ def write_sampled(root: Path, n_shards: int = 2, splits: list[str] = SPLITS) -> 
         mine = numbers[(cells["shard"] == shard) & cells["success"]]
         cells.loc[mine, "index"] = np.arange(len(mine))
         np.save(folder / "points_um.npy", clouds[mine])
+        # One copy of each sphere, and no jitter: cubes are of these.
+        cells.loc[mine, ["first", "n_points"]] = np.stack(
+            [N_POINTS * np.arange(len(mine)), [N_POINTS] * len(mine)], 1
+        )
+        np.save(folder / "centres_um.npy", clouds[mine].reshape(-1, 3))
         for name, array in others.items():
             np.save(folder / f"{name}.npy", array[mine])
         np.save(folder / "cube.npy", np.stack([cube_of(clouds[number]) for number in mine]))
@@ -89,4 +97,4 @@ def write_sampled(root: Path, n_shards: int = 2, splits: list[str] = SPLITS) -> 
 
 def cube_of(cloud_um: np.ndarray) -> np.ndarray:
     """Draw a cloud as stage `sample` does, shape (9, 9, 9), zyx, counts."""
-    return rasterise(cloud_um, size=CUBE_SIZE, side_um=SIDE_UM, radius_um=0.7, oversample=2)
+    return rasterise(cloud_um, **CUBE)

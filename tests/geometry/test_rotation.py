@@ -80,15 +80,44 @@ def test_interpolated_turn_agrees_with_the_exact_one_and_moves_matter_the_right_
 
 
 def test_sets_of_rotations():
-    assert rotation.rotation_set("identity", 4, 1, "tiny").tolist() == [np.eye(3).tolist()]
-    assert len(np.unique(rotation.rotation_set("lattice", 4, 1, "tiny"), axis=0)) == 24
-    drawn = rotation.rotation_set("uniform", 4, 1, "tiny")
-    np.testing.assert_array_equal(drawn, rotation.rotation_set("uniform", 4, 1, "tiny"))
-    assert not np.allclose(drawn, rotation.rotation_set("uniform", 4, 2, "tiny"))
+    cells = ["a", "b"]
+    assert rotation.rotation_sets("identity", cells, 4, 1, "tiny").tolist() == [[np.eye(3).tolist()] * 2]
+    lattice = rotation.rotation_sets("lattice", cells, 4, 1, "tiny")
+    assert lattice.shape == (24, 2, 3, 3)
+    assert all(len(np.unique(own, axis=0)) == 24 for own in np.moveaxis(lattice, 1, 0))
+    drawn = rotation.rotation_sets("uniform", cells, 4, 1, "tiny")
+    assert drawn.shape == (4, 2, 3, 3)
+    np.testing.assert_array_equal(drawn, rotation.rotation_sets("uniform", cells, 4, 1, "tiny"))
+    for other in ((2, "tiny"), (1, "large")):
+        assert not np.allclose(drawn, rotation.rotation_sets("uniform", cells, 4, *other))
     np.testing.assert_allclose(np.linalg.det(drawn), 1)
+    assert rotation.rotation_sets("uniform", [], 4, 1, "tiny").shape == (4, 0, 3, 3)
+
+
+def test_uniform_rotations_are_each_cells_own_whatever_cells_are_beside_it():
+    together = rotation.rotation_sets("uniform", ["a", "b", "c"], 4, 1, "tiny")
+    np.testing.assert_array_equal(
+        together[:, 2], rotation.rotation_sets("uniform", ["c"], 4, 1, "tiny")[:, 0]
+    )
+    assert len(np.unique(together.reshape(-1, 9), axis=0)) == 12
+
+
+@pytest.mark.parametrize(("own", "covered"), [(True, (0.88, 1.0)), (False, (0.0, 0.5))])
+def test_an_interval_over_cells_covers_the_mean_over_all_rotations_with_rotations_of_their_own(own, covered):
+    """Aligned cells, alike but for a tenth: the error of a cell is the squared move of its axis."""
+    n_cells, n_rotations, hits, n_runs = 60, 24, 0, 60
+    for seed in range(n_runs):
+        cells = [f"cell {number}" for number in range(n_cells if own else 1)]
+        drawn = rotation.rotation_sets("uniform", cells, n_rotations, seed, "tiny")
+        sizes = 1 + 0.1 * np.random.default_rng(seed).normal(size=n_cells)
+        # |R z - z|^2 = 2 - 2 R_zz has the mean 2 over all rotations.
+        means = (sizes * (2 - 2 * drawn[..., 2, 2])).mean(axis=0)
+        half = 2 * means.std(ddof=1) / np.sqrt(n_cells)
+        hits += abs(means.mean() - 2) < half
+    assert covered[0] <= hits / n_runs <= covered[1]
 
 
 def test_the_lattice_holds_the_published_turns():
-    lattice = rotation.rotation_set("lattice", 4, 1, "tiny")
+    lattice = rotation.cube_rotations()
     for degrees in (0, 90, 180, 270):
         assert np.isclose(lattice, rotation.about_z(degrees)).all(axis=(1, 2)).any()

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist, pdist
 from scipy.stats import ortho_group
 
-from morphobench.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
+from morphobench.metrics.invariance import (
+    mean_cell_distance,
+    rotation_invariance_error,
+    rotation_invariance_error_legacy,
+    rotation_rank,
+)
 
 seeded = given(st.integers(0, 2**32 - 1))
 few = settings(max_examples=25, deadline=None)
@@ -54,3 +60,39 @@ def test_legacy_rotation_error_takes_a_prefix_and_is_diluted_by_the_identity():
     real = rotation_invariance_error(z[:, :5], rotated[:, :, :5])
     np.testing.assert_array_equal(found[1:], real)
     assert found.mean() == pytest.approx(0.75 * real.mean())
+
+
+@few
+@seeded
+def test_distance_between_cells_is_the_mean_over_all_pairs_whatever_the_shift(seed):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(9, 4)) * 10.0 ** rng.integers(-3, 4)
+    assert mean_cell_distance(z) == pytest.approx(pdist(z).mean())
+    assert mean_cell_distance(z + 100 * z.std()) == pytest.approx(pdist(z).mean())
+    z[3] = np.nan
+    assert mean_cell_distance(z) == pytest.approx(pdist(np.delete(z, 3, axis=0)).mean())
+
+
+def test_distance_between_cells_that_are_alike_is_zero_and_of_one_cell_unknown():
+    assert mean_cell_distance(np.full((5, 3), 0.3)) == 0
+    assert np.isnan(mean_cell_distance(np.ones((1, 3))))
+
+
+@few
+@seeded
+def test_rank_is_the_share_of_other_cells_that_are_nearer(seed):
+    rng = np.random.default_rng(seed)
+    z, rotated = rng.normal(size=(2, 12, 3)) + 5
+    apart = cdist(rotated, z)
+    expected = (apart < np.diag(apart)[:, None]).sum(axis=1) / 11
+    np.testing.assert_allclose(rotation_rank(z, rotated), expected)
+    assert (rotation_rank(z, z) == 0).all()
+    rotated[2], z[5] = np.nan, np.nan
+    assert np.flatnonzero(np.isnan(rotation_rank(z, rotated))).tolist() == [2, 5]
+
+
+def test_rank_of_embeddings_that_know_nothing_is_one_half():
+    rng = np.random.default_rng(1)
+    assert (rotation_rank(np.full((7, 3), 0.3), np.full((7, 3), 0.3)) == 0.5).all()
+    assert rotation_rank(*rng.normal(size=(2, 400, 8))).mean() == pytest.approx(0.5, abs=0.05)
+    assert np.isnan(rotation_rank(np.ones((1, 3)), np.ones((1, 3)))).all()

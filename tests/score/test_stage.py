@@ -22,6 +22,13 @@ ERRORS = {
     "reconstruction_sinkhorn_legacy": 7.0,
 }
 FRACTIONS = np.linspace(0.1, 0.9, 9)
+# How far a cell that is rotated and back is from itself.
+RESAMPLED = 0.05
+
+
+def with_rotated_back(table, test, rng, z):
+    back = embedding_table(test, uniform(1, rng), RESAMPLED, rng, z)
+    return pd.concat([table.assign(rotated_back=False), back.assign(rotated_back=True)], ignore_index=True)
 
 
 def embedding_table(cells, rotations, noise, rng, z):
@@ -52,6 +59,7 @@ def stage(tmp_path):
     test = cells[cells["split"] == "test"]
     rotations = {"lattice": cube_rotations(), "uniform": uniform(5, rng)}
     tables = {name: embedding_table(test, some, 0.5, rng, z) for name, some in rotations.items()}
+    tables["uniform"] = with_rotated_back(tables["uniform"], test, rng, z)
     tables["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
     tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z)
     pairs = score_pairs.draw_pairs(test["CellId"], 10, rng)
@@ -113,8 +121,10 @@ BOTH = [
 CORRECTED = [
     *BOTH,
     *[f"classification_rule_{name}" for name in NAMES[3:]],
-    *[f"classification_rule_{name}_rotated" for name in ROTATED],
-    "rotation_invariance_error_uniform",
+    *[f"classification_rule_{name}_rotated{end}" for name in ROTATED for end in ("", "_floor", "_lattice")],
+    *[f"rotation_{name}_uniform{end}" for name in ("invariance_error", "distance") for end in ("", "_floor")],
+    "rotation_distance_lattice",
+    "rotation_rank_uniform",
     "reconstruction_chamfer",
     "reconstruction_noise_floor",
     "reconstruction_chamfer_noise_floor",
@@ -370,7 +380,9 @@ def test_constant_embeddings_score_at_chance_and_have_no_dimension(stage):
     assert value[("classification_rule_balanced_accuracy", "corrected")] == pytest.approx(1 / 6)
     assert value[("regression_volume_um3_r2", "corrected")] <= 0
     assert value[("rotation_invariance_error_lattice", "corrected")] == 0
-    for metric in ("compactness", "participation_ratio", "interpolation_distance"):
+    assert value[("rotation_rank_uniform", "corrected")] == 0.5
+    lost = ("compactness", "participation_ratio", "interpolation_distance", "rotation_distance_uniform")
+    for metric in lost:
         assert np.isnan(value[(metric, "corrected")])
         assert scores.loc[(metric, "corrected"), "reason"] != ""
 
@@ -507,7 +519,8 @@ def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_p
     identity.to_parquet(stage["embeddings"]["identity"], index=False)
     pd.DataFrame({"CellId": test["CellId"], **ERRORS}).to_parquet(stage["reconstruction"], index=False)
     embedding_table(test, cube_rotations(), 0.5, rng, z).to_parquet(stage["embeddings"]["lattice"])
-    embedding_table(test, uniform(2, rng), 0.5, rng, z).to_parquet(stage["embeddings"]["uniform"])
+    rotated = with_rotated_back(embedding_table(test, uniform(2, rng), 0.5, rng, z), test, rng, z)
+    rotated.to_parquet(stage["embeddings"]["uniform"])
     cells.to_parquet(stage["manifest"])
     score_pairs.run(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
     pairs = pd.read_csv(stage["pairs"])
@@ -541,14 +554,39 @@ def test_each_cell_is_rotated_by_its_own_rotation_and_a_model_that_is_not_invari
 
     def other_labels(table):
         embeddings = [f"mu_{i}" for i in range(8)]
-        table[embeddings] = table.groupby("rotation")[embeddings].shift(3, fill_value=0.0)
+        table[embeddings] = table.groupby(["rotation", "rotated_back"])[embeddings].shift(3, fill_value=0.0)
         return table
 
     rewrite(stage["embeddings"]["uniform"], other_labels)
     second, _ = run(stage)
     assert second.loc[metric, "value"] < 0.6
+    assert second.loc[("rotation_rank_uniform", "corrected"), "value"] > 0.2
+    assert first.loc[("rotation_rank_uniform", "corrected"), "value"] < 0.02
     same = ("classification_rule_auroc", "corrected")
     assert second.loc[same, "value"] == first.loc[same, "value"]
+
+
+def test_what_resampling_does_stands_beside_the_rotation_errors(stage):
+    found = run(stage)[0]["value"]
+    for name in ("invariance_error", "distance"):
+        error, floor = (found[f"rotation_{name}_uniform{end}", "corrected"] for end in ("", "_floor"))
+        # The made-up embeddings move by 0.5 and 0.05 per component.
+        assert floor == pytest.approx(error * RESAMPLED / 0.5, rel=0.2)
+    assert run(stage)[0]["n"]["rotation_invariance_error_uniform_floor", "corrected"] == 24
+
+
+def test_a_common_shift_changes_the_published_ratio_alone(stage):
+    before = run(stage)[0]["value"]
+    mu = [f"mu_{i}" for i in range(8)]
+    for path in stage["embeddings"].values():
+        rewrite(path, lambda t: t.assign(**(t[mu] + 50)))
+    after = run(stage)[0]["value"]
+    for rotations in ("lattice", "uniform"):
+        key = (f"rotation_distance_{rotations}", "corrected")
+        assert after[key] == pytest.approx(before[key], rel=1e-3)
+        ratio = (f"rotation_invariance_error_{rotations}", "corrected")
+        assert after[ratio] < 0.2 * before[ratio]
+    assert after["rotation_rank_uniform", "corrected"] == before["rotation_rank_uniform", "corrected"]
 
 
 def test_poses_are_read_in_batches_of_any_size(stage, monkeypatch):

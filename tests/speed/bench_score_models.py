@@ -128,7 +128,8 @@ def published_rotation(model: torch.nn.Module, x: torch.Tensor) -> np.ndarray:
 
 @torch.inference_mode()
 def our_rotation(model: torch.nn.Module, cells: Stored, settings: dict[str, Any]) -> np.ndarray:
-    rotations = np.stack([rotation.about_z(angle) for angle in DEGREES])
+    turns = np.stack([rotation.about_z(angle) for angle in DEGREES])
+    rotations = np.broadcast_to(turns[:, None], (len(turns), len(cells), 3, 3))
     return error_of(embed.encode_cells(model, cells, rotations, settings, batch_size=EMBED["batch_size"]).z)
 
 

@@ -190,7 +190,7 @@ def encoded(
     found = {}
     with torch.inference_mode():
         for pose in POSES:
-            turns = rotation.rotation_set(pose, how["n_uniform"], SEED, "bench")
+            turns = rotation.rotation_sets(pose, cells.table["CellId"], how["n_uniform"], SEED, "bench")
             encode = partial(embed.encode_cells, exported, cells, turns, model_config, **keywords)
             encode()
             start = time.perf_counter()

@@ -86,8 +86,15 @@ def side_um(wildcards):
     return dataset_config(wildcards)["sample"].get("cube", {}).get("side_um")
 
 
+def packing(wildcards):
+    """Params function: how clouds and cubes of spheres were sampled, to draw them anew; None of other cells."""
+    dataset, keys = dataset_config(wildcards), ("points", "cube")
+    drawn = dataset["kind"] == "packing" and dataset["sample"].get("mode") != "reference"
+    return {key: dataset["sample"][key] for key in keys} if drawn else None
+
+
 # What decoding into clouds or surfaces needs to know besides the model.
-DECODING = dict(embed_config=CONFIG["embed"], side_um=side_um, seed=CONFIG["seed"])
+DECODING = dict(embed_config=CONFIG["embed"], side_um=side_um, packing=packing, seed=CONFIG["seed"])
 
 
 def chosen_modules(wildcards):

@@ -40,6 +40,7 @@ rule embed:
         **GPU,
     params:
         embed_config=CONFIG["embed"],
+        packing=packing,
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
     message:

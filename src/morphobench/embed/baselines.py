@@ -27,7 +27,7 @@ def run(
     dataset: str,
     seed: int,
 ) -> None:
-    """Write the embedding tables of one baseline, for each set of rotations in `outs`; see `embed.run`.
+    """Write the embedding tables of one baseline, for the sets of rotations in `outs`; see `embed.run`.
 
     `baseline` has features, a function of `descriptors`, and its options, with n_points, the first points of
     each cloud to use; or features "columns" and names of columns of the manifest, which no rotation changes.
@@ -35,14 +35,24 @@ def run(
     """
     cells = read_table(manifest)
     cells = cells[cells["success"]].reset_index(drop=True)
-    rotations = {name: rotation.rotation_set(name, n_uniform, seed, dataset) for name in outs}
+    test = cells.loc[cells["split"] == "test", "CellId"]
+    ids = {name: cells["CellId"] if name == "identity" else test for name in outs}
+    rotations = {name: rotation.rotation_sets(name, ids[name], n_uniform, seed, dataset) for name in outs}
     if baseline["features"] == "columns":
         described = _from_columns(cells, baseline["options"]["columns"], rotations, manifest)
     else:
         described = _from_clouds(cells, shards, baseline, rotations)
+    tested = cells[cells["split"] == "test"]
     for name, out in outs.items():
-        rows = cells if name == "identity" else cells[cells["split"] == "test"]
-        write_table(embedding_table(rows, rotations[name], described[name]), out)
+        if name != "uniform":
+            rows = cells if name == "identity" else tested
+            write_table(embedding_table(rows, rotations[name], described[name]), out)
+            continue
+        # Points are rotated, never resampled: rotated back, a cell is what it was.
+        same = described["identity"][:, tested.index]
+        parts = [(rotations[name], described[name], False), (rotations[name][:1], same, True)]
+        tables = [embedding_table(tested, *part[:2], rotated_back=part[2]) for part in parts]
+        write_table(pd.concat(tables, ignore_index=True), out)
 
 
 def _from_columns(
@@ -73,9 +83,11 @@ def _from_clouds(
         options["largest_um"] = max(np.linalg.norm(descriptors.centred(um), axis=-1).max() for um in clouds)
     described: dict[str, list[np.ndarray]] = {name: [] for name in rotations}
     is_test = (cells["split"] == "test").to_numpy()
+    place = is_test.cumsum() - 1
     for number, points_um in enumerate(_clouds(cells, shards, n_points)):
         names = [name for name in rotations if name == "identity" or is_test[number]]
-        matrices = np.concatenate([rotations[name] for name in names])
+        own = {name: rotations[name][:, number if name == "identity" else place[number]] for name in names}
+        matrices = np.concatenate(list(own.values()))
         values = describe(rotation.rotate_points(points_um, matrices), **options)
         cuts = np.cumsum([len(rotations[name]) for name in names])[:-1]
         for name, part in zip(names, np.split(values, cuts), strict=True):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 
 from morphobench import seeds
@@ -44,14 +45,16 @@ def encode_cells(
     model_config: Mapping[str, Any],
     *,
     batch_size: int,
+    back: bool = False,
     subsample_seed: int = 0,
     precision: str = "32-true",
     decoder_inputs: bool = False,
 ) -> Encoded:
-    """Encode all cells under all rotations (k, 3, 3); cells are read once, rotations of a cell share a batch.
+    """Encode n cells under their rotations (k, n, 3, 3); cells are read once, those of one share a batch.
 
-    `batch_size` counts cells times rotations; no result depends on it beyond rounding. Poses and vectors are
-    returned with `decoder_inputs` alone. See `cell_batch` for `subsample_seed`, `autocast` for `precision`.
+    With `back`, each is rotated back again. `batch_size` counts cells times rotations; no result depends on
+    it beyond rounding. Poses and vectors are returned with `decoder_inputs` alone. See `cell_batch` for
+    `subsample_seed`, `autocast` for `precision`.
     """
     if not len(cells):
         return Encoded(np.empty((len(rotations), 0, model.latent_dim), np.float32), None, None)
@@ -60,8 +63,8 @@ def encode_cells(
     for rows, some in _batches(len(cells), len(rotations), batch_size):
         numbers = range(len(cells))[rows]
         raw = cells.raw(numbers)
-        batch = partial(cell_batch, cells, numbers, model_config, seed=subsample_seed, raw=raw)
-        x = torch.cat([batch(rotation=matrix).x for matrix in rotations[some]]).to(device)
+        batch = partial(cell_batch, cells, numbers, model_config, seed=subsample_seed, raw=raw, back=back)
+        x = torch.cat([batch(rotation=matrices).x for matrices in rotations[some, rows]]).to(device)
         with autocast(precision, device):
             encoded = _encode(model, x, decoder_inputs)
         for name, tensor in encoded.items():
@@ -103,6 +106,7 @@ def run(
     out: FilePath,
     *,
     rotations: str,
+    cube: Mapping[str, Any] | None = None,
     dataset: str,
     embed_config: Mapping[str, Any],
     seed: int,
@@ -111,18 +115,28 @@ def run(
 ) -> None:
     """Write the embedding table (`embedding_table`) of one model under one set of rotations.
 
-    The set "identity" has every cell, "lattice" and "uniform" the test cells. "identity" also has pose_00 ...
+    The set "identity" has every cell, "lattice" and "uniform" the test cells. "uniform" also has each cell
+    rotated by its first rotation and back (column `rotated_back`), which differs from "identity" by what
+    resampling does alone; for `cube`, of packings, see `Cells`. "identity" also has pose_00 ...
     pose_22 (canonical to observed frame) of models with a pose, and `vectors` (x, y, z of each of D,
     canonical frame) of the implicit model, whose mu are their lengths and do not hold the shape.
     """
     model, model_config = load_for_inference(model_path, accelerator, threads)
     identity = rotations == "identity"
-    cells = open_cells(manifest, shards, model_config, None if identity else "test", required=identity)
-    matrices = rotation.rotation_set(rotations, embed_config["n_uniform"], seed, dataset)
+    split = None if identity else "test"
+    cells = open_cells(manifest, shards, model_config, split, required=identity, cube=cube)
+    matrices = rotation.rotation_sets(
+        rotations, cells.table["CellId"], embed_config["n_uniform"], seed, dataset
+    )
     options = {key: embed_config[key] for key in ("batch_size", "precision")}
     options |= {"subsample_seed": seeds.integer(seed, dataset, "embed"), "decoder_inputs": identity}
     encoded = encode_cells(model, cells, matrices, model_config, **options)
     table = embedding_table(cells.table, matrices, encoded.z)
+    if rotations == "uniform":
+        back = encode_cells(model, cells, matrices[:1], model_config, **options, back=True)
+        parts = [(matrices, encoded.z, False), (matrices[:1], back.z, True)]
+        tables = [embedding_table(cells.table, *part[:2], rotated_back=part[2]) for part in parts]
+        table = pd.concat(tables, ignore_index=True)
     if encoded.pose is not None:
         table[POSE_COLUMNS] = encoded.pose.reshape(-1, 9).astype(np.float64)
     if encoded.vectors is not None:

@@ -26,6 +26,8 @@ VOXELS = ("first_voxel", *SIZES)
 # Arrays of the shards of align and mask: packings, images, segmented structures and their surfaces.
 CLOUD = {"points_um": Layout(np.float32, (3,), POINTS)}
 CELL = {"structure": Layout(np.float32, (), VOXELS), "mask": Layout(np.uint8, (), VOXELS)}
+# Beside the sampled clouds and cubes of packings, which are made of them.
+CENTRES = {"centres_um": Layout(np.float32, (3,), POINTS)}
 SEGMENTATION = {"segmentation": Layout(np.uint8, (), VOXELS)}
 MESH = {"vertices_um": Layout(np.float32, (3,), VERTICES), "faces": Layout(np.int32, (3,), FACES)}
 
@@ -55,6 +57,11 @@ def _stored(shard: FilePath, row: Mapping[str, Any], arrays: Mapping[str, Layout
 def stored_cloud(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
     """Return a packing's points out of a shard of align or mask, shape (n_points, 3), micrometres."""
     return _stored(shard, row, CLOUD)[0]
+
+
+def stored_centres(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
+    """Return a packing's sphere centres out of a shard of stage sample, shape (n, 3), micrometres."""
+    return _stored(shard, row, CENTRES)[0]
 
 
 def stored_cell(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -112,17 +113,21 @@ def with_embeddings(labels: pd.DataFrame, z: np.ndarray) -> pd.DataFrame:
     return pd.concat([labels.reset_index(drop=True), mu], axis=1)
 
 
-def embedding_table(cells: pd.DataFrame, rotations: np.ndarray, z: np.ndarray) -> pd.DataFrame:
-    """Return the embedding table of cells under rotations (k, 3, 3), rotation by rotation.
+def embedding_table(
+    cells: pd.DataFrame, rotations: np.ndarray, z: np.ndarray, **columns: Any
+) -> pd.DataFrame:
+    """Return the embedding table of n cells under their own k rotations (k, n, 3, 3), rotation by rotation.
 
-    Columns: CellId, group, split, rotation, r_00 ... r_22, mu_0 ... mu_{D-1}. `z` has shape (k, n, D).
+    Columns: CellId, group, split, rotation, further `columns`, r_00 ... r_22, mu_0 ... mu_{D-1}. `z` has
+    shape (k, n, D).
     """
     n_rotations, n_cells, width = z.shape
     number = np.repeat(np.arange(n_rotations), n_cells)
     repeated = cells[["CellId", "group", "split"]].iloc[np.tile(np.arange(n_cells), n_rotations)]
-    matrices = pd.DataFrame(rotations[number].reshape(-1, 9), columns=MATRIX_COLUMNS)
+    matrices = pd.DataFrame(rotations.reshape(-1, 9), columns=MATRIX_COLUMNS)
     values = z.reshape(-1, width).astype(np.float32)
-    return with_embeddings(repeated.reset_index(drop=True).assign(rotation=number).join(matrices), values)
+    repeated = repeated.reset_index(drop=True).assign(rotation=number, **columns)
+    return with_embeddings(repeated.join(matrices), values)
 
 
 def describe_cells(cell_ids: pd.Series, manifest: pd.DataFrame, source: FilePath) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def rasterise(
     Parameters
     ----------
     points_um
-        Sphere centres, shape (n, 3), origin at the middle of the cube; they must pass `check_fits`.
+        Sphere centres, shape (n, 3), origin at the middle of the cube, which cuts off what leaves it.
     size, side_um
         Voxels per side, and side of the cube.
     oversample
@@ -114,8 +114,10 @@ def rasterise(
     covered = (squared <= (radius_um / edge_um) ** 2) | ~around.any(axis=1)
     sphere, step = np.nonzero(covered)
     fine = np.full(3, size * oversample)
+    place = home[sphere] + around[step]
+    place = place[((place >= 0) & (place < fine)).all(axis=1)]
     # The same sub-voxel under two spheres counts once.
-    flat = np.unique(np.ravel_multi_index(tuple((home[sphere] + around[step]).T), fine))
+    flat = np.unique(np.ravel_multi_index(tuple(place.T), fine))
     voxel = np.ravel_multi_index(tuple(i // oversample for i in np.unravel_index(flat, fine)), (size,) * 3)
     filled, counts = np.unique(voxel, return_counts=True)
     cube_zyx = np.zeros(size**3, dtype=np.uint8)

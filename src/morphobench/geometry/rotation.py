@@ -1,5 +1,7 @@
 """Rotations as matrices. Convention: column vectors, p' = R p, points as rows rotate by ``points @ R.T``."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -32,16 +34,18 @@ def uniform(n: int, rng: np.random.Generator) -> np.ndarray:
     return Rotation.random(n, random_state=rng).as_matrix()
 
 
-def rotation_set(name: str, n_uniform: int, seed: int, dataset: str) -> np.ndarray:
-    """Return the rotations of "identity" (1), "lattice" (24 of the cube) or "uniform" (random), (n, 3, 3).
+def rotation_sets(name: str, cells: Sequence[str], n_uniform: int, seed: int, dataset: str) -> np.ndarray:
+    """Return the rotations of each cell, shape (n_rotations, n_cells, 3, 3), read-only.
 
-    The 24 hold the published ones: 0, 90, 180 and 270 degrees about z.
+    "identity" has 1, "lattice" the 24 of the cube, among them the published ones (0, 90, 180 and 270 degrees
+    about z). "uniform" draws `n_uniform` for each cell by its CellId, the same for every model: with
+    rotations that all cells share, an interval over cells would not cover the mean over all rotations.
     """
-    if name == "identity":
-        return np.eye(3)[None]
-    if name == "lattice":
-        return cube_rotations()
-    return uniform(n_uniform, seeds.generator(seed, dataset, "embed", "uniform"))
+    if name == "uniform":
+        own = [uniform(n_uniform, seeds.generator(seed, dataset, "rotations", cell)) for cell in cells]
+        return np.stack(own, axis=1) if own else np.empty((n_uniform, 0, 3, 3))
+    shared = np.eye(3)[None] if name == "identity" else cube_rotations()
+    return np.broadcast_to(shared[:, None], (len(shared), len(cells), 3, 3))
 
 
 def rotate_points(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:

@@ -1,6 +1,13 @@
-"""Rotation invariance error of embeddings."""
+"""Rotation invariance error of embeddings, and what a rotation does beside another cell."""
+
+from collections.abc import Iterator
 
 import numpy as np
+
+from morphobench.metrics.covariance import blocks
+
+# Squared distances are equal up to their rounding.
+_ROUNDING = 1e-9
 
 
 def rotation_invariance_error(z: np.ndarray, z_rotated: np.ndarray) -> np.ndarray:
@@ -36,3 +43,53 @@ def rotation_invariance_error_legacy(
     """
     z, z_rotated = np.asarray(z)[:, :n_components], np.asarray(z_rotated)[..., :n_components]
     return rotation_invariance_error(z, np.concatenate([z[None], z_rotated]))
+
+
+def mean_cell_distance(z: np.ndarray) -> float:
+    """Mean Euclidean distance between the embeddings of two cells, shape (n, D), over all pairs.
+
+    In this unit ``||z_r - z||`` is 0 for an invariant embedding and about 1 where a rotation is like taking
+    another cell; unlike the relative distance it does not fall when all embeddings are shifted. Cells whose
+    embedding is not finite are left out; NaN for fewer than two, 0 for embeddings that are all alike.
+    """
+    z = np.asarray(z, np.float64)
+    z = z[np.isfinite(z).all(axis=1)]
+    if len(z) < 2:
+        return np.nan
+    total = sum(np.sqrt(squares).sum() for _, squares in _squared_distances(z, z))
+    # A distance of the size of the rounding is none.
+    mean = float(total / (len(z) * (len(z) - 1)))
+    return mean if mean > _ROUNDING**0.5 * np.abs(z).max() else 0.0
+
+
+def rotation_rank(z: np.ndarray, z_rotated: np.ndarray) -> np.ndarray:
+    """Share of the other cells whose embedding is nearer to that of a rotated cell than its own, shape (n,).
+
+    `z` and `z_rotated` have shape (n, D). 0 where each cell finds itself, 0.5 on average by chance; ties
+    count half. NaN where an embedding is not finite, or without another cell.
+    """
+    z, z_rotated = np.asarray(z, np.float64), np.asarray(z_rotated, np.float64)
+    known = np.isfinite(z).all(axis=1)
+    usable, rank = np.flatnonzero(known & np.isfinite(z_rotated).all(axis=1)), np.full(len(z), np.nan)
+    cells, place = z[known], known.cumsum() - 1
+    if len(cells) < 2:
+        return rank
+    for part, squares in _squared_distances(z_rotated[usable], cells):
+        rows, own = usable[part], place[usable[part]]
+        apart = squares - squares[np.arange(len(rows)), own][:, None]
+        tied = np.abs(apart) <= _ROUNDING * squares.max(axis=1, keepdims=True)
+        # The cell itself is tied with itself.
+        nearer = ((apart < 0) & ~tied).sum(axis=1) + (tied.sum(axis=1) - 1) / 2
+        rank[rows] = nearer / (len(cells) - 1)
+    return rank
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield rows of `a` and their squared distances from all of `b`, block by block."""
+    # A common shift changes no distance; it keeps the squares small, where they cancel.
+    middle = b.mean(axis=0)
+    b = b - middle
+    norms = (b**2).sum(axis=1)
+    for part in blocks(len(a), len(b)):
+        rows = a[part] - middle
+        yield part, ((rows**2).sum(axis=1)[:, None] + norms - 2 * rows @ b.T).clip(min=0)

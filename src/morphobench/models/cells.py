@@ -14,13 +14,17 @@ from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import FilePath, read_array, read_table
 from morphobench.files.file_rows import FileRows
+from morphobench.files.layout import stored_centres
 from morphobench.files.tables import missing_split
+from morphobench.geometry.packing import rasterise
+from morphobench.geometry.rotation import rotate_points
 from morphobench.log import logger
 from morphobench.models.inputs import (
     INTENSITY,
     Arrays,
     Batch,
     Config,
+    on_lattice,
     required_arrays,
     rotate_arrays,
     subsample,
@@ -42,6 +46,8 @@ class Cells(Dataset):
         Folder of each shard number.
     model_config
         Content of the model's yaml, or `POINT_CLOUDS`.
+    cube
+        For packings, the arguments of `rasterise` with which their cubes were made.
 
     Raises
     ------
@@ -49,12 +55,19 @@ class Cells(Dataset):
         When a structure has no range for intensities normalised by structure.
     """
 
-    def __init__(self, manifest: pd.DataFrame, shards: Mapping[int, Path], model_config: Config) -> None:
+    def __init__(
+        self,
+        manifest: pd.DataFrame,
+        shards: Mapping[int, Path],
+        model_config: Config,
+        cube: Config | None = None,
+    ) -> None:
         self.table = manifest[manifest["success"]].reset_index(drop=True)
         self._shard = self.table["shard"].to_numpy()
         self._index = self.table["index"].to_numpy()
         self._ranges = _intensity_ranges(self.table, model_config)
-        used = {number: folder for number, folder in shards.items() if number in set(self._shard)}
+        self._model_config, self._cube = model_config, cube
+        self._shards = used = {number: shards[number] for number in shards if number in set(self._shard)}
         names = required_arrays(model_config)
         self._arrays = {name: {i: read_array(folder, name) for i, folder in used.items()} for name in names}
 
@@ -69,6 +82,25 @@ class Cells(Dataset):
             low, high = self._ranges[np.asarray(rows)].T
             raw[INTENSITY] = (raw[INTENSITY] - low[:, None]) / (high - low)[:, None]
         return raw
+
+    def centres_um(self, row: int) -> np.ndarray:
+        """Return the spheres of a packing, shape (n, 3)."""
+        return stored_centres(self._shards[self._shard[row]], self.table.iloc[row])
+
+    def rotated(self, rows: Sequence[int], raw: Arrays, rotation: np.ndarray, back: bool) -> Arrays:
+        """Rotate the stored arrays of these rows, and `back` again, by one rotation or each by its own.
+
+        Cubes of packings are drawn anew of the rotated spheres, other volumes resampled (`rotate_arrays`).
+        """
+        inverse = np.swapaxes(rotation, -1, -2)
+        if self._cube is None or "cube" not in raw or on_lattice(rotation):
+            arrays = rotate_arrays(raw, rotation, self._model_config)
+            return rotate_arrays(arrays, inverse, self._model_config) if back else arrays
+        matrices = np.broadcast_to(inverse @ rotation if back else rotation, (len(rows), 3, 3))
+        clouds_um = (
+            rotate_points(self.centres_um(row), one) for row, one in zip(rows, matrices, strict=True)
+        )
+        return {"cube": np.stack([rasterise(cloud_um, **self._cube) for cloud_um in clouds_um])}
 
     def digest(self) -> str:
         """Return the SHA-256 of the arrays of these cells in their order, and of nothing else about them."""
@@ -105,8 +137,11 @@ def open_cells(
     model_config: Config,
     split: str | None = None,
     required: bool = True,
+    cube: Config | None = None,
 ) -> Cells:
     """Open the cells of a manifest file, of one split or all; shard numbers count `shards` from 0.
+
+    For `cube`, see `Cells`.
 
     Raises
     ------
@@ -116,7 +151,7 @@ def open_cells(
     table = whole = read_table(manifest)
     if split is not None:
         table = table[table["split"] == split]
-    cells = Cells(table, {number: Path(folder) for number, folder in enumerate(shards)}, model_config)
+    cells = Cells(table, {number: Path(folder) for number, folder in enumerate(shards)}, model_config, cube)
     if not len(cells):
         reason = missing_split(whole, split) if split else "no cell is usable; see the column `error` in it."
         problem = f"{manifest}: {reason}"
@@ -159,16 +194,18 @@ def cell_batch(
     model_config: Config,
     *,
     rotation: np.ndarray | None = None,
+    back: bool = False,
     seed: int = 0,
     raw: Arrays | None = None,
 ) -> Batch:
     """Return the batch of these rows for evaluation, in model units.
 
-    Cells are rotated by `rotation`, shape (3, 3). Points are subsampled by `seed` and CellId, so alike for
-    every rotation and batch. `raw` holds the stored arrays where the caller has read them already.
+    Cells are rotated by `rotation`, shape (3, 3) or (n, 3, 3), and with `back` by its inverse too: what
+    resampling alone does. Points are subsampled by `seed` and CellId, so alike for every rotation and batch.
+    `raw` holds the stored arrays where the caller has read them already.
     """
     raw = cells.raw(rows) if raw is None else raw
-    batch = to_batch(raw if rotation is None else rotate_arrays(raw, rotation, model_config), model_config)
+    batch = to_batch(raw if rotation is None else cells.rotated(rows, raw, rotation, back), model_config)
     if not model_config.get("subsample"):
         return batch
     parts = zip(*(part.split(1) for part in batch if part is not None), strict=True)

@@ -61,7 +61,7 @@ def _by_intensity(model_config: Config) -> bool:
 
 
 def rotate_arrays(raw: Arrays, rotation: np.ndarray, model_config: Config) -> dict[str, np.ndarray]:
-    """Rotate stored arrays (n_cells, ...) by a matrix (3, 3) about the origin.
+    """Rotate stored arrays (n_cells, ...) about the origin by one matrix (3, 3), or each cell by its own.
 
     Exact, except for volumes by other than quarter turns. Volumes are padded to the size of the model, whose
     middle is the origin of a smaller grid.
@@ -75,15 +75,21 @@ def _rotate_array(name: str, array: np.ndarray, rotation: np.ndarray, model_conf
     if name not in _BACKGROUND:
         return array
     volumes = _padded(array, model_config["architecture"]["size"], _BACKGROUND[name])
-    if np.allclose(np.rint(rotation), rotation, atol=1e-6):
-        return rotate_cube_lattice(volumes, rotation)
-    return rotate_trilinear(volumes, rotation, _BACKGROUND[name])
+    if not on_lattice(rotation):
+        return rotate_trilinear(volumes, rotation, _BACKGROUND[name])
+    matrices = np.broadcast_to(rotation, (len(volumes), 3, 3))
+    return np.stack([rotate_cube_lattice(*pair) for pair in zip(volumes, matrices, strict=True)])
+
+
+def on_lattice(rotation: np.ndarray) -> bool:
+    """Return whether rotations (..., 3, 3) map the grid of a cube to itself."""
+    return bool(np.allclose(np.rint(rotation), rotation, atol=1e-6))
 
 
 def rotate_trilinear(volumes_zyx: np.ndarray, rotation: np.ndarray, background: float = 0.0) -> np.ndarray:
-    """Rotate volumes (batch, s, s, s) by one matrix (3, 3), see `rotate_volumes`; float32."""
+    """Rotate volumes (batch, s, s, s) by matrices (3, 3) or (batch, 3, 3), see `rotate_volumes`; float32."""
     volumes = torch.from_numpy(np.ascontiguousarray(volumes_zyx, dtype=np.float32)).unsqueeze(1)
-    matrices = torch.from_numpy(rotation.astype(np.float32)).expand(len(volumes), 3, 3)
+    matrices = torch.tensor(rotation, dtype=torch.float32).expand(len(volumes), 3, 3)
     return rotate_volumes(volumes, matrices, background)[:, 0].numpy()
 
 

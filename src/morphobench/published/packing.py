@@ -13,7 +13,15 @@ import tifffile
 from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.files import limits
-from morphobench.files.layout import NUCLEI, PACKINGS, SHAPES, TRANSLATION, positions_name, stored_cloud
+from morphobench.files.layout import (
+    CENTRES,
+    NUCLEI,
+    PACKINGS,
+    SHAPES,
+    TRANSLATION,
+    positions_name,
+    stored_cloud,
+)
 from morphobench.files.packings import SHAPE_MANIFEST, read_positions, read_shapes
 from morphobench.files.volumes import Layout
 from morphobench.geometry import meshes, packing
@@ -38,12 +46,15 @@ def _file_names(row: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def content(dataset: Mapping[str, Any]) -> Content:
-    """Return what a shard holds: points_um, and cubes of spheres, or summed up from published images."""
+    """Return what a shard holds: points_um, and cubes of spheres, or summed up from published images.
+
+    The spheres themselves, centres_um, are kept unless the images lie in a frame of their own.
+    """
     sample, published = dataset["sample"], in_published_frame(dataset)
     cube = Layout(np.float32 if published else np.uint8, (sample["cube"]["size"],) * 3)
     arrays = {"points_um": Layout(np.float32, (sample["points"]["n_points"], 3)), "cube": cube}
-    measured = dict.fromkeys((*TRANSLATION, "radius_um"), np.nan) | {"n_points": 0, "n_outside": 0}
-    return Content(arrays, defaults={} if published else measured)
+    measured = dict.fromkeys((*TRANSLATION, "radius_um"), np.nan) | {"n_outside": 0}
+    return Content(arrays) if published else Content(arrays | CENTRES, defaults=measured)
 
 
 def with_files(cells: pd.DataFrame, store: Store, dataset: Mapping[str, Any]) -> pd.DataFrame:
@@ -85,10 +96,11 @@ def reader(dataset: Mapping[str, Any], seed: int) -> Callable[[dict[str, Any]], 
         kept_um = packing.keep_inside(cloud_um, vertices_um, faces, **dataset["mask"])
         packing.check_fits(kept_um, sample["cube"]["side_um"], sample["cube"]["radius_um"])
         columns = dict(zip(TRANSLATION, translation_um.tolist(), strict=True))
-        columns |= {"n_points": len(kept_um), "n_outside": len(cloud_um) - len(kept_um)}
+        columns["n_outside"] = len(cloud_um) - len(kept_um)
         columns["radius_um"] = float(np.linalg.norm(kept_um, axis=1).max())
         cube = packing.rasterise(kept_um, **sample["cube"])
-        return Cell(columns, {"points_um": _upsample(kept_um, row, dataset, seed), "cube": cube})
+        arrays = {"points_um": _upsample(kept_um, row, dataset, seed), "cube": cube, "centres_um": kept_um}
+        return Cell(columns, arrays)
 
     def read_published(row: dict[str, Any]) -> Cell:
         positions, image = row["paths"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from morphobench import files, seeds
 from morphobench.files import FilePath, shards
-from morphobench.files.layout import stored_cloud
+from morphobench.files.layout import CENTRES, stored_cloud
 from morphobench.files.volumes import Layout
 from morphobench.geometry.packing import check_fits, rasterise, upsample
 
@@ -24,7 +24,8 @@ def run(
 ) -> None:
     """Sample one shard of stage `mask`; it fails when too many of its cells do.
 
-    Writes points_um.npy (n_ok, n_points, 3) float32 and cube.npy (n_ok, size, size, size) uint8, z, y, x.
+    Writes points_um.npy (n_ok, n_points, 3) float32 and cube.npy (n_ok, size, size, size) uint8, z, y, x; and
+    centres_um.npy, the spheres of all cells, of which rotated cubes and further clouds are made.
 
     Parameters
     ----------
@@ -38,9 +39,10 @@ def run(
         cloud_um = stored_cloud(shard_in, row)
         check_fits(cloud_um, cube["side_um"], cube["radius_um"])
         rng = seeds.generator(seed, dataset_name, "sample", row["CellId"])
-        return {}, {"points_um": upsample(cloud_um, **points, rng=rng), "cube": rasterise(cloud_um, **cube)}
+        sampled = {"points_um": upsample(cloud_um, **points, rng=rng), "cube": rasterise(cloud_um, **cube)}
+        return {}, {**sampled, "centres_um": cloud_um}
 
     cloud = {"points_um": Layout(np.float32, (points["n_points"], 3))}
-    arrays = cloud | {"cube": Layout(np.uint8, (cube["size"],) * 3)}
+    arrays = cloud | {"cube": Layout(np.uint8, (cube["size"],) * 3), **CENTRES}
     with shards.create(shard_out, "sample", max_failed_fraction) as shard:
         shard.fill(files.read_cells(shard_in), sample_cell, arrays)

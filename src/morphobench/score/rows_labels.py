@@ -45,12 +45,13 @@ def add_rotated_classification(
     classes: Classes,
     z_rotated: np.ndarray | None,
     reason: str,
+    ending: str,
 ) -> None:
-    """Add scores of the same classifier on test cells that were rotated at random, each by itself.
+    """Add scores of the same classifier on rotated test cells, each by its own rotation.
 
     `z_rotated` holds their embeddings in the order of `cells.test`; None, for the `reason`, without any.
     """
-    metrics = {name: Metric(f"classification_{label}_{name}_rotated", "high") for name in _ROTATED}
+    metrics = {name: Metric(f"classification_{label}_{name}_{ending}", "high") for name in _ROTATED}
     if label not in cells.manifest or z_rotated is None:
         no_column = _NO_COLUMN.format(label)
         rows.add_missing(reason if label in cells.manifest else no_column, *metrics.values())

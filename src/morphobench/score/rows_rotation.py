@@ -1,6 +1,6 @@
 """Rows of the score table about rotated cells, whose many embeddings are read in batches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,68 +10,113 @@ from morphobench.errors import InputError
 from morphobench.files import FilePath
 from morphobench.files.tables import embedding_matrix, read_batches
 from morphobench.geometry.rotation import MATRIX_COLUMNS, about_z
-from morphobench.metrics.invariance import rotation_invariance_error, rotation_invariance_error_legacy
+from morphobench.metrics.invariance import (
+    mean_cell_distance,
+    rotation_invariance_error,
+    rotation_invariance_error_legacy,
+    rotation_rank,
+)
 from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
 from morphobench.score.rows_labels import Classes, add_rotated_classification
 
 _LEGACY_DEGREES = (90, 180, 270)
 _LEGACY_CELLS = 4001
 _NO_ROTATIONS = "no embeddings of rotated cells"
-# Takes a batch, its matrices (n, 3, 3) and its rows in the cells; returns the slot of each row, or -1.
+_UNIT = "of the distance between cells"
+# Takes a batch, its matrices (n, 3, 3) and rows in the cells; returns whether each fills a slot, (n, slots).
 _Slots = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
 
 
-def add_lattice(rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, n_components: int) -> None:
-    """Add the rotation error under the cube's rotations, and the published one about z."""
-    metric = Metric("rotation_invariance_error_lattice")
+def add_lattice(
+    rows: ScoreRows,
+    cells: EmbeddedCells,
+    path: FilePath | None,
+    labels: Mapping[str, Classes],
+    n_components: int,
+    seed: int,
+) -> None:
+    """Add the rotation error under the cube's rotations, which resample no volume, and the published one.
+
+    Classification as in `add_uniform`, each test cell rotated by one of the 23 that rotate.
+    """
+    metric, z_rotated = Metric("rotation_invariance_error_lattice"), None
     if path is None:
-        rows.add_missing(_NO_ROTATIONS, metric, metric.legacy)
-        return
-    chosen = cells.test[:_LEGACY_CELLS]
+        rows.add_missing(
+            _NO_ROTATIONS, metric, metric.legacy, Metric("rotation_distance_lattice", unit=_UNIT)
+        )
+    else:
+        rng = seeds.generator(seed, rows.dataset, "score", "rotated lattice")
+        own = pd.Series(rng.integers(1, 24, len(cells.test)), index=cells.test)
+        n_legacy = min(_LEGACY_CELLS, len(cells.test))
 
-    def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
-        slot = np.full(len(batch), -1)
-        for number, degrees in enumerate(_LEGACY_DEGREES):
-            slot[_equal(matrices, about_z(degrees)) & np.isin(batch_rows, chosen)] = number
-        return slot
+        def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
+            slot = np.full((len(batch), 4), False)
+            for number, degrees in enumerate(_LEGACY_DEGREES):
+                slot[:, number] = _equal(matrices, about_z(degrees))
+            slot[:, 3] = batch["rotation"].to_numpy() == own.reindex(batch_rows).to_numpy()
+            return slot
 
-    errors, rotated = _read_rotated(path, cells, slots, len(_LEGACY_DEGREES), chosen)
-    rows.add_mean(metric, errors["value"], errors["item"], errors["group"])
+        errors, rotated = _read_rotated(path, cells, slots, 4)
+        _add_errors(rows, "lattice", errors)
+        _add_legacy(rows, metric.legacy, cells, rotated[:3, :n_legacy], n_components)
+        z_rotated = rotated[3]
+    for label, classes in labels.items():
+        add_rotated_classification(rows, cells, label, classes, z_rotated, _NO_ROTATIONS, "rotated_lattice")
+
+
+def _add_legacy(
+    rows: ScoreRows, metric: Metric, cells: EmbeddedCells, rotated: np.ndarray, n_components: int
+) -> None:
     absent = [d for d, z in zip(_LEGACY_DEGREES, rotated, strict=True) if len(z) and np.isnan(z).all()]
     if absent:
         reason = f"no rotation by {absent[0]} degrees about z among the lattice rotations"
-        rows.add_missing(reason, metric.legacy)
+        rows.add_missing(reason, metric)
         return
+    chosen = cells.test[: rotated.shape[1]]
     legacy = rotation_invariance_error_legacy(cells.z[chosen], rotated, n_components)
     items = [f"{cell}/{degrees} deg" for degrees in (0, *_LEGACY_DEGREES) for cell in cells.ids[chosen]]
     groups = np.tile(cells.groups[chosen], 1 + len(_LEGACY_DEGREES))
-    rows.add_mean(metric.legacy, legacy.ravel(), items, groups)
+    rows.add_mean(metric, legacy.ravel(), items, groups)
 
 
 def add_uniform(
-    rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, labels: Mapping[str, Classes], seed: int
+    rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, labels: Mapping[str, Classes]
 ) -> None:
-    """Add the rotation error under uniform rotations, and classification of cells rotated by one of them.
+    """Add rotation errors under uniform rotations, and classification of cells rotated by their first one.
 
-    Every test cell takes one rotation at random, its own and the same for all models. `labels` holds the
-    rules of the classes of each label.
+    Rotations are each cell's own and the same for all models. Beside each stands what resampling alone does
+    (`..._floor`): the cell rotated by its first rotation and back. `labels` holds the rules of the classes of
+    each label.
     """
-    metric, z_rotated = Metric("rotation_invariance_error_uniform"), None
+    z_rotated = z_back = None
+    rank = Metric("rotation_rank_uniform", unit="of other cells")
     if path is None:
-        rows.add_missing(_NO_ROTATIONS, metric)
+        names = [f"rotation_invariance_error_uniform{end}" for end in ("", "_floor")]
+        distances = [Metric(f"rotation_distance_uniform{end}", unit=_UNIT) for end in ("", "_floor")]
+        rows.add_missing(_NO_ROTATIONS, *map(Metric, names), *distances, rank)
     else:
-        # The last key is part of the seed: another one draws other rotations.
-        rng = seeds.generator(seed, rows.dataset, "score", "turned")
-        last = max((int(batch["rotation"].max()) for batch in read_batches(path, ("rotation",))), default=0)
-        own = pd.Series(rng.integers(0, 1 + last, len(cells.test)), index=cells.test)
 
         def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
-            return np.where(batch["rotation"].to_numpy() == own.reindex(batch_rows).to_numpy(), 0, -1)
+            first, back = batch["rotation"] == 0, batch["rotated_back"]
+            return np.stack([first & ~back, first & back], axis=1)
 
-        errors, (z_rotated,) = _read_rotated(path, cells, slots, 1, cells.test)
-        rows.add_mean(metric, errors["value"], errors["item"], errors["group"])
+        errors, (z_rotated, z_back) = _read_rotated(path, cells, slots, 2, ("rotated_back",))
+        _add_errors(rows, "uniform", errors[~errors["rotated_back"]])
+        _add_errors(rows, "uniform", errors[errors["rotated_back"]], "_floor")
+        ranks = rotation_rank(cells.z[cells.test], z_rotated)
+        rows.add_mean(rank, ranks, cells.ids[cells.test], cells.groups[cells.test])
     for label, classes in labels.items():
-        add_rotated_classification(rows, cells, label, classes, z_rotated, _NO_ROTATIONS)
+        for ending, z in (("rotated", z_rotated), ("rotated_floor", z_back)):
+            add_rotated_classification(rows, cells, label, classes, z, _NO_ROTATIONS, ending)
+
+
+def _add_errors(rows: ScoreRows, rotations: str, errors: pd.DataFrame, ending: str = "") -> None:
+    """Add the relative distance of rotated cells, as published, and that in units of another cell's."""
+    for column, name, unit in (("value", "invariance_error", ""), ("distance", "distance", _UNIT)):
+        metric = Metric(f"rotation_{name}_{rotations}{ending}", unit=unit)
+        alike = "all test cells have one embedding" if np.isinf(errors["distance"]).any() else ""
+        values = errors[column].replace(np.inf, np.nan)
+        rows.add_mean(metric, values, errors["item"], errors["group"], alike if column == "distance" else "")
 
 
 def _equal(matrices: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -79,35 +124,41 @@ def _equal(matrices: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _read_rotated(
-    path: FilePath, cells: EmbeddedCells, slots: _Slots, n_slots: int, chosen: np.ndarray
+    path: FilePath, cells: EmbeddedCells, slots: _Slots, n_slots: int, columns: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Read the rotation error of every rotated cell, and the embeddings to which `slots` gives a slot.
 
     Returns
     -------
     errors
-        Columns value, item, group, sorted by item; without the identity, whose error is 0 by definition and
-        would only dilute the mean.
+        Columns value, distance (in units of the mean distance between test cells; inf where they have one
+        embedding), item, group and the table's `columns`, sorted by item; without the identity, whose error
+        is 0 by definition and would only dilute the mean.
     rotated
-        Shape (n_slots, len(chosen), D), NaN where the table has no such row.
+        Shape (n_slots, n_test, D), NaN where the table has no such row.
     """
-    place = pd.Series(np.arange(len(chosen)), index=chosen)
-    rotated, parts = np.full((n_slots, len(chosen), cells.z.shape[1]), np.nan), []
-    for batch in read_batches(path, ("CellId", "rotation", *MATRIX_COLUMNS)):
+    place, unit = (
+        pd.Series(np.arange(len(cells.test)), index=cells.test),
+        mean_cell_distance(cells.z[cells.test]),
+    )
+    rotated, parts = np.full((n_slots, len(cells.test), cells.z.shape[1]), np.nan), []
+    for batch in read_batches(path, ("CellId", "rotation", *columns, *MATRIX_COLUMNS)):
         batch_rows = cells.manifest.index.get_indexer(batch["CellId"])
         if (batch_rows < 0).any():
             stranger = batch["CellId"].iloc[int((batch_rows < 0).argmax())]
             raise InputError(f"{path}: cell {stranger} is not among the unrotated cells. Embed again.")
-        z = embedding_matrix(batch)
+        z, own = embedding_matrix(batch), cells.z[batch_rows]
         matrices = batch[MATRIX_COLUMNS].to_numpy(np.float64).reshape(-1, 3, 3)
         errors = {
-            "value": rotation_invariance_error(cells.z[batch_rows], z),
+            "value": rotation_invariance_error(own, z),
+            "distance": np.linalg.norm(z - own, axis=1) / unit if unit else np.inf,
             "item": batch["CellId"].to_numpy() + "/" + batch["rotation"].astype(str).to_numpy(),
             "group": cells.groups[batch_rows],
+            **batch[list(columns)],
         }
         parts.append(pd.DataFrame(errors)[~_equal(matrices, np.eye(3))])
-        slot = slots(batch, matrices, batch_rows)
-        kept = slot >= 0
-        rotated[slot[kept], place.loc[batch_rows[kept]]] = z[kept]
-    table = pd.concat(parts) if parts else pd.DataFrame(columns=["value", "item", "group"])
+        for number, kept in enumerate(slots(batch, matrices, batch_rows).T):
+            rotated[number, place.loc[batch_rows[kept]]] = z[kept]
+    types = {"value": float, "distance": float, "item": str, "group": str, **dict.fromkeys(columns, bool)}
+    table = pd.concat(parts) if parts else pd.DataFrame(columns=list(types)).astype(types)
     return table.sort_values("item", ignore_index=True), rotated

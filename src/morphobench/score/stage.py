@@ -74,8 +74,8 @@ def run(
     width, classes = score_config["legacy_width"], dataset_config.get("classes") or {}
     labels = {label: classes.get(label, {}) for label in dataset_config["labels"]}
     n_legacy = np.inf if dataset_config["kind"] == "packing" else _N_PAIRS_LEGACY
-    add_lattice(rows, cells, embeddings.get("lattice"), width)
-    add_uniform(rows, cells, embeddings.get("uniform"), labels, seed)
+    add_lattice(rows, cells, embeddings.get("lattice"), labels, width, seed)
+    add_uniform(rows, cells, embeddings.get("uniform"), labels)
     rows_embeddings.add_reconstruction(rows, cells, reconstruction)
     rows_embeddings.add_evolution(rows, evolution, n_legacy)
     rows_embeddings.add_interpolation(rows, cells, pairs, score_config["n_fractions"], n_legacy, width)
