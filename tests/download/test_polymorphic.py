@@ -18,6 +18,7 @@ from morphobench.files import headers, images, shards, volumes
 from morphobench.files.layout import VOXELS
 
 ADRENAL = ROOT / "workflow/resources/adrenal_shapes"
+RED_BLOOD_CELLS = ROOT / "workflow/resources/red_blood_cells"
 SHAPE = (9, 12, 15)
 N = 7
 
@@ -161,9 +162,22 @@ def test_the_committed_shapes_are_whole():
     found = stack.read_volumes(ADRENAL / "shapes.npz")
     assert found.shape == (len(table), 28, 28, 28)
     assert found.any(axis=(1, 2, 3)).all()
-    assert table.groupby("source_split").size().to_dict() == {"train": 1188, "val": 98}
-    assert table.groupby("shape").size().to_dict() == {"hyperplasia": 281, "normal": 1005}
+    assert table.groupby("source_split").size().to_dict() == {"train": 1188, "val": 98, "test": 298}
+    assert table.groupby("shape").size().to_dict() == {"hyperplasia": 350, "normal": 1234}
     assert (ADRENAL / "shapes.npz").stat().st_size < 1.5e6
+
+
+def test_the_committed_red_blood_cells_are_whole():
+    table = pd.read_csv(RED_BLOOD_CELLS / "manifest.csv")
+    found = stack.read_volumes(RED_BLOOD_CELLS / "volumes.npz")
+    assert found.shape == (len(table), 64, 64, 64)
+    assert found.sum(axis=(1, 2, 3)).tolist() == table["source_voxels"].tolist()
+    known = {"cell_cluster": 69, "keratocyte": 31, "knizocyte": 23, "multilobate": 12}
+    assert table.groupby("cell_class").size().to_dict() == known
+    border = [found.any(axis=axes)[:, [0, -1]].any(axis=1) for axes in ((1, 2), (1, 3), (2, 3))]
+    assert np.any(border, axis=0).tolist() == table["source_touches_border"].tolist()
+    licence = (RED_BLOOD_CELLS / "LICENSE").read_text()
+    assert all(name in licence for name in ("SHAPR_torch", "Simionato", "Rieck"))
 
 
 @pytest.mark.parametrize("role", ["cell_mask", "structure"])

@@ -41,7 +41,8 @@ def run_stages(config: dict[str, Any], name: str, root: Path) -> pd.DataFrame:
         module.run(masked, out, dataset_name=name, **shared, **dataset["sample"], **settings)
     sampled = {number: folder(root, "sample", name, number) for number in range(len(masks))}
     out, split = root / f"sample/{name}/manifest.parquet", config["sample"]["split"]
-    sample_manifest.run(sampled, out, split=split, seed=config["seed"], dataset_name=name)
+    column = dataset.get("split")
+    sample_manifest.run(sampled, out, split=split, seed=config["seed"], dataset_name=name, column=column)
     return files.read_table(out).set_index("CellId")
 
 
