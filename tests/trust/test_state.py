@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +30,7 @@ from morphobench.errors import InputError
 from morphobench.files import file_rows
 from morphobench.files.shards import create
 from morphobench.files.volumes import Layout
+from morphobench.plot import style
 from morphobench.remote import open_store
 from morphobench.train import checkpoints
 from morphobench.train.checkpoints import BEST, LAST, checkpoint_to_resume, epoch_rows
@@ -306,6 +308,12 @@ def save_model(path):
     models.save(model, chosen, path)
 
 
+def save_figure(path):
+    figure = plt.figure(figsize=(9, 9))
+    figure.figimage(np.random.default_rng(1).random((900, 900, 3)))
+    style.save(figure, path.with_suffix(".png"))
+
+
 NUMBERS = pd.DataFrame(np.random.default_rng(1).random((10**5, 4)), columns=list("abcd"))
 ON_A_FULL_DISK = {
     "table": lambda path: files.write_table(NUMBERS, path.with_suffix(".parquet")),
@@ -315,6 +323,7 @@ ON_A_FULL_DISK = {
     "fetched file": fetch_into,
     "checkpoint": save_checkpoint,
     "model": save_model,
+    "figure": save_figure,
 }
 
 
