@@ -57,3 +57,17 @@ onstart:
         submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
         or_stop(slurm.check, {job.resources.get("slurm_partition") for job in submitted} - {None})
     or_stop(configuration.remember_scale, SCALE, SCALE_MARKER)
+
+
+def say_warnings():
+    """Say once, at the end, what the jobs of this run warned of: their lines lie far up by now."""
+    if text := warned.summary(STARTED):
+        print(text, file=sys.stderr)
+
+
+onsuccess:
+    say_warnings()
+
+
+onerror:
+    say_warnings()

@@ -30,6 +30,13 @@ rule plot_figure:
             caption="../report/tables.rst",
             labels=labels("panel {panel}"),
         ),
+        warnings=report(
+            "results/plot/{figure}_warnings.csv",
+            **LISTED,
+            subcategory="Tables",
+            caption="../report/warnings.rst",
+            labels=labels("warnings of its jobs"),
+        ),
     wildcard_constraints:
         figure="|".join(CONFIG["figures"]),
     localrule: True
@@ -38,6 +45,7 @@ rule plot_figure:
     params:
         described=lambda wildcards: figures.describe(CONFIG, wildcards.figure),
         demo=SCALE == "demo",
+        names=lambda wildcards: [wildcards.figure, *figures.datasets(CONFIG, wildcards.figure)],
     message:
         "Draw {output.pdf}"
     script:

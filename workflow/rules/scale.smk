@@ -1,6 +1,7 @@
 # The package is imported from src, here and in every script job, so that a fresh clone needs no installation.
 import os
 import sys
+import time
 from pathlib import Path
 
 SOURCE = str(Path(workflow.basedir) / "src")
@@ -11,8 +12,9 @@ if SOURCE not in sys.path:
 
 from morphobench import config as configuration
 from morphobench.errors import InputError
-from morphobench.jobs import slurm
+from morphobench.jobs import slurm, warned
 
+STARTED = time.time()
 SCALE_MARKER = Path("results/.scale")
 
 

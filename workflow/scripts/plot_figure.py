@@ -1,4 +1,5 @@
 from morphobench import log
+from morphobench.jobs import warned
 from morphobench.plot import figure
 
 if __name__ == "__main__":
@@ -11,3 +12,4 @@ if __name__ == "__main__":
             **snakemake.params.described,
             demo=snakemake.params.demo,
         )
+        warned.write(snakemake.output.warnings, snakemake.params.names)

@@ -79,6 +79,14 @@ def inputs(config: Config, figure: str) -> dict[str, str]:
     return {name: table_path(config, name, *at) for name in names if name not in absent}
 
 
+def datasets(config: Config, figure: str) -> list[str]:
+    """Return the data sets whose jobs a figure depends on."""
+    described = config["figures"][figure]
+    own = [described["dataset"], *config["score"].get("combined", {}).get(described.get("combined"), [])]
+    shared = [name for one in own for name in config["datasets"][one].get("cells_from", [])]
+    return list(dict.fromkeys([*own, *shared]))
+
+
 def shape_inputs(config: Config, dataset: str) -> dict[str, str]:
     """Return the files of the page of shapes: surfaces of cells where they have them, else decoded clouds."""
     surfaces = config["datasets"][dataset]["kind"] == "polymorphic"

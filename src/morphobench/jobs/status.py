@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from morphobench.jobs import warned
+
 STAGES = (
     *("fabricate", "published", "download", "align", "mask", "sample"),
     *("train", "embed", "score", "analyse", "plot"),
@@ -173,6 +175,11 @@ def _trainings(jobs: Sequence[Job]) -> list[str]:
     return ["", "trainings:", *lines] if lines else []
 
 
+def _warnings(root: Path) -> list[str]:
+    found = warned.lines(warned.collect(root / "logs"))
+    return ["", "warnings:", *found] if found else []
+
+
 def report(root: Path = Path()) -> str:
     """Return the state of the run in `root`, as text for a terminal."""
     jobs, planned = read_jobs(root), planned_jobs(root)
@@ -180,7 +187,15 @@ def report(root: Path = Path()) -> str:
         return f"nothing has run in {root.resolve()} yet"
     locked = any((root / ".snakemake/locks").glob("*"))
     state = "snakemake has locked this folder: it is running, or was killed" if locked else "no run here now"
-    lines = [state, "", *_job_lines(planned, jobs), *_failures(jobs), *_cells(root), *_trainings(jobs)]
+    lines = [
+        state,
+        "",
+        *_job_lines(planned, jobs),
+        *_failures(jobs),
+        *_cells(root),
+        *_trainings(jobs),
+        *_warnings(root),
+    ]
     if locked:
         seconds, unknown = time_left(planned, jobs, seconds_per_job(root))
         lines += ["", f"{_duration(seconds)} left, with as many jobs at a time as now"]

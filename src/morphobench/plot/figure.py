@@ -1,6 +1,7 @@
 """Figures as their yaml describes them: tables of every panel first, then the drawing from these alone."""
 
 import importlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -62,7 +63,9 @@ def panel_tables(panel: Description, inputs: Inputs, context: Context, gaps: Gap
         own = {name: inputs[name] for name in panel["tables"]}
         return panel_module(panel["kind"]).tables(own, context._replace(options=panel.get("options", {})))
     except EmptyPanel as empty:
-        logger.warning("panel %s (%s) stays empty: %s", panel["letter"], panel["kind"], empty)
+        # What the configuration leaves out is no fault; the panel says it.
+        level = logging.INFO if str(empty) in gaps.values() else logging.WARNING
+        logger.log(level, "panel %s (%s) stays empty: %s", panel["letter"], panel["kind"], empty)
         return {_REASON: pd.DataFrame({"reason": [str(empty)]})}
 
 

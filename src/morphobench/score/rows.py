@@ -1,6 +1,7 @@
 """Rows of the score table of one trained model, the values behind them, and resampled values."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
@@ -17,6 +18,8 @@ Names = Sequence[str]
 Values = Sequence[float]
 ITEM_COLUMNS = ("dataset", "model", "seed", "metric", "variant", "item", "group", "value")
 REPLICATE_COLUMNS = ("dataset", "model", "seed", "metric", "cells", "replicate", "value")
+# Metrics that a message names.
+_N_NAMED = 4
 _TYPES = {"seed": np.int64, "replicate": np.int64, "value": np.float64}
 
 
@@ -56,7 +59,7 @@ class ScoreRows:
 
     Every row gets `dataset`, `model` and the training's seed, `model_seed`. The bootstrap has `n_resamples`
     and depends on `seed`, dataset and metric alone, so that models meet the same resamples. `lacking` is what
-    every row without a value lacks, such as test cells.
+    every row without a value lacks, such as test cells; `expected` are reasons that are no fault.
     """
 
     dataset: str
@@ -65,6 +68,7 @@ class ScoreRows:
     n_resamples: int
     seed: int
     lacking: str = ""
+    expected: set[str] = field(default_factory=set)
     scores: list[Score] = field(default_factory=list)
     items: list[pd.DataFrame] = field(default_factory=list)
     replicates: list[pd.DataFrame] = field(default_factory=list)
@@ -109,12 +113,9 @@ class ScoreRows:
     def add_value(
         self, metric: Metric, value: float, n: int, reason: str = "", interval: Values = (np.nan, np.nan)
     ) -> None:
-        """Add one row; what it lacks, or leaves out, is also a warning in the log."""
+        """Add one row; `log_gaps` tells what it lacks or leaves out."""
         if not np.isfinite(value):
             reason = join(self.lacking, reason)
-        if reason:
-            text = f"{value:g}" if np.isfinite(value) else "no value"
-            logger.warning("%s of %s (%s): %s; %s", metric.name, self.model, metric.variant, text, reason)
         names = (self.dataset, self.model, self.model_seed, metric.name, metric.variant, metric.unit)
         self.scores.append(Score(*names, metric.better, value, *interval, n, reason))
 
@@ -122,6 +123,27 @@ class ScoreRows:
         """Add a row without value for each metric."""
         for metric in metrics:
             self.add_value(metric, np.nan, 0, reason)
+
+    def add_absent(self, reason: str, *metrics: Metric) -> None:
+        """Add a row without value for each metric that cannot be here, as without a decoder."""
+        self.expected.add(reason)
+        self.add_missing(reason, *metrics)
+
+    def log_gaps(self) -> None:
+        """Log each reason once, with its metrics; a warning if it is a fault of a corrected score."""
+        metrics: dict[str, list[Score]] = {}
+        for score in self.scores:
+            if score.reason:
+                known = self.lacking and score.reason.startswith(self.lacking)
+                metrics.setdefault(self.lacking if known else score.reason, []).append(score)
+        for reason, scores in metrics.items():
+            corrected = any(score.variant == "corrected" for score in scores)
+            level = logging.WARNING if corrected and reason not in self.expected else logging.INFO
+            names = list(dict.fromkeys(score.metric for score in scores))
+            named = ", ".join(names[:_N_NAMED]) + (
+                f" and {len(names) - _N_NAMED} more" * (len(names) > _N_NAMED)
+            )
+            logger.log(level, "scores of %s on %s: %s (%s)", self.model, self.dataset, reason, named)
 
     def add_items(self, metric: Metric, items: Names, values: Values, groups: Names | None = None) -> None:
         """Add the values behind a row."""

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
-
 from morphobench.files import FilePath
 from morphobench.score.rows import Metric, ScoreRows
 
@@ -38,7 +36,9 @@ def add_cost(rows: ScoreRows, path: FilePath | None) -> None:
         if times := cost.get(key):
             rows.add_mean(metric, times, [f"repeat {repeat}" for repeat in range(len(times))])
         else:
-            rows.add_missing(reason, metric)
+            rows.add_absent(reason, metric)
     for key, metric in _VALUES.items():
-        known = cost.get(key) is not None
-        rows.add_value(metric, float(cost[key]) if known else np.nan, int(known), "" if known else reason)
+        if cost.get(key) is not None:
+            rows.add_value(metric, float(cost[key]), 1)
+        else:
+            rows.add_absent(reason, metric)

@@ -46,20 +46,20 @@ def add_reconstruction(rows: ScoreRows, cells: EmbeddedCells, reconstruction: Fi
     kinds = [kind for kind in (_CLOUD_ERRORS, _SHAPE_ERRORS) if set(kind) & set(table)]
     if not kinds:
         reason = "no reconstruction error: the model has no decoder, or only its embeddings are known"
-        rows.add_missing(reason, Metric("reconstruction"), Metric("reconstruction").legacy)
+        rows.add_absent(reason, Metric("reconstruction"), Metric("reconstruction").legacy)
     items, groups = cells.ids[cells.test], cells.groups[cells.test]
     for column, metric in (entry for kind in kinds for entry in kind.items()):
         if column in table:
             tested = table.set_index("CellId").reindex(items)
             rows.add_mean(metric, tested[column], items, groups, _missing_reasons(tested, column))
         else:
-            rows.add_missing(f"the table of reconstruction errors has no column {column}", metric)
+            rows.add_absent(f"the table of reconstruction errors has no column {column}", metric)
 
 
 def add_evolution(rows: ScoreRows, evolution: FilePath | None, n_legacy: float) -> None:
     """Add evolution energies; the fractions of one pair are one cluster."""
     if evolution is None:
-        rows.add_missing("no interpolation: the model has no decoder here", *_ENERGIES.values())
+        rows.add_absent("no interpolation: the model has no decoder here", *_ENERGIES.values())
         return
     table = read_checked(evolution, ("pair", "fraction", "energy")).sort_values(["pair", "fraction"])
     if len(table) != table["pair"].nunique() * table["fraction"].nunique():
@@ -69,7 +69,7 @@ def add_evolution(rows: ScoreRows, evolution: FilePath | None, n_legacy: float) 
             part = table if metric.variant == "corrected" else table[table["pair"] < n_legacy]
             _add_interpolants(rows, metric, part, part[column], _missing_reasons(part, column))
         else:
-            rows.add_missing(f"{Path(evolution).name} has no column {column}", metric)
+            rows.add_absent(f"{Path(evolution).name} has no column {column}", metric)
 
 
 def _add_interpolants(
@@ -100,8 +100,11 @@ def add_interpolation(
     corrected = Metric("interpolation_distance", unit="of the pair's distance")
     legacy = Metric("interpolation_distance", unit="embedding units").legacy
     ends = None if pairs is None else pd.read_csv(pairs, dtype={"start": str, "end": str})
-    if ends is None or ends.empty:
-        rows.add_missing("no table of pairs" if ends is None else "no pairs of test cells", corrected, legacy)
+    if ends is None:
+        rows.add_absent("no table of pairs", corrected, legacy)
+        return
+    if ends.empty:
+        rows.add_missing("no pairs of test cells", corrected, legacy)
         return
     exclude = np.stack([cells.manifest.index.get_indexer(ends[side]) for side in ("start", "end")], axis=1)
     if (exclude < 0).any():

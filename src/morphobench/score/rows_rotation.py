@@ -41,9 +41,7 @@ def add_lattice(
     """
     metric, z_rotated = Metric("rotation_invariance_error_lattice"), None
     if path is None:
-        rows.add_missing(
-            _NO_ROTATIONS, metric, metric.legacy, Metric("rotation_distance_lattice", unit=_UNIT)
-        )
+        rows.add_absent(_NO_ROTATIONS, metric, metric.legacy, Metric("rotation_distance_lattice", unit=_UNIT))
     else:
         rng = seeds.generator(seed, rows.dataset, "score", "rotated lattice")
         own = pd.Series(rng.integers(1, 24, len(cells.test)), index=cells.test)
@@ -93,7 +91,7 @@ def add_uniform(
     if path is None:
         names = [f"rotation_invariance_error_uniform{end}" for end in ("", "_floor")]
         distances = [Metric(f"rotation_distance_uniform{end}", unit=_UNIT) for end in ("", "_floor")]
-        rows.add_missing(_NO_ROTATIONS, *map(Metric, names), *distances, rank)
+        rows.add_absent(_NO_ROTATIONS, *map(Metric, names), *distances, rank)
     else:
 
         def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:

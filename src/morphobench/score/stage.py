@@ -86,6 +86,7 @@ def run(
         add_outliers(rows, cells, dataset_config["outlier"])
     rows_embeddings.add_compactness(rows, cells, score_config["k_neighbours"], width)
     add_cost(rows, cost)
+    rows.log_gaps()
     write_table(score_table(rows.scores), scores_out)
     write_table(rows.item_table(), items_out)
     write_table(rows.replicate_table(), replicates_out)
