@@ -15,7 +15,7 @@ from harness.s3_server import SETTINGS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morphobench.download import crops, fields, packing, punctate, stack
+from morphobench.download import crops, fields, named_files, packing, punctate, stack
 from morphobench.errors import InputError
 from morphobench.files import identifiers, manifests
 from morphobench.files.packings import read_shapes
@@ -214,3 +214,13 @@ def test_a_long_name_of_a_server_is_kept_under_a_short_one(tmp_path, monkeypatch
     assert found.suffix == ".tif"
     long = cached_path(tmp_path, server.url, "a/b." + "x" * 240, "v")
     assert len(os.fsencode(part_path(long).name)) < 255
+
+
+def test_a_path_that_names_a_folder_of_all_files_is_not_walked(tmp_path, monkeypatch):
+    """Planning looks at the files that a table names: never at everything above it."""
+    path = crop_table(tmp_path, ["b", "c"])
+    table = pd.read_csv(path).assign(crop_raw=["crop.tif", "../../..", "/"])
+    table.to_csv(path, index=False)
+    monkeypatch.setattr(named_files.os, "walk", lambda folder: pytest.fail(f"{folder} was walked"))
+    dataset = {"name": "toy", "kind": "punctate", "source": {"cells": str(path)}}
+    assert len(named_files.state(dataset)) == 16

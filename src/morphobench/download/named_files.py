@@ -63,7 +63,8 @@ def _states(path: str) -> list[str]:
         status = os.stat(path)
     except (OSError, ValueError):
         return [f"{path}\0missing"]
-    if not S_ISDIR(status.st_mode):
+    # No other folder is an image; a wrong path may name that of all files.
+    if not S_ISDIR(status.st_mode) or not path.rstrip("/").endswith(".zarr"):
         return [f"{path}\0{status.st_size}\0{status.st_mtime_ns}"]
     inside = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
     return [line for file in inside for line in _states(file)]
