@@ -1,5 +1,7 @@
 """Configuration: what is shipped is valid, and every mistake is named with its remedy."""
 
+import shutil
+
 import pytest
 import yaml
 from paths import ROOT
@@ -354,3 +356,28 @@ def test_every_model_has_its_own_colour(paper):
     models = config.resolve(paper, ROOT)["models"]
     colors = [model["color"].lower() for model in models.values()]
     assert len(set(colors)) == len(colors)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "change", "file"),
+    [
+        ({"train": {"precision": 7}}, {}, "config/demo.yaml: train.precision"),
+        (
+            {},
+            {"train": {"precision": 7}},
+            "config/config.yaml, as changed by --config or --configfile",
+        ),
+        ({"models": {"classical_image": {"input_scale": "x"}}}, {}, "config/demo.yaml: input_scale"),
+        ({"sample": {"split": {"test": 0.5}}}, {}, "config/demo.yaml: sample.split must sum to 1"),
+        ({"extra": 1}, {}, "config/demo.yaml: unknown key 'extra'"),
+    ],
+)
+def test_a_message_names_the_file_where_the_value_in_force_stands(tmp_path, overlay, change, file):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "config/demo.yaml").write_text(yaml.safe_dump(overlay))
+    merged = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    for part in (overlay, change):
+        merged = schema.merge(merged, part)
+    with pytest.raises(InputError) as error:
+        config.resolve(merged, tmp_path)
+    assert file in str(error.value)

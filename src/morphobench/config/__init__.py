@@ -10,7 +10,7 @@ from typing import Any
 from morphobench.config import checks
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.needs import source_needs
-from morphobench.config.schema import merge, read_all, read_yaml, typed, validate
+from morphobench.config.schema import OVERLAYS, file_of, merge, read_all, read_yaml, typed, validate
 from morphobench.errors import InputError
 
 FIGURES = Path("config/figures")
@@ -41,7 +41,8 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     """
     config = typed(config)
     validate(config, "config", "config/config.yaml", root)
-    checks.check_split(config["sample"]["split"])
+    shares, seeds = config["sample"]["split"], config["train"]["seeds"]
+    checks.check_split(shares, file_of(OVERLAYS[0], ["sample", "split"], shares, root))
     models = read_all(Path("config/models"), config["models"], "model", root)
     datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root)
     for name in datasets:
@@ -52,7 +53,7 @@ def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
             dataset["source"]["max_cells"] = config["max_cells"]
     for name in datasets:
         checks.check_parts(name, datasets)
-    checks.check_seeds(config["train"]["seeds"], datasets)
+    checks.check_seeds(seeds, datasets, file_of(OVERLAYS[0], ["train", "seeds"], seeds, root))
     checks.check_scored(config, datasets, models)
     return {**config, "datasets": datasets, "models": models, "figures": _figures(root, datasets)}
 

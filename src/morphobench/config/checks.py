@@ -144,18 +144,18 @@ def check_parts(name: str, datasets: Mapping[str, Mapping[str, Any]]) -> None:
             )
 
 
-def check_split(shares: Mapping[str, float]) -> None:
+def check_split(shares: Mapping[str, float], file: str) -> None:
     """Check that the shares of the splits sum to 1."""
     if abs(sum(shares.values()) - 1) > 1e-6:
-        raise InputError(f"config/config.yaml: sample.split must sum to 1, not {sum(shares.values()):g}.")
+        raise InputError(f"{file}: sample.split must sum to 1, not {sum(shares.values()):g}.")
 
 
-def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]]) -> None:
+def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]], file: str) -> None:
     """Refuse several training seeds where published models, trained once, are used."""
     trained = ", ".join(name for name, dataset in datasets.items() if dataset["start_from"] in BY_MODEL)
     if trained and len(seeds) > 1:
         reason = f"lists {len(seeds)} seeds, but {trained} start from published models, trained once"
-        raise InputError(f"config/config.yaml: train.seeds {reason}. Give one seed.")
+        raise InputError(f"{file}: train.seeds {reason}. Give one seed.")
 
 
 def check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """Outputs of `snakemake all`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from morphobench.config.checks import check_known
+from morphobench.config.schema import OVERLAYS, file_of
 
 
 def paths(config: Mapping[str, Any]) -> list[str]:
@@ -15,8 +17,9 @@ def paths(config: Mapping[str, Any]) -> list[str]:
         For a data set or figure that does not exist.
     """
     datasets, figures = config["outputs"]["datasets"], config["outputs"]["figures"]
-    check_known("config/config.yaml: outputs.datasets", "dataset", datasets, config["datasets"])
-    check_known("config/config.yaml: outputs.figures", "figure", figures or [], config["figures"])
+    for key, kind, names in (("datasets", "dataset", datasets), ("figures", "figure", figures or [])):
+        file = file_of(OVERLAYS[0], ["outputs", key], config["outputs"][key], Path())
+        check_known(f"{file}: outputs.{key}", kind, names, config[key])
     return [
         *(f"results/score/{dataset}/scores.parquet" for dataset in datasets),
         *(f"figures/{name}.pdf" for name in (config["figures"] if figures is None else figures)),

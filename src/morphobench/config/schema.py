@@ -2,7 +2,7 @@
 
 import copy
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,8 @@ from morphobench.errors import InputError
 SCHEMAS = Path("config/schemas")
 # Placeholder of config/datasets/template.yaml.example for a user's own values.
 BLANK = "FILL"
+# Files with sections of all others, in the order in which they are laid over each other.
+OVERLAYS = ("config/config.yaml", "config/demo.yaml")
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +104,26 @@ def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path)
     schema = _validator(root / SCHEMAS / f"{schema_name}.schema.yaml")
     errors = sorted(schema.iter_errors(data), key=lambda error: list(map(str, error.path)))
     if errors:
-        raise InputError("\n".join(_explain(error, source) for error in errors))
+        own = [f"{schema_name}s", Path(source).stem] if schema_name in ("dataset", "model") else []
+        raise InputError("\n".join(_explain(error, source, own, root) for error in errors))
+
+
+def file_of(source: str, keys: Sequence[Any], value: Any, root: Path, own: Sequence[str] = ()) -> str:
+    """Return the file that a value in force stands in: its own, or one that is laid over it; for messages.
+
+    In `OVERLAYS` the keys stand below `own`. A value of none of these files came with the command line.
+    """
+    for name, at in [(source, keys), *((overlay, [*own, *keys]) for overlay in OVERLAYS)]:
+        if not (root / name).is_file():
+            return source
+        place: Any = typed(read_yaml(root / name))
+        for key in at:
+            listed = isinstance(place, list) and isinstance(key, int) and key < len(place)
+            place = place[key] if listed else place.get(key) if isinstance(place, Mapping) else None
+        sections = isinstance(place, Mapping) and isinstance(value, Mapping)
+        if place and merge(value, place) == value if sections else place == value:
+            return name
+    return f"{source}, as changed by --config or --configfile"
 
 
 @cache
@@ -110,22 +131,24 @@ def _validator(path: Path) -> Draft202012Validator:
     return Draft202012Validator(read_yaml(path))
 
 
-def _explain(error: ValidationError, source: str) -> str:
-    place = ".".join(str(part) for part in error.absolute_path) or "top level"
+def _explain(error: ValidationError, source: str, own: Sequence[str], root: Path) -> str:
+    keys = list(error.absolute_path)
+    place = ".".join(map(str, keys)) or "top level"
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         lines = []
         for key in sorted(set(error.instance) - set(known)):
             close = difflib.get_close_matches(str(key), known, n=1)
             remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
-            lines.append(f"{source}: unknown key {key!r} at {place}; {remedy}")
+            file = file_of(source, [*keys, key], error.instance[key], root, own)
+            lines.append(f"{file}: unknown key {key!r} at {place}; {remedy}")
         return "\n".join(lines)
-    message = f"{place}: {error.message}"
+    message, file = f"{place}: {error.message}", file_of(source, keys, error.instance, root, own)
     if error.validator == "required":
         missing = ", ".join(key for key in error.validator_value if key not in error.instance)
-        message = f"missing at {place}: {missing}"
+        message, file = f"missing at {place}: {missing}", source
     hint = error.schema.get("description")
-    return f"{source}: {message}" + (f" ({hint})." if hint else ".")
+    return f"{file}: {message}" + (f" ({hint})." if hint else ".")
 
 
 def _blanks(value: Any, place: str = "") -> list[str]:
