@@ -17,7 +17,7 @@ ALLOWED = (
     "max_failed_fraction",
     *("outputs.datasets", "outputs.figures"),
     *("train.accelerator", "train.gpus"),
-    *("embed.n_uniform", "embed.error_points"),
+    *("embed.n_uniform", "embed.error_points", "embed.sinkhorn_scaling"),
     *("score.n_pairs", "score.n_bootstrap", "score.n_permutations"),
     *(
         "analyse.n_starts",

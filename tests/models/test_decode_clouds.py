@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from fabricate.sampled import clouds_um
 
-from morphobench.models.decode_clouds import cube_to_points_legacy, cube_to_points_um, subsample
+from morphobench.models.decode_clouds import (
+    common_points_um,
+    cube_to_points_legacy,
+    cube_to_points_um,
+    subsample,
+)
 
 
 def seeded(seed=0):
@@ -89,3 +95,57 @@ def test_published_sampler_weights_by_the_skewness():
     assert bright == pytest.approx((weight[0] / (weight[0] + 62 * weight[1])).item(), abs=0.02)
     assert (points.round().abs().sum(dim=1) > 0).all()
     assert torch.isnan(cube_to_points_legacy(-cube.abs(), 10, torch.Generator())).all()
+
+
+# The same random numbers for several shapes
+
+
+def blob(at_um, spread_um=1.5, size=17, side_um=16.0):
+    """A cube with a soft spot, shape (1, 1, size, size, size); `at_um` in x, y, z."""
+    place = (np.indices((size,) * 3)[::-1] + 0.5) / size * side_um - side_um / 2
+    apart = ((place - np.reshape(at_um, (3, 1, 1, 1))) ** 2).sum(0)
+    return torch.tensor(np.exp(-apart / (2 * spread_um**2))[None, None]).float()
+
+
+COMMON = {"side_um": 16.0, "n_points": 300, "seed": 4}
+CUBE = {"representation": "cube", "input_scale": 1.0}
+
+
+def test_points_of_cubes_have_the_law_of_the_intensities():
+    at_um = np.array([2.0, -1.0, 0.5])
+    found = common_points_um(blob(at_um), CUBE, **{**COMMON, "n_points": 20_000})[0].numpy()
+    np.testing.assert_allclose(found.mean(axis=0), at_um, atol=0.05)
+    # The spot, and what voxels and interpolation between them add.
+    np.testing.assert_allclose(found.std(axis=0), 1.5, rtol=0.06)
+    assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.03
+    generator = torch.Generator().manual_seed(1)
+    plain = cube_to_points_um(blob(at_um), side_um=16.0, n_points=20_000, generator=generator)[0].numpy()
+    np.testing.assert_allclose(
+        np.quantile(found, [0.1, 0.5, 0.9], axis=0), np.quantile(plain, [0.1, 0.5, 0.9], axis=0), atol=0.12
+    )
+
+
+def test_points_of_a_cube_that_moves_move_with_it():
+    cubes = torch.cat([blob([0, 0, 0]), blob([1.3, -0.7, 0.4])])
+    first, second = common_points_um(cubes, CUBE, **COMMON).numpy()
+    np.testing.assert_allclose(second - first, np.broadcast_to([1.3, -0.7, 0.4], first.shape), atol=0.1)
+
+
+def test_a_cube_without_intensity_gives_points_everywhere():
+    found = common_points_um(-torch.ones(1, 1, 9, 9, 9), CUBE, **COMMON)[0].numpy()
+    assert (np.abs(found) <= 8).all()
+    np.testing.assert_allclose(found.std(axis=0), 16 / 12**0.5, rtol=0.1)
+
+
+def test_clouds_give_the_same_points_of_each_and_other_ones_at_the_next_draw():
+    clouds = (
+        torch.arange(40.0).reshape(1, 40, 1).expand(3, 40, 3) + torch.tensor([0.0, 100, 200])[:, None, None]
+    )
+    chosen, options = {"representation": "points", "input_scale": 2.0}, {**COMMON, "n_points": 15}
+    found = common_points_um(clouds, chosen, **options)
+    assert found.shape == (3, 15, 3)
+    torch.testing.assert_close(found[1] - found[0], torch.full((15, 3), 50.0))
+    following = common_points_um(clouds, chosen, **options, first=15)
+    assert not set(found[0, :, 0].tolist()) & set(following[0, :, 0].tolist())
+    assert common_points_um(clouds, chosen, **options, first=30).shape[1] == 10
+    torch.testing.assert_close(common_points_um(clouds, chosen, **options), found)

@@ -66,6 +66,7 @@ def stage(tmp_path):
     tables["evolution"] = pairs.loc[pairs.index.repeat(9)].assign(
         fraction=np.tile(FRACTIONS, 10), energy=1.0 + rng.random(90), energy_input=2.0, energy_legacy=np.nan
     )
+    tables["evolution"] = tables["evolution"].assign(energy_sampling=1.1, constant=False)
     pairs.to_csv(tmp_path / "pairs.csv", index=False)
     tables["manifest"] = cells
     paths = {name: tmp_path / f"{name}.parquet" for name in tables}
@@ -129,6 +130,7 @@ CORRECTED = [
     "reconstruction_noise_floor",
     "reconstruction_chamfer_noise_floor",
     "evolution_energy_input",
+    "evolution_energy_sampling",
     "regression_volume_um3_mae",
     "outlier_auroc",
     "participation_ratio",
@@ -467,6 +469,23 @@ def test_reasons_of_failed_interpolations_reach_the_table(stage):
     assert row["reason"] == "9 of 90 values are missing or not finite; no surface was decoded"
 
 
+def test_pairs_without_a_distance_count_with_their_stated_energy_and_are_counted(stage):
+    def collapse(table):
+        alike = table["pair"] < 2
+        reason = np.where(alike, "the end points decode to one shape", "")
+        return table.assign(energy=table["energy"].mask(alike, 2.0), constant=alike, reason=reason)
+
+    rewrite(stage["evolution"], collapse)
+    scores, _ = run(stage)
+    row = scores.loc[("evolution_energy", "corrected")]
+    assert row["n"] == 90
+    assert row["reason"].startswith("18 of 90 interpolants are between ends that decode to one shape")
+    assert scores.loc[("evolution_energy_sampling", "corrected"), ["value", "n"]].tolist() == [
+        pytest.approx(1.1),
+        10,
+    ]
+
+
 def test_shapes_are_scored_by_overlap_and_surface(stage):
     shapes = {
         "noise_floor_iou": 0.05,
@@ -531,7 +550,8 @@ def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_p
     score_pairs.run(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
     pairs = pd.read_csv(stage["pairs"])
     evolution = pairs.loc[pairs.index.repeat(9)].assign(fraction=np.tile(FRACTIONS, len(pairs)))
-    evolution.assign(energy=1.0, energy_input=1.0, energy_legacy=1.0).to_parquet(stage["evolution"])
+    values = dict.fromkeys(("energy", "energy_input", "energy_sampling", "energy_legacy"), 1.0)
+    evolution.assign(**values, constant=False).to_parquet(stage["evolution"])
     stage["dataset_config"] |= {"targets": None, "outlier": None}
     counts = run(stage)[0]["n"]
     assert counts[("rotation_invariance_error_lattice", "legacy")] == 936

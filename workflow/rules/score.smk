@@ -32,6 +32,7 @@ rule score_evolution:
     params:
         **DECODING,
         n_fractions=CONFIG["score"]["n_fractions"],
+        energy_points=CONFIG["score"]["energy_points"],
         accelerator=CONFIG["train"]["accelerator"],
     message:
         "Interpolate between pairs of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"

@@ -15,6 +15,8 @@ if __name__ == "__main__":
             meshes=snakemake.input.get("meshes", ()),
             dataset=snakemake.wildcards.dataset,
             n_fractions=snakemake.params.n_fractions,
+            energy_points=snakemake.params.energy_points,
+            packing=snakemake.params.packing,
             embed_config=snakemake.params.embed_config,
             side_um=snakemake.params.side_um,
             seed=snakemake.params.seed,

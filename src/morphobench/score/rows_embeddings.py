@@ -15,6 +15,7 @@ from morphobench.metrics.intrinsic_dimension import (
     intrinsic_dimension_legacy,
     participation_ratio,
 )
+from morphobench.metrics.reasons import join
 from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
 
 # Column of the table of errors -> metric: of clouds and cubes, and of shapes.
@@ -36,6 +37,7 @@ _SHAPE_ERRORS = {
 _ENERGIES = {
     "energy": Metric("evolution_energy"),
     "energy_input": Metric("evolution_energy_input"),
+    "energy_sampling": Metric("evolution_energy_sampling"),
     "energy_legacy": Metric("evolution_energy").legacy,
 }
 
@@ -61,13 +63,22 @@ def add_evolution(rows: ScoreRows, evolution: FilePath | None, n_legacy: float) 
     if evolution is None:
         rows.add_absent("no interpolation: the model has no decoder here", *_ENERGIES.values())
         return
-    table = read_checked(evolution, ("pair", "fraction", "energy")).sort_values(["pair", "fraction"])
+    table = read_checked(evolution, ("pair", "fraction", "energy", "constant")).sort_values(
+        ["pair", "fraction"]
+    )
     if len(table) != table["pair"].nunique() * table["fraction"].nunique():
         raise InputError(f"{evolution}: not every pair has every fraction once. Run score_evolution again.")
     for column, metric in _ENERGIES.items():
         if column in table:
             part = table if metric.variant == "corrected" else table[table["pair"] < n_legacy]
-            _add_interpolants(rows, metric, part, part[column], _missing_reasons(part, column))
+            if column == "energy_sampling":
+                # One for each pair.
+                part = part[part["fraction"] == part["fraction"].min()]
+            reason = _missing_reasons(part, column)
+            if column == "energy" and (n_constant := int(part["constant"].sum())):
+                stated = f"{n_constant} of {len(part)} interpolants are between ends that decode to one shape"
+                reason = join(f"{stated}, or to none, and count with the energy stated for these", reason)
+            _add_interpolants(rows, metric, part, part[column], reason)
         else:
             rows.add_absent(f"{Path(evolution).name} has no column {column}", metric)
 
