@@ -11,6 +11,10 @@ class InputError(ValueError):
     """
 
 
+class Excluded(InputError):
+    """What is wrong with one cell that is left out and does not count as failed."""
+
+
 @contextmanager
 def named(place: object) -> Iterator[None]:
     """Put a file's or data set's name before the message of any `InputError` raised inside."""

@@ -173,8 +173,6 @@ def broken(folder, what):
         raw.write_bytes(raw.read_bytes()[:-2000])
     elif what == "shape":
         write_ome(raw, {name: volume[:, :50] for name, volume in counts.items()})
-    elif what == "dark":
-        write_ome(raw, counts | {"structure": np.zeros(SHAPE, np.uint16)})
     elif what == "nan":
         floats = {name: volume.astype(np.float32) for name, volume in counts.items()}
         floats["structure"][0] = np.nan
@@ -196,7 +194,6 @@ def broken(folder, what):
         ("missing", "no such file"),
         ("truncated", "truncated"),
         ("shape", r"shape \(12, 110, 110\), but .*b_raw"),
-        ("dark", "'structure' is zero everywhere"),
         ("nan", "'structure' has values that are not finite"),
         ("empty", "'dna_segmentation' is zero everywhere"),
         ("flat", "1 planes"),

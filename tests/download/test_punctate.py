@@ -152,7 +152,7 @@ def test_the_cells_do_not_depend_on_the_number_of_shards(n_shards, fields, cells
             r"labels of shape \(9, 9, 9\)",
         ),
         (
-            lambda f: write_ome(f / "8_cell.ome.tif", {"l": np.ones((12, 40, 60), np.float32)}),
+            lambda f: write_ome(f / "8_cell.ome.tif", {"l": np.full((12, 40, 60), 0.5, np.float32)}),
             "8_cell.ome.tif: expected labels as whole numbers",
         ),
     ],

@@ -60,9 +60,10 @@ def published_files(*keys):
 
 
 def align_params(wildcards):
-    """Params function: what aligning needs; of stage mask, only the role of the mask."""
+    """Params function: what aligning needs; of stage mask, only which mask and how it is read."""
     params = dataset_params("voxel_um", "kind", "source", "channels", "align")(wildcards)
-    return {**params, "mask": {"role": dataset_config(wildcards)["mask"].get("role")}}
+    mask = dataset_config(wildcards)["mask"]
+    return {**params, "mask": {key: mask[key] for key in ("role", "reference") if key in mask}}
 
 
 def published_factors(wildcards):

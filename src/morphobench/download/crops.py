@@ -1,5 +1,6 @@
 """Cells whose crops exist already: selected in the source's manifest, with the paths of their crops."""
 
+import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath, columns, headers, identifiers, manifests
+from morphobench.files import FilePath, columns, headers, identifiers, images, manifests
+from morphobench.files.crops import LABEL
 from morphobench.files.layout import CROPS
+from morphobench.log import logger
 from morphobench.remote import local_folder
 
 # Number of the manifest's rows with this CellId; in no result.
@@ -20,7 +23,7 @@ InShard = Callable[[Iterable[str]], np.ndarray]
 # Returns the path of a crop by its entry in the manifest; an InputError fails the cell.
 FindCrop = Callable[[str], Path]
 # Columns of the manifest that stages read.
-_KNOWN = ("name_dict", "scale_micron", "structure_name", "cell_stage")
+_KNOWN = ("name_dict", "scale_micron", "structure_name", "cell_stage", LABEL)
 
 
 def select(path: Path, dataset: Mapping[str, Any], *, optional: Sequence[str] | None) -> pd.DataFrame:
@@ -98,8 +101,35 @@ def shard_filter(shard: int, n_shards: int) -> InShard:
     return lambda ids: np.array([seeds.shard_of(one, n_shards) == shard for one in ids], dtype=bool)
 
 
-def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
+def warn_of_shared(path: FilePath, table: pd.DataFrame, id_column: str, columns: Sequence[str]) -> None:
+    """Warn of rows of a table that name the same files in some columns, once."""
+    names = table[[*columns]].fillna("").astype(str)
+    names = names.apply(lambda column: column.map(lambda name: name and posixpath.normpath(name)))
+    is_named = (names[list(columns)] != "").any(axis=1)
+    same = names[is_named & names.duplicated(keep=False)]
+    if same.empty:
+        return
+    first = same.index[(same == same.iloc[0]).all(axis=1)][:2]
+    some = " and ".join(table.loc[first, id_column].astype(str))
+    logger.warning(
+        "%s: %d rows name the same images as another row, first %s %s (%s): such cells can lie in train and "
+        "in test. Remove the repeated rows.",
+        *(path, len(same), id_column, some, ", ".join(filter(None, same.iloc[0]))),
+    )
+
+
+def warn_of_same_crops(path: FilePath, cells: pd.DataFrame) -> None:
+    """Warn of different cells of a manifest with the same crops, and the same label in them, once."""
+    columns = [column for column in (*CROPS, LABEL) if column in cells]
+    crops = [column for column in columns if column != LABEL]
+    named_cells = cells[(cells[crops].fillna("") != "").any(axis=1)]
+    warn_of_shared(path, named_cells, "CellId", columns)
+
+
+def list_cells(dataset: Mapping[str, Any], in_shard: InShard, *, is_first: bool = True) -> pd.DataFrame:
     """List the cells of a shard whose crops lie in a folder; see `locate`.
+
+    The first shard tells of cells with the same crops.
 
     Paths start from source.location; without it from the manifest's folder, and may be absolute.
     """
@@ -109,11 +139,13 @@ def list_cells(dataset: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
 
     def find(value: str) -> Path:
         crop = manifests.inside(folder, value, absolute=not location)
-        if not crop.is_file():
+        if not images.exists(crop):
             raise InputError(f"{crop}: no such file. Restore it, or mend or remove its row in {path}.")
         return crop
 
     table = select(path, dataset, optional=None)
+    if is_first:
+        warn_of_same_crops(path, table)
     return locate(table[in_shard(table["CellId"])], path, dataset, find)
 
 

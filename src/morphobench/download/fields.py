@@ -8,29 +8,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from morphobench.download.crops import InShard
+from morphobench.download.crops import InShard, warn_of_shared
 from morphobench.errors import InputError, named
-from morphobench.files import identifiers, images, manifests
+from morphobench.files import channels, identifiers, images, manifests
+from morphobench.files.headers import Stated
 from morphobench.files.layout import CROPS
-from morphobench.geometry.labels import cell_mask, check_labels, find_cells, owners, part_mask
+from morphobench.geometry import labels as labelled
+from morphobench.geometry.labels import cell_mask, find_cells, owners, part_mask
 from morphobench.log import logger
 
 Images = Mapping[str, np.ndarray]
 Spacing = tuple[float, float, float]
+# Of the cell's label: voxels of strays, which are left out, and pieces; and which raw channels are at fault.
+_MARKS = {"label_stray_voxels": "int64", "label_pieces": "int64", "channel_faults": "object"}
 
 
-def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
+def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard, *, is_first: bool = True) -> pd.DataFrame:
     """Cut the fields of view of a shard into cells.
 
     Writes ``crop_raw/<CellId>_raw.ome.tif`` with all raw channels and ``crop_seg/<CellId>_seg.ome.tif`` with
     the masks, 0 and 1, of that cell alone. A CellId is ``<FOVId>_<label>``; label 0 stands for a field that
-    could not be cut. Cells that touch the border of their field are excluded.
+    could not be cut. Cells that touch the border of their field are excluded. Strays of a label are no part
+    of its cell. The first shard tells of images that occur twice.
 
     Returns
     -------
     pandas.DataFrame
-        Columns CellId, FOVId, those of `CROPS` (relative to the shard folder), name_dict, the metadata, and
-        those of `manifests.STATE`.
+        Columns CellId, FOVId, those of `CROPS` (relative to the shard folder), name_dict, the metadata, those
+        of `manifests.STATE`, and label_stray_voxels, label_pieces and channel_faults.
 
     Raises
     ------
@@ -41,6 +46,8 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFr
     file_columns = ["image", *fov["label_channels"]]
     table = manifests.read(path, file_columns, text=["FOVId"], derive=source.get("derive"))
     manifests.check_unique(path, table["FOVId"])
+    if is_first:
+        warn_of_shared(path, table, "FOVId", ["image"])
     table = table[in_shard(table["FOVId"])]
     metadata = table.drop(columns=file_columns)
     for kind in CROPS:
@@ -57,7 +64,7 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFr
         rows += [{column: field[column] for column in metadata} | cell for cell in cells]
         logger.info("download: field %s, %d cells, %d of %d", field["FOVId"], len(cells), number, len(table))
     types = metadata.dtypes.to_dict() | dict.fromkeys(("CellId", *CROPS, "name_dict"), "object")
-    types |= manifests.STATE
+    types |= manifests.STATE | _MARKS
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
@@ -66,7 +73,9 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
     start = time.perf_counter()
     raw, labels, spacing_um = _read_field(field, fov)
     first, *others = labels
-    owner = {name: owners(labels[name], labels[first]) for name in others}
+    cleaned = _cleaned(labels[first], field, first)
+    labels |= {first: cleaned.label_zyx}
+    owner = {name: _owners(labels[name], labels[first], field[name]) for name in others}
     margin_um, z_border = fov.get("margin_um", 1.0), fov.get("z_border", True)
     crops = find_cells(labels[first], spacing_um, margin_um=margin_um, z_border=z_border)
     if not crops:
@@ -83,23 +92,65 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
             masks = {first: cell_mask(labels[first], crop)} | parts
             volumes = {name: volume_zyx[crop.box] for name, volume_zyx in raw.items()}
             row = _write_cell(folder, _row(field["FOVId"], crop.label), volumes, masks, spacing_um)
+        counts = int(cleaned.n_stray[crop.label]), int(cleaned.n_pieces[crop.label])
+        row |= dict(zip(("label_stray_voxels", "label_pieces"), counts, strict=True))
         rows.append(row | {"seconds": shared + time.perf_counter() - start})
+    _warn_of_faults(field, rows)
     return rows
+
+
+def _cleaned(label_zyx: np.ndarray, field: Mapping[str, Any], name: str) -> labelled.Cleaned:
+    """Return the labels of a field's cells without their strays, and tell of these."""
+    cleaned = labelled.without_strays(label_zyx)
+    with named(field[name]):
+        labelled.check_cells(cleaned)
+    for numbers, what in (
+        (
+            np.flatnonzero(cleaned.n_stray),
+            "have stray voxels, which are left out (column label_stray_voxels)",
+        ),
+        (np.flatnonzero(cleaned.n_pieces > 1), "lie in several parts of like size (column label_pieces)"),
+    ):
+        if len(numbers):
+            some = ", ".join(map(str, numbers[:5]))
+            logger.warning("download: %s: %d labels %s: %s", field[name], len(numbers), what, some)
+    return cleaned
+
+
+def _owners(part_zyx: np.ndarray, cell_zyx: np.ndarray, path: Path) -> np.ndarray:
+    """Return the cell of each part; InputError when one label stands for the parts of many cells."""
+    if part_zyx.max() == part_zyx[part_zyx > 0].min(initial=part_zyx.max()) and cell_zyx.max() > 1:
+        n_cells = len(np.unique(cell_zyx[(part_zyx > 0) & (cell_zyx > 0)]))
+        if n_cells > 1:
+            found = f"its only label, {part_zyx.max()}, lies in {n_cells} parts of different cells"
+            raise InputError(f"{path}: {found}: a mask, not labels. Number its parts, as the cells are.")
+    return owners(part_zyx, cell_zyx)
+
+
+def _warn_of_faults(field: Mapping[str, Any], rows: list[dict[str, Any]]) -> None:
+    faults = [row["channel_faults"] for row in rows if row["channel_faults"]]
+    if faults:
+        message = (
+            "download: field %s: %d of %d cells have a channel at fault, first %s (column channel_faults)"
+        )
+        logger.warning(message, field["FOVId"], len(faults), len(rows), faults[0])
 
 
 def _read_field(field: Mapping[str, Any], fov: Mapping[str, Any]) -> tuple[Images, Images, Spacing]:
     """Return raw channels and label images by name, axes z, y, x, and the voxel's edges along z, y, x."""
-    described = {"channel_names": fov.get("channel_names"), "spacing_um_zyx": fov.get("spacing_um_zyx")}
-    raw, spacing_um = images.read_channels(field["image"], None, **described)
+    known = Stated(fov.get("channel_names"), spacing_um_zyx=fov.get("spacing_um_zyx"))
+    whatever = {"may_be_empty": True, "may_have_gaps": True}
+    raw, spacing_um = images.read_stated(field["image"], None, known, **whatever)
     shape = next(iter(raw.values())).shape
-    labels, described = {}, {"spacing_um_zyx": spacing_um, "may_be_empty": True}
+    labels, known = {}, known._replace(other_um_zyx=spacing_um)
     for name in fov["label_channels"]:
-        labels |= images.read_channels(field[name], [name], channel_names=[name], **described)[0]
+        own = known._replace(channel_names=[name])
+        labels |= images.read_stated(field[name], [name], own, may_be_empty=True)[0]
         if labels[name].shape != shape:
             found = f"labels of shape {labels[name].shape}, but {field['image']} has {shape} (z, y, x)"
             raise InputError(f"{field[name]}: {found}. Export both for the same field of view.")
         with named(field[name]):
-            check_labels(labels[name])
+            labels[name] = labelled.to_labels(labels[name])
     return raw, labels, spacing_um
 
 
@@ -109,13 +160,20 @@ def _write_cell(
     if empty := [name for name, mask_zyx in masks.items() if not mask_zyx.any()]:
         reason = f"the cell has no voxels of {', '.join(empty)}. Mend the labels or leave the cell out."
         return row | manifests.state(reason)
-    for kind, channels in zip(CROPS, (volumes, masks), strict=True):
+    if gaps := [name for name, volume_zyx in volumes.items() if not images.all_finite(volume_zyx)]:
+        reason = f"channel {gaps[0]!r} has values that are not finite in or beside the cell. Export it again."
+        return row | manifests.state(reason)
+    mask_zyx = next(iter(masks.values()))
+    faults = {name: channels.fault(volume_zyx, mask_zyx) for name, volume_zyx in volumes.items()}
+    row |= {"channel_faults": "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)}
+    for kind, content in zip(CROPS, (volumes, masks), strict=True):
         name = f"{kind}/{row['CellId']}_{kind.removeprefix('crop_')}.ome.tif"
-        images.write_crop(folder / name, channels, spacing_um)
+        images.write_crop(folder / name, content, spacing_um)
         row |= {kind: name}
     return row | {"name_dict": str(dict(zip(CROPS, (list(volumes), list(masks)), strict=True)))}
 
 
 def _row(field: str, label: int, error: str = "", *, excluded: bool = False) -> dict[str, Any]:
     blank = dict.fromkeys((*CROPS, "name_dict"), "")
+    blank |= {"label_stray_voxels": 0, "label_pieces": 0, "channel_faults": ""}
     return {"CellId": f"{field}_{label}", "FOVId": field} | blank | manifests.state(error, excluded=excluded)

@@ -67,6 +67,7 @@ def index_cells(store: Store, dataset: Mapping[str, Any]) -> tuple[pd.DataFrame,
     path = store.fetch([source["cells"]], dataset=name)[source["cells"]]
     with named(f"{name}: {store.location}"):
         cells = crops.select(path, dataset, optional=list(dataset.get("needs") or {}))
+    crops.warn_of_same_crops(path, cells)
     logger.info("download: %s: %d cells chosen; listing their files", name, len(cells))
     needed = [crops.needed_crops(row, dataset) for row in cells.to_dict("records")]
     names = {}

@@ -42,13 +42,13 @@ def run(
         )
     with shards.create(shard_out, "download", max_failed_fraction) as created:
         if source.get("fovs"):
-            cells = fields.cut(created.folder, source, in_shard)
+            cells = fields.cut(created.folder, source, in_shard, is_first=shard == 0)
         elif source.get("stack"):
             cells = stack.write(created.folder, source, in_shard)
         elif is_remote(source.get("location")):
             cells = index.fetch_cells(manifest, dataset, download_config, in_shard)
         else:
-            cells = crops.list_cells(dataset, in_shard)
+            cells = crops.list_cells(dataset, in_shard, is_first=shard == 0)
             if shard == 0:
                 # Crops of a folder have no index: the first shard tries the first cells for all.
                 first_cells.check(cells, lambda row: first_cells.read_located(row, dataset), dataset["name"])

@@ -4,6 +4,7 @@ Frame: the centre of voxel (k, j, i) lies at (index + 1/2) times the voxel's edg
 volume, along z, y and x. Resampling keeps the corner.
 """
 
+import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,9 @@ import numpy as np
 from scipy import ndimage
 
 from morphobench.errors import InputError, named
-from morphobench.files import FilePath, headers, limits
+from morphobench.files import FilePath, headers, limits, tiff_files
 from morphobench.files.headers import Header, Names, Spacing, Stated
+from morphobench.files.ome_zarr import ZarrImage, is_zarr
 
 if TYPE_CHECKING:
     from aicsimageio import AICSImage
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 ISOTROPY_TOLERANCE = 1e-3
 # A pixel size in another unit, such as nanometres, would ask for billions of voxels.
 _MAX_VOXELS = 2**31
+_TIFF = (".tif", ".tiff", ".lsm", ".btf")
+# Formats that aicsimageio reads with a package of its own.
+_INSTALL = {".czi": "aicspylibczi", ".nd2": "nd2", ".lif": "readlif"}
 
 
 def read_channels(
@@ -34,6 +39,7 @@ def read_channels(
     channel_names: Names | None = None,
     spacing_um_zyx: Sequence[float] | None = None,
     may_be_empty: bool = False,
+    may_have_gaps: bool = False,
 ) -> tuple[dict[str, np.ndarray], Spacing]:
     """Read channels of an image file by name, and the edges of its voxels along z, y, x, micrometres.
 
@@ -41,24 +47,32 @@ def read_channels(
     file. For the rest see `read_stated`.
     """
     known = Stated(channel_names, spacing_um_zyx=spacing_um_zyx)
-    return read_stated(path, names, known, may_be_empty=may_be_empty)
+    return read_stated(path, names, known, may_be_empty=may_be_empty, may_have_gaps=may_have_gaps)
 
 
 def read_stated(
-    path: FilePath, names: Sequence[str] | None, stated: Stated, *, may_be_empty: bool = False
+    path: FilePath,
+    names: Sequence[str] | None,
+    stated: Stated,
+    *,
+    may_be_empty: bool = False,
+    may_have_gaps: bool = False,
 ) -> tuple[dict[str, np.ndarray], Spacing]:
     """Read channels of an image file, of which something is stated outside of it.
 
     Parameters
     ----------
     path
-        File that aicsimageio reads, such as an OME-TIFF: one scene, one time point, several planes.
+        File that aicsimageio reads, such as an OME-TIFF, or a folder of OME-Zarr: one scene, one time point,
+        several planes.
     names
         Channels to read, see `headers.Described.index_of`; None for all. The others stay on disk.
     stated
         See `headers.describe`.
     may_be_empty
         Whether a channel may be zero everywhere.
+    may_have_gaps
+        Whether some of its values may not be finite.
 
     Returns
     -------
@@ -75,8 +89,8 @@ def read_stated(
     """
     path = Path(path)
     with _opened(path) as image, named(path):
-        _check_single_volume(image, path)
-        header = _header(image)
+        _check_single_volume(image)
+        header = _header(image, path)
         described = headers.describe(header, stated)
         if names is None:
             pairs = zip(described.channel_names, header.channel_names, strict=True)
@@ -91,17 +105,27 @@ def read_stated(
             name: _read_channel(path, image, index) for name, index in zip(names, indices, strict=True)
         }
     for name, volume_zyx in channels.items():
-        if volume_zyx.dtype.kind == "f" and not np.isfinite(volume_zyx).all():
+        if not may_have_gaps and not all_finite(volume_zyx):
             raise InputError(f"{path}: channel {name!r} has values that are not finite. Export it again.")
         if not may_be_empty and not volume_zyx.any():
             raise InputError(f"{path}: channel {name!r} is zero everywhere. Remove the cell or restore it.")
     return channels, described.spacing_um_zyx
 
 
+def all_finite(volume_zyx: np.ndarray) -> bool:
+    """Return whether a volume has no NaN and no infinite value."""
+    return volume_zyx.dtype.kind != "f" or bool(np.isfinite(volume_zyx).all())
+
+
+def exists(path: FilePath) -> bool:
+    """Return whether there is a file, or a folder of OME-Zarr."""
+    return Path(path).is_file() or is_zarr(Path(path))
+
+
 def read_header(path: FilePath) -> Header:
     """Return what an image file says of its channels and voxels."""
     with _opened(Path(path)) as image:
-        return _header(image)
+        return _header(image, Path(path))
 
 
 def write_crop(path: FilePath, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
@@ -174,46 +198,50 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> "Iterator[AICSImage]":
-    if not path.is_file():
+def _opened(path: Path) -> "Iterator[AICSImage | ZarrImage]":
+    if path.suffix == ".gz":
+        raise InputError(f"{path}: compressed with gzip, which is not read here. Unpack it (gunzip).")
+    if not exists(path):
         raise InputError(f"{path}: no such file. Restore it, or correct its path in the manifest.")
     try:
         with _quiet():
+            if is_zarr(path):
+                yield ZarrImage(path)
+                return
             from aicsimageio import AICSImage
 
+            with named(path):
+                if path.suffix.lower() in _TIFF:
+                    tiff_files.check_planes(path)
             yield AICSImage(path)
     except InputError:
         raise
     # A broken file can raise anything: struct, zlib, XML, index and type errors all occur.
     except Exception as error:
+        package = _INSTALL.get(path.suffix.lower())
+        if package and importlib.util.find_spec(package) is None:
+            lacking = f"read with the package {package}, which is not installed"
+            raise InputError(f"{path}: {lacking}: pip install {package}, or export OME-TIFF.") from error
         reason = f"not readable as an image ({type(error).__name__}: {error})"
         raise InputError(f"{path}: {reason}. It may be truncated: fetch or export it again.") from error
 
 
-def _check_single_volume(image: "AICSImage", path: Path) -> None:
-    from aicsimageio.readers import TiffReader
-    from tifffile import TiffFile
-
+def _check_single_volume(image: "AICSImage | ZarrImage") -> None:
     dims = image.dims
     times, samples = dims.T, getattr(dims, "S", 1)
     if len(image.scenes) > 1 or times > 1 or samples > 1 or dims.Z < 2:
         found = f"{len(image.scenes)} scenes, {times} time points, {dims.Z} planes, {samples} colour samples"
         remedy = "Export one volume, or fetch it again if truncated"
         raise InputError(f"expected one volume, found {found}. {remedy}.")
-    if isinstance(image.reader, TiffReader):
-        # Planes beyond the end of a truncated file would be read as zeros without an error.
-        with TiffFile(path) as tiff:
-            planes = list(tiff.series[0].pages)
-        if missing := planes.count(None):
-            lost = f"{missing} of {len(planes)} planes are missing; the file is truncated"
-            raise InputError(f"{lost}. Fetch it again.")
 
 
-def _read_channel(path: Path, image: "AICSImage", index: int) -> np.ndarray:
+def _read_channel(path: Path, image: "AICSImage | ZarrImage", index: int) -> np.ndarray:
     """Return a channel of shape (z, y, x)."""
     from tifffile import TiffFile
 
-    if path.suffix.lower() in (".tif", ".tiff"):
+    if isinstance(image, ZarrImage):
+        return image.read(index)
+    if path.suffix.lower() in _TIFF:
         # aicsimageio would open the file anew for each plane.
         with TiffFile(path) as tiff:
             series = tiff.series[0]
@@ -225,7 +253,15 @@ def _read_channel(path: Path, image: "AICSImage", index: int) -> np.ndarray:
     return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
-def _header(image: "AICSImage") -> Header:
+def _header(image: "AICSImage | ZarrImage", path: Path) -> Header:
+    from tifffile import TiffFile
+
+    if isinstance(image, ZarrImage):
+        return image.header
+    if path.suffix.lower() in _TIFF:
+        with TiffFile(path) as tiff:
+            if tiff.is_imagej and not tiff.is_ome:
+                return Header(image.channel_names, *tiff_files.imagej_spacing(tiff))
     spacing = tuple(image.physical_pixel_sizes)
     units = {"µm"}
     if images := getattr(image.metadata, "images", None):

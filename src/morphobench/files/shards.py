@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.errors import InputError
+from morphobench.errors import Excluded, InputError
 from morphobench.files import FilePath
 from morphobench.files.volumes import ArrayWriter, Layout
 from morphobench.log import logger
@@ -77,7 +77,8 @@ class Shard:
         cells
             Cell table with at least CellId, success and error.
         work
-            Takes a row as a dictionary; see `Result`. An InputError fails the cell, with the reason.
+            Takes a row as a dictionary; see `Result`. An InputError fails the cell, with the
+            reason; one of type Excluded leaves it out.
         arrays
             Layout of each array, stored as ``<name>.npy``; its columns are 0 for failed cells, an index -1.
         defaults
@@ -148,6 +149,8 @@ def each_cell(
                 new |= work(row)
             except InputError as error:
                 new |= {"success": False, "error": str(error)}
+                if "excluded" in row:
+                    new["excluded"] = isinstance(error, Excluded)
         rows.append(row | new)
         if done % _PROGRESS_EVERY == 0 or done == len(cells):
             logger.info("%s: %d of %d cells", stage, done, len(cells))

@@ -3,8 +3,9 @@
 from typing import Any, BinaryIO, NamedTuple
 from xml.etree import ElementTree
 
-from morphobench.errors import InputError
+from morphobench.errors import InputError, named
 from morphobench.files.headers import Header
+from morphobench.files.tiff_files import check_own_planes, imagej_spacing
 
 _AXES = "TCZYX"
 
@@ -31,11 +32,14 @@ def read(file: BinaryIO, name: str) -> TiffHeader:
     try:
         with TiffFile(file, name=name) as tiff:
             if tiff.is_ome:
+                with named(name):
+                    check_own_planes(tiff.ome_metadata)
                 return _of_ome(tiff.ome_metadata, tiff.pages[0])
             series = tiff.series[0]
             axes, shape = series.axes, tuple(series.shape)
             names = [None] * dict(zip(axes, shape, strict=True)).get("C", 1)
-            return TiffHeader(axes, shape, str(series.dtype), Header(names, None))
+            sizes = imagej_spacing(tiff) if tiff.is_imagej else (None,)
+            return TiffHeader(axes, shape, str(series.dtype), Header(names, *sizes))
     # A broken file can raise anything: struct, zlib, XML, index and type errors all occur.
     except Exception as error:
         if isinstance(error, InputError) and str(error).startswith(name):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from skimage import measure
 
 from morphobench.errors import InputError
 
@@ -13,6 +14,12 @@ _MAX_LABEL = 2**24
 _MANY = 5
 # Linear interpolation leaves 0 to 1 by rounding errors.
 _ROUNDING = 1e-4
+# Pieces of a label below this share of its largest one are strays, as segmentation programs leave them.
+_STRAY_SHARE = 0.05
+# Values without a core, beside each other, that make an 8-bit mask one of probabilities, and their share.
+_MOST_STEPS, _MOST_IN_STEPS = 8, 0.05
+# Of a volume, along z, y, x.
+_CORNERS = ([0, 0, 0, 0, -1, -1, -1, -1], [0, 0, -1, -1] * 2, [0, -1] * 4)
 
 
 class Crop(NamedTuple):
@@ -25,6 +32,14 @@ class Crop(NamedTuple):
     label: int
     box: tuple[slice, slice, slice]
     touches_border: bool
+
+
+class Cleaned(NamedTuple):
+    """A label image without the strays of its labels; by label, voxels of strays and pieces that are none."""
+
+    label_zyx: np.ndarray
+    n_stray: np.ndarray
+    n_pieces: np.ndarray
 
 
 def piece_label(n_pieces: int) -> str:
@@ -103,6 +118,26 @@ def part_mask(part_zyx: np.ndarray, owner: np.ndarray, cell_zyx: np.ndarray, cro
     return (owner[part_zyx[crop.box]] == crop.label) & cell_mask(cell_zyx, crop)
 
 
+def to_labels(volume_zyx: np.ndarray) -> np.ndarray:
+    """Return labels as whole numbers: as they are, or from fractions that are none, such as 3.0.
+
+    Raises
+    ------
+    InputError
+        When they are no volume of whole numbers from 0 to 2^24.
+    """
+    if volume_zyx.dtype == bool:
+        return volume_zyx.view(np.uint8)
+    # Infinity and NaN are no whole numbers either.
+    if volume_zyx.dtype.kind == "f" and volume_zyx.ndim == 3:
+        with np.errstate(invalid="ignore"):
+            whole = volume_zyx.astype(np.int32)
+        if np.array_equal(whole, volume_zyx):
+            volume_zyx = whole
+    check_labels(volume_zyx)
+    return volume_zyx
+
+
 def check_labels(label_zyx: np.ndarray) -> None:
     """Raise an InputError for an image that is no volume of whole numbers from 0 to 2^24."""
     if label_zyx.ndim != 3 or label_zyx.dtype.kind not in "ui":
@@ -111,6 +146,133 @@ def check_labels(label_zyx: np.ndarray) -> None:
     low, high = label_zyx.min(initial=0), label_zyx.max(initial=0)
     if low < 0 or high > _MAX_LABEL:
         raise InputError(f"labels run from {low} to {high}; expected 0 to {_MAX_LABEL}. Renumber them.")
+
+
+def without_strays(label_zyx: np.ndarray) -> Cleaned:
+    """Remove pieces of a label (26-connected) far smaller than its largest one, in one pass over the image.
+
+    A label whose pieces are of like size keeps them all.
+    """
+    piece_zyx = measure.label(label_zyx, background=0, connectivity=3)
+    sizes = np.bincount(piece_zyx.ravel())
+    sizes[0] = 0
+    owner = np.zeros(len(sizes), dtype=np.int64)
+    owner[piece_zyx.ravel()] = label_zyx.ravel()
+    n_labels = int(owner.max(initial=0)) + 1
+    largest = np.zeros(n_labels, dtype=np.int64)
+    np.maximum.at(largest, owner, sizes)
+    is_stray = sizes < _STRAY_SHARE * largest[owner]
+    is_piece = (owner > 0) & ~is_stray
+    n_stray = np.bincount(owner[is_stray], weights=sizes[is_stray], minlength=n_labels).astype(np.int64)
+    if is_stray.any():
+        label_zyx = np.where(is_stray[piece_zyx], label_zyx.dtype.type(0), label_zyx)
+    return Cleaned(label_zyx, n_stray, np.bincount(owner[is_piece], minlength=n_labels))
+
+
+def without_stray_pieces(mask_zyx: np.ndarray) -> tuple[np.ndarray, int]:
+    """Remove strays from a mask, as `without_strays` does; return it and the number of their voxels."""
+    found = ndimage.find_objects(mask_zyx.view(np.uint8))
+    if not found:
+        return mask_zyx, 0
+    piece_zyx, n_pieces = ndimage.label(mask_zyx[found[0]], np.ones((3, 3, 3)))
+    if n_pieces == 1:
+        return mask_zyx, 0
+    sizes = np.bincount(piece_zyx.ravel())
+    sizes[0] = 0
+    is_stray = sizes < _STRAY_SHARE * sizes.max()
+    is_stray[0] = False
+    cleaned = mask_zyx.copy()
+    cleaned[found[0]] &= ~is_stray[piece_zyx]
+    return cleaned, int(sizes[is_stray].sum())
+
+
+def check_cells(cleaned: Cleaned) -> None:
+    """Check that a label image numbers cells.
+
+    Raises
+    ------
+    InputError
+        When it is a mask or an image of classes, in which one value stands for many cells, or inverted.
+    """
+    label_zyx, _, n_pieces = cleaned
+    if n_pieces.sum() == 0:
+        return
+    corners = label_zyx[_CORNERS]
+    if corners[0] > 0 and (corners == corners[0]).all():
+        found = f"label {corners[0]} lies in all corners of the field: it is the background"
+        raise InputError(f"{found}, or the image is inverted. Give the background the value 0.")
+    found = n_pieces[n_pieces > 0]
+    if (len(found) == 1 and found[0] > 1) or found.min() > 2:
+        what = f"{len(found)} label{'s' * (len(found) > 1)} in {found.sum()} parts of like size"
+        reason = "a mask or an image of classes, in which cells have no number of their own"
+        raise InputError(f"{what}: {reason}. Number its parts (Fiji: Connected Components Labeling).")
+
+
+def own_mask(volume_zyx: np.ndarray, label: int | None = None) -> tuple[np.ndarray, int]:
+    """Return the mask of one cell in its crop, bool, and the number of labels in it.
+
+    Of masks (0 and 1, 0 and 255) every value above 0 counts; fractions from 0 to 1 take one half. Of several
+    labels that of the cell is taken: `label`, or without it the label nearest to the centre of the crop.
+
+    Raises
+    ------
+    InputError
+        When it holds intensities or probabilities in steps, `label` does not occur, or no cell is outlined.
+    """
+    if volume_zyx.dtype.kind == "f":
+        is_whole = (volume_zyx == np.rint(volume_zyx)).all()
+        # Also checks the range of what is no whole number.
+        volume_zyx = volume_zyx.astype(np.int64) if is_whole else foreground(volume_zyx)
+    positive = volume_zyx[volume_zyx > 0]
+    n_labels = 1
+    if label is None and (not positive.size or positive.min() == positive.max()):
+        mask_zyx = volume_zyx > 0
+    else:
+        mask_zyx, n_labels = _mask_of_label(volume_zyx, label)
+    check_outlined(mask_zyx)
+    return mask_zyx, n_labels
+
+
+def _mask_of_label(volume_zyx: np.ndarray, label: int | None) -> tuple[np.ndarray, int]:
+    values = np.unique(volume_zyx)
+    values = values[values > 0]
+    if len(values) > _MOST_STEPS:
+        check_no_steps(volume_zyx)
+    if label is None:
+        where = np.argwhere(volume_zyx > 0)
+        nearest = ((where + 0.5 - np.array(volume_zyx.shape) / 2) ** 2).sum(axis=1).argmin()
+        label = int(volume_zyx[tuple(where[nearest])])
+    elif label not in values:
+        there = ", ".join(map(str, values[:10].tolist())) or "none"
+        raise InputError(f"its mask has no label {label} (found {there}). Correct the column mask_label.")
+    return volume_zyx == label, len(values)
+
+
+def check_no_steps(volume_zyx: np.ndarray) -> None:
+    """Raise an InputError for whole numbers that rise in steps, as probabilities of 8 bits or intensities do.
+
+    Of labels, nearly all have a core: voxels with nothing but their like around them.
+    """
+    cross = ndimage.generate_binary_structure(volume_zyx.ndim, 1)
+    low = ndimage.minimum_filter(volume_zyx, footprint=cross, mode="nearest")
+    high = ndimage.maximum_filter(volume_zyx, footprint=cross, mode="nearest")
+    cores = np.unique(volume_zyx[(low == high) & (volume_zyx > 0)])
+    steps = volume_zyx[(volume_zyx > 0) & ~np.isin(volume_zyx, cores) & (high > volume_zyx)]
+    n_values, n_inside = len(np.unique(steps)), np.count_nonzero(volume_zyx > 0)
+    if n_values >= _MOST_STEPS and steps.size > _MOST_IN_STEPS * n_inside:
+        found = f"the mask rises in steps over {n_values} values, as probabilities or intensities do"
+        raise InputError(f"{found}. Threshold it, or save probabilities as fractions from 0 to 1.")
+
+
+def check_outlined(mask_zyx: np.ndarray) -> None:
+    """Raise an InputError for a mask of the whole crop, or one whose background is marked."""
+    if not mask_zyx[_CORNERS].all():
+        return
+    if mask_zyx.all():
+        raise InputError("the mask is the whole crop: it outlines no cell. Segment it, or leave it out.")
+    share = 1 - np.count_nonzero(mask_zyx) / mask_zyx.size
+    found = f"the mask has all corners of the crop, and leaves out {share:.0%} inside: it seems inverted"
+    raise InputError(f"{found}. Give the background the value 0.")
 
 
 def occupancy(volume_zyx: np.ndarray) -> np.ndarray:
@@ -129,6 +291,9 @@ def occupancy(volume_zyx: np.ndarray) -> np.ndarray:
     if is_float and (n_bad := volume_zyx.size - np.count_nonzero(np.isfinite(volume_zyx))):
         raise InputError(f"{n_bad} voxels of the segmentation are not finite. Export it again.")
     if not is_float or (volume_zyx == np.rint(volume_zyx)).all():
+        positive = volume_zyx[volume_zyx > 0]
+        if positive.size and int(positive.max()) - int(positive.min()) >= _MOST_STEPS:
+            check_no_steps(volume_zyx)
         return (volume_zyx > 0).astype(np.float32)
     low, high = float(volume_zyx.min()), float(volume_zyx.max())
     if low < -_ROUNDING or high > 1 + _ROUNDING:

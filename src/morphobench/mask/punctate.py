@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from morphobench import files
-from morphobench.errors import InputError
+from morphobench.errors import Excluded, InputError
 from morphobench.files import FilePath, shards
 from morphobench.files.layout import CELL, stored_cell
 from morphobench.geometry import region
@@ -70,7 +70,7 @@ def run(
             raise InputError(f"{n_bad} of {size} voxels around the mask are not finite. Check the image.")
         if inside.min() == inside.max():
             flat = f"all {inside.size} voxels of the mask hold {inside[0]:g} counts: zero variance"
-            raise InputError(f"{flat}. Check that the channel is the right one, or remove the cell.")
+            raise Excluded(f"{flat}. Check that the channel is the right one, or remove the cell.")
         limits = _clip_range(inside, clip, quantile, structure_clips, row)
         center = region.centre_of_mass(inside_zyx)
         values = (*structure_zyx.shape, *center.tolist(), *limits)
