@@ -315,6 +315,19 @@ def test_models_get_draws_and_ranges_of_the_dataset(paper):
     assert "subsample" not in config.model_for(resolved, "pcna", "classical_image")
 
 
+def test_published_factors_of_intensities_are_for_published_cells(paper):
+    def scale(**changed):
+        overlay = schema.merge(paper, {"datasets": {"pcna": changed}})
+        resolved = config.resolve(overlay, ROOT)
+        found = config.model_for(resolved, "pcna", "rotation_invariant_pointcloud_intensity")["intensity"]
+        assert set(found) == {"input_scale"}
+        return found["input_scale"]
+
+    assert scale() is None
+    assert scale(sample={"mode": "reference"}) == 0.01
+    assert {scale(start_from=entry) for entry in ("preprocessed", "checkpoints")} == {0.01}
+
+
 def test_a_slice_is_taken_of_every_dataset_but_where_one_names_its_own(demo):
     whole = config.resolve(demo, ROOT)["datasets"]
     assert whole["cellpack"]["source"]["max_cells"] is None

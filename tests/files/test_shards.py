@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from morphobench import files
-from morphobench.errors import InputError
+from morphobench.errors import Excluded, InputError
 from morphobench.files import shards
 from morphobench.files.volumes import Layout
 
@@ -64,6 +64,23 @@ def test_a_shard_holds_the_arrays_of_the_cells_that_succeed_and_every_row_of_its
     assert table["size"].isna().tolist() == [True, False, False, True]
     assert files.read_array(tmp_path / "shard-0", "rows").shape == (2, 2)
     assert files.read_array(tmp_path / "shard-0", "lists").shape == (4, 3)
+
+
+def test_a_cell_that_is_left_out_does_not_count_as_failed(tmp_path):
+    cells = pd.DataFrame({"CellId": list("ab"), "success": True, "error": "", "excluded": False})
+
+    def work(row):
+        if row["CellId"] == "a":
+            raise Excluded("no signal")
+        return {}, {}
+
+    with shards.create(tmp_path / "shard-0", "mask", 0.0) as shard:
+        shard.fill(cells, work, {})
+    table = files.read_cells(tmp_path / "shard-0")
+    assert table[["success", "excluded", "error"]].to_numpy().tolist() == [
+        [False, True, "no signal"],
+        [True, False, ""],
+    ]
 
 
 def test_a_cell_that_is_placed_nowhere_is_in_no_array(tmp_path):

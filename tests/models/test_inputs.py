@@ -35,6 +35,13 @@ def test_intensity_is_a_fourth_column_with_a_scale_of_its_own():
     torch.testing.assert_close(x, torch.tensor([[[0.5, 0.5, 0.5, 1.0], [0.5, 0.5, 0.5, 3.5]]]))
 
 
+def test_intensities_of_an_untrained_factor_are_refused():
+    chosen = described("points", intensity={"input_scale": None})
+    raw = {"points_um": np.ones((1, 2, 3)), "intensity": np.ones((1, 2))}
+    with pytest.raises(InputError, match=r"by what intensities are multiplied. Set intensity.input_scale"):
+        to_batch(raw, chosen)
+
+
 def test_cube_is_z_scored_then_scaled():
     counts = np.zeros((1, 2, 2, 2), np.uint8)
     counts[0, 1, 0, 1] = 8

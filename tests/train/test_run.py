@@ -398,6 +398,29 @@ def test_intensity_trains_and_its_embedding_ignores_rotations(case, tmp_path):
     assert max((other - first).norm() / first.norm() for other in others) < 1e-5
 
 
+def test_a_measured_factor_of_intensities_makes_cameras_alike_and_stands_with_the_weights(tmp_path):
+    chosen = intensity_config(max_epochs=2)
+    chosen["intensity"] = {"input_scale": None}
+    embedded = {}
+    for name, gain in (("12 bits", 1.0), ("16 bits", 16.0), ("0 to 1", 1 / 4096)):
+        case = write_sampled(tmp_path / name)
+        for shard in case.shards:
+            counts = np.load(shard / "intensity.npy")
+            np.save(shard / "intensity.npy", (counts * np.float32(gain)).astype(np.float32))
+        out = run_training(case, tmp_path / name / "out", chosen)
+        model, used = models.load(out / "model.pt")
+        record = json.loads((out / "record.json").read_text())
+        assert record["model_config"]["intensity"] == used["intensity"]
+        assert used["intensity"]["measured"]["n_cells"] == 8
+        assert used["intensity"]["input_scale"] * gain == pytest.approx(
+            embedded.setdefault("factor", used["intensity"]["input_scale"] * gain), rel=1e-5
+        )
+        cells = open_cells(case.manifest, case.shards, used)
+        with torch.no_grad():
+            z = model.encode(cell_batch(cells, range(4), used).x)
+        torch.testing.assert_close(z, embedded.setdefault("z", z), rtol=1e-3, atol=1e-4)
+
+
 def test_the_implicit_model_learns_the_distances(case, tmp_path):
     chosen = small_config("rotation_invariant_pointcloud_sdf", max_epochs=60, lr=1e-2, jitter=0.0)
     out = run_training(case, tmp_path, chosen)

@@ -66,6 +66,19 @@ def align_params(wildcards):
     return {**params, "mask": {key: mask[key] for key in ("role", "reference") if key in mask}}
 
 
+def intensity_models(wildcards):
+    """Params function: what scales the intensities of the data set's models that read them, by model."""
+    models = {
+        name: configuration.model_for(CONFIG, wildcards.dataset, name)
+        for name in dataset_config(wildcards)["models"]
+    }
+    return {
+        name: {key: model[key] for key in ("input_scale", "intensity")}
+        for name, model in models.items()
+        if model.get("intensity")
+    }
+
+
 def published_factors(wildcards):
     """Input function: the file of scale factors that the dataset names, when it is there."""
     file = dataset_config(wildcards)["scale_factor"].get("file")

@@ -72,6 +72,7 @@ rule plot_cells:
         dataset=lambda wildcards: {**align_params(wildcards), "side_um": side_um(wildcards)},
         title=lambda wildcards: dataset_config(wildcards)["title"],
         n_cells=CONFIG["plot"]["n_cells"],
+        models=intensity_models,
     message:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
     script:

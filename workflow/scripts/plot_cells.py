@@ -11,4 +11,5 @@ if __name__ == "__main__":
             title=snakemake.params.title,
             n_cells=snakemake.params.n_cells,
             kind=snakemake.params.dataset["kind"],
+            models=snakemake.params.models,
         )

@@ -101,6 +101,7 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
     if representation in ("sdf", "seg"):
         # Odd, so that quarter turns are exact; never smaller than the dataset's grid.
         architecture["size"] = max(architecture["size"], described["sample"]["resolution"] // 2 * 2 + 1)
+    _choose_intensity_scale(model_config.get("intensity", {}), described)
     if model_config.get("intensity", {}).pop("structure_norm", False):
         model_config["intensity"]["structure_norms"] = described["structure_norms"]
     if representation in checks.CLOUDS and "subsample" in described:
@@ -122,6 +123,14 @@ def check_places(python: str, clone: str) -> None:
             name = "a space" if found[0].isspace() else f"the character {found[0]}"
             reason = f"the path of {what}, {place}, has {name}, which jobs cannot be started under"
             raise InputError(f"{reason}. Move the clone to a path of letters, digits and . _ - alone.")
+
+
+def _choose_intensity_scale(intensity: dict[str, Any], dataset: Mapping[str, Any]) -> None:
+    """Take the published factor for cells in their published form; without any, training measures one."""
+    published = intensity.pop("reference_scale", None)
+    is_published = dataset["start_from"] != "raw" or dataset["sample"].get("mode") == "reference"
+    if intensity and intensity.get("input_scale") is None and is_published:
+        intensity["input_scale"] = published
 
 
 def check_folder(path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath, read_array, read_table
+from morphobench.files import FilePath, intensities, read_array, read_table
 from morphobench.files.file_rows import FileRows
 from morphobench.files.layout import stored_centres
 from morphobench.files.tables import missing_split
@@ -65,7 +66,7 @@ class Cells(Dataset):
         self.table = manifest[manifest["success"]].reset_index(drop=True)
         self._shard = self.table["shard"].to_numpy()
         self._index = self.table["index"].to_numpy()
-        self._ranges = _intensity_ranges(self.table, model_config)
+        self._ranges = intensities.ranges(self.table, model_config.get(INTENSITY))
         self._model_config, self._cube = model_config, cube
         self._shards = used = {number: shards[number] for number in shards if number in set(self._shard)}
         names = required_arrays(model_config)
@@ -80,7 +81,7 @@ class Cells(Dataset):
         raw = {name: np.stack([of[i][j] for i, j in places]) for name, of in self._arrays.items()}
         if self._ranges is not None:
             low, high = self._ranges[np.asarray(rows)].T
-            raw[INTENSITY] = (raw[INTENSITY] - low[:, None]) / (high - low)[:, None]
+            raw[INTENSITY] = intensities.within(raw[INTENSITY], low[:, None], high[:, None])
         return raw
 
     def centres_um(self, row: int) -> np.ndarray:
@@ -119,16 +120,21 @@ class Cells(Dataset):
         return self.raw(rows)
 
 
-def _intensity_ranges(table: pd.DataFrame, model_config: Config) -> np.ndarray | None:
-    """Return the range of each cell's structure, camera counts, shape (n, 2); None to keep the counts."""
-    norms = (model_config.get(INTENSITY) or {}).get("structure_norms")
-    if not norms:
-        return None
-    unknown = sorted(set(table["structure_name"]) - set(norms))
-    if unknown:
-        remedy = "Add it to structure_norms, or set the model's intensity.structure_norm to false."
-        raise InputError(f"structure {unknown[0]} has no range of intensities. {remedy}")
-    return np.array([norms[name] for name in table["structure_name"]], dtype=np.float32)
+def with_intensity_scale(model_config: Config, cells: Cells) -> dict[str, Any]:
+    """Return a model's configuration with a factor for its intensities, from training cells if none is set.
+
+    The same cells give the same factor; what it was measured on stands beside it.
+    """
+    intensity = model_config.get(INTENSITY)
+    if not intensity or intensity.get("input_scale") is not None:
+        return dict(model_config)
+    rows = intensities.chosen_rows(cells.table["CellId"].tolist())
+    clouds = (cells.raw([row]) for row in rows)
+    measured = intensities.measure((raw["points_um"], raw[INTENSITY]) for raw in clouds)
+    factor = measured.factor(model_config["input_scale"])
+    logger.info("intensities are multiplied by %.4g, from %d training cells", factor, measured.n_cells)
+    told = {"quantile": intensities.QUANTILE, **measured._asdict()}
+    return {**model_config, INTENSITY: {**intensity, "input_scale": factor, "measured": told}}
 
 
 def open_cells(

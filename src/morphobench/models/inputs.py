@@ -119,13 +119,16 @@ def to_batch(raw: Arrays, model_config: Config) -> Batch:
     Raises
     ------
     InputError
-        When a volume is larger than the model's.
+        When a volume is larger than the model's, or the model has no factor for its intensities.
     """
     representation, scale = model_config["representation"], model_config["input_scale"]
     if representation == "points":
         x = _float32(raw["points_um"]) * scale
         if INTENSITY in raw:
             intensity_scale = (model_config.get(INTENSITY) or {}).get("input_scale", 1.0)
+            if intensity_scale is None:
+                unknown = "the model does not say by what intensities are multiplied"
+                raise InputError(f"{unknown}. Set intensity.input_scale in its yaml, or train it.")
             x = torch.cat((x, _float32(raw[INTENSITY]).unsqueeze(-1) * intensity_scale), dim=-1)
         return Batch(x)
     if representation == "surface":

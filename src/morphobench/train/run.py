@@ -22,7 +22,7 @@ from morphobench.errors import InputError
 from morphobench.files import FilePath, write_json, write_table
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
-from morphobench.models.cells import open_cells
+from morphobench.models.cells import open_cells, with_intensity_scale
 from morphobench.models.device import configure_torch
 from morphobench.train.batches import Batches, batch_size_per_device
 from morphobench.train.checkpoints import (
@@ -208,6 +208,8 @@ def run(
     """
     silence_lightning()
     configure_torch(threads, tf32=train_config["tf32"])
+    cells = [open_cells(manifest, shards, model_config, split) for split in ("train", "val")]
+    model_config = with_intensity_scale(model_config, cells[0])
     name = fingerprint(
         dataset,
         {key: model_config.get(key) for key in MODEL_KEYS},
@@ -215,7 +217,7 @@ def run(
         seed,
         source_digest,
         # Not the manifest: a corrected label must not cost days.
-        [open_cells(manifest, shards, model_config, split).digest() for split in ("train", "val")],
+        [split.digest() for split in cells],
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,16 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files
-from morphobench.files import FilePath
+from morphobench.files import FilePath, intensities
 from morphobench.files.shards import stage_module
 from morphobench.plot import style
 
+_MARKED = (
+    ("label_stray_voxels", 0, "stray voxels of the label left out"),
+    ("mask_stray_voxels", 0, "stray voxels of the mask left out"),
+    ("label_pieces", 1, "label in several parts"),
+    ("n_mask_labels", 1, "several labels in the mask"),
+)
 STAGES = ("download", "align", "mask", "sample")
 
 
@@ -32,6 +38,32 @@ def summary(manifest: pd.DataFrame) -> str:
     return f"{text}, {', '.join(parts)} (first: {lost['error'].iloc[0]})" if parts else text
 
 
+def marks(manifest: pd.DataFrame) -> str:
+    """Return how many sampled cells have a mark: a channel at fault, strays, several labels or pieces."""
+    cells = manifest[manifest["success"]]
+    found = {}
+    if "structure_fault" in cells:
+        lost = manifest["structure_fault"].dropna()
+        found |= {f"structure {fault}": int((lost == fault).sum()) for fault in sorted(set(lost) - {""})}
+    for column, least, what in _MARKED:
+        if column in cells:
+            found[what] = int((cells[column] > least).sum())
+    return ", ".join(f"{what}: {n} cells" for what, n in found.items() if n)
+
+
+def scales(
+    manifest: pd.DataFrame, shards: Sequence[FilePath], models: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Return by what the models that read intensities multiply them."""
+    parts = []
+    for name, model_config in models.items():
+        if intensity := model_config.get("intensity"):
+            is_set = intensity.get("input_scale") is not None
+            measured = None if is_set else intensities.of_manifest(manifest, shards, intensity)
+            parts.append(f"{name} {intensities.text(measured, intensity, model_config['input_scale'])}")
+    return f"Intensity times {', '.join(parts)}" if parts else ""
+
+
 def run(
     manifest: FilePath,
     shards: Mapping[str, Sequence[FilePath]],
@@ -41,11 +73,16 @@ def run(
     title: str,
     n_cells: int,
     kind: str,
+    models: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write the contact sheet of a dataset as PNG, from the shard folders of each stage (`STAGES`)."""
+    """Write the contact sheet of a dataset as PNG, from the shard folders of each stage (`STAGES`).
+
+    `models` are the configurations of the data set's models by name.
+    """
     table, module = files.read_table(manifest), stage_module("plot.contact_sheet", kind)
     cells = [
         module.read_views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
         for cell, number in choose(table, n_cells)[["CellId", "shard"]].itertuples(index=False)
     ]
-    style.save(module.draw(cells, f"{title}: {summary(table)}"), out)
+    said = [f"{title}: {summary(table)}", marks(table), scales(table, shards["sample"], models)]
+    style.save(module.draw(cells, ". ".join(filter(None, said))), out)
