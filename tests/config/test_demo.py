@@ -18,7 +18,7 @@ ALLOWED = (
     *("outputs.datasets", "outputs.figures"),
     *("train.accelerator", "train.gpus"),
     *("embed.n_uniform", "embed.error_points", "embed.sinkhorn_scaling"),
-    *("score.n_pairs", "score.n_bootstrap", "score.n_permutations"),
+    *("score.n_pairs", "score.n_permutations"),
     *(
         "analyse.n_starts",
         "analyse.k_list",

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.end_to_end
 # Less of what is not looked at here.
 QUICK = {
     "embed": {"n_uniform": 1, "error_points": 64},
-    "score": {"n_pairs": 4, "n_bootstrap": 50},
+    "score": {"n_pairs": 4, "n_jackknife": 50},
     "analyse": {"n_starts": 1},
     "baselines": {name: {"kinds": []} for name in ("pairwise_histogram", "harmonic_power")},
 }

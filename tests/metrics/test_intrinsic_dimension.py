@@ -44,8 +44,45 @@ def test_dimension_agrees_with_its_formula():
     terms = np.log(distance[:, -1:] / distance[:, :-1])
     found = intrinsic_dimension(z, [k])
     assert found.value == pytest.approx(1 / terms.mean())
-    assert 1 / found.inverse.mean() == pytest.approx(found.value)
-    assert len(found.inverse) == len(found.rows) == 40
+    assert len(found.rows) == 40
+    assert len(found.without) == 0
+
+
+def nuclei(rng, n_units, dimension=8, spread=0.3):
+    """Cells that lie close to the middle of their nucleus, six each."""
+    units = np.repeat(np.arange(n_units), 6)
+    return rng.normal(size=(n_units, dimension))[units] + spread * rng.normal(
+        size=(6 * n_units, dimension)
+    ), units
+
+
+def test_neighbours_come_from_other_units():
+    z, units = nuclei(np.random.default_rng(6), 40)
+    distance = np.linalg.norm(z[:, None] - z, axis=2)
+    distance[units[:, None] == units] = np.inf
+    nearest = np.sort(distance, axis=1)[:, :5]
+    assert intrinsic_dimension(z, [5], units).value == pytest.approx(
+        1 / np.log(nearest[:, -1:] / nearest[:, :-1]).mean()
+    )
+    # Siblings make eight dimensions look like two.
+    assert intrinsic_dimension(z, [5, 10], units).value > 2 * intrinsic_dimension(z, [5, 10]).value
+
+
+def test_each_unit_is_left_out_in_turn():
+    z, units = nuclei(np.random.default_rng(7), 9)
+    found = intrinsic_dimension(z, [5, 10], units, leave_out=True)
+    again = [intrinsic_dimension(z[units != one], [5, 10], units[units != one]).value for one in range(9)]
+    np.testing.assert_allclose(found.without, again)
+    # Of two units, none has neighbours left.
+    few = intrinsic_dimension(z[:12], [5], units[:12], leave_out=True)
+    assert np.isfinite(few.value)
+    assert np.isnan(few.without).all()
+
+
+def test_a_unit_of_its_own_is_a_cell_and_k_is_bounded_by_other_units():
+    z, units = nuclei(np.random.default_rng(8), 3)
+    assert intrinsic_dimension(z, [5], np.arange(18)).value == intrinsic_dimension(z, [5]).value
+    assert np.isnan(intrinsic_dimension(z, [12, 13], units).per_k).tolist() == [False, True]
 
 
 def test_dimension_grows_with_noise():

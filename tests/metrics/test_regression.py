@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import RepeatedKFold
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import GroupKFold, RepeatedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -58,6 +58,42 @@ def test_scores_are_invariant_to_order_and_to_any_change_of_basis(seed):
     again = regression_scores(z[order] @ basis + 7, targets.iloc[order], split[order])
     for name in targets:
         assert again[name].r2 == pytest.approx(found[name].r2, abs=1e-6)
+
+
+def test_ridge_is_that_of_the_best_penalty_in_inner_folds_of_units():
+    z, targets, split = case(np.random.default_rng(5), n=90, dimension=30, noise=20.0)
+    units = np.arange(90) // 3
+    train, test = np.flatnonzero(split == "train"), np.flatnonzero(split == "test")
+    found = regression_scores(z, targets, split, units=units)
+    for name in targets:
+        y, errors = targets[name].to_numpy(), {}
+        for penalty in 10.0 ** np.arange(-6, 3.5, 0.5):
+            errors[penalty] = 0.0
+            for inner, held in GroupKFold(5).split(train, groups=units[train]):
+                own = make_pipeline(StandardScaler(), Ridge(penalty * len(inner)))
+                predicted = own.fit(z[train[inner]], y[train[inner]]).predict(z[train[held]])
+                errors[penalty] += ((predicted - y[train[held]]) ** 2).sum()
+        best = make_pipeline(StandardScaler(), Ridge(min(errors, key=errors.get) * len(train)))
+        expected = best.fit(z[train], y[train]).predict(z[test])
+        np.testing.assert_allclose(found[name].predicted, expected, rtol=1e-6)
+
+
+def test_ridge_does_not_peak_where_cells_are_as_many_as_components():
+    rng = np.random.default_rng(6)
+    z = rng.normal(size=(200, 159))
+    targets = pd.DataFrame({"y": z[:, :3].sum(axis=1) + rng.normal(size=200)})
+    split = np.where(np.arange(200) < 160, "train", "test")
+    ols = regression_scores(z, targets, split)["y"]
+    ridge = regression_scores(z, targets, split, units=np.arange(200))["y"]
+    assert ols.r2 < -1 < 0.1 < ridge.r2
+    assert "160 training cells for 159 components" in ols.reason
+    assert ridge.reason == ""
+
+
+def test_a_single_unit_gives_ridge_no_slope():
+    z, targets, split = case(np.random.default_rng(7))
+    found = regression_scores(z, targets, split, units=np.zeros(300))["volume_um3"]
+    assert np.ptp(found.predicted) < 0.1 * np.ptp(found.truth)
 
 
 def test_more_noise_is_predicted_worse():

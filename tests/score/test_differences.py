@@ -5,14 +5,14 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import false_discovery_control, ttest_rel
+from scipy.stats import binomtest, false_discovery_control, ttest_rel
 
 from morphobench.metrics.relative import relative_scores
 from morphobench.score.collect import collect_dataset, combine_datasets, concatenate, spread_rows
-from morphobench.score.differences import difference_table, paired_differences, replicate_difference
+from morphobench.score.differences import difference_table, paired_differences
 from morphobench.score.summary import Score, score_table
 
-HOW = {"n_resamples": 400, "n_permutations": 499}
+HOW = {"n_permutations": 499}
 
 
 def compare(a, b, groups, seed=0, **how):
@@ -20,23 +20,39 @@ def compare(a, b, groups, seed=0, **how):
 
 
 def test_all_signs_of_few_groups_are_tried():
-    a, groups = np.array([[1.0], [2.0], [3.0], [4.0], [0.5]]), np.array(list("aabcd"))
+    sums = np.array([3.0, 3.0, 4.0, 0.5, 2.0, 1.0])
+    a, groups = np.array([[1.0], [2.0], *sums[1:, None]]), np.array(list("aabcdef"))
     (found,) = compare(a, np.zeros_like(a), groups)
-    sums = np.array([3.0, 3.0, 4.0, 0.5])
-    flips = [abs(np.dot(signs, sums)) for signs in product((1, -1), repeat=4)]
-    assert found.p == np.mean(np.array(flips) >= sums.sum())
-    assert found.difference == pytest.approx(2.1)
+    flips = [abs(np.dot(signs, sums)) for signs in product((1, -1), repeat=6)]
+    assert found.p == np.mean(np.array(flips) >= sums.sum()) == found.smallest_p == 1 / 32
+    assert found.difference == pytest.approx(a.mean())
     assert found.ci_low <= found.difference <= found.ci_high
-    assert found.n == 5
+    assert (found.n, found.n_units) == (7, 6)
+
+
+@pytest.mark.parametrize("n_units", [2, 5])
+def test_too_few_units_have_no_p_but_its_least_value(n_units):
+    a = np.arange(1.0, 1 + n_units)[:, None]
+    (found,) = compare(a, np.zeros_like(a), np.arange(n_units))
+    assert np.isnan(found.p)
+    assert found.smallest_p == 2 / 2**n_units > 0.05
+    assert found.ci_low < found.difference < found.ci_high
 
 
 def test_many_groups_agree_with_the_t_test():
     rng = np.random.default_rng(1)
     a = rng.normal(0.25, 1, size=(80, 1))
     (found,) = compare(a, np.zeros_like(a), np.arange(80), n_permutations=20_000)
-    assert found.p == pytest.approx(ttest_rel(a[:, 0], np.zeros(80)).pvalue, abs=0.01)
-    half = 1.96 * a.std() / np.sqrt(80)
-    assert (found.ci_low, found.ci_high) == pytest.approx((a.mean() - half, a.mean() + half), abs=0.05)
+    known = ttest_rel(a[:, 0], np.zeros(80))
+    assert found.p == pytest.approx(known.pvalue, abs=0.01)
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(known.confidence_interval()))
+
+
+def test_hits_that_never_differ_may_differ_in_another_cell():
+    hits = np.array([[1.0], [0.0], [1.0], [1.0]])
+    (found,) = compare(hits, hits, np.arange(4))
+    most = binomtest(0, 4).proportion_ci(method="exact").high
+    assert (found.difference, found.ci_low, found.ci_high) == pytest.approx((0, -most, most))
 
 
 def test_p_values_are_honest_under_the_null_also_for_groups():
@@ -54,9 +70,9 @@ def test_p_values_are_honest_under_the_null_also_for_groups():
 
 def test_a_swap_changes_the_sign_and_order_does_not_matter():
     rng = np.random.default_rng(3)
-    a, b, groups = rng.normal(size=(10, 2)), rng.normal(size=(10, 2)), np.arange(10) // 2
+    a, b, groups = rng.normal(size=(14, 2)), rng.normal(size=(14, 2)), np.arange(14) // 2
     forth, back = compare(a, b, groups), compare(b, a, groups)
-    order = rng.permutation(10)
+    order = rng.permutation(14)
     shuffled = compare(a[order], b[order], groups[order])
     for one, other, again in zip(forth, back, shuffled, strict=True):
         assert other.difference == pytest.approx(-one.difference)
@@ -78,74 +94,88 @@ def test_missing_items_are_left_out_of_their_pair_and_ignorance_is_admitted():
     assert np.isnan([nothing.difference, nothing.p]).all()
 
 
-def test_resampled_statistics_are_compared_by_their_resamples():
-    rng = np.random.default_rng(4)
-    shared = rng.normal(size=999)
-    low, high, p = replicate_difference(shared + 1, shared + 0.01 * rng.normal(size=999))
-    assert 0.97 < low < 1 < high < 1.03
-    assert p == pytest.approx(2 / 1000)
-    assert replicate_difference(shared, shared)[2] == 1
-    assert np.isnan(replicate_difference(shared, np.full(999, np.nan))).all()
-
-
 def tables(rng, shifts=(0.0, 0.0, 1.0), seeds=(1,), n=30):
-    """Return scores, items and replicates of three models that are measured on the same cells."""
-    scores, items, replicates = [], [], []
+    """Return scores, items, replicates and outputs of three models that are measured on the same cells."""
+    scores, items, replicates, outputs = [], [], [], []
     base = rng.normal(size=n)
+    units = [f"g{i // 2}" for i in range(n)]
     for model, shift in zip("abc", shifts, strict=True):
         for seed in seeds:
             values = base + shift + 0.2 * rng.normal(size=n)
             names = {"dataset": "d", "model": model, "seed": seed}
-            for metric, groups in (("error", [f"g{i // 2}" for i in range(n)]), ("time", [""] * n)):
-                scores.append(Score("d", model, seed, metric, "corrected", "um", "low", values.mean(),
-                                    np.nan, np.nan, n, ""))  # fmt: skip
+            counts = (np.nan, np.nan, n, n // 2, "")
+            for metric, groups in (("error", units), ("time", [""] * n)):
+                scores.append(
+                    Score("d", model, seed, metric, "corrected", "um", "low", values.mean(), *counts)
+                )
                 rows = {"metric": metric, "variant": "corrected", "item": [f"i{i}" for i in range(n)]}
                 items.append(pd.DataFrame({**names, **rows, "group": groups, "value": values}))
-            scores.append(Score("d", model, seed, "area", "corrected", "", "high", shift, 0, 1, n, ""))
-            rows = {"metric": "area", "cells": "x", "replicate": range(50)}
-            replicates.append(pd.DataFrame({**names, **rows, "value": shift + 0.1 * rng.normal(size=50)}))
-    return score_table(scores), pd.concat(items), pd.concat(replicates)
+            scores.append(Score("d", model, seed, "share", "corrected", "", "high", values.mean(), *counts))
+            rows = {"metric": "share", "cells": "x", "replicate": range(n // 2)}
+            without = (values.sum() - values.reshape(-1, 2).sum(axis=1)) / (n - 2)
+            replicates.append(pd.DataFrame({**names, **rows, "value": without}))
+            rows = {"metric": "share", "item": [f"i{i}" for i in range(n)], "group": units, "label": ""}
+            outputs.append(pd.DataFrame({**names, **rows, "positive": False, "value": values}))
+    return score_table(scores), pd.concat(items), pd.concat(replicates), pd.concat(outputs)
 
 
-def test_every_two_models_are_compared_and_corrected_together():
-    scores, items, replicates = tables(np.random.default_rng(5))
-    table = difference_table(scores, items, replicates, models=["c", "b", "a"], seed=0, **HOW)
+def test_every_two_models_are_compared_and_each_metric_is_a_family():
+    scores, *behind = tables(np.random.default_rng(5))
+    table = difference_table(scores, *behind, models=["c", "b", "a"], seed=0, **HOW)
     assert list(zip(table["metric"], table["model_a"], table["model_b"], strict=True)) == [
-        (metric, *pair) for metric in ("error", "area") for pair in (("c", "b"), ("c", "a"), ("b", "a"))
+        (metric, *pair) for metric in ("error", "share") for pair in (("c", "b"), ("c", "a"), ("b", "a"))
     ]
-    np.testing.assert_allclose(table["q"], false_discovery_control(table["p"]))
+    for _, part in table.groupby("metric"):
+        np.testing.assert_allclose(part["q"], false_discovery_control(part["p"]))
     found = table.set_index(["metric", "model_a", "model_b"])
     assert found.loc[("error", "c", "b"), "difference"] == pytest.approx(1, abs=0.2)
     assert found.loc[("error", "c", "b"), "q"] < 0.05 < found.loc[("error", "b", "a"), "q"]
-    assert found["test"].unique().tolist() == ["sign flip", "bootstrap"]
-    assert found.loc[("error", "c", "b"), "n"] == 30
+    assert found.loc[("error", "c", "b"), ["n", "n_units"]].tolist() == [30, 15]
     again = difference_table(
-        scores, items.sample(frac=1, random_state=0), replicates, models=["c", "b", "a"], seed=0, **HOW
+        scores, behind[0].sample(frac=1, random_state=0), *behind[1:], models=["c", "b", "a"], seed=0, **HOW
     )
     pd.testing.assert_frame_equal(again, table)
 
 
+def test_a_mean_is_compared_alike_as_a_mean_and_as_another_statistic():
+    table = difference_table(*tables(np.random.default_rng(11)), models=["a", "b", "c"], seed=0, **HOW)
+    parts = [part.reset_index(drop=True) for _, part in table.groupby("metric")]
+    for column in ("difference", "ci_low", "ci_high"):
+        np.testing.assert_allclose(parts[0][column], parts[1][column])
+    np.testing.assert_allclose(parts[0]["p"], parts[1]["p"], atol=0.06)
+
+
+def test_what_cannot_be_exchanged_has_an_interval_and_no_p():
+    scores, items, replicates, outputs = tables(np.random.default_rng(12))
+    table = difference_table(scores, items, replicates, outputs[:0], models=["a", "b"], seed=0, **HOW)
+    row = table[table["metric"] == "share"].iloc[0]
+    assert np.isfinite([row["ci_low"], row["ci_high"]]).all()
+    assert np.isnan([row["p"], row["q"]]).all()
+    assert "cannot be exchanged" in row["reason"]
+
+
 def test_statistics_of_unlike_cells_are_not_compared():
-    scores, items, replicates = tables(np.random.default_rng(6))
+    scores, items, replicates, outputs = tables(np.random.default_rng(6))
     replicates.loc[replicates["model"] == "a", "cells"] = "other"
-    table = difference_table(scores, items, replicates, models=["a", "b", "c"], seed=0, **HOW)
-    rows = table[table["metric"] == "area"].set_index(["model_a", "model_b"])
+    behind = items, replicates, outputs
+    table = difference_table(scores, *behind, models=["a", "b", "c"], seed=0, **HOW)
+    rows = table[table["metric"] == "share"].set_index(["model_a", "model_b"])
     assert rows.loc[("a", "b"), "reason"] == "scored on different cells"
     assert np.isnan(rows.loc[("a", "b"), "p"])
     assert np.isfinite(rows.loc[("b", "c"), "p"])
 
 
 def test_one_model_and_no_items_give_an_empty_table():
-    scores, items, replicates = tables(np.random.default_rng(7))
-    one = difference_table(scores, items, replicates, models=["a"], seed=0, **HOW)
-    none = difference_table(scores[:0], items[:0], replicates[:0], models=["a", "b"], seed=0, **HOW)
+    behind = tables(np.random.default_rng(7))
+    one = difference_table(*behind, models=["a"], seed=0, **HOW)
+    none = difference_table(*(table[:0] for table in behind), models=["a", "b"], seed=0, **HOW)
     for table in (one, none):
         assert table.empty
         assert table["q"].dtype == np.float64
 
 
 def test_trainings_are_averaged_and_their_spread_is_a_row():
-    scores, items, replicates = tables(np.random.default_rng(8), seeds=(1, 2, 3))
+    scores, items, *behind = tables(np.random.default_rng(8), seeds=(1, 2, 3))
     scores.loc[(scores["model"] == "a") & (scores["seed"] < 3), "value"] = np.nan
     rows = spread_rows(scores).set_index(["model", "metric"])
     assert (rows["seed"] == -1).all()
@@ -155,7 +185,7 @@ def test_trainings_are_averaged_and_their_spread_is_a_row():
     assert np.isnan(rows.loc[("a", "error_spread"), "value"])
     assert "fewer than two trainings" in rows.loc[("a", "error_spread"), "reason"]
     assert spread_rows(tables(np.random.default_rng(8))[0]).empty
-    table = difference_table(scores, items, replicates, models=["b", "c"], seed=0, **HOW)
+    table = difference_table(scores, items, *behind, models=["b", "c"], seed=0, **HOW)
     means = items[items["metric"] == "error"].groupby("model")["value"].mean()
     assert table["difference"].iloc[0] == pytest.approx(means["b"] - means["c"])
 
@@ -164,7 +194,7 @@ def test_trainings_are_averaged_and_their_spread_is_a_row():
 def written(tmp_path):
     parts = tables(np.random.default_rng(9), seeds=(1, 2))
     paths = {}
-    for name, table in zip(("scores", "items", "replicates"), parts, strict=True):
+    for name, table in zip(("scores", "items", "replicates", "outputs"), parts, strict=True):
         paths[name] = []
         for model in "abc":
             paths[name].append(tmp_path / f"{name}_{model}.parquet")

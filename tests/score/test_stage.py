@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from morphobench.errors import InputError
 from morphobench.files.tables import describe_cells, read_checked
@@ -62,7 +63,7 @@ def stage(tmp_path):
     tables["uniform"] = with_rotated_back(tables["uniform"], test, rng, z)
     tables["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
     tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z)
-    pairs = score_pairs.draw_pairs(test["CellId"], 10, rng)
+    pairs = score_pairs.draw_pairs(test, 10, rng)
     tables["evolution"] = pairs.loc[pairs.index.repeat(9)].assign(
         fraction=np.tile(FRACTIONS, 10), energy=1.0 + rng.random(90), energy_input=2.0, energy_legacy=np.nan
     )
@@ -91,11 +92,18 @@ def stage(tmp_path):
             "targets": ["volume_um3"],
             "outlier": {"column": "dead", "outlier": ["yes"]},
         },
-        "score_config": {"n_bootstrap": 200, "k_neighbours": [5, 10], "n_fractions": 9, "legacy_width": 8},
+        "score_config": {
+            "n_jackknife": 200,
+            "k_neighbours": [5, 10],
+            "n_compactness": 200,
+            "n_fractions": 9,
+            "legacy_width": 8,
+        },
         "seed": 42,
         "scores_out": tmp_path / "scores.parquet",
         "items_out": tmp_path / "items.parquet",
         "replicates_out": tmp_path / "replicates.parquet",
+        "outputs_out": tmp_path / "outputs.parquet",
     }
 
 
@@ -105,7 +113,7 @@ def run(stage):
     return scores.set_index(["metric", "variant"]).sort_index(), items
 
 
-NAMES = ["top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority"]
+NAMES = ["top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority", "majority_balanced"]
 ROTATED = ["top_1", "balanced_accuracy", "auroc"]
 BOTH = [
     "rotation_invariance_error_lattice",
@@ -127,6 +135,12 @@ CORRECTED = [
     "rotation_distance_lattice",
     "rotation_rank_uniform",
     "reconstruction_chamfer",
+    "reconstruction_missing",
+    "evolution_energy_missing",
+    "regression_volume_um3_r2_ols",
+    "regression_r2_ols",
+    "compactness_k5",
+    "compactness_k10",
     "reconstruction_noise_floor",
     "reconstruction_chamfer_noise_floor",
     "evolution_energy_input",
@@ -466,6 +480,7 @@ def test_reasons_of_failed_interpolations_reach_the_table(stage):
     scores, _ = run(stage)
     row = scores.loc[("evolution_energy", "corrected")]
     assert row["n"] == 81
+    assert scores.loc[("evolution_energy_missing", "corrected"), "value"] == pytest.approx(0.1)
     assert row["reason"] == "9 of 90 values are missing or not finite; no surface was decoded"
 
 
@@ -501,6 +516,7 @@ def test_shapes_are_scored_by_overlap_and_surface(stage):
             ("reconstruction", "corrected"): 0.3,
             ("reconstruction", "legacy"): 0.1,
             ("reconstruction_surface", "corrected"): 0.4,
+            ("reconstruction_missing", "corrected"): 0.0,
             ("reconstruction_noise_floor", "corrected"): 0.05,
             ("reconstruction_surface_noise_floor", "corrected"): np.nan,
         },
@@ -523,6 +539,10 @@ def test_shapes_that_decode_to_nothing_say_so(stage):
     row = scores.loc[("reconstruction", "corrected")]
     assert row["n"] == 23
     assert row["reason"] == "1 of 24 values are missing or not finite; no surface"
+    # The mean leaves that cell out; how many are left out stands beside it.
+    counted = scores.loc[("reconstruction_missing", "corrected")]
+    assert counted["value"] == pytest.approx(1 / 24)
+    assert 0 <= counted["ci_low"] < 1 / 24 < counted["ci_high"] < 1
 
 
 # ---------------------------------------------------------------- published counts
@@ -622,3 +642,65 @@ def test_poses_are_read_in_batches_of_any_size(stage, monkeypatch):
     again, other = run(stage)
     pd.testing.assert_frame_equal(again, whole)
     pd.testing.assert_frame_equal(other, items)
+
+
+# ---------------------------------------------------------------- units, intervals, comparisons
+
+
+def test_pairs_of_the_same_units_are_one_unit(stage):
+    scores, items = run(stage)
+    for metric in ("evolution_energy", "interpolation_distance"):
+        assert scores.loc[(metric, "corrected"), "n_units"] == 2
+        own = items[(items["metric"] == metric) & (items["variant"] == "corrected")]
+        assert own["group"].nunique() == 2
+    assert scores.loc[("reconstruction", "corrected"), "n_units"] == 4
+
+
+def test_one_unit_has_no_interval_and_says_so(stage):
+    rewrite(stage["manifest"], lambda t: t.assign(group=t["group"].where(t["split"] != "test", "16")))
+    scores, _ = run(stage)
+    for metric in ("reconstruction", "classification_rule_top_1", "regression_r2"):
+        row = scores.loc[(metric, "corrected")]
+        assert np.isfinite(row["value"])
+        assert np.isnan([row["ci_low"], row["ci_high"]]).all()
+        assert "one independent unit" in row["reason"]
+
+
+def test_a_rare_label_has_its_count_and_no_interval(stage):
+    scores, _ = run(stage)
+    outputs = pd.read_parquet(stage["outputs_out"])
+    for metric in ("classification_rule_auroc", "classification_rule_balanced_accuracy", "outlier_auroc"):
+        row = scores.loc[(metric, "corrected")]
+        assert np.isnan(row["ci_low"])
+        assert "4 test cells of" in row["reason"]
+        assert metric not in set(outputs["metric"])
+    halves = {f"rule {number}": f"half {number % 2}" for number in range(6)}
+    rewrite(stage["manifest"], lambda t: t.assign(rule=t["rule"].map(halves)))
+    scores, _ = run(stage)
+    row = scores.loc[("classification_rule_balanced_accuracy", "corrected")]
+    assert row["ci_low"] < row["value"] <= row["ci_high"] <= 1
+    own = pd.read_parquet(stage["outputs_out"])
+    means = own[own["label"] == ""].groupby("metric")["value"].mean()
+    for metric in ("classification_rule_balanced_accuracy", "regression_r2", "regression_volume_um3_r2_ols"):
+        assert means[metric] == pytest.approx(scores.loc[(metric, "corrected"), "value"])
+
+
+def test_hits_in_all_units_have_the_exact_interval(stage):
+    row = run(stage)[0].loc[("classification_rule_top_1", "corrected")]
+    assert (row["value"], row["ci_high"]) == (1, 1)
+    assert row["ci_low"] == pytest.approx(binomtest(4, 4).proportion_ci(method="exact").low)
+
+
+def test_floors_and_baselines_are_not_compared(stage):
+    _, items = run(stage)
+    corrected = items[items["variant"] == "corrected"].groupby("metric")["group"].first()
+    assert (corrected[["reconstruction_noise_floor", "classification_rule_majority"]] == "").all()
+    assert (corrected[["reconstruction", "classification_rule_top_1"]] != "").all()
+
+
+def test_the_dimension_takes_as_many_cells_of_every_dataset_and_no_siblings(stage):
+    stage["score_config"] |= {"n_compactness": 18, "k_neighbours": [5]}
+    scores, _ = run(stage)
+    row = scores.loc[("compactness", "corrected")]
+    assert (row["n"], row["better"]) == (18, "none")
+    assert scores.loc[("compactness_k5", "corrected"), "value"] == pytest.approx(row["value"])

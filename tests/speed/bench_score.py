@@ -130,11 +130,16 @@ def calls(z: np.ndarray, which: np.ndarray, targets: np.ndarray) -> Mapping[str,
         "classification": lambda: classification_scores(z, which, split),
         "classification, legacy": lambda: classification_scores_legacy(z, which),
         "regression": lambda: regression_scores(z, table, split),
+        "ridge regression": lambda: regression_scores(z, table, split, units=np.arange(len(z))),
         "regression, legacy": lambda: regression_scores_legacy(z, table),
-        "compactness of the test cells": lambda: intrinsic_dimension(z[split == "test"], [5, 10, 20]),
+        "compactness of 200 test cells": lambda: intrinsic_dimension(
+            z[split == "test"][:200], [5, 10, 20], leave_out=True
+        ),
         "compactness, legacy": lambda: intrinsic_dimension_legacy(z),
         "participation ratio": lambda: participation_ratio(z),
-        "interpolation distance": lambda: interpolation_distance(*ends, fractions, z, exclude),
+        "interpolation distance": lambda: interpolation_distance(
+            *ends, fractions, z, np.arange(len(z)), exclude
+        ),
         "rotation error": lambda: rotation_invariance_error(z[: n // 7], z[n // 7 : 2 * (n // 7)]),
     }
 

@@ -76,6 +76,7 @@ rule score_model:
         scores="results/score/{dataset}/{model}/seed-{seed}/scores.parquet",
         item_values="results/score/{dataset}/{model}/seed-{seed}/items.parquet",
         replicates="results/score/{dataset}/{model}/seed-{seed}/replicates.parquet",
+        outputs="results/score/{dataset}/{model}/seed-{seed}/outputs.parquet",
     conda:
         "../../envs/report.yaml"
     resources:
@@ -83,7 +84,10 @@ rule score_model:
     params:
         dataset_config=dataset_params("kind", "labels", "classes", "targets", "outlier"),
         score_config=lambda wildcards: {
-            **{key: CONFIG["score"][key] for key in ("n_bootstrap", "k_neighbours", "n_fractions")},
+            **{
+                key: CONFIG["score"][key]
+                for key in ("n_jackknife", "k_neighbours", "n_compactness", "n_fractions")
+            },
             "legacy_width": min(
                 CONFIG["models"][name]["architecture"]["latent_dim"]
                 for name in dataset_config(wildcards)["models"]
@@ -101,6 +105,7 @@ rule score_table:
         scores=per_model("results/score/{dataset}/{model}/seed-{seed}/scores.parquet", baselines=True),
         item_values=per_model("results/score/{dataset}/{model}/seed-{seed}/items.parquet", baselines=True),
         replicates=per_model("results/score/{dataset}/{model}/seed-{seed}/replicates.parquet", baselines=True),
+        outputs=per_model("results/score/{dataset}/{model}/seed-{seed}/outputs.parquet", baselines=True),
     output:
         scores="results/score/{dataset}/scores.parquet",
         item_values="results/score/{dataset}/items.parquet",
@@ -111,7 +116,6 @@ rule score_table:
         **HEAVY,
     params:
         models=lambda wildcards: dataset_config(wildcards)["models"] + BASELINES.get(wildcards.dataset, []),
-        n_resamples=CONFIG["score"]["n_bootstrap"],
         n_permutations=CONFIG["score"]["n_permutations"],
         seed=CONFIG["seed"],
     message:

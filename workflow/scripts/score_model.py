@@ -19,4 +19,5 @@ if __name__ == "__main__":
             scores_out=snakemake.output.scores,
             items_out=snakemake.output.item_values,
             replicates_out=snakemake.output.replicates,
+            outputs_out=snakemake.output.outputs,
         )

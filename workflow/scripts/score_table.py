@@ -7,11 +7,11 @@ if __name__ == "__main__":
             scores=snakemake.input.scores,
             items=snakemake.input.item_values,
             replicates=snakemake.input.replicates,
+            outputs=snakemake.input.outputs,
             scores_out=snakemake.output.scores,
             items_out=snakemake.output.item_values,
             differences_out=snakemake.output.differences,
             models=snakemake.params.models,
-            n_resamples=snakemake.params.n_resamples,
             n_permutations=snakemake.params.n_permutations,
             seed=snakemake.params.seed,
         )

@@ -10,7 +10,7 @@ import pandas as pd
 from morphobench.metrics.logistic import MAX_ITERATIONS, fit_logistic
 from morphobench.metrics.reasons import join, left_out
 
-SCORES = ("top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority")
+SCORES = ("top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority", "majority_balanced")
 LEGACY_FOLD_SEED = 2652124
 _TOP = (1, 2, 3)
 
@@ -29,6 +29,12 @@ class Classification(NamedTuple):
     statistics
         For the others a function of weights, how often each scored cell counts, shape (resamples, n_test),
         that returns the score of each resample.
+    recalls
+        Hits weighted so that their mean is the balanced accuracy, shape (n_test,).
+    ranks
+        Rank of each cell by the probability of each label, highest last, columns named after the labels.
+    truth
+        Labels of the scored cells, shape (n_test,).
     reason
         Why values are missing, or what was left out; empty when neither.
     """
@@ -37,6 +43,9 @@ class Classification(NamedTuple):
     rows: np.ndarray
     per_cell: dict[str, np.ndarray]
     statistics: dict[str, Callable[[np.ndarray], np.ndarray]]
+    recalls: np.ndarray
+    ranks: pd.DataFrame
+    truth: np.ndarray
     reason: str
 
 
@@ -55,8 +64,9 @@ def classification_scores(
     StandardScaler, then multinomial logistic regression (L2, C = 1, balanced class weights). Scores: top-k
     accuracy for k = 1, 2, 3 (undefined where k labels are all there are), balanced accuracy (mean recall over
     the labels of the test cells), area under the ROC curve (macro mean of one label against the rest) and, as
-    the baseline, the accuracy of always answering the most frequent training label. A test cell whose label
-    does not occur in training counts as wrong. NaN with the reason without test cells or with one label.
+    baselines, the accuracy and the balanced accuracy of always answering the most frequent training label. A
+    test cell whose label does not occur in training counts as wrong. NaN with the reason without test cells
+    or with one label.
 
     Rows of `z`, shape (n, D), that are not finite, and cells without a label (None or NaN) are left out.
     `z_test`, shape (n_test, D), replaces the embeddings of the test rows, in their order: those of rotated
@@ -77,7 +87,10 @@ def classification_scores(
     if len(classes) < 2 or not len(test):
         few = f"{len(classes)} label among training cells"
         problem = few if len(classes) < 2 else "no test cell with embedding and label"
-        return Classification(dict.fromkeys(SCORES, np.nan), test[:0], {}, {}, join(problem, reason))
+        nothing = np.empty(0), pd.DataFrame(), names[:0]
+        return Classification(
+            dict.fromkeys(SCORES, np.nan), test[:0], {}, {}, *nothing, join(problem, reason)
+        )
     model = fit_logistic(z[train], which, len(train) / (len(classes) * count))
     probability, truth = model.probabilities(scored[fit_to_score]), names[test]
     per_cell = {f"top_{k}": _top_hits(probability, classes, truth, k) for k in _TOP if k < len(classes)}
@@ -85,11 +98,15 @@ def classification_scores(
     statistics = {
         "balanced_accuracy": partial(balanced_accuracy, per_cell["top_1"], truth),
         "auroc": partial(auroc, probability, classes, truth),
+        "majority_balanced": partial(balanced_accuracy, per_cell["majority"], truth),
     }
     scores = dict.fromkeys(SCORES, np.nan) | {name: float(one.mean()) for name, one in per_cell.items()}
     scores |= {name: float(one(np.ones((1, len(test))))[0]) for name, one in statistics.items()}
     stopped = "" if model.converged else f"solver stopped after {MAX_ITERATIONS} iterations"
-    return Classification(scores, test, per_cell, statistics, join(reason, stopped))
+    _, place, count = np.unique(truth, return_inverse=True, return_counts=True)
+    recalls = per_cell["top_1"] * len(truth) / (len(count) * count[place])
+    ranks = pd.DataFrame(probability, columns=classes).rank()
+    return Classification(scores, test, per_cell, statistics, recalls, ranks, truth, join(reason, stopped))
 
 
 def classification_scores_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> FoldScores:

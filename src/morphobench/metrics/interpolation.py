@@ -6,22 +6,32 @@ from morphobench.metrics.covariance import blocks
 
 
 def interpolation_distance(
-    z_start: np.ndarray, z_end: np.ndarray, fractions: np.ndarray, z_cells: np.ndarray, exclude: np.ndarray
+    z_start: np.ndarray,
+    z_end: np.ndarray,
+    fractions: np.ndarray,
+    z_cells: np.ndarray,
+    units: np.ndarray,
+    own_units: np.ndarray,
 ) -> np.ndarray:
-    """Distance of linear interpolants from the nearest real embedding, in units of the pair's distance.
+    """Distance of linear interpolants from the nearest real embedding, relative to that of real ones.
 
-    Formula: ``min_i ||z_f - z_i|| / ||z_b - z_a||`` with ``z_f = z_a + f (z_b - z_a)``, over all cells i but
-    the pair's own two, whose rows in `z_cells` are `exclude`, shape (pairs, 2): left in, they would bound the
-    value by min(f, 1 - f). `z_start` and `z_end` have shape (pairs, D), `z_cells` (n, D), the result (pairs,
-    fractions): a pure number, NaN where the ends coincide, are not finite or no cell is left.
+    Formula: ``min_i ||z_f - z_i||`` with ``z_f = z_a + f (z_b - z_a)``, over the median of the same distance
+    at f = 0 and f = 1, which are real cells. The cells i are those of other units than the pair's own two:
+    `units` numbers the unit of each cell, shape (n,), `own_units` those of the ends, shape (pairs, 2).
+    `z_start` and `z_end` have shape (pairs, D), `z_cells` (n, D), the result (pairs, fractions): about 1
+    where interpolants lie among cells, NaN where embeddings coincide, are not finite or no cell is left.
 
-    Source: "Embedding Distance" of Vasan et al. 2025, made free of scale and of its end points.
+    Source: "Embedding Distance" of Vasan et al. 2025, made free of scale, dimension, number of cells and of
+    its end points.
     """
     z_start, z_end = np.asarray(z_start, np.float64), np.asarray(z_end, np.float64)
-    nearest = _nearest(z_start, z_end, fractions, z_cells, exclude)
-    length = np.linalg.norm(z_end - z_start, axis=1)[:, None]
-    usable = np.isfinite(nearest) & np.isfinite(length) & (length > 0)
-    return np.divide(nearest, length, out=np.full(nearest.shape, np.nan), where=usable)
+    own = z_cells, units, own_units
+    nearest = _nearest(z_start, z_end, fractions, *own)
+    among_cells = _nearest(z_start, z_end, np.array([0.0, 1.0]), *own)
+    known = among_cells[np.isfinite(among_cells)]
+    typical = float(np.median(known)) if len(known) else np.nan
+    usable = np.isfinite(nearest) & (typical > 0)
+    return np.divide(nearest, typical, out=np.full(nearest.shape, np.nan), where=usable)
 
 
 def interpolation_distance_legacy(
@@ -36,15 +46,20 @@ def interpolation_distance_legacy(
     Formula: ``min_i ||z_f - z_i||`` over all cells, of the first `n_components` (the width of the narrowest
     model compared; None for all). In the model's own unit, so not comparable between models.
     """
-    none = np.empty((len(z_start), 0), dtype=int)
+    units, none = np.zeros(len(z_cells), dtype=int), np.full((len(z_start), 2), -1)
     start, end, cells = (np.asarray(z)[:, :n_components] for z in (z_start, z_end, z_cells))
-    return _nearest(start.astype(np.float64), end.astype(np.float64), fractions, cells, none)
+    return _nearest(start.astype(np.float64), end.astype(np.float64), fractions, cells, units, none)
 
 
 def _nearest(
-    z_start: np.ndarray, z_end: np.ndarray, fractions: np.ndarray, z_cells: np.ndarray, exclude: np.ndarray
+    z_start: np.ndarray,
+    z_end: np.ndarray,
+    fractions: np.ndarray,
+    z_cells: np.ndarray,
+    units: np.ndarray,
+    own_units: np.ndarray,
 ) -> np.ndarray:
-    """Return the distance to the nearest cell, shape (pairs, fractions), block of pairs by block."""
+    """Return the distance to the nearest cell of other units, shape (pairs, fractions)."""
     z_cells, fractions = np.asarray(z_cells), np.asarray(fractions, np.float64)
     finite = np.isfinite(z_cells).all(axis=1)
     result = np.full((len(z_start), len(fractions)), np.nan)
@@ -60,7 +75,8 @@ def _nearest(
             cells = np.where(finite[part, None], z_cells[part] - middle, 0.0)
             to_start[:, part], to_end[:, part] = _squared(start, cells), _squared(end, cells)
         to_start[:, ~finite] = np.inf
-        np.put_along_axis(to_start, exclude[pairs], np.inf, axis=1)
+        for side in own_units[pairs].T:
+            to_start[side[:, None] == units] = np.inf
         for column, fraction in enumerate(fractions):
             nearest = _weighted(to_start, to_end, fraction).argmin(axis=1)
             point = z_start[pairs] + fraction * (z_end[pairs] - z_start[pairs])

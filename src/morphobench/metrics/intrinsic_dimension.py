@@ -16,38 +16,66 @@ _CANCELLED = 1e-8
 class Dimension(NamedTuple):
     """Intrinsic dimension `value`, and `per_k` for each number of neighbours `k`; NaN with a `reason`.
 
-    `rows` are the rows of the input that took part, shape (n,); `inverse` is each one's own inverse
-    dimension, averaged over the usable k, whose mean is 1 / value: resample it for an interval.
+    `rows` are the rows of the input that took part, shape (n,); `without` are the values without each unit,
+    in the order of their names, shape (units,), where asked for.
     """
 
     value: float
     k: np.ndarray
     per_k: np.ndarray
     rows: np.ndarray
-    inverse: np.ndarray
+    without: np.ndarray
     reason: str
 
 
-def intrinsic_dimension(z: np.ndarray, k: Sequence[int]) -> Dimension:
-    """Maximum-likelihood intrinsic dimension from distances to nearest neighbours.
+def intrinsic_dimension(
+    z: np.ndarray, k: Sequence[int], units: np.ndarray | None = None, *, leave_out: bool = False
+) -> Dimension:
+    """Maximum-likelihood intrinsic dimension from distances to nearest neighbours in other units.
 
     Formula: ``1 / mean_x mean_k (1 / (k - 1)) sum_{j<k} ln(T_k(x) / T_j(x))`` with T_j the distance of x to
-    its j-th neighbour. Fixed k, each at least 3 and below the number of distinct embeddings (others are
-    skipped), make datasets of different size comparable. Rows of `z`, shape (n, D), that are not finite are
-    left out; equal ones count once, because a distance of zero has no logarithm.
+    its j-th neighbour. Neighbours are cells of other `units`, shape (n,), because cells of one nucleus, say,
+    lie together whatever the dimension; None: each cell is its own. k is at least 3 and at most the number of
+    other units' cells (others are skipped). The value depends on n: compare it at equal n. Rows of `z`,
+    shape (n, D), that are not finite are left out; equal ones count once, because a distance of zero has no
+    logarithm. Memory grows as n^2, time too, or as n^2 times the units with `leave_out`.
 
     Source: Levina and Bickel 2004, averaged over points and k as inverses (MacKay and Ghahramani 2005), the
     maximum likelihood of all points together; in an arithmetic mean, a few points with nearly equal
     neighbour distances outweigh the rest.
     """
-    groups, k = _equal_rows(z), np.asarray(k)
-    rows = np.array(sorted(group[0] for group in groups), dtype=int)
-    inverse = _inverse_dimensions(_select(z, rows), k)
-    usable = np.isfinite(inverse).any(axis=1)
-    per_k = _invert(inverse.mean(axis=1)) if len(rows) else np.full(len(inverse), np.nan)
-    per_row = inverse[usable].mean(axis=0) if usable.any() else np.full(len(rows), np.nan)
-    value = float(_invert(per_row.mean())) if usable.any() else np.nan
-    return Dimension(value, k, per_k, rows, per_row, _reason(len(z), rows, k[~usable]))
+    from scipy.spatial.distance import cdist
+
+    k = np.asarray(k)
+    rows = np.array(sorted(group[0] for group in _equal_rows(z)), dtype=int)
+    unit = np.unique(np.arange(len(rows)) if units is None else units[rows], return_inverse=True)[1]
+    log_distance = np.full((len(rows),) * 2, np.inf)
+    if len(rows):
+        apart = unit[:, None] != unit
+        log_distance[apart] = np.log(cdist(z[rows], z[rows])[apart])
+    inverse = _mean_inverses(log_distance, k)
+    usable, per_k = np.isfinite(inverse), _invert(inverse)
+    value = float(_invert(inverse[usable].mean())) if usable.any() else np.nan
+    left_out = np.arange(unit.max(initial=-1) + 1) if leave_out and usable.any() else ()
+    kept = (np.flatnonzero(unit != number) for number in left_out)
+    without = [_mean_inverses(log_distance[np.ix_(own, own)], k[usable]).mean() for own in kept]
+    return Dimension(value, k, per_k, rows, _invert(np.array(without)), _reason(len(z), rows, k[~usable]))
+
+
+def _mean_inverses(log_distance: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Return the mean inverse dimension for each k, NaN for an unsuitable one, from log distances (n, n)."""
+    result, most = (
+        np.full(len(k), np.nan),
+        np.isfinite(log_distance).sum(axis=1).min(initial=len(log_distance)),
+    )
+    usable = np.flatnonzero((k >= 3) & (k <= most))
+    if len(log_distance) and len(usable):
+        largest = int(k[usable].max())
+        nearest = np.sort(np.partition(log_distance, largest - 1, axis=1)[:, :largest], axis=1)
+        for place in usable:
+            within = nearest[:, : k[place]]
+            result[place] = (within[:, -1] - within[:, :-1].mean(axis=1)).mean()
+    return result
 
 
 def intrinsic_dimension_legacy(z: np.ndarray, n_components: int | None = None) -> Dimension:
@@ -67,7 +95,7 @@ def intrinsic_dimension_legacy(z: np.ndarray, n_components: int | None = None) -
     unbiased = _invert(inverse * ((k - 1) / np.maximum(k - 2, 1))[:, None])
     per_k = unbiased.mean(axis=1) if len(rows) else np.full(len(k), np.nan)
     reason = _reason(len(z), rows, k[~np.isfinite(per_k)])
-    return Dimension(float(per_k.mean()), k, per_k, rows, inverse.mean(axis=0), reason)
+    return Dimension(float(per_k.mean()), k, per_k, rows, np.empty(0), reason)
 
 
 def participation_ratio(z: np.ndarray) -> float:

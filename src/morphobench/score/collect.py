@@ -48,7 +48,7 @@ def spread_rows(scores: pd.DataFrame) -> pd.DataFrame:
             known = len(values) > 1
             spread = float(values.std(ddof=1)) if known else np.nan
             reason = "" if known else "fewer than two trainings with a value"
-            rows.append(Score(*names, spread, np.nan, np.nan, len(values), reason))
+            rows.append(Score(*names, spread, np.nan, np.nan, len(values), 0, reason))
     return score_table(rows)
 
 
@@ -57,6 +57,7 @@ def collect_dataset(
     scores: Sequence[FilePath],
     items: Sequence[FilePath],
     replicates: Sequence[FilePath],
+    outputs: Sequence[FilePath],
     scores_out: FilePath,
     items_out: FilePath,
     differences_out: FilePath,
@@ -64,14 +65,15 @@ def collect_dataset(
 ) -> None:
     """Write the score table of a dataset, the values behind it, and the differences between its models.
 
-    Reads the three tables that `stage.run` wrote for each training. The score table ends with `spread_rows`;
+    Reads the four tables that `stage.run` wrote for each training. The score table ends with `spread_rows`;
     `comparison` holds the keyword arguments of `difference_table`.
     """
     all_scores, all_items = concatenate(scores), concatenate(items)
     spread = spread_rows(all_scores)
     write_table(pd.concat([all_scores, spread], ignore_index=True) if len(spread) else all_scores, scores_out)
     write_table(all_items, items_out)
-    differences = difference_table(all_scores, all_items, concatenate(replicates), **comparison)
+    behind = concatenate(replicates), concatenate(outputs)
+    differences = difference_table(all_scores, all_items, *behind, **comparison)
     write_table(differences, differences_out)
 
 

@@ -10,77 +10,88 @@ from numpy.random import Generator
 
 from morphobench import seeds
 from morphobench.metrics.covariance import blocks
+from morphobench.metrics.exchange import LEVEL
 from morphobench.metrics.fdr import benjamini_hochberg
-from morphobench.score.summary import bounds, resample_counts
+from morphobench.score.exchanged import auroc_contributions
+from morphobench.score.intervals import (
+    TAIL,
+    Range,
+    bounds,
+    clustered_mean,
+    jackknife_interval,
+    unit_sums,
+)
 
 COLUMNS = ("dataset", "metric", "unit", "better", "model_a", "model_b", "difference", "ci_low", "ci_high")
-COLUMNS += ("n", "p", "q", "test", "reason")
-_EXACT_GROUPS = 12
+COLUMNS += ("n", "n_units", "p", "q", "smallest_p", "reason")
+_EXACT_UNITS = 12
+_UNLIMITED = Range()
+_NOT_EXCHANGED = "outputs of two models cannot be exchanged"
 
 
 class Paired(NamedTuple):
-    """Difference of two means over the same n items, its 95 % interval and two-sided p value.
+    """Difference of two means over the same n items of n_units units, 95 % interval and two-sided p value.
 
-    NaN without a common item; interval and p are NaN for fewer than two groups.
+    `smallest_p` is the least that p can be with so many units. NaN without a common item; interval and p are
+    NaN for fewer than two units, and p where even the smallest is above 0.05.
     """
 
     difference: float
     ci_low: float
     ci_high: float
-    p: float
     n: int
+    n_units: int
+    p: float
+    smallest_p: float
 
 
 def paired_differences(
-    a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, n_resamples: int, n_permutations: int, rng: Generator
+    a: np.ndarray, b: np.ndarray, units: np.ndarray, *, n_permutations: int, rng: Generator
 ) -> list[Paired]:
     """Compare means of values of the same items, several pairs of models at once.
 
     `a` and `b` have shape (n, pairs); items that are not finite in either are left out of that pair. Cells of
-    one group, `groups` of shape (n,), are not independent: they are resampled together, and their signs flip
-    together. If the two models of a pair were alike, the difference of each group would have either sign. Up
-    to 12 groups all signs are tried, beyond that `n_permutations` at random, with the observed one counted
+    one unit, `units` of shape (n,), are not independent: their sums are compared, and their signs flip
+    together. If the two models of a pair were alike, the difference of each unit would have either sign. Up
+    to 12 units all signs are tried, beyond that `n_permutations` at random, with the observed one counted
     among them.
 
-    Source: Fisher's sign-flip test, see Nichols and Holmes 2002; exact given exchangeable groups.
+    Source: Fisher's sign-flip test, see Nichols and Holmes 2002; exact given exchangeable units. Intervals:
+    `mean_interval`.
     """
     apart = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    known = np.isfinite(apart)
-    names, which = np.unique(np.asarray(groups), return_inverse=True)
-    total, count = np.zeros((2, len(names), apart.shape[1]))
-    np.add.at(total, which, np.where(known, apart, 0.0))
-    np.add.at(count, which, known)
-    n, filled = count.sum(axis=0), (count > 0).sum(axis=0)
-    mean = np.divide(total.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0)
-    resampled = _resampled_means(total, count, n_resamples, rng)
-    p = _sign_flips(total, n_permutations, rng)
-    resampled[:, filled < 2], p[filled < 2] = np.nan, np.nan
-    columns = zip(mean.tolist(), map(bounds, resampled.T), p.tolist(), n.astype(int).tolist(), strict=True)
-    return [Paired(difference, *interval, p, n) for difference, interval, p, n in columns]
+    total, count = unit_sums(apart, np.asarray(units))
+    mean, error, n_units = clustered_mean(total, count)
+    p, smallest = _sign_flips(total, n_units, n_permutations, rng)
+    n = count.sum(axis=0).astype(int)
+    low, high = np.transpose(
+        [bounds(*one, one[2], _UNLIMITED) for one in zip(mean, error, n_units, strict=True)]
+    )
+    if np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all():
+        # Hits of two models that never differ may differ in another cell.
+        alike = (mean == 0) & (error == 0)
+        most = 1 - TAIL ** (1 / np.maximum(n_units, 1))
+        low, high = np.where(alike, -most, low), np.where(alike, most, high)
+    columns = (column.tolist() for column in (mean, low, high, n, n_units, p, smallest))
+    return [Paired(*row) for row in zip(*columns, strict=True)]
 
 
-def _resampled_means(total: np.ndarray, count: np.ndarray, n_resamples: int, rng: Generator) -> np.ndarray:
-    """Return the mean of every resample of groups, shape (n_resamples, pairs)."""
-    if not len(total):
-        return np.full((n_resamples, total.shape[1]), np.nan)
-    parts = []
-    for counts in resample_counts(len(total), n_resamples, rng):
-        below = counts @ count
-        parts.append(np.divide(counts @ total, below, out=np.full(below.shape, np.nan), where=below > 0))
-    return np.concatenate(parts)
-
-
-def _sign_flips(total: np.ndarray, n_permutations: int, rng: Generator) -> np.ndarray:
-    """Return the share of sign flips whose sum is at least as far from zero, shape (pairs,)."""
+def _sign_flips(
+    total: np.ndarray, n_units: np.ndarray, n_permutations: int, rng: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of sign flips whose sum is at least as far from zero, and the least it can be."""
     observed = np.abs(total.sum(axis=0))
     # Sums of the same numbers in another order differ in their last digits.
     limit = observed - 1e-9 * np.abs(total).sum(axis=0)
-    exact = len(total) <= _EXACT_GROUPS
+    exact = len(total) <= _EXACT_UNITS
     beyond, n = np.zeros(len(observed)), 0
     for negative in _all_signs(len(total)) if exact else _random_signs(len(total), n_permutations, rng):
         beyond += (np.abs((1.0 - 2.0 * negative) @ total) >= limit).sum(axis=0)
         n += len(negative)
-    return beyond / n if exact else (1 + beyond) / (1 + n)
+    p = beyond / n if exact else (1 + beyond) / (1 + n)
+    # The observed signs and their opposite are always among all of them.
+    smallest = np.maximum(2.0 ** (1 - n_units), 0.0 if exact else 1 / (1 + n))
+    return np.where((n_units > 1) & (smallest <= LEVEL), p, np.nan), smallest
 
 
 def _all_signs(n: int) -> Iterator[np.ndarray]:
@@ -92,91 +103,118 @@ def _random_signs(n: int, n_permutations: int, rng: Generator) -> Iterator[np.nd
         yield rng.integers(0, 2, size=(part.stop - part.start, n))
 
 
-def replicate_difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Compare two statistics by resamples of the same cells: 95 % interval of a - b, and two-sided p.
-
-    p is twice the smaller share of resamples, shape (n_resamples,) each, on one side of zero, with one added
-    to both counts. NaN unless most resamples are defined in both.
-    """
-    apart = a - b
-    apart, low_high = apart[np.isfinite(apart)], bounds(apart)
-    if not np.isfinite(low_high[0]):
-        return np.nan, np.nan, np.nan
-    tail = min((apart <= 0).sum(), (apart >= 0).sum())
-    return *low_high, float(min(1.0, 2 * (1 + tail) / (1 + len(apart))))
-
-
 def difference_table(
     scores: pd.DataFrame,
     items: pd.DataFrame,
     replicates: pd.DataFrame,
+    outputs: pd.DataFrame,
     *,
     models: Sequence[str],
     seed: int,
-    **draws: int,
+    n_permutations: int,
 ) -> pd.DataFrame:
     """Compare every two models, in the order of `models`, by every corrected metric that rests on cells.
 
-    Values of several trainings of a model are averaged first. Costs, and what has one value per model, are
-    not compared. Columns dataset, metric, unit, better, model_a, model_b, difference (a - b), ci_low,
-    ci_high, n (common items, or resamples), p, q (p corrected for all rows, Benjamini and Hochberg), test
-    ("sign flip" or "bootstrap") and reason. `draws` holds n_resamples and n_permutations.
+    Means over cells are compared by their `items`. Of other statistics, `replicates` give the interval
+    (scores without blocks of units) and `outputs` the p value: what both models say about a cell is exchanged
+    within units, and how far the statistic moves is a sum over units. Outputs are values whose mean is the
+    score (label ""), or the ranks behind an area under the ROC curve, by label.
+
+    Values of several trainings of a model are averaged. Costs, floors, and what has one value per model, are
+    not compared. Columns `COLUMNS`: difference is a - b; q is p corrected for all pairs of models of the
+    metric (Benjamini and Hochberg).
     """
     corrected = scores[scores["variant"] == "corrected"]
     cells = items[(items["variant"] == "corrected") & (items["group"] != "")]
-    by_metric = dict(list(cells.groupby("metric", sort=False)))
-    resampled = dict(list(replicates.groupby("metric", sort=False)))
+    by_metric, resampled, exchanged = (
+        dict(list(table.groupby("metric", sort=False))) for table in (cells, replicates, outputs)
+    )
     rows = []
     for metric, part in corrected.groupby("metric", sort=False):
         pairs = list(combinations([name for name in models if name in set(part["model"])], 2))
+        if not pairs:
+            continue
         first = part.iloc[0]
         rng = seeds.generator(seed, first["dataset"], "score", f"differences {metric}")
+        draws = {"n_permutations": n_permutations, "rng": rng}
         if metric in by_metric:
-            compared = _by_items(by_metric[metric], pairs, rng=rng, **draws)
+            compared = _by_items(by_metric[metric], pairs, **draws)
         elif metric in resampled:
-            compared = _by_replicates(part, resampled[metric], pairs)
+            compared = _by_replicates(part, resampled[metric], exchanged.get(metric), pairs, **draws)
         else:
             continue
         unit = next((unit for unit in part["unit"] if unit), "")
         common = {"dataset": first["dataset"], "metric": metric, "better": first["better"], "unit": unit}
         named = [common | {"model_a": a, "model_b": b} for a, b in pairs]
-        rows += [names | row for names, row in zip(named, compared, strict=True)]
+        table = pd.DataFrame([names | row for names, row in zip(named, compared, strict=True)])
+        rows += table.assign(q=benjamini_hochberg(table["p"].to_numpy(np.float64))).to_dict("records")
+    numbers = ("difference", "ci_low", "ci_high", "p", "q", "smallest_p")
     table = pd.DataFrame(rows, columns=COLUMNS)
-    table["q"] = benjamini_hochberg(table["p"].to_numpy(np.float64))
-    return table.astype(dict.fromkeys(("difference", "ci_low", "ci_high", "p"), float) | {"n": np.int64})
+    return table.astype(dict.fromkeys(numbers, float) | {"n": np.int64, "n_units": np.int64})
 
 
 def _by_items(
     items: pd.DataFrame, pairs: Sequence[tuple[str, str]], **draws: Any
 ) -> list[Mapping[str, object]]:
     values = items.pivot_table(index="item", columns="model", values="value", aggfunc="mean", sort=True)
-    groups = items.drop_duplicates("item").set_index("item")["group"].reindex(values.index)
+    units = items.drop_duplicates("item").set_index("item")["group"].reindex(values.index)
     a, b = (values.reindex(columns=[pair[side] for pair in pairs]).to_numpy(np.float64) for side in (0, 1))
-    rows = [one._asdict() for one in paired_differences(a, b, groups.to_numpy(), **draws)]
-    for row in rows:
-        missing = "one group of cells" if row["n"] else "no common value"
-        row |= {"test": "sign flip", "reason": "" if np.isfinite(row["p"]) else missing}
-    return rows
+    return [_explained(one) for one in paired_differences(a, b, units.to_numpy(), **draws)]
+
+
+def _explained(one: Paired) -> dict[str, object]:
+    """Return a comparison with the reason for which it has no p value."""
+    if np.isfinite(one.p):
+        reason = ""
+    elif not one.n:
+        reason = "no common value"
+    else:
+        reason = f"{one.n_units} independent units: the smallest possible p is {one.smallest_p:.2g}"
+    return one._asdict() | {"reason": reason}
 
 
 def _by_replicates(
-    scores: pd.DataFrame, replicates: pd.DataFrame, pairs: Sequence[tuple[str, str]]
+    scores: pd.DataFrame,
+    replicates: pd.DataFrame,
+    outputs: pd.DataFrame | None,
+    pairs: Sequence[tuple[str, str]],
+    **draws: Any,
 ) -> list[Mapping[str, object]]:
     values = scores.groupby("model")["value"].mean()
-    resampled = replicates.pivot_table(
+    n, n_units = (scores.groupby("model")[name].first() for name in ("n", "n_units"))
+    without = replicates.pivot_table(
         index="replicate", columns="model", values="value", aggfunc="mean", dropna=False
     )
     cells = replicates.groupby("model")["cells"].agg(lambda part: "/".join(sorted(set(part))))
     rows = []
     for a, b in pairs:
-        difference, interval, n = float(values[a] - values[b]), (np.nan,) * 3, 0
-        if not np.isfinite(difference):
+        row: dict[str, object] = dict.fromkeys(("ci_low", "ci_high", "p", "smallest_p"), np.nan)
+        row |= {"difference": float(values[a] - values[b]), "n": int(n[a]), "n_units": int(n_units[a])}
+        if not np.isfinite(row["difference"]):
             reason = "no common value"
-        elif cells.get(a) != cells.get(b):
+        elif a not in cells or b not in cells:
+            reason = "no interval of both"
+        elif cells[a] != cells[b]:
             reason = "scored on different cells"
         else:
-            interval, n = replicate_difference(*resampled[[a, b]].to_numpy().T), len(resampled)
-            reason = "" if np.isfinite(interval[2]) else "too few groups of cells to resample"
-        row = dict(zip(("ci_low", "ci_high", "p"), interval, strict=True))
-        rows.append(row | {"difference": difference, "n": n, "test": "bootstrap", "reason": reason})
+            apart = (without[a] - without[b]).to_numpy()
+            interval = jackknife_interval(row["difference"], apart, row["n_units"], _UNLIMITED)
+            tested = _exchanged(outputs, a, b, **draws)
+            row |= {"ci_low": interval[0], "ci_high": interval[1], "p": tested["p"]}
+            row["smallest_p"], reason = tested["smallest_p"], tested["reason"]
+        rows.append(row | {"reason": reason})
     return rows
+
+
+def _exchanged(outputs: pd.DataFrame | None, a: str, b: str, **draws: Any) -> Mapping[str, object]:
+    """Test the difference of two models' statistics by exchanging their outputs within units."""
+    if outputs is None:
+        return {"p": np.nan, "smallest_p": np.nan, "reason": _NOT_EXCHANGED}
+    both = outputs[outputs["model"].isin([a, b])]
+    if (both["label"] == "").all():
+        return _by_items(both, [(a, b)], **draws)[0]
+    moved = auroc_contributions(both, a, b)
+    (one,) = paired_differences(
+        moved["value"].to_numpy()[:, None], np.zeros((len(moved), 1)), moved["group"].to_numpy(), **draws
+    )
+    return _explained(one)

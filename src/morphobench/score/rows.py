@@ -1,4 +1,4 @@
-"""Rows of the score table of one trained model, the values behind them, and resampled values."""
+"""Rows of the score table of one trained model, and what models are compared by."""
 
 import hashlib
 import logging
@@ -12,24 +12,32 @@ import pandas as pd
 from morphobench import seeds
 from morphobench.log import logger
 from morphobench.metrics.reasons import join
-from morphobench.score.summary import Better, Score, Variant, bootstrap_mean, bootstrap_statistic, bounds
+from morphobench.score.intervals import Range, jackknife, jackknife_interval, mean_interval
+from morphobench.score.summary import Better, Score, Variant
 
 Names = Sequence[str]
 Values = Sequence[float]
 ITEM_COLUMNS = ("dataset", "model", "seed", "metric", "variant", "item", "group", "value")
 REPLICATE_COLUMNS = ("dataset", "model", "seed", "metric", "cells", "replicate", "value")
+OUTPUT_COLUMNS = ("dataset", "model", "seed", "metric", "item", "group", "label", "positive", "value")
+_TYPES = {"seed": np.int64, "replicate": np.int64, "value": np.float64, "positive": bool}
+ERROR, SHARE = Range(0.0), Range(0.0, 1.0, "logit")
 # Metrics that a message names.
 _N_NAMED = 4
-_TYPES = {"seed": np.int64, "replicate": np.int64, "value": np.float64}
 
 
 class Metric(NamedTuple):
-    """A metric in its corrected or published (legacy) definition, and which direction is good."""
+    """A metric in its corrected or published (legacy) definition, which direction is good, and its range.
+
+    Models are not compared by one that is not `compared`, such as a floor or a baseline that all share.
+    """
 
     name: str
     better: Better = "low"
     unit: str = ""
     variant: Variant = "corrected"
+    within: Range = ERROR
+    compared: bool = True
 
     @property
     def legacy(self) -> Self:
@@ -55,69 +63,114 @@ class EmbeddedCells(NamedTuple):
 
 @dataclass
 class ScoreRows:
-    """Collects `scores`, `items` and `replicates` of one trained model.
+    """Collects `scores`, `items`, `replicates` and `outputs` of one trained model.
 
-    Every row gets `dataset`, `model` and the training's seed, `model_seed`. The bootstrap has `n_resamples`
-    and depends on `seed`, dataset and metric alone, so that models meet the same resamples. `lacking` is what
-    every row without a value lacks, such as test cells; `expected` are reasons that are no fault.
+    Every row gets `dataset`, `model` and the training's seed, `model_seed`. Units are left out in up to
+    `n_blocks` blocks, which depend on `seed`, dataset and metric alone, so that models meet the same ones.
+    `lacking` is what every row without a value lacks, such as test cells; `expected` are reasons that are
+    no fault.
     """
 
     dataset: str
     model: str
     model_seed: int
-    n_resamples: int
+    n_blocks: int
     seed: int
     lacking: str = ""
     expected: set[str] = field(default_factory=set)
     scores: list[Score] = field(default_factory=list)
     items: list[pd.DataFrame] = field(default_factory=list)
     replicates: list[pd.DataFrame] = field(default_factory=list)
+    outputs: list[pd.DataFrame] = field(default_factory=list)
 
     def add_mean(
         self, metric: Metric, values: Values, items: Names, groups: Names | None = None, reason: str = ""
     ) -> None:
         """Add the mean of values that belong to items, shape (n,) each, with its interval.
 
-        `groups`, shape (n,), are what is resampled together; none where items are not cells (folds, repeats),
-        which are resampled one by one and of which models are not compared in pairs.
+        `groups`, shape (n,), are independent units; none where items are not cells (folds, repeats), which
+        are units by themselves and of which models are not compared in pairs.
         """
-        mean, low, high, n = bootstrap_mean(
-            np.asarray(values),
-            n_resamples=self.n_resamples,
-            rng=self._rng(metric.name),
-            clusters=np.asarray(items if groups is None else groups),
+        found = mean_interval(
+            np.asarray(values), np.asarray(items if groups is None else groups), metric.within
         )
-        if n < len(values):
-            reason = join(f"{len(values) - n} of {len(values)} values are missing or not finite", reason)
-        elif not n:
+        if found.n < len(values):
+            reason = join(
+                f"{len(values) - found.n} of {len(values)} values are missing or not finite", reason
+            )
+        elif not found.n:
             reason = join("no value", reason)
-        self.add_value(metric, mean, n, reason, (low, high))
-        self.add_items(metric, items, values, groups)
+        self.add_value(metric, found.value, found.n, reason, (found.low, found.high), found.n_units)
+        self.add_items(metric, items, values, groups if metric.compared else None)
 
-    def add_folds(self, metric: Metric, values: Values, reason: str) -> None:
-        """Add the mean of one value per fold of a cross-validation."""
-        self.add_mean(metric, values, [f"fold {fold}" for fold in range(len(values))], None, reason)
+    def add_folds(self, metric: Metric, values: Values, reason: str, items: Names | None = None) -> None:
+        """Add the mean of one value per fold of a cross-validation; folds share cells: no interval."""
+        values = np.asarray(values, np.float64)
+        known = values[np.isfinite(values)]
+        mean = float(known.mean()) if len(known) else np.nan
+        self.add_value(metric, mean, len(known), reason or ("" if len(known) else "no value"))
+        folds = [f"fold {fold}" for fold in range(len(values))]
+        self.add_items(metric, folds if items is None else items, values)
 
     def add_statistic(
-        self, metric: Metric, statistic: Callable[[np.ndarray], np.ndarray], groups: Names, reason: str = ""
+        self,
+        metric: Metric,
+        statistic: Callable[[np.ndarray], np.ndarray],
+        groups: Names,
+        reason: str = "",
+        *,
+        outputs: pd.DataFrame | None = None,
+        unbounded: str = "",
     ) -> None:
-        """Add a score that is no mean over cells, see `bootstrap_statistic`, and its resamples."""
-        groups, rng = np.asarray(groups), self._rng(metric.name)
-        value, resampled = bootstrap_statistic(statistic, groups, n_resamples=self.n_resamples, rng=rng)
-        self.add_value(metric, value, len(groups), reason, bounds(resampled))
-        # Resamples of two models belong together only if the same cells were drawn from.
+        """Add a score that is no mean over cells, see `jackknife`, and its values without each block.
+
+        `outputs` (item, label, positive, value, see `differences`) compare models; `unbounded` is a reason
+        for which there is neither interval nor comparison.
+        """
+        groups = np.asarray(groups)
+        value, without = jackknife(statistic, groups, self.n_blocks, self._rng(metric.name))
+        self.add_jackknifed(metric, value, without, groups, reason, unbounded)
+        if outputs is not None and not unbounded:
+            named = outputs if "group" in outputs else outputs.assign(group=groups)
+            self.outputs.append(named.assign(metric=metric.name, **self._names()))
+
+    def add_jackknifed(
+        self,
+        metric: Metric,
+        value: float,
+        without: np.ndarray,
+        groups: np.ndarray,
+        reason: str = "",
+        unbounded: str = "",
+    ) -> None:
+        """Add a score by its value, and those without each block of units, shape (blocks,)."""
+        n_units = len(np.unique(groups))
+        interval = jackknife_interval(value, without, n_units, metric.within)
+        interval = (np.nan, np.nan) if unbounded else interval
+        self.add_value(metric, value, len(groups), join(reason, unbounded), interval, n_units)
+        if unbounded or not metric.compared:
+            return
+        # Values of two models belong together only if the same cells were left out.
         cells = hashlib.blake2b("\x1f".join(groups.tolist()).encode(), digest_size=8).hexdigest()
-        table = {"metric": metric.name, "cells": cells, "replicate": range(len(resampled))}
-        self.replicates.append(pd.DataFrame(self._names() | table | {"value": resampled}))
+        table = {"metric": metric.name, "cells": cells, "replicate": range(len(without))}
+        self.replicates.append(pd.DataFrame(self._names() | table | {"value": without}))
 
     def add_value(
-        self, metric: Metric, value: float, n: int, reason: str = "", interval: Values = (np.nan, np.nan)
+        self,
+        metric: Metric,
+        value: float,
+        n: int,
+        reason: str = "",
+        interval: Values = (np.nan, np.nan),
+        n_units: int = 0,
     ) -> None:
         """Add one row; `log_gaps` tells what it lacks or leaves out."""
         if not np.isfinite(value):
             reason = join(self.lacking, reason)
+        elif n_units == 1:
+            reason = join(reason, "one independent unit: no interval")
         names = (self.dataset, self.model, self.model_seed, metric.name, metric.variant, metric.unit)
-        self.scores.append(Score(*names, metric.better, value, *interval, n, reason))
+        self.scores.append(Score(*names, metric.better, value, *interval, n, n_units, reason))
 
     def add_missing(self, reason: str, *metrics: Metric) -> None:
         """Add a row without value for each metric."""
@@ -157,8 +210,12 @@ class ScoreRows:
         return _concatenate(self.items, ITEM_COLUMNS)
 
     def replicate_table(self) -> pd.DataFrame:
-        """Return all resamples: `REPLICATE_COLUMNS`; `cells` is a digest of the groups drawn from."""
+        """Return scores without blocks of units: `REPLICATE_COLUMNS`; `cells` is a digest of the units."""
         return _concatenate(self.replicates, REPLICATE_COLUMNS)
+
+    def output_table(self) -> pd.DataFrame:
+        """Return what two models exchange in a test: `OUTPUT_COLUMNS`."""
+        return _concatenate(self.outputs, OUTPUT_COLUMNS)
 
     def _names(self) -> dict[str, str | int]:
         return {"dataset": self.dataset, "model": self.model, "seed": self.model_seed}

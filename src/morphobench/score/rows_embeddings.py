@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from morphobench import seeds
 from morphobench.errors import InputError
 from morphobench.files import FilePath
 from morphobench.files.tables import read_checked
@@ -16,28 +17,29 @@ from morphobench.metrics.intrinsic_dimension import (
     participation_ratio,
 )
 from morphobench.metrics.reasons import join
-from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
+from morphobench.score.rows import SHARE, EmbeddedCells, Metric, ScoreRows
 
 # Column of the table of errors -> metric: of clouds and cubes, and of shapes.
 _CLOUD_ERRORS = {
     "reconstruction_sinkhorn_um": Metric("reconstruction", unit="um"),
     "reconstruction_sinkhorn_legacy": Metric("reconstruction", unit="model units").legacy,
     "reconstruction_chamfer_um": Metric("reconstruction_chamfer", unit="um"),
-    "noise_floor_sinkhorn_um": Metric("reconstruction_noise_floor", unit="um"),
-    "noise_floor_chamfer_um": Metric("reconstruction_chamfer_noise_floor", unit="um"),
+    "noise_floor_sinkhorn_um": Metric("reconstruction_noise_floor", unit="um", compared=False),
+    "noise_floor_chamfer_um": Metric("reconstruction_chamfer_noise_floor", unit="um", compared=False),
 }
 _SHAPE_ERRORS = {
     "reconstruction_iou": Metric("reconstruction", unit="1 - Jaccard"),
     "reconstruction_iou_legacy": Metric("reconstruction", unit="1 - Jaccard").legacy,
     "reconstruction_surface_um": Metric("reconstruction_surface", unit="um"),
-    "noise_floor_iou": Metric("reconstruction_noise_floor", unit="1 - Jaccard"),
-    "noise_floor_surface_um": Metric("reconstruction_surface_noise_floor", unit="um"),
+    "noise_floor_iou": Metric("reconstruction_noise_floor", unit="1 - Jaccard", compared=False),
+    "noise_floor_surface_um": Metric("reconstruction_surface_noise_floor", unit="um", compared=False),
 }
+_SIDES = ("start", "end")
 # Column of the table of interpolants -> metric.
 _ENERGIES = {
     "energy": Metric("evolution_energy"),
     "energy_input": Metric("evolution_energy_input"),
-    "energy_sampling": Metric("evolution_energy_sampling"),
+    "energy_sampling": Metric("evolution_energy_sampling", compared=False),
     "energy_legacy": Metric("evolution_energy").legacy,
 }
 
@@ -56,16 +58,22 @@ def add_reconstruction(rows: ScoreRows, cells: EmbeddedCells, reconstruction: Fi
             rows.add_mean(metric, tested[column], items, groups, _missing_reasons(tested, column))
         else:
             rows.add_absent(f"the table of reconstruction errors has no column {column}", metric)
+    errors = [
+        column for kind in kinds for column, metric in kind.items() if metric.compared and column in table
+    ]
+    if errors:
+        corrected = [column for column in errors if "legacy" not in column]
+        without = table.set_index("CellId").reindex(items)[corrected].isna().any(axis=1)
+        rows.add_mean(Metric("reconstruction_missing", within=SHARE), without.astype(float), items, groups)
 
 
 def add_evolution(rows: ScoreRows, evolution: FilePath | None, n_legacy: float) -> None:
-    """Add evolution energies; the fractions of one pair are one cluster."""
+    """Add evolution energies; pairs of the same units, see `draw_pairs`, are one unit."""
     if evolution is None:
         rows.add_absent("no interpolation: the model has no decoder here", *_ENERGIES.values())
         return
-    table = read_checked(evolution, ("pair", "fraction", "energy", "constant")).sort_values(
-        ["pair", "fraction"]
-    )
+    columns = ("pair", "group", "fraction", "energy", "constant")
+    table = read_checked(evolution, columns).sort_values(["pair", "fraction"])
     if len(table) != table["pair"].nunique() * table["fraction"].nunique():
         raise InputError(f"{evolution}: not every pair has every fraction once. Run score_evolution again.")
     for column, metric in _ENERGIES.items():
@@ -81,14 +89,16 @@ def add_evolution(rows: ScoreRows, evolution: FilePath | None, n_legacy: float) 
             _add_interpolants(rows, metric, part, part[column], reason)
         else:
             rows.add_absent(f"{Path(evolution).name} has no column {column}", metric)
+    missing = (table["energy"].isna() | table["constant"]).astype(float)
+    _add_interpolants(rows, Metric("evolution_energy_missing", within=SHARE), table, missing)
 
 
 def _add_interpolants(
     rows: ScoreRows, metric: Metric, table: pd.DataFrame, values: Sequence[float], reason: str = ""
 ) -> None:
-    """Add values of interpolants, whose columns pair and fraction name them."""
-    pairs = table["pair"].astype(str)
-    rows.add_mean(metric, values, pairs + "/" + table["fraction"].map("{:g}".format), pairs, reason)
+    """Add values of interpolants, whose columns pair and fraction name them, and group their units."""
+    items = table["pair"].astype(str) + "/" + table["fraction"].map("{:g}".format)
+    rows.add_mean(metric, values, items, table["group"], reason)
 
 
 def _missing_reasons(table: pd.DataFrame, column: str) -> str:
@@ -108,7 +118,7 @@ def add_interpolation(
     n_components: int,
 ) -> None:
     """Add the distance of linear interpolants from real embeddings; this takes no decoder."""
-    corrected = Metric("interpolation_distance", unit="of the pair's distance")
+    corrected = Metric("interpolation_distance", unit="of the distance between cells")
     legacy = Metric("interpolation_distance", unit="embedding units").legacy
     ends = None if pairs is None else pd.read_csv(pairs, dtype={"start": str, "end": str})
     if ends is None:
@@ -117,33 +127,46 @@ def add_interpolation(
     if ends.empty:
         rows.add_missing("no pairs of test cells", corrected, legacy)
         return
-    exclude = np.stack([cells.manifest.index.get_indexer(ends[side]) for side in ("start", "end")], axis=1)
-    if (exclude < 0).any():
+    rows_of_ends = np.stack([cells.manifest.index.get_indexer(ends[side]) for side in _SIDES], axis=1)
+    if (rows_of_ends < 0).any():
         raise InputError(f"{pairs}: a pair names a cell without embedding. Embed again.")
     fractions = np.arange(1, n_fractions + 1) / (n_fractions + 1)
-    table = ends[["pair"]].merge(pd.DataFrame({"fraction": fractions}), how="cross")
-    line = (cells.z[exclude[:, 0]], cells.z[exclude[:, 1]], fractions, cells.z)
-    _add_interpolants(rows, corrected, table, interpolation_distance(*line, exclude).ravel())
+    units = np.unique(cells.groups, return_inverse=True)[1]
+    table = ends[["pair", "group"]].merge(pd.DataFrame({"fraction": fractions}), how="cross")
+    line = (*cells.z[rows_of_ends.T], fractions, cells.z)
+    _add_interpolants(
+        rows, corrected, table, interpolation_distance(*line, units, units[rows_of_ends]).ravel()
+    )
     distance = interpolation_distance_legacy(*line, n_components).ravel()
     part = table[table["pair"] < n_legacy]
     _add_interpolants(rows, legacy, part, distance[part.index])
 
 
-def add_compactness(rows: ScoreRows, cells: EmbeddedCells, k: Sequence[int], n_components: int) -> None:
-    """Add the dimension of the test cells' embeddings; the published variant takes the training cells too."""
-    z_test, metric = cells.z[cells.test], Metric("compactness", unit="dimensions")
-    dimension = intrinsic_dimension(z_test, k)
-    if np.isfinite(dimension.value):
-        groups = cells.groups[cells.test][dimension.rows]
-        rows.add_statistic(
-            metric, lambda w: w.sum(axis=1) / (w @ dimension.inverse), groups, dimension.reason
-        )
+def add_compactness(
+    rows: ScoreRows, cells: EmbeddedCells, k: Sequence[int], n_cells: int, seed: int, n_components: int
+) -> None:
+    """Add the dimension of the test cells' embeddings; the published variant takes the training cells too.
+
+    Of more than `n_cells` test cells as many are drawn, the same for every model: the value depends on their
+    number. No direction is better.
+    """
+    rng = seeds.generator(seed, rows.dataset, "score", "compactness cells")
+    drawn = np.sort(rng.permutation(cells.test)[:n_cells])
+    metric = Metric("compactness", "none", "dimensions")
+    found = intrinsic_dimension(cells.z[drawn], k, cells.groups[drawn], leave_out=True)
+    if np.isfinite(found.value):
+        groups = cells.groups[drawn][found.rows]
+        rows.add_jackknifed(metric, found.value, found.without, groups, found.reason)
     else:
-        rows.add_missing(dimension.reason, metric)
-    rows.add_items(metric, [f"k = {one}" for one in dimension.k], dimension.per_k)
+        rows.add_missing(found.reason, metric)
+    rows.add_items(metric, [f"k = {one}" for one in found.k], found.per_k)
+    for one, value in zip(found.k, found.per_k, strict=True):
+        reason = "" if np.isfinite(value) else found.reason
+        rows.add_value(metric._replace(name=f"compactness_k{one}"), float(value), len(found.rows), reason)
     legacy = intrinsic_dimension_legacy(cells.z, n_components)
-    rows.add_value(metric.legacy, legacy.value, int(np.isfinite(legacy.per_k).sum()), legacy.reason)
-    rows.add_items(metric.legacy, [f"k = {one}" for one in legacy.k], legacy.per_k)
-    ratio = participation_ratio(z_test)
+    published = metric._replace(better="low").legacy
+    rows.add_value(published, legacy.value, int(np.isfinite(legacy.per_k).sum()), legacy.reason)
+    rows.add_items(published, [f"k = {one}" for one in legacy.k], legacy.per_k)
+    ratio = participation_ratio(cells.z[drawn])
     reason = "" if np.isfinite(ratio) else "fewer than two test cells, or no variance"
-    rows.add_value(metric._replace(name="participation_ratio"), ratio, len(z_test), reason)
+    rows.add_value(metric._replace(name="participation_ratio"), ratio, len(drawn), reason)

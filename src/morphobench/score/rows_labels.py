@@ -1,7 +1,7 @@
 """Rows of the score table about labels, measured quantities and outliers predicted from embeddings."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,18 @@ import pandas as pd
 from morphobench.metrics import classification
 from morphobench.metrics.classes import classes_of
 from morphobench.metrics.outliers import outlier_detection_legacy, outlier_labels
+from morphobench.metrics.reasons import join
 from morphobench.metrics.regression import Regression, r_squared, regression_scores, regression_scores_legacy
-from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
+from morphobench.score.intervals import Range
+from morphobench.score.rows import SHARE, EmbeddedCells, Metric, ScoreRows
 
-_MEAN_R2 = Metric("regression_r2", "high")
+_R2 = Range(highest=1.0)
+_MEAN_R2 = Metric("regression_r2", "high", within=_R2)
 _NO_COLUMN = "the manifest has no column {}"
 _ROTATED = ("top_1", "balanced_accuracy", "auroc")
+_BASELINES = ("majority", "majority_balanced")
+# A label of fewer test cells, or in fewer units where not all have it, has too few to resample.
+_FEW = 10
 
 
 # Rules of the classes of a label by definition of a score, corrected or legacy; see `classes_of`.
@@ -25,7 +31,7 @@ Classes = Mapping[str, Mapping[str, Any]]
 
 def add_classification(rows: ScoreRows, cells: EmbeddedCells, label: str, classes: Classes) -> None:
     """Add every score of the linear classifier of `label`, and the published cross-validation."""
-    metrics = {name: Metric(f"classification_{label}_{name}", "high") for name in classification.SCORES}
+    metrics = _metrics(f"classification_{label}_{{}}", classification.SCORES)
     legacy = [metrics[name].legacy for name in classification.SCORES[:3]]
     if label not in cells.manifest:
         rows.add_missing(_NO_COLUMN.format(label), *metrics.values(), *legacy)
@@ -51,7 +57,7 @@ def add_rotated_classification(
 
     `z_rotated` holds their embeddings in the order of `cells.test`; None, for the `reason`, without any.
     """
-    metrics = {name: Metric(f"classification_{label}_{name}_{ending}", "high") for name in _ROTATED}
+    metrics = _metrics(f"classification_{label}_{{}}_{ending}", _ROTATED)
     if label not in cells.manifest or z_rotated is None:
         no_column = _NO_COLUMN.format(label)
         rows.add_missing(reason if label in cells.manifest else no_column, *metrics.values())
@@ -61,23 +67,70 @@ def add_rotated_classification(
     _add_scores(rows, metrics, result, cells)
 
 
+def _metrics(pattern: str, names: Sequence[str]) -> dict[str, Metric]:
+    """Return the metrics of some scores of a classifier; models are not compared by baselines and floors."""
+    compared = not pattern.endswith("_floor")
+    return {
+        name: Metric(pattern.format(name), "high", within=SHARE, compared=compared and name not in _BASELINES)
+        for name in names
+    }
+
+
 def _add_scores(
     rows: ScoreRows, metrics: dict[str, Metric], result: classification.Classification, cells: EmbeddedCells
 ) -> None:
     """Add some scores of a classifier, by their names in `SCORES`."""
     items, groups = cells.ids[result.rows], cells.groups[result.rows]
+    rare = _rare_label(result.truth, groups)
     for name, metric in metrics.items():
         if name in result.per_cell:
             rows.add_mean(metric, result.per_cell[name], items, groups, result.reason)
         elif np.isfinite(result.scores[name]):
-            rows.add_statistic(metric, result.statistics[name], groups, result.reason)
+            statistic = result.statistics[name]
+            outputs = _outputs(name, result, items, groups) if metric.compared else None
+            rows.add_statistic(metric, statistic, groups, result.reason, outputs=outputs, unbounded=rare)
         else:
             rows.add_missing(result.reason or "undefined with so few different labels", metric)
 
 
+def _rare_label(truth: np.ndarray, units: np.ndarray) -> str:
+    """Say which label has too few test cells, or units, for an interval; empty if none."""
+    table = pd.DataFrame({"label": truth, "unit": units}).groupby("label")["unit"].agg(["size", "nunique"])
+    if table.empty:
+        return ""
+    rarest, n_units = table["size"].idxmin(), len(np.unique(units))
+    if table["size"].min() < _FEW:
+        return f"{table['size'].min()} test cells of {rarest}: no interval below {_FEW}"
+    scattered = table["nunique"]
+    if scattered.min() < min(_FEW, n_units):
+        return f"{scattered.min()} units of {n_units} with {scattered.idxmin()}: no interval below {_FEW}"
+    return ""
+
+
+def _outputs(
+    name: str, result: classification.Classification, items: np.ndarray, groups: np.ndarray
+) -> pd.DataFrame | None:
+    """Return what two classifiers exchange: hits, or ranks by label; see `difference_table`."""
+    if name == "balanced_accuracy":
+        return _contributions(items, result.recalls)
+    if name != "auroc":
+        return None
+    parts = [
+        pd.DataFrame({"item": items, "group": groups, "value": ranks}).assign(
+            label=str(label), positive=result.truth == label
+        )
+        for label, ranks in result.ranks.items()
+    ]
+    return pd.concat(parts)
+
+
+def _contributions(items: np.ndarray, values: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"item": items, "label": "", "positive": False, "value": values})
+
+
 def add_outliers(rows: ScoreRows, cells: EmbeddedCells, rule: Mapping[str, Any]) -> None:
     """Add the scores of outlier detection, and the published cross-validation."""
-    metrics = {name: Metric(f"outlier_{name}", "high") for name in ("balanced_accuracy", "auroc")}
+    metrics = _metrics("outlier_{}", ("balanced_accuracy", "auroc"))
     legacy = metrics["balanced_accuracy"].legacy
     if rule["column"] not in cells.manifest:
         rows.add_missing(_NO_COLUMN.format(rule["column"]), *metrics.values(), legacy)
@@ -90,44 +143,64 @@ def add_outliers(rows: ScoreRows, cells: EmbeddedCells, rule: Mapping[str, Any])
 
 
 def add_regression(rows: ScoreRows, cells: EmbeddedCells, targets: Sequence[str]) -> None:
-    """Add r2 and mean absolute error of every target and the mean r2, and the published cross-validation."""
+    """Add r2 and mean absolute error of every target and the mean r2, and the published cross-validation.
+
+    Ridge regression, and beside it ordinary least squares (`_ols`), as published.
+    """
     if not targets:
         return
     known = [name for name in targets if name in cells.manifest]
     values = cells.manifest[known].apply(pd.to_numeric, errors="coerce").reset_index(drop=True)
-    results = regression_scores(cells.z, values, cells.split)
+    results = regression_scores(cells.z, values, cells.split, units=cells.groups)
+    plain = regression_scores(cells.z, values, cells.split)
     folds = regression_scores_legacy(cells.z, values)
     for name in targets:
-        r2, mae = Metric(f"regression_{name}_r2", "high"), Metric(f"regression_{name}_mae")
+        r2 = Metric(f"regression_{name}_r2", "high", within=_R2)
+        ols, mae = r2._replace(name=f"{r2.name}_ols"), Metric(f"regression_{name}_mae", unit=unit_of(name))
         if name in results:
-            unit = unit_of(name)
-            _add_target(rows, cells, r2, mae._replace(unit=unit), results[name])
-            mse = Metric(f"regression_{name}_mse", unit=f"({unit})^2" if unit else "")
+            _add_target(rows, cells, r2, mae, results[name])
+            _add_r2(rows, cells, ols, plain[name])
+            mse = Metric(f"regression_{name}_mse", unit=f"({mae.unit})^2" if mae.unit else "")
             own = folds[folds["target"] == name]
             reason = "" if len(own) else "fewer than 10 cells with embedding and value"
             rows.add_folds(r2.legacy, own["r2"], reason)
             rows.add_folds(mse.legacy, own["mse"], reason)
         else:
-            rows.add_missing(_NO_COLUMN.format(name), r2, mae)
-    _add_mean_r2(rows, cells, results)
-    items = folds["target"] + " fold " + folds["cv"].astype(str)
+            rows.add_missing(_NO_COLUMN.format(name), r2, ols, mae)
+    _add_mean_r2(rows, cells, _MEAN_R2, results)
+    _add_mean_r2(rows, cells, _MEAN_R2._replace(name="regression_r2_ols"), plain)
     reason = "" if len(folds) else "no target with enough cells"
-    rows.add_mean(_MEAN_R2.legacy, folds["r2"], items, None, reason)
+    rows.add_folds(_MEAN_R2.legacy, folds["r2"], reason, folds["target"] + " fold " + folds["cv"].astype(str))
 
 
 def _add_target(rows: ScoreRows, cells: EmbeddedCells, r2: Metric, mae: Metric, result: Regression) -> None:
+    _add_r2(rows, cells, r2, result)
     items, groups = cells.ids[result.rows], cells.groups[result.rows]
-    if np.isfinite(result.r2):
-        rows.add_statistic(r2, partial(r_squared, result.truth, result.predicted), groups, result.reason)
-    else:
-        rows.add_missing(result.reason, r2)
     rows.add_mean(mae, np.abs(result.truth - result.predicted), items, groups, result.reason)
 
 
-def _add_mean_r2(rows: ScoreRows, cells: EmbeddedCells, results: Mapping[str, Regression]) -> None:
+def _add_r2(rows: ScoreRows, cells: EmbeddedCells, metric: Metric, result: Regression) -> None:
+    if np.isfinite(result.r2):
+        statistic = partial(r_squared, result.truth, result.predicted)
+        items, groups = cells.ids[result.rows], cells.groups[result.rows]
+        outputs = _contributions(items, _explained(result))
+        rows.add_statistic(metric, statistic, groups, result.reason, outputs=outputs)
+    else:
+        rows.add_missing(result.reason, metric)
+
+
+def _explained(result: Regression) -> np.ndarray:
+    """Return values of the scored cells whose mean is r2, shape (n_test,)."""
+    squares = (result.truth - result.predicted) ** 2
+    return 1 - squares / np.mean((result.truth - result.truth.mean()) ** 2)
+
+
+def _add_mean_r2(
+    rows: ScoreRows, cells: EmbeddedCells, metric: Metric, results: Mapping[str, Regression]
+) -> None:
     scored = {name: one for name, one in results.items() if np.isfinite(one.r2)}
     if not scored:
-        rows.add_missing("no target has a value", _MEAN_R2)
+        rows.add_missing("no target has a value", metric)
         return
     columns = [np.searchsorted(cells.test, one.rows) for one in scored.values()]
 
@@ -135,9 +208,17 @@ def _add_mean_r2(rows: ScoreRows, cells: EmbeddedCells, results: Mapping[str, Re
         tested = zip(scored.values(), columns, strict=True)
         return np.mean([r_squared(one.truth, one.predicted, weights[:, own]) for one, own in tested], axis=0)
 
+    total = np.zeros(len(cells.test))
+    for one, own in zip(scored.values(), columns, strict=True):
+        total[own] += _explained(one) * len(total) / len(own) / len(scored)
     missing = sorted(set(results) - set(scored))
-    reason = f"without {', '.join(missing)}" if missing else ""
-    rows.add_statistic(_MEAN_R2, mean_r2, cells.groups[cells.test], reason)
+    reason = join(f"without {', '.join(missing)}" if missing else "", *sorted(_overfits(scored.values())))
+    outputs = _contributions(cells.ids[cells.test], total)
+    rows.add_statistic(metric, mean_r2, cells.groups[cells.test], reason, outputs=outputs)
+
+
+def _overfits(results: Iterable[Regression]) -> set[str]:
+    return {part for one in results for part in one.reason.split("; ") if part.endswith("overfits")}
 
 
 def unit_of(column: str) -> str:

@@ -111,7 +111,7 @@ def add_uniform(
 def _add_errors(rows: ScoreRows, rotations: str, errors: pd.DataFrame, ending: str = "") -> None:
     """Add the relative distance of rotated cells, as published, and that in units of another cell's."""
     for column, name, unit in (("value", "invariance_error", ""), ("distance", "distance", _UNIT)):
-        metric = Metric(f"rotation_{name}_{rotations}{ending}", unit=unit)
+        metric = Metric(f"rotation_{name}_{rotations}{ending}", unit=unit, compared=not ending)
         alike = "all test cells have one embedding" if np.isinf(errors["distance"]).any() else ""
         values = errors[column].replace(np.inf, np.nan)
         rows.add_mean(metric, values, errors["item"], errors["group"], alike if column == "distance" else "")

@@ -36,6 +36,7 @@ def run(
     scores_out: FilePath,
     items_out: FilePath,
     replicates_out: FilePath,
+    outputs_out: FilePath,
 ) -> None:
     """Score one trained model, or a baseline without training; what is absent gives null with the reason.
 
@@ -55,20 +56,22 @@ def run(
         kind, labels (columns to classify), targets (columns to regress on) and outlier (a rule, see
         `outlier_labels`); the last two may be None.
     score_config
-        n_bootstrap (resamples), k_neighbours (list of k of the intrinsic dimension), n_fractions (interior
-        points of an interpolation) and legacy_width, the width of the narrowest model compared, which bounds
+        n_jackknife (most blocks of units that are left out in turn), k_neighbours (list of k of the intrinsic
+        dimension), n_compactness (test cells that it takes), n_fractions (interior points of an
+        interpolation) and legacy_width, the width of the narrowest model compared, which bounds
         the components that published definitions use.
     seed
-        Seed of the bootstrap and of random rotations; the same for every model.
-    scores_out, items_out, replicates_out
-        Tables to write: the fields of `Score`; `ScoreRows.item_table`; `ScoreRows.replicate_table`.
+        Seed of blocks of units and of random rotations; the same for every model.
+    scores_out, items_out, replicates_out, outputs_out
+        Tables to write: the fields of `Score`; `item_table`, `replicate_table` and `output_table` of
+        `ScoreRows`.
 
     Raises
     ------
     InputError
         When a table lacks a column that every row needs, or tables do not belong together.
     """
-    rows = ScoreRows(dataset, model, model_seed, score_config["n_bootstrap"], seed)
+    rows = ScoreRows(dataset, model, model_seed, score_config["n_jackknife"], seed)
     cells = _read_cells(manifest, embeddings["identity"])
     rows.lacking = "" if len(cells.test) else "there is no test cell"
     width, classes = score_config["legacy_width"], dataset_config.get("classes") or {}
@@ -84,12 +87,15 @@ def run(
     add_regression(rows, cells, dataset_config.get("targets") or ())
     if dataset_config.get("outlier"):
         add_outliers(rows, cells, dataset_config["outlier"])
-    rows_embeddings.add_compactness(rows, cells, score_config["k_neighbours"], width)
+    rows_embeddings.add_compactness(
+        rows, cells, score_config["k_neighbours"], score_config["n_compactness"], seed, width
+    )
     add_cost(rows, cost)
     rows.log_gaps()
     write_table(score_table(rows.scores), scores_out)
     write_table(rows.item_table(), items_out)
     write_table(rows.replicate_table(), replicates_out)
+    write_table(rows.output_table(), outputs_out)
 
 
 def _read_cells(manifest: FilePath, identity: FilePath) -> EmbeddedCells:
