@@ -22,6 +22,7 @@ REPLICATE_COLUMNS = ("dataset", "model", "seed", "metric", "cells", "replicate",
 OUTPUT_COLUMNS = ("dataset", "model", "seed", "metric", "item", "group", "label", "positive", "value")
 _TYPES = {"seed": np.int64, "replicate": np.int64, "value": np.float64, "positive": bool}
 ERROR, SHARE = Range(0.0), Range(0.0, 1.0, "logit")
+_ONE_UNIT = "one independent unit: no interval"
 # Metrics that a message names.
 _N_NAMED = 4
 
@@ -147,6 +148,7 @@ class ScoreRows:
         n_units = len(np.unique(groups))
         interval = jackknife_interval(value, without, n_units, metric.within)
         interval = (np.nan, np.nan) if unbounded else interval
+        self.expected.add(unbounded)
         self.add_value(metric, value, len(groups), join(reason, unbounded), interval, n_units)
         if unbounded or not metric.compared:
             return
@@ -168,7 +170,8 @@ class ScoreRows:
         if not np.isfinite(value):
             reason = join(self.lacking, reason)
         elif n_units == 1:
-            reason = join(reason, "one independent unit: no interval")
+            self.expected.add(_ONE_UNIT)
+            reason = join(reason, _ONE_UNIT)
         names = (self.dataset, self.model, self.model_seed, metric.name, metric.variant, metric.unit)
         self.scores.append(Score(*names, metric.better, value, *interval, n, n_units, reason))
 
@@ -188,7 +191,8 @@ class ScoreRows:
         for score in self.scores:
             if score.reason:
                 known = self.lacking and score.reason.startswith(self.lacking)
-                metrics.setdefault(self.lacking if known else score.reason, []).append(score)
+                for reason in [self.lacking] if known else score.reason.split("; "):
+                    metrics.setdefault(reason, []).append(score)
         for reason, scores in metrics.items():
             corrected = any(score.variant == "corrected" for score in scores)
             level = logging.WARNING if corrected and reason not in self.expected else logging.INFO
