@@ -8,10 +8,11 @@ import pytest
 import torch
 from fabricate.perfect_models import SURFACE_CONFIG, Balls, Echo, volume_config
 from fabricate.sampled import DATASET as TINY
-from fabricate.sampled import SIDE_UM, write_sampled
+from fabricate.sampled import SIDE_UM, clouds_um, write_sampled
 from fabricate.sampled import SPLITS as TINY_SPLITS
 from fabricate.shapes import DATASET, SPLITS, write_sampled_shapes
 from fabricate.trained import DECODING, EMBED, small_config, write_untrained
+from scipy.spatial import cKDTree
 
 from morphobench import models
 from morphobench.embed import reconstruction
@@ -22,8 +23,10 @@ from morphobench.embed.reconstruction import (
     cloud_errors,
     mesh_errors,
 )
+from morphobench.embed.references import cloud_references, mean_cloud, other_cells
 from morphobench.files import read_table
 from morphobench.geometry import rotation
+from morphobench.geometry.packing import upsample
 from morphobench.models.base import Autoencoder, Embedding
 from morphobench.models.cells import POINT_CLOUDS, open_cells
 from morphobench.models.decode_surfaces import masked_mesh
@@ -38,14 +41,14 @@ def shapes(tmp_path_factory):
     return write_sampled_shapes(tmp_path_factory.mktemp("shapes"))
 
 
-def tables_of(case, folder, model_path, *, dataset, meshes=(), side_um=None, **changes):
+def tables_of(case, folder, model_path, *, dataset, meshes=(), side_um=None, packing=None, **changes):
     """Embed as it is and reconstruct; return both tables."""
     common = {"dataset": dataset, "seed": 1, "accelerator": "cpu", "threads": 1}
     common["embed_config"] = {**EMBED, **changes}
     stages = (case.manifest, case.shards, model_path)
     embed.run(*stages, folder / "identity.parquet", rotations="identity", **common)
     out = folder / "reconstruction.parquet"
-    more = {"meshes": meshes, "side_um": side_um}
+    more = {"meshes": meshes, "side_um": side_um, "packing": packing, "stratum": "rule"}
     reconstruction.run(*stages, folder / "identity.parquet", out, **more, **common)
     return read_table(folder / "identity.parquet"), read_table(out)
 
@@ -184,7 +187,7 @@ def test_every_test_cell_has_errors_and_no_other_cell(untrained, family):
 def test_no_untrained_model_is_better_than_perfect(untrained, family):
     table = untrained[family]
     for kind in ("sinkhorn", "chamfer"):
-        assert table[f"noise_floor_{kind}_um"].mean() < table[f"reconstruction_{kind}_um"].mean()
+        assert table[f"sampling_distance_{kind}_um"].mean() < table[f"reconstruction_{kind}_um"].mean()
 
 
 @pytest.mark.parametrize("family", DECODING)
@@ -215,14 +218,16 @@ def test_a_perfect_autoencoder_of_whole_clouds_has_no_error(clouds, monkeypatch,
     found = cloud_errors_of(monkeypatch, clouds, tmp_path, "points", error_points=64)
     assert found.filter(like="reconstruction").shape[1] == 3
     assert (found.filter(like="reconstruction").abs() < 1e-3).all(axis=None)
-    assert (found.filter(like="noise_floor") > 0.01).all(axis=None)
+    # All 64 stored points are compared: there are no others to sample.
+    assert found.filter(like="sampling_distance").isna().all(axis=None)
+    assert (found.filter(regex="other_cell|mean_shape") > 0.1).all(axis=None)
 
 
 @pytest.mark.parametrize("representation", ["points", "cube"])
 def test_a_perfect_autoencoder_of_choices_is_at_the_floor(representation, clouds, monkeypatch, tmp_path):
     found = cloud_errors_of(monkeypatch, clouds, tmp_path, representation, error_points=32)
     for kind in ("sinkhorn", "chamfer"):
-        error, floor = (found[f"{what}_{kind}_um"].mean() for what in ("reconstruction", "noise_floor"))
+        error, floor = (found[f"{what}_{kind}_um"].mean() for what in ("reconstruction", "sampling_distance"))
         assert error == pytest.approx(floor, rel=0.25) if representation == "cube" else error < floor
 
 
@@ -230,8 +235,11 @@ def test_cloud_errors_have_their_columns_in_order(clouds):
     cells = open_cells(clouds.manifest, clouds.shards, POINT_CLOUDS, "test")
     chosen = small_config("classical_pointcloud")
     codes = cells.raw(range(len(cells)))["points_um"].reshape(len(cells), -1) * chosen["input_scale"]
+    own = {"dataset": TINY, "stratum": None, "packing": None, "seed": 1}
+    references = cloud_references(clouds.manifest, clouds.shards, **own, n_points=24)
+    same = Same((64, 3), np.eye(3))
     found = cloud_errors(
-        Same((64, 3), np.eye(3)), cells, codes, None, chosen, EMBED, cells, dataset=TINY, side_um=None, seed=1
+        same, cells, codes, None, chosen, EMBED, references, dataset=TINY, side_um=None, seed=1
     )
     assert tuple(found.columns) == (*CLOUD_COLUMNS, "reason")
 
@@ -249,3 +257,93 @@ def test_published_units_are_the_models_own(clouds, monkeypatch, tmp_path):
     expected = 3**0.5
     assert found["reconstruction_sinkhorn_legacy"].mean() == pytest.approx(expected, rel=0.02)
     assert found["reconstruction_sinkhorn_um"].mean() == pytest.approx(expected / 0.5, rel=0.05)
+
+
+# What errors are read against
+
+
+def test_a_perfect_decoder_that_samples_anew_is_at_the_sampling_distance(clouds, monkeypatch, tmp_path):
+    """The model knows the spheres and jitters them anew, with as many points as are stored."""
+    jitter, known = {"n_points": 128, "jitter_um": 0.05, "jitter_clip_um": 0.1}, clouds_um().reshape(-1, 3)
+    case = write_sampled(tmp_path / "data")
+    for shard in case.shards:
+        centres_um = np.load(shard / "centres_um.npy").reshape(-1, 64, 3)
+        rng = np.random.default_rng(1)
+        np.save(shard / "points_um.npy", np.stack([upsample(c, **jitter, rng=rng) for c in centres_um]))
+    chosen = small_config("classical_pointcloud")
+
+    class Anew(Same):
+        def decode(self, z, pose=None):
+            spheres = super().decode(z, pose)[:, :64] / chosen["input_scale"]
+            rng = np.random.default_rng(7)
+            drawn = [upsample(known[cKDTree(known).query(c)[1]], **jitter, rng=rng) for c in spheres.numpy()]
+            return torch.tensor(np.stack(drawn)) * chosen["input_scale"]
+
+    monkeypatch.setattr(models, "load", lambda path: (Anew((128, 3), np.eye(3)), chosen))
+    options = {"error_points": 128, "sinkhorn_blur_um": 0.005, "sinkhorn_scaling": 0.9}
+    _, found = tables_of(case, tmp_path, "model.pt", dataset=TINY, packing={"points": jitter}, **options)
+    for kind in ("sinkhorn", "chamfer"):
+        error, floor, other, mean = (
+            found[f"{what}_{kind}_um"].mean()
+            for what in ("reconstruction", "sampling_distance", "other_cell", "mean_shape")
+        )
+        assert error == pytest.approx(floor, rel=0.1)
+        assert floor < 0.25 * min(other, mean)
+
+
+def test_a_sampling_of_another_part_of_a_stored_cloud_is_at_the_sampling_distance(monkeypatch, tmp_path):
+    """The model decodes other points than those compared, as many."""
+    case = write_sampled(tmp_path / "data")
+    rng = np.random.default_rng(3)
+    for shard in case.shards:
+        cells = len(np.load(shard / "points_um.npy"))
+        np.save(shard / "points_um.npy", rng.normal(size=(cells, 2000, 3)).astype(np.float32))
+    chosen = small_config("classical_pointcloud")
+
+    class Other(Same):
+        def decode(self, z, pose=None):
+            return torch.tensor(rng.normal(size=(len(z), 100, 3)) * chosen["input_scale"]).float()
+
+    monkeypatch.setattr(models, "load", lambda path: (Other((2000, 3), np.eye(3)), chosen))
+    _, found = tables_of(case, tmp_path, "model.pt", dataset=TINY, error_points=100)
+    for kind in ("sinkhorn", "chamfer"):
+        whats = ("reconstruction", "sampling_distance", "other_cell", "mean_shape")
+        means = [found[f"{what}_{kind}_um"].mean() for what in whats]
+        # Here all cells are alike.
+        np.testing.assert_allclose(means, np.mean(means), rtol=0.15)
+
+
+def test_other_cells_are_of_the_stratum_and_of_another_group_where_there_is_one():
+    table = pd.DataFrame(
+        {
+            "CellId": [f"c{n}" for n in range(8)],
+            "group": ["a", "a", "b", "b", "c", "c", "d", "e"],
+            "rule": ["x", "y", "x", "y", "z", "z", "w", None],
+        }
+    )
+    found = other_cells(table, "rule", 3)
+    assert found[:4].tolist() == [2, 3, 0, 1]
+    # Within one group where there is no other; alone; without a value.
+    assert found[4:].tolist() == [5, 4, -1, -1]
+    np.testing.assert_array_equal(other_cells(table, "rule", 3), found)
+    anyone = np.stack([other_cells(table, "no such column", seed) for seed in range(20)])
+    assert (anyone != np.arange(8)).all()
+    assert all(len(set(column)) > 2 for column in anyone.T)
+    # A cell's draw does not depend on where it stands in the table.
+    moved = other_cells(table.iloc[:4].iloc[::-1].reset_index(drop=True), "rule", 3)
+    assert moved.tolist() == [2, 3, 0, 1]
+
+
+def test_the_mean_shape_has_the_points_of_all_training_cells(clouds):
+    cells = open_cells(clouds.manifest, clouds.shards, POINT_CLOUDS, "train")
+    found = mean_cloud(cells, 3000, 1)[0].numpy()
+    stored = cells.raw(range(len(cells)))["points_um"].reshape(-1, 3)
+    np.testing.assert_allclose(found.mean(0), stored.mean(0), atol=0.08)
+    np.testing.assert_allclose(found.std(0), stored.std(0), rtol=0.06)
+    assert {tuple(point) for point in found} <= {tuple(point) for point in stored}
+
+
+def test_another_cell_in_place_of_a_decoded_shape_has_its_errors(shapes, monkeypatch, tmp_path):
+    found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_config("sdf"))
+    assert (found["other_cell_iou"] > found["reconstruction_iou"]).all()
+    assert (found["other_cell_surface_um"] > found["reconstruction_surface_um"]).all()

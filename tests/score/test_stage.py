@@ -18,8 +18,8 @@ from morphobench.score import stage as score_stage
 ERRORS = {
     "reconstruction_sinkhorn_um": 0.5,
     "reconstruction_chamfer_um": 0.2,
-    "noise_floor_sinkhorn_um": 0.1,
-    "noise_floor_chamfer_um": 0.05,
+    **{f"{name}_sinkhorn_um": 0.1 for name in ("sampling_distance", "other_cell", "mean_shape")},
+    **{f"{name}_chamfer_um": 0.05 for name in ("sampling_distance", "other_cell", "mean_shape")},
     "reconstruction_sinkhorn_legacy": 7.0,
 }
 FRACTIONS = np.linspace(0.1, 0.9, 9)
@@ -141,8 +141,8 @@ CORRECTED = [
     "regression_r2_ols",
     "compactness_k5",
     "compactness_k10",
-    "reconstruction_noise_floor",
-    "reconstruction_chamfer_noise_floor",
+    *[f"reconstruction_{name}" for name in ("sampling_distance", "other_cell", "mean_shape")],
+    *[f"reconstruction_chamfer_{name}" for name in ("sampling_distance", "other_cell", "mean_shape")],
     "evolution_energy_input",
     "evolution_energy_sampling",
     "regression_volume_um3_mae",
@@ -504,6 +504,8 @@ def test_pairs_without_a_distance_count_with_their_stated_energy_and_are_counted
 def test_shapes_are_scored_by_overlap_and_surface(stage):
     shapes = {
         "noise_floor_iou": 0.05,
+        "other_cell_iou": 0.6,
+        "other_cell_surface_um": 0.9,
         "reconstruction_iou": 0.3,
         "reconstruction_surface_um": 0.4,
         "reconstruction_iou_legacy": 0.1,
@@ -519,6 +521,8 @@ def test_shapes_are_scored_by_overlap_and_surface(stage):
             ("reconstruction_missing", "corrected"): 0.0,
             ("reconstruction_noise_floor", "corrected"): 0.05,
             ("reconstruction_surface_noise_floor", "corrected"): np.nan,
+            ("reconstruction_other_cell", "corrected"): 0.6,
+            ("reconstruction_surface_other_cell", "corrected"): 0.9,
         },
         nan_ok=True,
     )

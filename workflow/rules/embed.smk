@@ -66,6 +66,7 @@ rule embed_reconstruction:
         **GPU,
     params:
         **DECODING,
+        stratum=lambda wildcards: dataset_config(wildcards).get("stratum"),
         accelerator=CONFIG["train"]["accelerator"],
     message:
         "Reconstruct test cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"

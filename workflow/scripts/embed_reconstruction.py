@@ -15,6 +15,8 @@ if __name__ == "__main__":
             dataset=snakemake.wildcards.dataset,
             embed_config=snakemake.params.embed_config,
             side_um=snakemake.params.side_um,
+            stratum=snakemake.params.stratum,
+            packing=snakemake.params.packing,
             seed=snakemake.params.seed,
             accelerator=snakemake.params.accelerator,
             threads=snakemake.threads,

@@ -45,6 +45,8 @@ def _observations(cells: pd.DataFrame, reconstruction: FilePath | None) -> pd.Da
     if reconstruction is not None:
         errors = read_checked(reconstruction, ("CellId",)).set_index("CellId")
         errors = errors.rename(columns={"reason": "reconstruction_reason"})
-        table = table.join(errors.filter(regex="^(reconstruction|noise_floor)_"))
+        table = table.join(
+            errors.filter(regex="^(reconstruction|noise_floor|sampling_distance|other_cell|mean_shape)_")
+        )
     text = table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]
     return table.assign(**{name: table[name].fillna("").astype(str).astype("category") for name in text})

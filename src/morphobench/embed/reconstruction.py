@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from morphobench import seeds
+from morphobench.embed.references import CloudReferences, cloud_references, other_cells
 from morphobench.files import FilePath, read_table, write_table
 from morphobench.geometry.overlap import Mesh, common_grid, iou_error, mean_surface_distance_um, voxelise
 from morphobench.log import logger
 from morphobench.models import decode
 from morphobench.models.base import Autoencoder
-from morphobench.models.cells import POINT_CLOUDS, Cells, cell_batch, open_cells
+from morphobench.models.cells import Cells, cell_batch, open_cells
 from morphobench.models.decode_clouds import subsample, to_points_um
 from morphobench.models.decode_surfaces import masked_mesh
 from morphobench.models.device import load_for_inference, model_device
@@ -23,10 +24,13 @@ from morphobench.models.losses import chamfer
 from morphobench.models.losses.sinkhorn import sinkhorn
 from morphobench.models.reconstruction_legacy import iou_legacy, legacy_clouds, sinkhorn_legacy
 
+# What a perfect model gets, a model that mistakes cells of a stratum, and one that knows no cell.
+REFERENCES = ("sampling_distance", "other_cell", "mean_shape")
 CLOUD_COLUMNS = (
-    *(f"{of}_{by}_um" for of in ("reconstruction", "noise_floor") for by in ("sinkhorn", "chamfer")),
+    *(f"{of}_{by}_um" for of in ("reconstruction", *REFERENCES) for by in ("sinkhorn", "chamfer")),
     "reconstruction_sinkhorn_legacy",
 )
+OTHER_COLUMNS = ("other_cell_iou", "other_cell_surface_um")
 SHAPE_COLUMNS = ("reconstruction_iou", "reconstruction_surface_um", "reconstruction_iou_legacy")
 # Of models that read the volume they decode.
 SHAPE_FLOORS = ("noise_floor_iou", "noise_floor_surface_um")
@@ -46,6 +50,8 @@ def run(
     dataset: str,
     embed_config: Mapping[str, Any],
     side_um: float | None,
+    stratum: str | None = None,
+    packing: Mapping[str, Any] | None = None,
     seed: int,
     accelerator: str,
     threads: int,
@@ -53,7 +59,8 @@ def run(
     """Write CellId, split, success, reason and the errors (`cloud_errors`, `shape_errors`) of the test cells.
 
     `embedding` is the table of rotations "identity"; `meshes` are the shard folders of stage `mask`, without
-    which surfaces have no error.
+    which surfaces have no error. `stratum` is a column of the manifest; `packing` holds the arguments of
+    `upsample`, under "points", where clouds were made of spheres.
     """
     model, model_config = load_for_inference(model_path, accelerator, threads)
     cells = open_cells(manifest, shards, model_config, "test", required=False)
@@ -62,10 +69,12 @@ def run(
         embedded = read_table(embedding).set_index("CellId").loc[cells.table["CellId"]]
         decoded = (model, cells, *decode.decoder_inputs(embedded), model_config, embed_config)
         if model_config["representation"] not in decode.VOLUMES:
-            clouds = open_cells(manifest, shards, POINT_CLOUDS, "test")
-            errors = cloud_errors(*decoded, clouds, dataset=dataset, side_um=side_um, seed=seed)
+            own = {"dataset": dataset, "stratum": stratum, "packing": packing, "seed": seed}
+            references = cloud_references(manifest, shards, **own, n_points=embed_config["error_points"])
+            errors = cloud_errors(*decoded, references, dataset=dataset, side_um=side_um, seed=seed)
         elif meshes:
-            errors = shape_errors(*decoded, meshes)
+            others = other_cells(cells.table, stratum, seeds.integer(seed, dataset, "other cell"))
+            errors = shape_errors(*decoded, meshes, others)
         else:
             logger.warning("%s: the reconstruction error stays empty", _NO_MESHES)
             missing = dict.fromkeys(SHAPE_COLUMNS, np.nan) | {"reason": _NO_MESHES}
@@ -81,7 +90,7 @@ def cloud_errors(
     pose: np.ndarray | None,
     model_config: Mapping[str, Any],
     embed_config: Mapping[str, Any],
-    clouds: Cells,
+    references: CloudReferences,
     *,
     dataset: str,
     side_um: float | None,
@@ -90,16 +99,23 @@ def cloud_errors(
     """Compare clouds, decoded or drawn from decoded cubes, with the stored clouds, in the observed frame.
 
     Returns `reason` and `CLOUD_COLUMNS`: Sinkhorn divergence (p = 1) and mean distance to the nearest point
-    (half of the symmetric Chamfer distance), micrometres; the same between two independent samplings of the
-    cell, which a perfect autoencoder would get: two disjoint halves of its stored cloud, or that cloud and
-    one drawn from the cell's own cube; and the published divergence, see `sinkhorn_legacy`.
+    (half of the symmetric Chamfer distance), micrometres; the same, with as many points, of `REFERENCES`; and
+    the published divergence, see `sinkhorn_legacy`.
+
+    The sampling distance is that of two samplings of the cell, what a perfect autoencoder that samples anew
+    gets, and no lower bound: two disjoint parts of the stored cloud (NaN where it has too few points); for
+    packings the stored cloud and other jittered copies of the spheres; for cubes the stored cloud and one
+    drawn from the cell's own cube. "other_cell" is a test cell of the same stratum, "mean_shape" the density
+    of all training cells.
 
     Parameters
     ----------
-    cells, clouds
-        The same cells in the model's representation and as stored clouds.
+    cells
+        The test cells in the model's representation.
     z, pose
         `decoder_inputs` of these cells.
+    references
+        The same cells as stored clouds, and what they are compared with.
     dataset, seed
         Parts of each cell's own seed.
     side_um
@@ -113,21 +129,21 @@ def cloud_errors(
     for rows, decoded in decode.decode_batches(model, z, pose, *batching):
         numbers = range(*rows.indices(len(cells)))
         inputs = cell_batch(cells, numbers, model_config, seed=subsample_seed).x
-        target_um = torch.from_numpy(clouds.raw(numbers)["points_um"])
+        target_um = torch.from_numpy(references.clouds.raw(numbers)["points_um"])
         pairs = []
         for place, cell in enumerate(cells.table["CellId"].iloc[rows]):
             sampling["generator"] = torch.Generator().manual_seed(seeds.integer(seed, dataset, "embed", cell))
-            clouds_of_cell = [part[[place]].cpu() for part in (decoded, inputs, target_um)]
-            pairs.append(_cloud_pairs(*clouds_of_cell, model_config, sampling))
+            own = [part[[place]].cpu() for part in (decoded, inputs, target_um)]
+            pairs.append(_cloud_pairs(*own, references, numbers[place], model_config, sampling))
         # A list of cells with their pairs -> pairs of stacked clouds.
-        stacked = [
+        *compared, legacy = [
             tuple(torch.cat(side).to(device) for side in zip(*cells_of_pair, strict=True))
             for cells_of_pair in zip(*pairs, strict=True)
         ]
         columns = []
-        for pair in stacked[:2]:
+        for pair in compared:
             columns += [sinkhorn(*pair, **annealing), chamfer(*pair) / 2]
-        columns.append(sinkhorn_legacy(*stacked[2]))
+        columns.append(sinkhorn_legacy(*legacy))
         batches.append(torch.stack(columns, dim=1).cpu().numpy())
         logger.info("reconstructed %d of %d test cells", numbers[-1] + 1, len(cells))
     errors = pd.DataFrame(np.concatenate(batches), columns=list(CLOUD_COLUMNS))
@@ -136,19 +152,32 @@ def cloud_errors(
 
 
 def _cloud_pairs(
-    decoded: Tensor, inputs: Tensor, target_um: Tensor, model_config: Mapping[str, Any], sampling: dict
-) -> tuple[_Pair, _Pair, _Pair]:
-    """Return the clouds to compare of one cell: for the error, its noise floor, and the published error."""
+    decoded: Tensor,
+    inputs: Tensor,
+    target_um: Tensor,
+    references: CloudReferences,
+    row: int,
+    model_config: Mapping[str, Any],
+    sampling: dict,
+) -> list[_Pair]:
+    """Return the clouds to compare of one cell: of the error, of `REFERENCES`, and of the published error."""
     n_points, generator = sampling["n_points"], sampling["generator"]
     target = subsample(target_um, n_points, generator)
     decoded_um = to_points_um(decoded, model_config, **sampling)
+    again, target_again = references.again_um(row), target
     if model_config["representation"] == "cube":
-        floor = to_points_um(inputs, model_config, **sampling), target
-    else:
+        again = to_points_um(inputs, model_config, **sampling)
+    elif again is None and target_um.shape[1] >= 2 * n_points:
         order = torch.randperm(target_um.shape[1], generator=generator)
-        half = min(n_points, target_um.shape[1] // 2)
-        floor = target_um[:, order[:half]], target_um[:, order[half : 2 * half]]
-    return (decoded_um, target), floor, legacy_clouds(decoded, inputs, model_config, n_points, generator)
+        again, target_again = target_um[:, order[:n_points]], target_um[:, order[n_points : 2 * n_points]]
+    legacy = legacy_clouds(decoded, inputs, model_config, n_points, generator)
+    drawn = [(again, target_again), (references.other_um(row), target), (references.mean_um, target)]
+    # What there is not is NaN, and so are the distances from it.
+    absent = torch.full_like(target, torch.nan)
+    compared = [
+        (absent if cloud is None else subsample(cloud, n_points, generator), side) for cloud, side in drawn
+    ]
+    return [(decoded_um, target), *compared, legacy]
 
 
 def shape_errors(
@@ -159,15 +188,18 @@ def shape_errors(
     model_config: Mapping[str, Any],
     embed_config: Mapping[str, Any],
     meshes: Sequence[FilePath],
+    others: np.ndarray,
 ) -> pd.DataFrame:
     """Compare decoded surfaces with the masked meshes of the cells, in the observed frame.
 
-    Returns `SHAPE_COLUMNS` (`mesh_errors`, `iou_legacy`), `reason`, and for volumes `SHAPE_FLOORS`: the
+    Returns `SHAPE_COLUMNS` (`mesh_errors`, `iou_legacy`), `reason`, `OTHER_COLUMNS`, the errors of another
+    cell of the same stratum (`other_cells`) in place of a decoded shape, and for volumes `SHAPE_FLOORS`: the
     errors of the volume that the model read, a perfect autoencoder's, for its grid is coarser than the mesh.
     """
     representation = model_config["representation"]
     sizes = decode.model_sizes_um(cells.table, representation)
     errors, floors, batching = [], [], (embed_config["batch_size"], embed_config["precision"])
+    every, references = cells.table.to_dict("records"), []
     for rows, decoded in decode.decode_batches(model, z, pose, *batching):
         to_shapes = partial(decode.to_shapes_um, model_config=model_config, model=model, sizes_um=sizes[rows])
         described = cells.table.iloc[rows].to_dict("records")
@@ -179,11 +211,15 @@ def shape_errors(
             legacy_error = iou_legacy(published, target, row["spacing_um"])
             reason = decode.invalid_reason(shape)
             errors.append((*mesh_errors(shape, target, embed_config), legacy_error, reason))
+        for other, target in zip(others[rows], targets, strict=True):
+            shape = masked_mesh(every[other], meshes)
+            references.append(mesh_errors(shape, target, embed_config) if other >= 0 else (np.nan,) * 2)
         if representation != "surface":
             inputs = cell_batch(cells, range(*rows.indices(len(cells))), model_config).x
             floors += map(partial(mesh_errors, embed_config=embed_config), to_shapes(inputs), targets)
         logger.info("reconstructed %d of %d test cells", len(errors), len(cells))
     table = pd.DataFrame(errors, columns=[*SHAPE_COLUMNS, "reason"])
+    table[list(OTHER_COLUMNS)] = references
     if floors:
         table[list(SHAPE_FLOORS)] = floors
     if n_empty := int((table["reason"] != "").sum()):

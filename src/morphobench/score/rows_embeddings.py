@@ -24,8 +24,11 @@ _CLOUD_ERRORS = {
     "reconstruction_sinkhorn_um": Metric("reconstruction", unit="um"),
     "reconstruction_sinkhorn_legacy": Metric("reconstruction", unit="model units").legacy,
     "reconstruction_chamfer_um": Metric("reconstruction_chamfer", unit="um"),
-    "noise_floor_sinkhorn_um": Metric("reconstruction_noise_floor", unit="um", compared=False),
-    "noise_floor_chamfer_um": Metric("reconstruction_chamfer_noise_floor", unit="um", compared=False),
+    **{
+        f"{name}_{by}_um": Metric(f"{metric}_{name}", unit="um", compared=False)
+        for name in ("sampling_distance", "other_cell", "mean_shape")
+        for by, metric in (("sinkhorn", "reconstruction"), ("chamfer", "reconstruction_chamfer"))
+    },
 }
 _SHAPE_ERRORS = {
     "reconstruction_iou": Metric("reconstruction", unit="1 - Jaccard"),
@@ -33,6 +36,8 @@ _SHAPE_ERRORS = {
     "reconstruction_surface_um": Metric("reconstruction_surface", unit="um"),
     "noise_floor_iou": Metric("reconstruction_noise_floor", unit="1 - Jaccard", compared=False),
     "noise_floor_surface_um": Metric("reconstruction_surface_noise_floor", unit="um", compared=False),
+    "other_cell_iou": Metric("reconstruction_other_cell", unit="1 - Jaccard", compared=False),
+    "other_cell_surface_um": Metric("reconstruction_surface_other_cell", unit="um", compared=False),
 }
 _SIDES = ("start", "end")
 # Column of the table of interpolants -> metric.
