@@ -698,7 +698,9 @@ def test_hits_in_all_units_have_the_exact_interval(stage):
 def test_floors_and_baselines_are_not_compared(stage):
     _, items = run(stage)
     corrected = items[items["variant"] == "corrected"].groupby("metric")["group"].first()
-    assert (corrected[["reconstruction_noise_floor", "classification_rule_majority"]] == "").all()
+    floors = ["reconstruction_sampling_distance", "reconstruction_other_cell", "evolution_energy_sampling"]
+    floors += ["rotation_distance_uniform_floor", "classification_rule_majority"]
+    assert (corrected[floors] == "").all()
     assert (corrected[["reconstruction", "classification_rule_top_1"]] != "").all()
 
 
