@@ -20,8 +20,10 @@ from scipy import ndimage
 from morphobench import files
 from morphobench.align import punctate as align
 from morphobench.download import punctate as download
+from morphobench.files import images
 from morphobench.files.layout import stored_cell
 from morphobench.mask import punctate as mask
+from morphobench.remote.store import Folder
 
 SPACING = (0.6, 0.4, 0.4)
 SHAPE, AXES, N_CELLS = (14, 22, 26), (4, 7, 9), 3
@@ -201,7 +203,16 @@ def with_channel(second):
     return make
 
 
+def labels_with_the_xml_of_one_image(folder):
+    """A label image with the OME-XML of an image that lies in one file: its planes are its own."""
+    write_ome(folder / "raw.ome.tif", {"GFP": IMAGE}, SPACING)
+    text = tifffile.tiffcomment(folder / "raw.ome.tif")
+    tifffile.imwrite(folder / "labels.ome.tif", LABELS, description=text.encode(), metadata=None)
+    return field(folder, "raw.ome.tif", "labels.ome.tif", channel_names=None)
+
+
 RIGHT = {
+    "labels with the OME-XML of one image": labels_with_the_xml_of_one_image,
     "OME-TIFF": as_ome,
     "ImageJ in micrometres": as_imagej("micron", 0.6, 0.4),
     "ImageJ in escaped micrometres": as_imagej("\\u00B5m", 0.6, 0.4),
@@ -353,6 +364,15 @@ def test_what_is_wrong_is_said(make, reason, tmp_path):
     assert not cells
     (error,) = table["error"].unique()
     assert re.search(reason, error), error
+
+
+def test_what_is_no_tiff_says_its_shape_too(tmp_path):
+    write_zarr(tmp_path / "image.zarr", IMAGE)
+    axes, shape, dtype, header = images.read_layout(tmp_path / "image.zarr")
+    assert (axes, shape, dtype) == ("ZYX", IMAGE.shape, "uint16")
+    assert header.spacing_um_zyx == pytest.approx(SPACING)
+    (found,) = Folder(tmp_path).fetch(["image.zarr"], dataset="messy").values()
+    assert found == tmp_path / "image.zarr"
 
 
 # Fields of which some cell is told

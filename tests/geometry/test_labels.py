@@ -109,3 +109,54 @@ def test_the_rule_of_values(values, expected):
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.asarray(expected, np.float32))
     np.testing.assert_array_equal(labels.foreground(np.asarray(values)), found >= 0.5)
+
+
+@given(arrays.arrays(np.uint8, (4, 6, 7), elements=st.integers(0, 3)))
+@settings(max_examples=50, deadline=None)
+def test_strays_and_what_is_left_make_up_each_label(label_zyx):
+    cleaned = labels.without_strays(label_zyx)
+    assert set(np.unique(cleaned.label_zyx)) == set(np.unique(label_zyx)) | (
+        {0} if cleaned.n_stray.any() else set()
+    )
+    kept = cleaned.label_zyx > 0
+    np.testing.assert_array_equal(cleaned.label_zyx[kept], label_zyx[kept])
+    for label in set(np.unique(label_zyx)) - {0}:
+        left = np.count_nonzero(cleaned.label_zyx == label)
+        assert left + cleaned.n_stray[label] == np.count_nonzero(label_zyx == label)
+    mask_zyx, n_stray = labels.without_stray_pieces(label_zyx > 0)
+    alone = labels.without_strays((label_zyx > 0).astype(np.uint8))
+    np.testing.assert_array_equal(mask_zyx, alone.label_zyx > 0)
+    assert n_stray == alone.n_stray.sum()
+
+
+def test_a_piece_of_one_twentieth_is_a_piece_and_a_smaller_one_a_stray():
+    label_zyx = box_field((6, 12, 40), {2: [(1, 5), (1, 6), (1, 6)]})
+    label_zyx[1, 1, 20:25] = 2
+    cleaned = labels.without_strays(label_zyx)
+    assert (cleaned.n_stray[2], cleaned.n_pieces[2]) == (0, 2)
+    label_zyx[1, 1, 24] = 0
+    cleaned = labels.without_strays(label_zyx)
+    assert (cleaned.n_stray[2], cleaned.n_pieces[2]) == (4, 1)
+
+
+def test_a_field_of_touching_labels_is_one_of_cells_and_two_twins_of_one_label_are_not():
+    touching = box_field((6, 12, 40), {1: [(1, 5), (1, 9), (1, 10)], 2: [(1, 5), (1, 9), (10, 20)]})
+    labels.check_cells(labels.without_strays(touching))
+    twins = box_field((6, 12, 40), {1: [(1, 5), (1, 9), (1, 10)]})
+    twins[1:5, 1:9, 20:29] = 1
+    with pytest.raises(InputError, match="1 label in 2 parts of like size"):
+        labels.check_cells(labels.without_strays(twins))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_whole_numbers_in_steps_are_no_segmentation(bits):
+    distance = np.linalg.norm(np.indices((20, 30, 30)) - np.array([10, 15, 15])[:, None, None, None], axis=0)
+    steps = np.round((2**bits - 1) / (1 + np.exp(distance - 8))).astype(f"u{bits // 8}")
+    for read in (labels.occupancy, labels.own_mask):
+        with pytest.raises(InputError, match=r"rises in steps over \d+ values.*Threshold it"):
+            read(steps)
+
+
+def test_many_labels_of_pieces_are_foreground():
+    numbered = box_field((8, 20, 90), {n: [(1, 7), (2, 18), (4 * n, 4 * n + 3)] for n in range(1, 20)})
+    np.testing.assert_array_equal(labels.foreground(numbered), numbered > 0)

@@ -128,6 +128,14 @@ def read_header(path: FilePath) -> Header:
         return _header(image, Path(path))
 
 
+def read_layout(path: FilePath) -> tuple[str, tuple[int, ...], str, Header]:
+    """Return axes, shape and type of an image file, and what it says of its channels and voxels."""
+    with _opened(Path(path)) as image:
+        sizes = {axis: getattr(image.dims, axis) for axis in "TCZYX"}
+        axes = "".join(axis for axis, size in sizes.items() if size > 1 or axis in "ZYX")
+        return axes, tuple(sizes[axis] for axis in axes), str(image.dtype), _header(image, Path(path))
+
+
 def write_crop(path: FilePath, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
     """Write channels of one shape (z, y, x) as one OME-TIFF, axes C, Z, Y, X; bool becomes 0 and 1."""
     with _quiet():

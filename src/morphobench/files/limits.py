@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from morphobench.errors import InputError
-from morphobench.files import npz
+from morphobench.errors import InputError, named
+from morphobench.files import npz, tiff_files
 
 # Of one volume, such as 1,000 planes of 724 x 724 voxels of 16 bits; and of all channels read together.
 MOST_VOLUME_BYTES, _MOST_IMAGE_BYTES = 2**30, 2**32
@@ -32,12 +32,14 @@ def check_volumes(path: str | Path, shape_zyx: tuple[int, ...], itemsize: int, n
 
 
 def check_tiff(path: str | Path) -> None:
-    """Check the size of the first series of a TIFF file; see `check_bytes`."""
+    """Check the size of the first series of a TIFF file (`check_bytes`), and that its planes are in it."""
     from tifffile import TiffFile
 
     with TiffFile(path) as tiff:
         series = tiff.series[0]
         check_bytes(path, math.prod(series.shape) * series.dtype.itemsize)
+    with named(path):
+        tiff_files.check_planes(path)
 
 
 def check_npy(path: str | Path) -> None:

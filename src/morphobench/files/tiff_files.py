@@ -37,7 +37,7 @@ def check_own_planes(text: str) -> None:
         raise InputError(f"{reason}. {remedy}.")
 
 
-def check_planes(path: Path) -> None:
+def check_planes(path: str | Path) -> None:
     """Check that all planes of the first image of a TIFF lie in this file.
 
     Raises

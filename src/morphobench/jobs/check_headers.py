@@ -16,7 +16,7 @@ from morphobench.jobs.check_report import Report
 from morphobench.remote import Folder, Store
 
 Config = Mapping[str, Any]
-_N_CELLS, _LIMIT_BYTES = 3, 32_000_000
+_N_CELLS, _LIMIT_BYTES, _TIFF = 3, 32_000_000, (".tif", ".tiff")
 # Voxels that differ by more from those that a run works with are worth a remark.
 _TOLERANCE = 0.01
 
@@ -82,6 +82,8 @@ def _lines(report: Report, store: Store, row: Config, dataset: Config) -> list[s
 
 
 def _read(store: Store, name: str, place: str, dataset: Config) -> TiffHeader:
+    if isinstance(store, Folder) and not name.lower().endswith(_TIFF):
+        return TiffHeader(*images.read_layout(store.fetch([name], dataset=dataset["name"])[name]))
     with store.open(name, dataset=dataset["name"], limit=_LIMIT_BYTES) as file:
         tiff = tiff_header.read(file, place)
     if isinstance(store, Folder):

@@ -28,7 +28,7 @@ def check_fields(report: Report, dataset: Config) -> None:
         report.remark(f"{path}: {fault}", "source.fovs")
     report.say("Manifest", f"{path}: {len(table)} fields of view, columns {', '.join(table)}")
     files = {value: manifests.inside(path.parent, value) for column in columns for value in table[column]}
-    if missing := [str(file) for file in files.values() if not file.is_file()]:
+    if missing := [str(file) for file in files.values() if not images.exists(file)]:
         report.stop(
             f"{path}: {len(missing)} of {len(files)} files are missing, first {missing[0]}.", "source.fovs"
         )

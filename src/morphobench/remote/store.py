@@ -11,6 +11,7 @@ import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files import manifests
+from morphobench.files.ome_zarr import is_zarr
 from morphobench.log import logger
 from morphobench.remote import cache
 from morphobench.remote.connections import FileError, byte_count, checked, list_again
@@ -173,6 +174,10 @@ class Store:
         return cache.cached_path(self._cache, self.location, name, checksum)
 
 
+def _is_there(path: Path) -> bool:
+    return path.is_file() or is_zarr(path)
+
+
 class Folder(Store):
     """Files in a folder of this machine, used in place."""
 
@@ -190,7 +195,7 @@ class Folder(Store):
     def describe(self, names: Iterable[str], *, dataset: str) -> pd.DataFrame:
         """Return name, size and checksum of those of the names that exist."""
         paths = self._paths(names)
-        rows = [(name, path.stat().st_size, "") for name, path in paths.items() if path.is_file()]
+        rows = [(name, path.stat().st_size, "") for name, path in paths.items() if _is_there(path)]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
     def check_space(self, described: pd.DataFrame, *, dataset: str) -> None:
@@ -200,7 +205,7 @@ class Folder(Store):
         """Return each file's path, or why it cannot be used."""
         reason = "no such file. Restore it, or mend or remove its row in the manifest."
         return {
-            name: path if path.is_file() else FileError(f"{dataset}: {path}: {reason}")
+            name: path if _is_there(path) else FileError(f"{dataset}: {path}: {reason}")
             for name, path in self._paths(names).items()
         }
 
