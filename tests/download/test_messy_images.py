@@ -20,7 +20,10 @@ from scipy import ndimage
 from morphobench import files
 from morphobench.align import punctate as align
 from morphobench.download import punctate as download
+from morphobench.download import stack
+from morphobench.errors import InputError
 from morphobench.files import images
+from morphobench.files.crops import read_crops
 from morphobench.files.layout import stored_cell
 from morphobench.mask import punctate as mask
 from morphobench.remote.store import Folder
@@ -433,7 +436,7 @@ def test_a_configured_size_that_contradicts_the_file_is_told_once(other, clean, 
     _, cells = run(tmp_path, source)
     assert_same(cells, clean)
     warned = [line.message for line in caplog.records if line.levelno == logging.WARNING]
-    assert sum("in source.spacing_um_zyx, which is taken" in one for one in warned) == (other != SPACING)
+    assert sum("in source.fov.spacing_um_zyx, which is taken" in one for one in warned) == (other != SPACING)
 
 
 def test_an_image_in_two_rows_is_told(tmp_path, caplog):
@@ -507,6 +510,32 @@ def test_the_column_of_labels_decides(tmp_path):
     assert own["n_voxels"] == central["n_voxels"] != other["n_voxels"]
     assert other["success"]
     assert "its mask has no label 3 (found 7, 9). Correct the column mask_label" in wrong["error"]
+
+
+def test_published_masks_count_every_value_above_0(tmp_path):
+    both = strayed(7 * OWN.astype(np.uint8) + 9 * NEIGHBOUR.astype(np.uint8))
+    source = crops(tmp_path, [both])
+    row = pd.read_csv(tmp_path / "cells.csv").to_dict("records")[0]
+    config = dataset(source) | {"mask": {"role": "nucleus_mask", "reference": True}}
+    _, _, kept = read_crops(row, tmp_path, config, 0.4)
+    expected = images.resample_isotropic((both > 0).view(np.uint8), SPACING, 0.4, order=0)
+    np.testing.assert_array_equal(kept, expected)
+
+
+def test_a_structure_that_is_inverted_or_in_steps_fails_its_cell(tmp_path):
+    for structure, reason in ((~OWN, "seems inverted"), (np.round(255 * SOFT), "rises in steps")):
+        source = crops(tmp_path, [OWN])
+        tifffile.imwrite(tmp_path / "counts.tif", structure.astype(np.uint8))
+        row = pd.read_csv(tmp_path / "cells.csv").to_dict("records")[0]
+        with pytest.raises(InputError, match=reason):
+            read_crops(row, tmp_path, dataset(source) | {"kind": "polymorphic"}, 0.4)
+
+
+def test_a_stack_of_probabilities_is_refused(tmp_path):
+    soft = np.round(255 * SOFT).astype(np.uint8)
+    np.savez_compressed(tmp_path / "shapes.npz", volumes=np.stack([255 * OWN.astype(np.uint8), soft]))
+    with pytest.raises(InputError, match=r"shapes.npz: volume 1: .* rises in steps .*Threshold"):
+        stack.read_volumes(tmp_path / "shapes.npz")
 
 
 WRONG_MASK = {

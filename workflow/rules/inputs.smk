@@ -62,8 +62,9 @@ def published_files(*keys):
 def align_params(wildcards):
     """Params function: what aligning needs; of stage mask, only which mask and how it is read."""
     params = dataset_params("voxel_um", "kind", "source", "channels", "align")(wildcards)
-    mask = dataset_config(wildcards)["mask"]
-    return {**params, "mask": {key: mask[key] for key in ("role", "reference") if key in mask}}
+    dataset = dataset_config(wildcards)
+    is_reference = dataset["sample"].get("mode") == "reference"
+    return {**params, "mask": {"role": dataset["mask"].get("role"), "reference": is_reference}}
 
 
 def intensity_models(wildcards):

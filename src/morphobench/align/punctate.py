@@ -33,7 +33,8 @@ def run(
     Parameters
     ----------
     dataset
-        Keys source, channels, align, voxel_um and kind of its configuration, mask.role and mask.reference.
+        Keys source, channels, align, voxel_um and kind of its configuration, mask.role and mask.reference,
+        whether masks are read as published: every value above 0.
     """
     folder = crop_folder(shard_in, dataset["source"])
     with shards.create(shard_out, "align", max_failed_fraction) as shard:

@@ -138,13 +138,14 @@ def _warn_of_faults(field: Mapping[str, Any], rows: list[dict[str, Any]]) -> Non
 
 def _read_field(field: Mapping[str, Any], fov: Mapping[str, Any]) -> tuple[Images, Images, Spacing]:
     """Return raw channels and label images by name, axes z, y, x, and the voxel's edges along z, y, x."""
-    known = Stated(fov.get("channel_names"), spacing_um_zyx=fov.get("spacing_um_zyx"))
+    said = {"spacing_um_zyx": fov.get("spacing_um_zyx"), "spacing_from": "source.fov.spacing_um_zyx"}
+    known = Stated(fov.get("channel_names"), **said)
     whatever = {"may_be_empty": True, "may_have_gaps": True}
     raw, spacing_um = images.read_stated(field["image"], None, known, **whatever)
     shape = next(iter(raw.values())).shape
-    labels, known = {}, known._replace(other_um_zyx=spacing_um)
+    labels = {}
     for name in fov["label_channels"]:
-        own = known._replace(channel_names=[name])
+        own = Stated([name], spacing_um_zyx=spacing_um, spacing_from=f"the image {field['image']}")
         labels |= images.read_stated(field[name], [name], own, may_be_empty=True)[0]
         if labels[name].shape != shape:
             found = f"labels of shape {labels[name].shape}, but {field['image']} has {shape} (z, y, x)"

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from morphobench.download.crops import InShard
-from morphobench.errors import InputError
+from morphobench.errors import InputError, named
 from morphobench.files import identifiers, images, manifests, npz
+from morphobench.geometry.labels import foreground
 
 TABLE = "manifest.csv"
 
@@ -63,7 +64,7 @@ def read_volumes(path: Path) -> np.ndarray:
     Raises
     ------
     InputError
-        When the file is missing, unreadable, has Python objects, or none of these arrays.
+        When the file is missing, unreadable, has Python objects, none of these arrays, or probabilities.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point source.stack at the shapes.")
@@ -83,6 +84,10 @@ def read_volumes(path: Path) -> np.ndarray:
     if volumes is None or volumes.ndim != 4 or volumes.dtype not in (np.bool_, np.uint8):
         found = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items()) or "none"
         raise InputError(f"{path}: found {found}. {remedy}")
+    if volumes.dtype == np.uint8 and volumes.max(initial=0) > 1:
+        for number, volume_zyx in enumerate(volumes):
+            with named(f"{path}: volume {number}"):
+                foreground(volume_zyx)
     return volumes != 0
 
 

@@ -67,6 +67,9 @@ def read_cell(
     structure_zyx = read["structure"]
     if dataset.get("kind") == "polymorphic":
         structure_zyx = labels.occupancy(structure_zyx)
+        if not dataset["mask"].get("reference"):
+            with named(f"structure ({dataset['channels']['structure']})"):
+                labels.check_outlined(structure_zyx >= 0.5)
     else:
         marks["structure_fault"] = channels.fault(structure_zyx, masks[kept])
     edges = (spacing_um_zyx, spacing_um)

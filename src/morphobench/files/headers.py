@@ -51,8 +51,8 @@ class Stated(NamedTuple):
     ----------
     channel_names, names_from
         Names in the order of the file, or by name the number of a channel; and who states them.
-    spacing_um_zyx
-        Edges of a voxel in the configuration.
+    spacing_um_zyx, spacing_from
+        Edges of a voxel that are taken whatever the file says, and who states them.
     scale_um_zyx
         Edges of a voxel in the crop's row.
     other_um_zyx
@@ -64,6 +64,7 @@ class Stated(NamedTuple):
     spacing_um_zyx: Sequence[float] | None = None
     scale_um_zyx: Spacing | None = None
     other_um_zyx: Spacing | None = None
+    spacing_from: str = "source.spacing_um_zyx"
 
 
 class Described(NamedTuple):
@@ -107,7 +108,7 @@ def describe(header: Header, stated: Stated) -> Described:
     """
     names, names_from = _names(header, stated)
     spacings = {
-        "source.spacing_um_zyx": stated.spacing_um_zyx,
+        stated.spacing_from: stated.spacing_um_zyx,
         "the file": header.spacing_um_zyx,
         "scale_micron": stated.scale_um_zyx,
         "the other crop": stated.other_um_zyx,
