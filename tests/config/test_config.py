@@ -7,7 +7,7 @@ import yaml
 from paths import ROOT
 
 from morphobench import config
-from morphobench.config import schema
+from morphobench.config import figures, schema
 from morphobench.errors import InputError
 
 HISTOGRAM = {
@@ -35,6 +35,14 @@ def test_shipped_configuration_is_valid(scale, request):
     resolved = config.resolve(request.getfixturevalue(scale), ROOT)
     assert {"cellpack", "pcna"} <= set(resolved["datasets"])
     assert len(resolved["datasets"]["cellpack"]["models"]) == 5
+
+
+def test_a_baseline_is_scored_on_the_datasets_that_it_names_or_on_all_of_its_kinds(paper):
+    mine = {**HISTOGRAM, "kinds": ["packing", "polymorphic"]}
+    paper["baselines"] = {"all": mine, "one": mine | {"datasets": ["adrenal"]}}
+    resolved = config.resolve(paper, ROOT)
+    scored = {name: list(figures.baselines_of(resolved, name)) for name in ("cellpack", "adrenal", "pcna")}
+    assert scored == {"cellpack": ["all"], "adrenal": ["all", "one"], "pcna": []}
 
 
 def families(by_name):
@@ -111,6 +119,12 @@ def derived(pattern):
         ({"score": {"combined": {"both": ["npm1", "npm2"]}}}, ["combined.both", "unknown dataset 'npm2'"]),
         ({"baselines": {"classical_image": HISTOGRAM}}, ["classical_image has the name of a model"]),
         ({"baselines": {"mine": {**HISTOGRAM, "features": "magic"}}}, ["baselines.mine"]),
+        (
+            {"baselines": {"mine": {**HISTOGRAM, "datasets": ["nowhere"]}}},
+            ["baselines.mine.datasets", "nowhere"],
+        ),
+        ({"baselines": {"mine": {**HISTOGRAM, "features": "harmonic_shells"}}}, ["baselines.mine"]),
+        ({"baselines": {"mine": {**HISTOGRAM, "features": "known"}}}, ["baselines.mine"]),
         ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
         (families({"a": ["BIX 1uM", "x"], "b": ["y", "BIX 1uM"]}), ["npm1_perturb.yaml", "in two families"]),
         (families({"a": ["BIX 1uM", "DMSO (control)"]}), ["'DMSO (control)' is the control"]),

@@ -13,6 +13,7 @@ from skimage.measure import marching_cubes
 
 from morphobench import config as configuration
 from morphobench.analyse.surfaces import list_items, with_offsets
+from morphobench.config import figures
 from morphobench.config.schema import read_yaml
 from morphobench.files import write_table
 from morphobench.plot.context import Context
@@ -37,8 +38,7 @@ def strata_of(figure: str) -> dict[str, str]:
 
 def baselines_of(figure: str) -> dict[str, dict]:
     """Descriptors without training that are scored on a figure's dataset."""
-    kind = CONFIG["datasets"][FIGURES[figure]["dataset"]]["kind"]
-    return {name: one for name, one in CONFIG["baselines"].items() if kind in one["kinds"]}
+    return figures.baselines_of(CONFIG, FIGURES[figure]["dataset"])
 
 
 def clouds(rows: list[dict], n_points: int = 256, spread: float = 4.0) -> pd.DataFrame:

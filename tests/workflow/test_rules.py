@@ -165,6 +165,17 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert not (clone / "results/download").exists()
 
 
+def test_real_cells_of_known_classes_are_scored_with_a_baseline_that_has_a_decoder(clone):
+    targets = [f"results/score/{name}/scores.parquet" for name in ("red_blood_cells", "adrenal")]
+    counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", *targets).stdout)
+    assert counts["download"] == counts["sample"] == 4 + 8
+    assert counts["train"] == counts["score_cost"] == 2 * 5
+    assert counts["train_baseline"] == 2
+    assert counts["embed_reconstruction"] == counts["score_evolution"] == 2 * 6
+    assert counts["embed"] == 2 * 18
+    assert counts["score_model"] == 2 * 6 + counts["embed_baseline"]
+
+
 def test_several_datasets_share_a_table(clone):
     target = "results/score/combined/nucleoli.parquet"
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", target).stdout)

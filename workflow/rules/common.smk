@@ -1,6 +1,7 @@
 # What the rules share: the checked configuration, shard lists, resource classes. No rule, no science.
 import re
 
+from morphobench.config import figures
 from morphobench.jobs import digest
 from morphobench.train import sweep
 
@@ -8,10 +9,14 @@ CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
 SEEDS = CONFIG["train"]["seeds"]
 # By dataset, the baselines without training that are scored on it; they are made from its cells.
 BASELINES = {
-    name: [key for key, baseline in CONFIG["baselines"].items() if dataset["kind"] in baseline["kinds"]]
+    name: list(figures.baselines_of(CONFIG, name))
     for name, dataset in CONFIG["datasets"].items()
     if dataset["start_from"] != "embeddings"
 }
+# Those with a decoder: models without weights, by the family that their features name.
+DECODED_BASELINES = [
+    name for name, baseline in CONFIG["baselines"].items() if baseline["features"] == "harmonic_surface"
+]
 
 
 # Resources by class (MB, minutes); a retry (profiles set how many) asks for more memory and time.
@@ -107,6 +112,8 @@ def chosen_modules(wildcards):
         names.add(or_stop(sweep.point_config, wildcards.sweep, wildcards.point, CONFIG)["family"])
     if wildcards.get("model") in CONFIG["models"]:
         names.add(CONFIG["models"][wildcards.model]["family"])
+    if wildcards.get("model") in DECODED_BASELINES:
+        names.add(CONFIG["baselines"][wildcards.model]["features"])
     return frozenset(names)
 
 

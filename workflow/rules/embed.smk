@@ -10,13 +10,14 @@ rule embed_baseline:
         lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
         uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
     wildcard_constraints:
-        model="|".join(CONFIG["baselines"]),
+        model="|".join(set(CONFIG["baselines"]) - set(DECODED_BASELINES)) or "(?!)",
     conda:
         "../../envs/report.yaml"
     params:
         baseline=lambda wildcards: {
             key: CONFIG["baselines"][wildcards.model][key] for key in ("features", "options")
         },
+        known=answers,
         n_uniform=CONFIG["embed"]["n_uniform"],
         seed=CONFIG["seed"],
     message:

@@ -91,23 +91,52 @@ def read_sweep(wildcards):
 
 
 def reconstruction_errors(wildcards):
-    """Input function: the table of reconstruction errors; a baseline has none, for it has no decoder."""
+    """Input function: the table of reconstruction errors, of what has a decoder."""
     table = "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet"
-    return {} if wildcards.model in CONFIG["baselines"] else {"reconstruction": table.format(**wildcards)}
+    return {"reconstruction": table.format(**wildcards)} if has_decoder(wildcards.model) else {}
+
+
+def has_decoder(model):
+    return model not in CONFIG["baselines"] or model in DECODED_BASELINES
+
+
+def answers(wildcards):
+    """Params function: what a control may know: the columns to classify and to regress on."""
+    if CONFIG["baselines"][wildcards.model]["features"] != "known":
+        return {}
+    dataset = dataset_config(wildcards)
+    outlier = [dataset["outlier"]["column"]] if dataset.get("outlier") else []
+    return {
+        "labels": list(dict.fromkeys([*dataset["labels"], *outlier])),
+        "targets": dataset.get("targets") or [],
+    }
+
+
+def weightless(wildcards):
+    """Params function: the configuration of a baseline with a decoder, as of a model."""
+    baseline, resolution = (
+        CONFIG["baselines"][wildcards.model],
+        dataset_config(wildcards)["sample"]["resolution"],
+    )
+    # An odd grid has its origin in the middle.
+    architecture = {"size": resolution // 2 * 2 + 1, **baseline["options"]}
+    named = {"family": baseline["features"], "representation": "sdf", "input_scale": 1.0}
+    return {**named, "architecture": architecture}
 
 
 def score_inputs(wildcards):
     """Input function: what there is to score.
 
-    A baseline has neither a decoder nor a cost; published embeddings come unrotated.
+    A baseline has no cost, and most have no decoder; published embeddings come unrotated.
     """
     model = f"{wildcards.dataset}/{wildcards.model}/seed-{wildcards.seed}"
     alone = dataset_config(wildcards)["start_from"] == "embeddings"
     rotations = ["identity"] if alone else ["identity", "lattice", "uniform"]
     inputs = {name: f"results/embed/{model}/{name}.parquet" for name in rotations}
     inputs |= reconstruction_errors(wildcards)
-    if not alone and wildcards.model not in CONFIG["baselines"]:
+    if not alone and has_decoder(wildcards.model):
         inputs["evolution"] = f"results/score/{model}/evolution.parquet"
+    if not alone and wildcards.model not in CONFIG["baselines"]:
         inputs["cost"] = f"results/score/{model}/cost.json"
     return inputs
 

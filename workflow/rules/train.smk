@@ -10,6 +10,25 @@ if CONFIG["train"]["nodes"] > 1:
     TRAIN = {**TRAIN, "gpu": 0, "nodes": CONFIG["train"]["nodes"], "tasks": CONFIG["train"]["nodes"], **gres}
 
 
+ruleorder: train_baseline > train
+
+
+rule train_baseline:
+    output:
+        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+    wildcard_constraints:
+        model="|".join(DECODED_BASELINES) or "(?!)",
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        model_config=weightless,
+    message:
+        "Write {wildcards.model} for {wildcards.dataset} as a model: it has no weights, and nothing is trained"
+    script:
+        "../scripts/train_baseline.py"
+
+
 rule train:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",

@@ -11,4 +11,5 @@ if __name__ == "__main__":
             n_uniform=snakemake.params.n_uniform,
             dataset=snakemake.wildcards.dataset,
             seed=snakemake.params.seed,
+            **snakemake.params.known,
         )

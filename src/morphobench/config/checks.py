@@ -161,8 +161,9 @@ def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]],
 def check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:
     """Check the names of baselines, and of the datasets in combined tables."""
     source = "config/config.yaml"
-    for name in config["baselines"]:
+    for name, baseline in config["baselines"].items():
         if name in models:
             raise InputError(f"{source}: baselines.{name} has the name of a model. Give it another.")
+        check_known(f"{source}: baselines.{name}.datasets", "dataset", baseline.get("datasets", ()), datasets)
     for name, parts in config["score"].get("combined", {}).items():
         check_known(f"{source}: score.combined.{name}", "dataset", parts, datasets)

@@ -112,6 +112,16 @@ def _looks(config: Config, models: Sequence[str]) -> dict[str, dict[str, str]]:
     return {name: {**look, "color": colors.get(name, look["color"])} for name, look in looks.items()}
 
 
+def baselines_of(config: Config, dataset: str) -> dict[str, Any]:
+    """Return the baselines that are scored on a dataset, by its kind and, where they name some, its name."""
+    kind = config["datasets"][dataset]["kind"]
+    return {
+        name: baseline
+        for name, baseline in config["baselines"].items()
+        if kind in baseline["kinds"] and dataset in baseline.get("datasets", [dataset])
+    }
+
+
 def describe(config: Config, figure: str) -> dict[str, Any]:
     """Return what the drawing of a figure needs to know besides its tables."""
     described = config["figures"][figure]
@@ -122,8 +132,7 @@ def describe(config: Config, figure: str) -> dict[str, Any]:
         "models": _looks(config, dataset["benchmark"]),
         "baselines": {
             name: {key: baseline[key] for key in ("label", "color")}
-            for name, baseline in config["baselines"].items()
-            if dataset["kind"] in baseline["kinds"]
+            for name, baseline in baselines_of(config, described["dataset"]).items()
         },
         "analysis_model": dataset["analysis_model"],
         "gaps": missing(config, figure),

@@ -1,12 +1,13 @@
-"""Embedding tables of baselines without training: shape descriptors, or columns of the manifest."""
+"""Embedding tables of baselines without training: shape descriptors, columns of the manifest, controls."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from morphobench.embed import descriptors
+from morphobench.embed import controls, descriptors
+from morphobench.embed.harmonic_shells import harmonic_shells
 from morphobench.errors import InputError
 from morphobench.files import FilePath, read_array, read_table, write_table
 from morphobench.files.tables import embedding_table
@@ -15,6 +16,10 @@ from morphobench.log import logger
 
 _PROGRESS_EVERY = 1000
 _Shards = Sequence[FilePath]
+# Histograms whose bins are the same lengths for all cells.
+_COMMON_BINS = ("radial_histogram", "pairwise_histogram")
+# Takes a cell's stored array, its rotations (m, 3, 3) and its row; returns a row per rotation.
+_Describe = Callable[[np.ndarray, np.ndarray, Mapping[str, Any]], np.ndarray]
 
 
 def run(
@@ -26,22 +31,33 @@ def run(
     n_uniform: int,
     dataset: str,
     seed: int,
+    labels: Sequence[str] = (),
+    targets: Sequence[str] = (),
 ) -> None:
     """Write the embedding tables of one baseline, for the sets of rotations in `outs`; see `embed.run`.
 
-    `baseline` has features, a function of `descriptors`, and its options, with n_points, the first points of
-    each cloud to use; or features "columns" and names of columns of the manifest, which no rotation changes.
-    A cell without a feature has NaN, with a warning.
+    `baseline` has features and their options: a function of `descriptors`, with n_points, the first points of
+    each cloud to use; "harmonic_shells"; "columns" of the manifest, which no rotation changes; or a control,
+    "random", or "known", of the dataset's `labels` and `targets`. A cell without a feature has NaN, with a
+    warning.
     """
     cells = read_table(manifest)
     cells = cells[cells["success"]].reset_index(drop=True)
     test = cells.loc[cells["split"] == "test", "CellId"]
     ids = {name: cells["CellId"] if name == "identity" else test for name in outs}
     rotations = {name: rotation.rotation_sets(name, ids[name], n_uniform, seed, dataset) for name in outs}
-    if baseline["features"] == "columns":
-        described = _from_columns(cells, baseline["options"]["columns"], rotations, manifest)
+    features, options = baseline["features"], baseline["options"]
+    if features == "random":
+        described = {
+            name: controls.random_values(ids[name], name, len(sets), dataset=dataset, seed=seed, **options)
+            for name, sets in rotations.items()
+        }
+    elif features == "known":
+        described = _unchanged(controls.known_values(cells, labels, targets), cells, rotations)
+    elif features == "columns":
+        described = _unchanged(_columns(cells, options["columns"], manifest), cells, rotations)
     else:
-        described = _from_clouds(cells, shards, baseline, rotations)
+        described = _from_arrays(cells, shards, rotations, *_describer(cells, shards, baseline, manifest))
     tested = cells[cells["split"] == "test"]
     for name, out in outs.items():
         if name != "uniform":
@@ -55,9 +71,7 @@ def run(
         write_table(pd.concat(tables, ignore_index=True), out)
 
 
-def _from_columns(
-    cells: pd.DataFrame, columns: Sequence[str], rotations: Mapping[str, np.ndarray], manifest: FilePath
-) -> dict[str, np.ndarray]:
+def _columns(cells: pd.DataFrame, columns: Sequence[str], manifest: FilePath) -> np.ndarray:
     if missing := [name for name in columns if name not in cells]:
         remedy = "Set baselines in config/config.yaml to columns that it has, or leave its kind out there."
         raise InputError(f"{manifest} has no column {', '.join(missing)}. {remedy}")
@@ -65,30 +79,64 @@ def _from_columns(
     incomplete = ~np.isfinite(values).all(axis=1)
     if incomplete.any():
         logger.warning("%d of %d cells lack one of %s", incomplete.sum(), len(cells), ", ".join(columns))
+    return values
+
+
+def _unchanged(
+    values: np.ndarray, cells: pd.DataFrame, rotations: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return what no rotation changes, shape (n, D), for every set of rotations."""
     test = values[(cells["split"] == "test").to_numpy()]
     rows = {name: values if name == "identity" else test for name in rotations}
     return {name: np.stack([rows[name]] * len(matrices)) for name, matrices in rotations.items()}
 
 
-def _from_clouds(
-    cells: pd.DataFrame, shards: _Shards, baseline: Mapping[str, Any], rotations: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _describer(
+    cells: pd.DataFrame, shards: _Shards, baseline: Mapping[str, Any], manifest: FilePath
+) -> tuple[str, _Describe]:
+    """Return the name of the stored arrays that a descriptor reads, and how it describes one of them."""
     options = dict(baseline["options"])
-    n_points = options.pop("n_points")
+    if baseline["features"] == "harmonic_shells":
+        _columns(cells, ["scale_factor"], manifest)
+        return "sdf", lambda sdf_zyx, matrices, row: harmonic_shells(
+            sdf_zyx, matrices, scale_factor=row["scale_factor"], **options
+        )
+    n_points, columns = options.pop("n_points"), []
     describe = getattr(descriptors, baseline["features"])
-    if "n_bins" in options:
+    if baseline["features"] == "measures":
+        columns = ["volume_um3", "area_um2"]
+        _columns(cells, columns, manifest)
+    if baseline["features"] in _COMMON_BINS:
         known = cells[cells["split"] != "test"]
-        clouds = _clouds(known if len(known) else cells, shards, n_points)
+        stored = _stored(known if len(known) else cells, shards, "points_um")
+        clouds = (descriptors.centred(um[:n_points]) for um in stored)
         # The largest distance of a point from its cloud's mean.
-        options["largest_um"] = max(np.linalg.norm(descriptors.centred(um), axis=-1).max() for um in clouds)
+        options["largest_um"] = max(np.linalg.norm(um, axis=-1).max() for um in clouds)
+
+    def of_cloud(points_um: np.ndarray, matrices: np.ndarray, row: Mapping[str, Any]) -> np.ndarray:
+        points_um = points_um[:n_points].astype(np.float64)
+        own = {name: row[name] for name in columns}
+        return describe(rotation.rotate_points(points_um, matrices), **options, **own)
+
+    return "points_um", of_cloud
+
+
+def _from_arrays(
+    cells: pd.DataFrame,
+    shards: _Shards,
+    rotations: Mapping[str, np.ndarray],
+    array: str,
+    describe: _Describe,
+) -> dict[str, np.ndarray]:
     described: dict[str, list[np.ndarray]] = {name: [] for name in rotations}
     is_test = (cells["split"] == "test").to_numpy()
     place = is_test.cumsum() - 1
-    for number, points_um in enumerate(_clouds(cells, shards, n_points)):
+    rows = cells.to_dict("records")
+    for number, stored in enumerate(_stored(cells, shards, array)):
         names = [name for name in rotations if name == "identity" or is_test[number]]
         own = {name: rotations[name][:, number if name == "identity" else place[number]] for name in names}
         matrices = np.concatenate(list(own.values()))
-        values = describe(rotation.rotate_points(points_um, matrices), **options)
+        values = describe(stored, matrices, rows[number])
         cuts = np.cumsum([len(rotations[name]) for name in names])[:-1]
         for name, part in zip(names, np.split(values, cuts), strict=True):
             described[name].append(part)
@@ -101,8 +149,8 @@ def _from_clouds(
     }
 
 
-def _clouds(cells: pd.DataFrame, shards: _Shards, n_points: int) -> Iterator[np.ndarray]:
-    """Yield the first points of every cell's cloud, shape (n_points, 3), float64, micrometres."""
-    arrays = {number: read_array(shards[number], "points_um") for number in cells["shard"].unique()}
+def _stored(cells: pd.DataFrame, shards: _Shards, name: str) -> Iterator[np.ndarray]:
+    """Yield the stored array of every cell."""
+    arrays = {number: read_array(shards[number], name) for number in cells["shard"].unique()}
     for shard, index in zip(cells["shard"], cells["index"], strict=True):
-        yield np.asarray(arrays[shard][index, :n_points], np.float64)
+        yield np.asarray(arrays[shard][index])

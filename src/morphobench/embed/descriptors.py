@@ -5,8 +5,9 @@ Clouds have shape (m, n, 3), micrometres; results have one row per cloud.
 
 import numpy as np
 
+from morphobench.geometry.harmonics import real_harmonics
+
 _RIDGE = 1e-3
-_TINY = 1e-12
 
 
 def centred(points_um: np.ndarray) -> np.ndarray:
@@ -37,6 +38,62 @@ def pairwise_histogram(points_um: np.ndarray, *, n_bins: int, largest_um: float)
 
     rows = [_histogram(pdist(cloud)[None], n_bins, 2 * largest_um) for cloud in centred(points_um)]
     return np.concatenate(rows) if rows else np.empty((0, n_bins))
+
+
+def distance_histograms(
+    points_um: np.ndarray, *, n_bins: int, largest: float = 3.0, sizes: bool = True
+) -> np.ndarray:
+    """Return histograms of distances between points and from their mean, each in units of its own mean.
+
+    Shape (m, 2 n_bins); bins are equal from 0 to `largest`, and the last one takes what is beyond. With
+    `sizes`, the logarithm of the mean distance between points, micrometres, is the last column.
+
+    Notes
+    -----
+    Source: D2, and distances from the centre as of D1, Osada et al. 2002.
+    """
+    from scipy.spatial.distance import pdist
+
+    rows = []
+    for cloud in centred(points_um):
+        pairs, radii = pdist(cloud), np.linalg.norm(cloud, axis=-1)
+        shares = [_histogram(d[None] / d.mean(), n_bins, largest)[0] for d in (pairs, radii)]
+        rows.append(np.concatenate([*shares, [np.log(pairs.mean())] if sizes else []]))
+    return np.stack(rows)
+
+
+def measures(points_um: np.ndarray, *, volume_um3: float, area_um2: float) -> np.ndarray:
+    """Return volume, area, sphericity, solidity and principal moments of a shape, shape (m, 7).
+
+    Solidity is the volume over that of the convex hull of `points_um`, which lie on the surface: with few, it
+    is too large. The moments of inertia of the surface are given as its standard deviations along the
+    principal axes, micrometres, longest first.
+    """
+    from scipy.spatial import ConvexHull
+
+    sphericity = np.pi ** (1 / 3) * (6 * volume_um3) ** (2 / 3) / area_um2
+    rows = []
+    for cloud in centred(points_um):
+        # Joggled, points in a plane have a hull, too.
+        solidity = volume_um3 / ConvexHull(cloud, qhull_options="QJ").volume
+        variances = np.linalg.eigvalsh(cloud.T @ cloud / len(cloud))[::-1]
+        rows.append([volume_um3, area_um2, sphericity, solidity, *np.sqrt(variances.clip(0))])
+    return np.array(rows)
+
+
+def principal_axes(points_um: np.ndarray) -> np.ndarray:
+    """Return the principal axes of each cloud as a rotation matrix, row by row, shape (m, 9).
+
+    Columns of the matrix are the axes, longest first; the first two point to the longer tail of the points
+    (positive skewness), the third makes them right-handed. A control: the pose of a cell and nothing else.
+    """
+    clouds = centred(points_um)
+    _, axes = np.linalg.eigh(np.swapaxes(clouds, -1, -2) @ clouds)
+    axes = axes[..., ::-1]
+    skewness = ((clouds @ axes) ** 3).sum(axis=-2)
+    axes = axes * np.where(skewness < 0, -1, 1)[:, None]
+    axes[..., 2] = np.cross(axes[..., 0], axes[..., 1])
+    return axes.reshape(-1, 9)
 
 
 def _histogram(values: np.ndarray, n_bins: int, end: float) -> np.ndarray:
@@ -79,35 +136,3 @@ def harmonic_power(points_um: np.ndarray, *, degree: int) -> np.ndarray:
     """
     squares = harmonic_coefficients(points_um, degree=degree) ** 2
     return np.sqrt(np.add.reduceat(squares, np.arange(degree + 1) ** 2, axis=-1))
-
-
-def real_harmonics(points: np.ndarray, radius: np.ndarray, degree: int) -> np.ndarray:
-    """Evaluate orthonormal real spherical harmonics in the directions of points, shape (..., n, 3).
-
-    Returns shape (..., (degree + 1)^2, n), in the order of `harmonic_coefficients`. `radius` (..., n) holds
-    the distances from the origin; a point there counts as in direction z.
-
-    Notes
-    -----
-    Source: the recurrences of normalised associated Legendre functions, in polynomials of the unit vector:
-    no angle is computed, and the poles are nothing special.
-    """
-    unit = np.divide(points, radius[..., None], out=np.zeros_like(points), where=radius[..., None] > _TINY)
-    z = np.where(radius > _TINY, unit[..., 2], 1.0)
-    azimuth = unit[..., 0] + 1j * unit[..., 1]
-    values = np.empty((*radius.shape[:-1], (degree + 1) ** 2, radius.shape[-1]))
-    first = np.full(radius.shape, np.sqrt(1 / (4 * np.pi)), dtype=complex)
-    for m in range(degree + 1):
-        if m:
-            first = first * azimuth * np.sqrt((2 * m + 1) / (2 * m))
-        before, now = np.zeros_like(first), first
-        for order in range(m, degree + 1):
-            if order > m:
-                ahead = np.sqrt((4 * order**2 - 1) / (order**2 - m**2))
-                back = np.sqrt(((order - 1) ** 2 - m**2) / (4 * (order - 1) ** 2 - 1))
-                before, now = now, ahead * (z * now - back * before)
-            middle = order**2 + order
-            values[..., middle + m, :] = now.real * (np.sqrt(2) if m else 1)
-            if m:
-                values[..., middle - m, :] = now.imag * np.sqrt(2)
-    return values

@@ -22,19 +22,22 @@ FAMILIES = {
     "rotation_invariant_image": "RotationInvariantImage",
     "rotation_invariant_pointcloud_sdf": "RotationInvariantPointcloudSDF",
 }
+# Families that no training changes.
+WEIGHTLESS = {"harmonic_surface": "HarmonicSurface"}
 
 
 def create(family: str, **architecture: Any) -> Autoencoder:
-    """Build an untrained model of a family of `FAMILIES` from the keyword arguments of its class.
+    """Build an untrained model of a family, trained or weightless, from the keyword arguments of its class.
 
     Raises
     ------
     InputError
         For an unknown family or keyword, naming the known ones.
     """
-    if family not in FAMILIES:
+    classes = FAMILIES | WEIGHTLESS
+    if family not in classes:
         raise InputError(f"unknown model family {family!r}; known: {', '.join(FAMILIES)}.")
-    cls = getattr(importlib.import_module(f"{__name__}.{family}"), FAMILIES[family])
+    cls = getattr(importlib.import_module(f"{__name__}.{family}"), classes[family])
     known = list(inspect.signature(cls).parameters)
     unknown = [key for key in architecture if key not in known]
     if unknown:
