@@ -14,7 +14,7 @@ CONTROLS = {
     "principal_axes": {"n_points": N_POINTS},
 }
 DATASET = {"kind": "polymorphic", "labels": ["kind"], "targets": ["volume_um3"]}
-SCORE = {"n_bootstrap": 50, "k_neighbours": [5], "n_fractions": 3, "legacy_width": 2}
+SCORE = {"n_jackknife": 20, "k_neighbours": [5], "n_compactness": 100, "n_fractions": 3, "legacy_width": 2}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,8 @@ def scored(root, name, options):
     place = {"n_uniform": 4, "dataset": "made_up", "seed": 1}
     baselines.run(root / "manifest.parquet", [root / "shard-0"], outs, baseline=baseline, **place, **known)
     written = {
-        f"{table}_out": root / f"{name}_{table}.parquet" for table in ("scores", "items", "replicates")
+        f"{table}_out": root / f"{name}_{table}.parquet"
+        for table in ("scores", "items", "replicates", "outputs")
     }
     stage.run(
         manifest=root / "manifest.parquet",
