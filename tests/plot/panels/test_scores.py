@@ -90,3 +90,34 @@ def test_models_have_their_colours(tmp_path):
     assert len(bars) == tables["b_scores"].dropna(subset=["value"])["metric"].nunique()
     for axes in bars:
         assert [to_hex(bar.get_facecolor()) for bar in axes.patches] == colors
+
+
+def with_references(scores):
+    """Add what errors are read against: the same for all models but the sampling distance."""
+    base = scores[(scores["metric"] == "reconstruction") & (scores["variant"] == "corrected")]
+    own = base.assign(metric="reconstruction_sampling_distance", value=0.1 * np.arange(1, len(base) + 1))
+    other = base.assign(metric="reconstruction_other_cell", value=4.0)
+    rotated = base.assign(metric="rotation_invariance_error_uniform_floor", value=0.05)
+    return pd.concat([scores, own, other, rotated], ignore_index=True)
+
+
+def test_each_bar_has_the_lines_that_it_is_read_against():
+    scores = with_references(small_scores(["reconstruction"]))
+    _, axes = plt.subplots()
+    scores_panel.draw_read_against(axes, scores, "reconstruction", MODELS)
+    drawn_at = sorted((line.get_ydata().mean(), line.get_xdata()[0]) for line in axes.lines)
+    expected = [(place, x) for place in range(len(MODELS)) for x in (0.1 * (place + 1), 4.0)]
+    np.testing.assert_allclose(drawn_at, expected, atol=1e-9)
+    _, axes = plt.subplots()
+    scores_panel.draw_read_against(axes, scores, "compactness", MODELS)
+    assert not axes.lines
+
+
+def test_lines_are_named_only_where_there_are_any(tmp_path):
+    scores = plot_tables.inputs("fig2")["scores"]
+    names = {"sampled again", "another cell", "resampling alone", "mean shape"}
+    plain = words(drawn("fig2", tables_of("fig2", tmp_path, scores=scores), about=("scores",)))
+    assert not any(name in plain for name in names)
+    tables = tables_of("fig2", tmp_path, scores=with_references(scores))
+    found = words(drawn("fig2", tables, about=("scores",)))
+    assert {name for name in names if name in found} == names - {"mean shape"}

@@ -18,6 +18,17 @@ _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci
 _MAX_DOTS = 200
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
+# Metric -> what its bars are read against: the metric of it, its name and its line.
+_SAMPLED, _GRID = ("sampled again", ":"), ("resampling alone", (0, (1, 0.6)))
+_READ_AGAINST = {
+    "reconstruction": {
+        "reconstruction_sampling_distance": _SAMPLED,
+        "reconstruction_noise_floor": _GRID,
+        "reconstruction_other_cell": ("another cell", "--"),
+        "reconstruction_mean_shape": ("mean shape", "-"),
+    },
+    "rotation_invariance_error_uniform": {"rotation_invariance_error_uniform_floor": _GRID},
+}
 # Axes of scores of which more is better begin no lower.
 _WORST = -1.0
 # Height of title, ticks and unit of a chart.
@@ -56,6 +67,10 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
         Line2D([], [], color=look["color"], ls=dash, lw=1, label=look["label"])
         for look, dash in zip(scored.values(), _DASHES * 3, strict=False)
     ]
+    lines += [
+        Line2D([], [], color="black", ls=dash, lw=0.8, label=label)
+        for label, dash in _labels_of(tables["scores_all"])
+    ]
     foot = 1 + layout.draw_legend(part, [*layout.patches(models), *lines])
     _draw_polar_part(left, tables["polar"], models, foot)
     metrics = list(dict.fromkeys(scores["metric"]))
@@ -70,6 +85,7 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
         own = [table[table["metric"] == metric] for table in (scores, tables["items"], baselines)]
         draw_bars(axes, *own[:2], models)
         draw_references(axes, own[2], scored)
+        draw_read_against(axes, tables["scores_all"], metric, models)
 
 
 def _draw_polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
@@ -165,3 +181,20 @@ def draw_references(axes: Axes, table: pd.DataFrame, baselines: Models) -> None:
         value = table.loc[table["model"] == name, "value"].mean()
         if np.isfinite(value):
             axes.axvline(value, color=look["color"], ls=dash, lw=0.8, zorder=3)
+
+
+def _labels_of(scores: pd.DataFrame) -> list[tuple[str, object]]:
+    """Return names and lines of what the bars are read against, where the table has it."""
+    known = set(scores.dropna(subset=["value"])["metric"])
+    used = [look for own in _READ_AGAINST.values() for metric, look in own.items() if metric in known]
+    return list(dict.fromkeys(used))
+
+
+def draw_read_against(axes: Axes, scores: pd.DataFrame, metric: str, models: Models) -> None:
+    """Draw across each bar what its value lies between: a perfect model, and one that knows no cell."""
+    for name, (_, dash) in _READ_AGAINST.get(metric, {}).items():
+        own = scores[(scores["metric"] == name) & (scores["variant"] == "corrected")]
+        values = own.groupby("model")["value"].mean().reindex(list(models))
+        for place, value in enumerate(values):
+            if np.isfinite(value):
+                axes.plot([value] * 2, [place - 0.45, place + 0.45], color="black", ls=dash, lw=0.8, zorder=4)
