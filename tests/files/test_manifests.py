@@ -18,5 +18,6 @@ def test_examples_are_one_cell_per_stratum_or_one_cell_without_strata():
 
 
 def test_strata_are_text_and_none_where_unknown():
-    known = pd.DataFrame({"a": [1.0, np.nan]})
-    assert strata_of(known, "a").tolist() == ["1.0", None]
+    known = pd.DataFrame({"a": [1.0, np.nan], "b": ["1.0", None]})
+    assert strata_of(known, "a").tolist() == ["1", None]
+    assert strata_of(known, "b").tolist() == ["1.0", None]

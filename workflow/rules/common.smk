@@ -5,7 +5,12 @@ from morphobench.config import figures
 from morphobench.jobs import digest
 from morphobench.train import sweep
 
-CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir))
+# Snakemake takes the last of keys that stand twice.
+for path in workflow.configfiles:
+    or_stop(configuration.read_yaml, Path(path))
+CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir), workflow.config_settings.config)
+# Scripts read it here: what came through --config was text.
+config["download"] = CONFIG["download"]
 SEEDS = CONFIG["train"]["seeds"]
 # By dataset, the baselines without training that are scored on it; they are made from its cells.
 BASELINES = {

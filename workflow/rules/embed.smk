@@ -86,6 +86,7 @@ rule embed_anndata:
         "../../envs/report.yaml"
     params:
         provenance=dataset_params("title", "licence", "citation"),
+        numbers=lambda wildcards: list(dataset_config(wildcards)["numbers"]),
     message:
         "Export the embeddings of {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, as AnnData"
     script:

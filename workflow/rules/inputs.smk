@@ -2,6 +2,7 @@
 from functools import cache
 
 from morphobench.download import named_files
+from morphobench.jobs import check_names
 from morphobench.remote import is_remote
 
 BUCKETS = ("results", "bucket")
@@ -13,6 +14,12 @@ def fabricated_bucket(wildcards):
     return "/".join(parts[:3]) if parts[:2] == BUCKETS else None
 
 
+@cache
+def checked_names(name):
+    """What the configuration names of a local table must be there: said before a job runs."""
+    or_stop(check_names.check, CONFIG["datasets"][name])
+
+
 def local_source(wildcards):
     """Input function: the tables of a local source, when they are there; the job says what is missing if not.
 
@@ -21,7 +28,11 @@ def local_source(wildcards):
     source = dataset_config(wildcards)["source"]
     if bucket := fabricated_bucket(wildcards):
         return bucket
-    tables = [] if is_remote(source.get("location")) else named_files.tables(source)
+    if is_remote(source.get("location")):
+        return []
+    if workflow.is_main_process:
+        checked_names(wildcards.dataset)
+    tables = named_files.tables(source)
     # Part of the clone, or a folder that every node has: not what a storage provider keeps.
     return [local(str(path)) for path in tables if path.is_file()]
 

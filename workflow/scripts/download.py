@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.files import shards
 
 if __name__ == "__main__":
@@ -13,5 +12,5 @@ if __name__ == "__main__":
             max_failed_fraction=snakemake.params.max_failed_fraction,
             manifest=snakemake.input.manifest,
             # Patience and connections change no result: they are no parameters.
-            download_config=typed(snakemake.config["download"]) | snakemake.params.place,
+            download_config=snakemake.config["download"] | snakemake.params.place,
         )

@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.download import index
 
 if __name__ == "__main__":
@@ -8,5 +7,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             # Patience and connections change no result: they are no parameters.
-            download_config=typed(snakemake.config["download"]) | snakemake.params.place,
+            download_config=snakemake.config["download"] | snakemake.params.place,
         )

@@ -8,6 +8,7 @@ if __name__ == "__main__":
             snakemake.input.embedding,
             snakemake.output[0],
             reconstruction=snakemake.input.get("reconstruction"),
+            numbers=snakemake.params.numbers,
             provenance={
                 **snakemake.params.provenance,
                 **{key: snakemake.wildcards[key] for key in ("dataset", "model", "seed")},

@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.published import cellprofiler
 
 if __name__ == "__main__":
@@ -7,5 +6,5 @@ if __name__ == "__main__":
         cellprofiler.run(
             snakemake.output[0],
             dataset=snakemake.params.dataset,
-            download_config=typed(snakemake.config["download"]),
+            download_config=snakemake.config["download"],
         )

@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.published import shard
 
 if __name__ == "__main__":
@@ -10,7 +9,7 @@ if __name__ == "__main__":
             dataset=snakemake.params.dataset,
             shard=int(snakemake.wildcards.shard),
             n_shards=snakemake.params.n_shards,
-            download_config=typed(snakemake.config["download"]),
+            download_config=snakemake.config["download"],
             seed=snakemake.params.seed,
             max_failed_fraction=snakemake.params.max_failed_fraction,
         )

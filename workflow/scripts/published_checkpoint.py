@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.published import checkpoint
 
 if __name__ == "__main__":
@@ -12,5 +11,5 @@ if __name__ == "__main__":
             model_config=snakemake.params.model,
             seed=int(snakemake.wildcards.seed),
             source_digest=snakemake.params.source_digest,
-            download_config=typed(snakemake.config["download"]),
+            download_config=snakemake.config["download"],
         )

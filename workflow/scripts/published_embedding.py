@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.published import embedding
 
 if __name__ == "__main__":
@@ -11,5 +10,5 @@ if __name__ == "__main__":
             snakemake.output.unmatched,
             dataset=snakemake.params.dataset,
             model=snakemake.wildcards.model,
-            download_config=typed(snakemake.config["download"]),
+            download_config=snakemake.config["download"],
         )

@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.published import labels
 
 if __name__ == "__main__":
@@ -9,5 +8,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             seed=snakemake.params.seed,
-            download_config=typed(snakemake.config["download"]),
+            download_config=snakemake.config["download"],
         )

@@ -1,5 +1,4 @@
 from morphobench import log
-from morphobench.config.schema import typed
 from morphobench.published import manifest
 
 if __name__ == "__main__":
@@ -8,5 +7,5 @@ if __name__ == "__main__":
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             max_cells=snakemake.params.max_cells,
-            download_config=typed(snakemake.config["download"]),
+            download_config=snakemake.config["download"],
         )

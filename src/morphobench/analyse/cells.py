@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 
-from morphobench.files import FilePath
+from morphobench.files import FilePath, values
 from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
 from morphobench.log import logger
 
@@ -46,11 +46,13 @@ def read(
     kept = np.isfinite(z).all(axis=1)
     if not kept.all():
         logger.warning("%s: %d embeddings are not finite and are left out", embedding, (~kept).sum())
-    for column, values in (keep or {}).items():
+    for column, wanted in (keep or {}).items():
         if column not in rows:
             logger.warning("the manifest has no column %s: every cell is kept", column)
             continue
-        inside = rows[column].astype(str).isin([str(value) for value in values]).to_numpy()
+        inside = values.isin(rows[column], wanted)
+        if absent := ", ".join(values.absent(rows[column], wanted)):
+            logger.warning("no cell has %s %s of analyse.keep", column, absent)
         logger.info("%s: %d of %d cells are kept", column, inside.sum(), len(inside))
         kept &= inside
     return EmbeddedCells(z[kept], rows[kept].reset_index(drop=True))
@@ -60,4 +62,5 @@ def numeric_columns(manifest: pd.DataFrame, columns: Sequence[str]) -> np.ndarra
     """Return columns as numbers, shape (n, len(columns)); NaN where there is none, with a line in the log."""
     if missing := [column for column in columns if column not in manifest]:
         logger.warning("the manifest has no column %s", ", ".join(missing))
-    return manifest.reindex(columns=list(columns)).apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    known = manifest.reindex(columns=list(columns))
+    return known.apply(lambda column: values.numbers(column, f"column {column.name}")).to_numpy(float)

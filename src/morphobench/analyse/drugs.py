@@ -12,7 +12,7 @@ from morphobench.analyse.cells import EmbeddedCells, read
 from morphobench.analyse.lda import fit_axis, separate, walk_cells
 from morphobench.analyse.pca import principal_components
 from morphobench.errors import InputError
-from morphobench.files import FilePath, write_table
+from morphobench.files import FilePath, manifests, values, write_table
 from morphobench.files.tables import describe_cells, read_checked
 from morphobench.log import logger
 from morphobench.metrics.fdr import benjamini_hochberg, hierarchical
@@ -143,12 +143,14 @@ def _with_condition(
     if column not in cells.manifest:
         there = f"one of {', '.join(cells.manifest)}"
         raise InputError(f"the manifest has no column {column!r}: set analyse.drugs.condition to {there}.")
-    known = cells.manifest[column].notna().to_numpy()
+    conditions = values.text(cells.manifest[column])
+    known = conditions.notna().to_numpy()
     if not known.all():
         logger.warning("%d cells without a %s are left out", (~known).sum(), column)
     cells = cells.take(known)
-    condition = cells.manifest[column].astype(str).to_numpy()
-    is_control = condition == drugs["control"]
+    condition = conditions[known].to_numpy(dtype=str)
+    is_control = values.isin(conditions[known], [drugs["control"]])
+    condition = np.where(is_control, values.text_of(drugs["control"]), condition)
     if is_control.sum() < 2 or is_control.all():
         n, there = is_control.sum(), ", ".join(np.unique(condition))
         count = f"{n} cells of the control {drugs['control']!r} and {len(condition) - n} others"
@@ -161,7 +163,7 @@ def _column(cells: EmbeddedCells, column: str | None, else_: str) -> np.ndarray 
     if column and (column not in cells.manifest or cells.manifest[column].isna().all()):
         logger.warning("the manifest has no %s: %s", column, else_)
         return None
-    return cells.manifest[column].to_numpy(object) if column else None
+    return values.text(cells.manifest[column]).to_numpy(object) if column else None
 
 
 def _units(cells: EmbeddedCells, drugs: Mapping[str, Any]) -> dict[str, np.ndarray | None]:
@@ -181,14 +183,18 @@ def _cellprofiler(manifest: FilePath, path: FilePath | None) -> EmbeddedCells | 
     if not path or not Path(path).stat().st_size:
         logger.info("no CellProfiler features (analyse.drugs.cellprofiler): they have no row")
         return None
-    table = read_checked(path, ("CellId",))
-    columns = [name for name in table if any(statistic in name for statistic in _STATISTICS)]
+    there = manifests.columns_of(path)
+    columns = [name for name in there if any(statistic in name for statistic in _STATISTICS)]
+    table = manifests.read(path, [], text=["CellId"], optional=columns)
     if not columns:
         raise InputError(f"{path} has no column with {', '.join(_STATISTICS)} in its name. Export them.")
     cells = read_checked(manifest, ("CellId",))
     unknown = ~table["CellId"].isin(cells["CellId"])
     if unknown.any():
         logger.warning("%s: %d cells are not in the manifest and are left out", path, unknown.sum())
+    if n := int(table["CellId"].duplicated().sum()):
+        logger.warning("%s: %d rows repeat a CellId and are left out: the first counts", path, n)
     table = table[~unknown].drop_duplicates("CellId").sort_values("CellId")
     rows = describe_cells(table["CellId"], cells, path).reset_index()
-    return EmbeddedCells(table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float), rows)
+    features = table[columns].apply(lambda column: values.numbers(column, f"{path}: column {column.name}"))
+    return EmbeddedCells(features.to_numpy(float), rows)

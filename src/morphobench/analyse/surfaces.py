@@ -10,6 +10,7 @@ from morphobench import files
 from morphobench.files import FilePath
 from morphobench.files.layout import stored_mesh
 from morphobench.files.manifests import example_cells
+from morphobench.files.values import text
 from morphobench.log import logger
 
 # Role of a cell -> the columns that identify the cells of this role.
@@ -27,8 +28,8 @@ def _examples(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
     """Return CellId and stratum of one cell per stratum; no row where no cell was sampled."""
     sampled = manifest["success"] & (manifest[stratum].notna() if stratum in manifest else True)
     examples = example_cells(manifest, stratum) if sampled.any() else manifest[:0]
-    examples = examples.reindex(columns=["CellId", stratum]).astype(str)
-    return examples.set_axis(["CellId", "stratum"], axis=1)
+    examples = examples.reindex(columns=["CellId", stratum]).set_axis(["CellId", "stratum"], axis=1)
+    return examples.apply(text)
 
 
 def list_items(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Analyses of embeddings from files to files, without decoding."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from morphobench.errors import InputError
 from morphobench.files import FilePath, read_table, write_table
 from morphobench.files.manifests import strata_of
 from morphobench.files.tables import embedding_matrix, read_checked, with_embeddings
+from morphobench.files.values import text
 from morphobench.log import logger
 
 Keep = Mapping[str, Iterable[Any]] | None
@@ -117,7 +119,9 @@ def _archetypes(z: np.ndarray, k: int, n_starts: int, rng: np.random.Generator) 
 def strata(weights: FilePath, out: FilePath, *, stratum: str, n_permutations: int, seed: int) -> None:
     """Write the mean weight of archetypes by stratum, and its test (`stratum_by_archetype`)."""
     table = read_checked(weights, ("CellId", "group", stratum))
-    columns = sorted((c for c in table if c.startswith("weight_")), key=lambda name: int(name[7:]))
+    columns = sorted(
+        (c for c in table if re.fullmatch(r"weight_\d+", c) and c != stratum), key=lambda name: int(name[7:])
+    )
     draws = {"n_permutations": n_permutations, "rng": _generator(seed, "strata")}
     labels = table[stratum], table["group"]
     write_table(stratum_by_archetype(table[columns].to_numpy(float), *labels, **draws), out)
@@ -221,10 +225,7 @@ def pieces(
         shape = numeric_columns(cells.manifest, settings["features"])
         numbers = np.where(np.isfinite(shape).all(axis=1), numbers, -1)
         labels = cells.manifest.get(settings["label"], pd.Series(np.nan, cells.manifest.index))
-        labels, split = (
-            labels.where(labels.notna(), None).to_numpy(object),
-            cells.manifest["split"].to_numpy(),
-        )
+        labels, split = text(labels).to_numpy(object), cells.manifest["split"].to_numpy()
         compared, n_bins = {} if tables else {"shape": shape}, max(len(edges_um3) - 1, 0)
         tables.append(compare_features({**compared, name: cells.z}, labels, split, numbers, n_bins=n_bins))
         logger.info("compared the features of %s", name)

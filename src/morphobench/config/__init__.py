@@ -7,11 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from morphobench.config import checks
+from morphobench.config import checks, paths
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.needs import source_needs
-from morphobench.config.schema import OVERLAYS, file_of, merge, read_all, read_yaml, typed, validate
+from morphobench.config.schema import (
+    FIGURE_NAME,
+    OVERLAYS,
+    file_of,
+    list_files,
+    merge,
+    read_all,
+    read_yaml,
+    typed_config,
+    validate,
+)
 from morphobench.errors import InputError
+from morphobench.files.values import text_of
 
 FIGURES = Path("config/figures")
 # Keys of a model that change figures alone, no training.
@@ -28,27 +39,35 @@ REFERENCE = {
 }
 
 
-def resolve(config: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
+def resolve(
+    config: Mapping[str, Any], root: Path = Path(), given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Check config/config.yaml, with every overlay merged, and add data sets, models and figures.
 
     Each data set also has its `name`, the `start_from` that applies to it, what its entry and `sample.mode`
-    change, and what it needs of its source (`needs.source_needs`). `root` is the folder of `config`.
+    change, and what it needs of its source (`needs.source_needs`). `root` is the folder of `config`. What
+    came through --config, `given`, is text that becomes a number where one is meant; text in files stays.
 
     Raises
     ------
     InputError
         With one line per problem: file, key, reason, remedy.
     """
-    config = typed(config)
+    config = paths.expanded(
+        merge(config, typed_config(given or {}, root)), paths.OF_CONFIG, "config/config.yaml"
+    )
     validate(config, "config", "config/config.yaml", root)
     shares, seeds = config["sample"]["split"], config["train"]["seeds"]
     checks.check_split(shares, file_of(OVERLAYS[0], ["sample", "split"], shares, root))
     models = read_all(Path("config/models"), config["models"], "model", root)
+    for name, model in models.items():
+        models[name] = paths.expanded(model, paths.OF_MODEL, f"config/models/{name}.yaml")
     datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root)
     for name in datasets:
         dataset = datasets[name] = _resolve_dataset(name, datasets[name], config["start_from"], root)
         checks.check_dataset(name, dataset, models)
         dataset |= source_needs(dataset)
+        checks.check_columns(name, dataset)
         if dataset["source"].get("max_cells") is None:
             dataset["source"]["max_cells"] = config["max_cells"]
     for name in datasets:
@@ -70,19 +89,35 @@ def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, roo
     if dataset["start_from"] != "raw":
         # A published manifest has its split in a column of that name.
         dataset["split"] = "split" if dataset["published"].get("split") else None
-    return {**dataset, "name": name}
+    dataset = paths.expanded(dataset, paths.OF_DATASET, source)
+    return {**_with_text_names(dataset), "name": name}
+
+
+def _with_text_names(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return a dataset whose names of conditions are text, as values of a column are: a control may be 0."""
+    drugs = (dataset.get("analyse") or {}).get("drugs")
+    if not drugs:
+        return dataset
+    named = {
+        "control": text_of(drugs["control"]),
+        "names": {text_of(key): name for key, name in (drugs.get("names") or {}).items()},
+        "families": {key: list(map(text_of, own)) for key, own in (drugs.get("families") or {}).items()},
+    }
+    given = {key: value for key, value in named.items() if key in drugs and drugs[key] is not None}
+    return {**dataset, "analyse": {**dataset["analyse"], "drugs": {**drugs, **given}}}
 
 
 def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
     figures = {}
-    for path in sorted((root / FIGURES).glob("*.yaml")):
-        source, figure = f"{FIGURES}/{path.name}", read_yaml(path)
+    for name, path in list_files(FIGURES, root, FIGURE_NAME).items():
+        source, figure = str(path), read_yaml(root / path)
         validate(figure, "figure", source, root)
         checks.check_known(source, "dataset", [figure["dataset"]], datasets)
         letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
         if twice := sorted({letter for letter in letters if letters.count(letter) > 1}):
             raise InputError(f"{source}: two panels are called {twice[0]}. Give each a letter of its own.")
-        figures[path.stem] = figure
+        strata = {text_of(key): value for key, value in (figure.get("strata") or {}).items()}
+        figures[name] = {**figure, "strata": strata} if strata else figure
     return figures
 
 
@@ -147,7 +182,7 @@ def scale_of(config: Mapping[str, Any], marker: Path) -> str:
 
     After `make demo`, remaking one figure must not start days of training at paper scale.
     """
-    marked = marker.read_text().strip() if marker.exists() else "paper"
+    marked = marker.read_text(encoding="utf-8").strip() if marker.exists() else "paper"
     scale = config.get("scale") or os.environ.get("MORPHOBENCH_SCALE") or marked
     if scale not in ("demo", "paper"):
         raise InputError(f"scale must be demo or paper, not {scale!r} (--config scale=..., or {marker}).")
@@ -164,6 +199,6 @@ def remember_scale(scale: str, marker: Path) -> None:
     """
     try:
         marker.parent.mkdir(exist_ok=True)
-        marker.write_text(scale + "\n")
+        marker.write_text(scale + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{marker} cannot be written ({error.strerror}); make room (df -h).") from error

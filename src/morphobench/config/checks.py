@@ -9,6 +9,7 @@ from typing import Any
 
 from morphobench.config.entry import BY_MODEL
 from morphobench.errors import InputError
+from morphobench.files import reserved
 
 # Representations made of points, of which a model may see a subsample at each access.
 CLOUDS = ("points", "surface")
@@ -89,6 +90,26 @@ def _check_derive(source: str, derive: Mapping[str, Mapping[str, str]]) -> None:
             raise InputError(f"{place} is no regular expression ({error}). Mend it.") from error
         if n_groups != 1:
             raise InputError(f"{place} has {n_groups} groups. Put what is wanted, alone, in parentheses.")
+
+
+def check_columns(name: str, dataset: Mapping[str, Any]) -> None:
+    """Refuse columns of the source that are meant, but have a name of columns that stages write."""
+    source, raw = dataset["source"], dataset["start_from"] == "raw"
+    stored = reserved.stored(dataset["kind"] if raw else "") - {dataset.get("split")}
+    unit = source.get("group")
+    # The unit is the source's own column then.
+    stored -= {"group"} if unit in ("group", ["group"]) else set()
+    place = f"config/datasets/{name}.yaml"
+    for column, key in dataset["needs"].items():
+        if column in stored or re.fullmatch(r"weight_\d+", column):
+            new = f"source.columns: {{my_{column}: {column}}}"
+            remedy = f"Give the table's own another name here ({new}), or there."
+            raise InputError(f"{place}: {key} names {column}, a column that stages write. {remedy}")
+    for key in ("columns", "derive") if raw else ():
+        made = stored | reserved.measured(dataset["kind"])
+        if taken := sorted(made & set(source.get(key) or {})):
+            reason = f"source.{key}.{taken[0]}: stages write a column of that name"
+            raise InputError(f"{place}: {reason}. Give this one another.")
 
 
 def _check_published(source: str, dataset: Mapping[str, Any], models: Mapping[str, Any]) -> None:

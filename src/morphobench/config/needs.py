@@ -3,13 +3,21 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+# Keys of columns that hold numbers.
+_NUMBERS = ("targets", "analyse.volume_bins.column", "analyse.pieces.features")
+
 
 def source_needs(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `needs`, the key that needs each column, and `used_channels`, those that stages read."""
+    """Return what a data set needs of its source.
+
+    These are `needs`, the key that needs each column; `numbers`, those of columns of numbers; and
+    `used_channels`, the channels that stages read.
+    """
     needs: dict[str, str] = {}
     for column, key in _columns(dataset):
         needs.setdefault(column, key)
-    return {"needs": needs, "used_channels": used_channels(dataset)}
+    numbers = {column: key for column, key in _columns(dataset) if key in _NUMBERS}
+    return {"needs": needs, "numbers": numbers, "used_channels": used_channels(dataset)}
 
 
 def used_channels(dataset: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 import copy
 import difflib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -12,13 +13,17 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from morphobench.config.checks import check_renamed
-from morphobench.errors import InputError
+from morphobench.errors import InputError, named
 
 SCHEMAS = Path("config/schemas")
 # Placeholder of config/datasets/template.yaml.example for a user's own values.
 BLANK = "FILL"
 # Files with sections of all others, in the order in which they are laid over each other.
 OVERLAYS = ("config/config.yaml", "config/demo.yaml")
+# Names of files are those of data sets, models and figures, in paths of results too.
+NAME, FIGURE_NAME = "[a-z0-9_]+", "[A-Za-z0-9_-]+"
+# Folders of results that hold something else.
+_TAKEN = {"config/datasets": ("all", "combined"), "config/figures": ("cells", "shapes")}
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,34 +42,102 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def typed(value: Any) -> Any:
-    """Convert text that is a number, a boolean or null, at any depth.
+def typed(value: Any, *schemas: Mapping[str, Any]) -> Any:
+    """Convert text that came through --config to numbers, booleans and null where no text may stand.
 
-    Snakemake passes nested values of --config as text, and YAML reads 1e-3 as text.
+    `schemas` say what may stand at its place; without any, whatever looks like a number becomes one.
 
     Examples
     --------
-    >>> typed({"lr": "1e-3", "seeds": ["1", "2"], "gpus": "0", "packings": "null", "name": "7a"})
-    {'lr': 0.001, 'seeds': [1, 2], 'gpus': 0, 'packings': None, 'name': '7a'}
+    >>> typed({"lr": "1e-3", "gpus": "0", "packings": "null", "name": "7a"})
+    {'lr': 0.001, 'gpus': 0, 'packings': None, 'name': '7a'}
+    >>> typed({"title": "2024", "n": "3"}, {"properties": {"title": {"type": "string"}}})
+    {'title': '2024', 'n': 3}
     """
+    schemas = [part for schema in schemas for part in _alternatives(schema)]
     if isinstance(value, Mapping):
-        return {key: typed(item) for key, item in value.items()}
+        return {key: typed(item, *_below(schemas, key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [typed(item) for item in value]
+        return [typed(item, *(schema["items"] for schema in schemas if "items" in schema)) for item in value]
     if not isinstance(value, str):
+        return value
+    kinds = {kind for schema in schemas for kind in _kinds(schema)}
+    if value.lower() == "null" and (not kinds or "null" in kinds):
+        return None
+    if "string" in kinds:
         return value
     for convert in (int, float):
         with suppress(ValueError):
             return convert(value)
-    return {"true": True, "false": False, "null": None}.get(value.lower(), value)
+    return {"true": True, "false": False}.get(value.lower(), value)
+
+
+def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema and all those that it is combined with."""
+    yield schema
+    for key in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(key, ()):
+            yield from _alternatives(part)
+    for key in ("then", "else"):
+        if key in schema:
+            yield from _alternatives(schema[key])
+
+
+def _below(schemas: Sequence[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
+    named = [schema["properties"][key] for schema in schemas if key in schema.get("properties", {})]
+    others = [schema.get("additionalProperties") for schema in schemas]
+    return named or [schema for schema in others if isinstance(schema, Mapping)]
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types that a schema names; those of its values where it lists them."""
+    stated = schema.get("type", [])
+    listed = [*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])]
+    kinds = {str: "string", type(None): "null"}
+    return [*([stated] if isinstance(stated, str) else stated), *(kinds.get(type(one), "") for one in listed)]
+
+
+def typed_config(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Convert what came through --config by the schemas of config.yaml, data sets and models; see `typed`."""
+    own, dataset, model = (read_schema(name, root) for name in ("config", "dataset", "model"))
+    sections = {"datasets": {"additionalProperties": dataset}, "models": {"additionalProperties": model}}
+    return {
+        key: typed(value, *_below([{"properties": sections}, own], key)[:1]) for key, value in given.items()
+    }
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once, and 1e-3 is a number, as in YAML 1.2."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"):
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    found = f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}"
+                    raise InputError(
+                        f"{found}. Keep one of them (of the template, delete the blocks not needed)."
+                    )
+                lines[key.value] = line
+        return node
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; an InputError names file, and line where it is no YAML."""
     try:
-        data = yaml.safe_load(path.read_text())
+        with named(path):
+            data = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 (a safe loader)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): git checkout {path}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}). Save it in this encoding.") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
@@ -72,20 +145,38 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
+def list_files(folder: Path, root: Path, pattern: str = NAME) -> dict[str, Path]:
+    """Return the YAML files of a folder of the configuration, relative to `root`, by name.
+
+    Raises
+    ------
+    InputError
+        For a file whose name cannot be one of a data set, a model or a figure.
+    """
+    files = {}
+    for path in sorted((root / folder).iterdir()):
+        if not re.search(r"\.ya?ml$", path.name, re.IGNORECASE):
+            continue
+        remedy = f"Call it <name>.yaml, with a name of {pattern}; delete what an editor or macOS left."
+        if not re.fullmatch(rf"{pattern}\.yaml", path.name):
+            raise InputError(f"{folder}/{path.name}: files here cannot have this name. {remedy}")
+        if path.stem in _TAKEN.get(str(folder), ()):
+            raise InputError(f"{folder}/{path.name}: results have a folder of this name already. Rename it.")
+        files[path.stem] = folder / path.name
+    return files
+
+
 def read_all(folder: Path, overrides: Mapping[str, Any], kind: str, root: Path) -> dict[str, dict[str, Any]]:
     """Read and validate all YAML files of a folder, by name, with the overrides of some of them."""
-    names = sorted(path.stem for path in (root / folder).glob("*.yaml"))
-    if unknown := [name for name in overrides if name not in names]:
-        known, added = f"{folder} has {', '.join(names)}", f"{folder}/{unknown[0]}.yaml"
+    files = list_files(folder, root)
+    if unknown := [name for name in overrides if name not in files]:
+        known, added = f"{folder} has {', '.join(files)}", f"{folder}/{unknown[0]}.yaml"
         raise InputError(f"unknown {kind} {unknown[0]!r}: {known}. Add {added}.")
     entries = {}
-    for name in names:
-        path = folder / f"{name}.yaml"
-        entry = typed(merge(read_yaml(root / path), overrides.get(name) or {}))
+    for name, path in files.items():
+        entry = merge(read_yaml(root / path), overrides.get(name) or {})
         if blanks := _blanks(entry):
-            remedy = (
-                "Fill in, and delete blocks not needed: of keys that stand there twice the last one counts."
-            )
+            remedy = "Fill in, and delete the blocks that are not needed."
             raise InputError(f"{path}: still {BLANK} at {', '.join(blanks)}. {remedy}")
         validate(entry, kind, str(path), root)
         entries[name] = entry
@@ -101,7 +192,7 @@ def validate(data: Mapping[str, Any], schema_name: str, source: str, root: Path)
         Naming every violation with its key, and the present or probable key for a renamed or misspelt one.
     """
     check_renamed(schema_name, data, source)
-    schema = _validator(root / SCHEMAS / f"{schema_name}.schema.yaml")
+    schema = Draft202012Validator(read_schema(schema_name, root))
     errors = sorted(schema.iter_errors(data), key=lambda error: list(map(str, error.path)))
     if errors:
         own = [f"{schema_name}s", Path(source).stem] if schema_name in ("dataset", "model") else []
@@ -116,7 +207,7 @@ def file_of(source: str, keys: Sequence[Any], value: Any, root: Path, own: Seque
     for name, at in [(source, keys), *((overlay, [*own, *keys]) for overlay in OVERLAYS)]:
         if not (root / name).is_file():
             return source
-        place: Any = typed(read_yaml(root / name))
+        place: Any = read_yaml(root / name)
         for key in at:
             listed = isinstance(place, list) and isinstance(key, int) and key < len(place)
             place = place[key] if listed else place.get(key) if isinstance(place, Mapping) else None
@@ -126,9 +217,14 @@ def file_of(source: str, keys: Sequence[Any], value: Any, root: Path, own: Seque
     return f"{source}, as changed by --config or --configfile"
 
 
+def read_schema(name: str, root: Path) -> dict[str, Any]:
+    """Read config/schemas/<name>.schema.yaml."""
+    return _read_schema(root / SCHEMAS / f"{name}.schema.yaml")
+
+
 @cache
-def _validator(path: Path) -> Draft202012Validator:
-    return Draft202012Validator(read_yaml(path))
+def _read_schema(path: Path) -> dict[str, Any]:
+    return read_yaml(path)
 
 
 def _explain(error: ValidationError, source: str, own: Sequence[str], root: Path) -> str:
@@ -147,6 +243,12 @@ def _explain(error: ValidationError, source: str, own: Sequence[str], root: Path
     if error.validator == "required":
         missing = ", ".join(key for key in error.validator_value if key not in error.instance)
         message, file = f"missing at {place}: {missing}", source
+    if (
+        error.validator == "type"
+        and "string" in _kinds(error.schema)
+        and not isinstance(error.instance, list | dict)
+    ):
+        message += "; put it in quotes"
     hint = error.schema.get("description")
     return f"{file}: {message}" + (f" ({hint})." if hint else ".")
 

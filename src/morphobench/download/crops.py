@@ -10,7 +10,7 @@ import pandas as pd
 
 from morphobench import seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath, columns, headers, identifiers, images, manifests
+from morphobench.files import FilePath, columns, headers, identifiers, images, manifests, reserved, values
 from morphobench.files.crops import LABEL
 from morphobench.files.layout import CROPS
 from morphobench.log import logger
@@ -55,24 +55,36 @@ def select(path: Path, dataset: Mapping[str, Any], *, optional: Sequence[str] | 
     group = [
         chosen.get(one, columns.Choice(one)).column for one in manifests.group_columns(source.get("group"))
     ]
-    units = {"group": group, "derive": source.get("derive")}
+    units = {"group": group, "derive": source.get("derive"), "taken": reserved_names(dataset)}
     table = manifests.read(path, [], text=[cell_id], optional=optional, **units)
-    renamed = {name: choice for name, choice in chosen.items() if choice != columns.Choice(name)}
+    own = {
+        name: choice._replace(column=reserved.own_name(choice.column, table))
+        for name, choice in chosen.items()
+    }
+    renamed = {name: choice for name, choice in own.items() if choice != columns.Choice(name)}
     table = columns.add(table, renamed, lambda rows: headers.voxel_volumes(rows, source))
     table["CellId"] = manifests.whole_ids(table["CellId"])
     prefixes = source.get("prefixes") or []
     crops = {kind: table.get(kind, pd.Series("", table.index)).fillna("") for kind in CROPS}
     table = table.assign(
         **{
-            kind: [manifests.without_prefix(one, prefixes) for one in values]
-            for kind, values in crops.items()
+            kind: [manifests.without_prefix(one, prefixes) for one in listed]
+            for kind, listed in crops.items()
         }
     )
     table = table.assign(**{N_ROWS: table.groupby("CellId")["CellId"].transform("size")})
     table = _of_structures(table, source.get("structures"), path)
+    keep = {reserved.own_name(column, table): wanted for column, wanted in keep.items()}
     table = table[manifests.kept(table, keep, path)]
     chosen_cells = manifests.chosen(table["CellId"], source.get("max_cells"))
     return table[table["CellId"].isin(chosen_cells)].drop_duplicates("CellId")
+
+
+def reserved_names(dataset: Mapping[str, Any], *others: str) -> set[str]:
+    """Return the names that a source's own columns make room for: those that stages write."""
+    kind = dataset.get("kind", "")
+    # The column of the split is read under its own name.
+    return {*reserved.stored(kind), *reserved.measured(kind), *others} - {dataset.get("split")}
 
 
 def required_crops(dataset: Mapping[str, Any]) -> list[str]:
@@ -184,8 +196,8 @@ def needed_crops(row: Mapping[str, Any], dataset: Mapping[str, Any]) -> list[str
 def _of_structures(table: pd.DataFrame, structures: Sequence[str] | None, path: Path) -> pd.DataFrame:
     if not structures:
         return table
-    existing = table["structure_name"].unique() if "structure_name" in table else []
-    if missing := ", ".join(sorted(set(structures) - set(existing))):
-        found = ", ".join(map(str, existing))[:500]
+    existing = table["structure_name"]
+    if missing := ", ".join(sorted(values.absent(existing, structures))):
+        found = values.listed(existing)
         raise InputError(f"{path}: no cell has structure_name {missing}; mend source.structures ({found}).")
-    return table[table["structure_name"].isin(structures)]
+    return table[values.isin(existing, structures)]

@@ -1,7 +1,7 @@
 """Fields of view with label images, cut into single cells in the published layout."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ Spacing = tuple[float, float, float]
 _MARKS = {"label_stray_voxels": "int64", "label_pieces": "int64", "channel_faults": "object"}
 
 
-def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard, *, is_first: bool = True) -> pd.DataFrame:
+def cut(
+    folder: Path,
+    source: Mapping[str, Any],
+    in_shard: InShard,
+    taken: Collection[str] = (),
+    *,
+    is_first: bool = True,
+) -> pd.DataFrame:
     """Cut the fields of view of a shard into cells.
 
     Writes ``crop_raw/<CellId>_raw.ome.tif`` with all raw channels and ``crop_seg/<CellId>_seg.ome.tif`` with
@@ -44,8 +51,7 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard, *, is_first:
     """
     path, fov = Path(source["fovs"]), source["fov"]
     file_columns = ["image", *fov["label_channels"]]
-    table = manifests.read(path, file_columns, text=["FOVId"], derive=source.get("derive"))
-    manifests.check_unique(path, table["FOVId"])
+    table = read_table(source, taken)
     if is_first:
         warn_of_shared(path, table, "FOVId", ["image"])
     table = table[in_shard(table["FOVId"])]
@@ -66,6 +72,20 @@ def cut(folder: Path, source: Mapping[str, Any], in_shard: InShard, *, is_first:
     types = metadata.dtypes.to_dict() | dict.fromkeys(("CellId", *CROPS, "name_dict"), "object")
     types |= manifests.STATE | _MARKS
     return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+def read_table(source: Mapping[str, Any], taken: Collection[str] = ()) -> pd.DataFrame:
+    """Read the table of fields of view, a row per FOVId; InputError when it is missing or wrong.
+
+    `taken` are names that its own columns make room for.
+    """
+    path, file_columns = Path(source["fovs"]), ["image", *source["fov"]["label_channels"]]
+    taken = {*taken, "CellId", *CROPS, "name_dict"}
+    group = [one for one in manifests.group_columns(source.get("group")) if one not in ("CellId", "FOVId")]
+    units = {"group": group, "derive": source.get("derive"), "taken": taken}
+    table = manifests.read(path, file_columns, text=["FOVId"], **units)
+    manifests.check_unique(path, table["FOVId"])
+    return table
 
 
 def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -> list[dict[str, Any]]:

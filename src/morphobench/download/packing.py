@@ -128,7 +128,7 @@ def _pack(grid: pack.NucleusGrid, path: Path, dataset: Config, row: Config, seed
     sizes = {key: dataset["packing"][key] for key in ("n_spheres", "radius")}
     positions = pack.pack_spheres(grid, weights, **sizes, rng=seeds.generator(*parts))
     first, ingredient = POSITION_KEYS
-    path.write_text(json.dumps({first: {ingredient: positions.tolist()}}))
+    path.write_text(json.dumps({first: {ingredient: positions.tolist()}}), encoding="utf-8")
     return {"seed": seeds.integer(*parts)}
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from morphobench.download import crops, fields, first_cells, index, stack
 from morphobench.errors import InputError
-from morphobench.files import FilePath, manifests, shards
+from morphobench.files import FilePath, manifests, reserved, shards
 from morphobench.remote import is_remote
 
 
@@ -42,9 +42,10 @@ def run(
         )
     with shards.create(shard_out, "download", max_failed_fraction) as created:
         if source.get("fovs"):
-            cells = fields.cut(created.folder, source, in_shard, is_first=shard == 0)
+            taken = crops.reserved_names(dataset)
+            cells = fields.cut(created.folder, source, in_shard, taken, is_first=shard == 0)
         elif source.get("stack"):
-            cells = stack.write(created.folder, source, in_shard)
+            cells = stack.write(created.folder, source, in_shard, crops.reserved_names(dataset))
         elif is_remote(source.get("location")):
             cells = index.fetch_cells(manifest, dataset, download_config, in_shard)
         else:
@@ -58,6 +59,7 @@ def run(
 def _with_groups(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:
     """Add the independent unit of each cell; a cell whose unit is not known fails."""
     columns = manifests.group_columns(source.get("group")) or ["CellId"]
+    columns = [reserved.own_name(column, cells) for column in columns]
     if missing := [column for column in columns if column not in cells]:
         found = ", ".join(map(str, cells))
         raise InputError(f"source.group: the source's table has no column {missing[0]!r} (found {found}).")

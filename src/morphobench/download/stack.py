@@ -2,7 +2,7 @@
 
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import pandas as pd
 from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
 from morphobench.files import identifiers, images, manifests, npz
+from morphobench.files.layout import CROPS
 from morphobench.geometry.labels import foreground
 
 TABLE = "manifest.csv"
 
 
-def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.DataFrame:
+def write(
+    folder: Path, source: Mapping[str, Any], in_shard: InShard, taken: Collection[str] = ()
+) -> pd.DataFrame:
     """Write the shapes of a shard as ``crop_seg/<CellId>_seg.ome.tif``, one channel of 0 and 1 each.
 
     source.stack (`read_volumes`) lies beside `TABLE`, with a row of CellId and metadata for each volume.
@@ -36,8 +39,7 @@ def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.Data
     path, spacing_um_zyx = Path(source["stack"]), source.get("spacing_um_zyx")
     if spacing_um_zyx is None:
         raise InputError(f"{path}: the size of its voxels is not known. Set source.spacing_um_zyx.")
-    table = manifests.read(path.parent / TABLE, [], text=["CellId"], derive=source.get("derive"))
-    manifests.check_unique(path.parent / TABLE, table["CellId"])
+    table = read_table(source, taken)
     volumes = read_volumes(path)
     if len(volumes) != len(table):
         found = f"holds {len(volumes)} volumes, but {path.parent / TABLE} has {len(table)} rows"
@@ -53,6 +55,20 @@ def write(folder: Path, source: Mapping[str, Any], in_shard: InShard) -> pd.Data
     ]
     types = table.dtypes.to_dict() | dict.fromkeys(crops, "object") | manifests.STATE
     return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+def read_table(source: Mapping[str, Any], taken: Collection[str] = ()) -> pd.DataFrame:
+    """Read the table beside a stack, a row per CellId; InputError when it is missing or wrong.
+
+    `taken` are names that its own columns make room for.
+    """
+    path = Path(source["stack"]).parent / TABLE
+    group = [one for one in manifests.group_columns(source.get("group")) if one != "CellId"]
+    units = {"group": group, "derive": source.get("derive")}
+    taken = {*taken, *CROPS, "name_dict"}
+    table = manifests.read(path, [], text=["CellId"], **units, taken=taken)
+    manifests.check_unique(path, table["CellId"])
+    return table
 
 
 def read_volumes(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ from morphobench.embed.harmonic_shells import harmonic_shells
 from morphobench.errors import InputError
 from morphobench.files import FilePath, read_array, read_table, write_table
 from morphobench.files.tables import embedding_table
+from morphobench.files.values import numbers
 from morphobench.geometry import rotation
 from morphobench.log import logger
 
@@ -75,7 +76,7 @@ def _columns(cells: pd.DataFrame, columns: Sequence[str], manifest: FilePath) ->
     if missing := [name for name in columns if name not in cells]:
         remedy = "Set baselines in config/config.yaml to columns that it has, or leave its kind out there."
         raise InputError(f"{manifest} has no column {', '.join(missing)}. {remedy}")
-    values = cells[list(columns)].to_numpy(np.float64)
+    values = np.stack([numbers(cells[name], f"{manifest}: column {name}") for name in columns], axis=1)
     incomplete = ~np.isfinite(values).all(axis=1)
     if incomplete.any():
         logger.warning("%d of %d cells lack one of %s", incomplete.sum(), len(cells), ", ".join(columns))

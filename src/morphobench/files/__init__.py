@@ -8,7 +8,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from morphobench.files import file_rows
 FilePath = str | Path
 CELL_TABLE = "cells.parquet"
 _FULL, _LITTLE_BYTES = (errno.ENOSPC, errno.EDQUOT), 2**16
+# Whole numbers below it are exact as float64.
+_EXACT = 2**53
 _OLD_S, _MOST_HOST_CHARACTERS = 24 * 3600, 40
 
 
@@ -105,23 +107,44 @@ def atomic_folder(path: FilePath) -> Iterator[Path]:
 
 
 def write_table(table: pd.DataFrame, path: FilePath) -> None:
-    """Write a table atomically as parquet, or as CSV when the name ends in .csv."""
+    """Write a table atomically as parquet, or as CSV when the name ends in .csv.
+
+    In a CSV numbers have nine digits, but whole numbers all of theirs.
+    """
     with atomic_file(path) as part:
         if Path(path).suffix == ".csv":
-            table.to_csv(part, index=False, float_format="%.9g", lineterminator="\n")
+            write_csv(table, part, index=False)
         else:
             table.to_parquet(part, index=False)
+
+
+def write_csv(table: pd.DataFrame, path: FilePath, *, index: bool) -> None:
+    """Write a table as CSV, numbers with nine digits, which bring a float32 back, whole numbers with all."""
+    floats = table.select_dtypes("float")
+    has_long = bool((floats.abs().ge(1e9) & (floats % 1 == 0)).any(axis=None))
+    style = {"float_format": _digits if has_long else "%.9g", "lineterminator": "\n", "encoding": "utf-8"}
+    table.to_csv(path, index=index, **style)
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) < _EXACT and float(value).is_integer() else f"{value:.9g}"
 
 
 def write_json(data: dict[str, Any], path: FilePath) -> None:
     """Write a dictionary atomically as indented JSON with sorted keys."""
     with atomic_file(path) as part:
-        part.write_text(json.dumps(data, indent=1, sort_keys=True, default=float) + "\n")
+        part.write_text(json.dumps(data, indent=1, sort_keys=True, default=float) + "\n", encoding="utf-8")
 
 
 def read_table(path: FilePath) -> pd.DataFrame:
     """Read a parquet or CSV table that this workflow wrote."""
-    return pd.read_csv(path) if Path(path).suffix == ".csv" else pd.read_parquet(path)
+    return read_csv(path) if Path(path).suffix == ".csv" else pd.read_parquet(path)
+
+
+def read_csv(path: FilePath, names: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a CSV that this workflow wrote; columns of names are text, and only empty fields are missing."""
+    types = dict.fromkeys(names, str)
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""], encoding="utf-8")
 
 
 def read_cells(shard: FilePath) -> pd.DataFrame:

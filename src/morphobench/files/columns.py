@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
+from morphobench.files.manifests import found
+from morphobench.files.values import numbers
 from morphobench.geometry.labels import piece_label
 from morphobench.log import logger
 
@@ -79,15 +81,14 @@ def report_missing(
     InputError
         When a needed column is missing.
     """
-    found = ", ".join(map(str, there))[:500]
     needed = {name: column for name, column in missing.items() if name in needs}
     if needed:
         reasons = {name: f" ({needs[name]})" if needs[name] else "" for name in needed}
         said = ", ".join(f"{column}{reasons[name]}" for name, column in needed.items())
-        raise InputError(f"{place}: column {said} is missing; add it, or mend {key} (found {found}).")
+        raise InputError(f"{place}: column {said} is missing; add it, or mend {key} ({found(there)}).")
     if missing:
         names = ", ".join(missing.values())
-        logger.warning("%s: without column %s, which nothing here needs (found %s)", place, names, found)
+        logger.warning("%s: without column %s, which nothing here needs (%s)", place, names, found(there))
     for name, choice in chosen.items():
         if choice == Choice(name):
             continue
@@ -134,7 +135,7 @@ def _converted(
                 f"{name}: column {choice.column} counts voxels, whose size no row tells. Set "
                 "source.spacing_um_zyx, or name the column with their size in source.columns.scale_micron."
             )
-        return pd.to_numeric(values, errors="coerce") * volumes
+        return numbers(values, f"column {choice.column}") * volumes
     return values.map(_piece_label).astype(object) if choice.unit == "pieces" else values
 
 

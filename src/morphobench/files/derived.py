@@ -6,6 +6,7 @@ import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files import FilePath
+from morphobench.files.values import text
 from morphobench.log import logger
 
 # `from`, the column that the text stands in, and `pattern`, a regular expression with one group.
@@ -35,8 +36,7 @@ def add(table: pd.DataFrame, derive: Derive, path: FilePath) -> pd.DataFrame:
         if column not in table:
             found = ", ".join(map(str, table))[:500]
             raise InputError(f"{path}: source.derive.{name} reads column {column}; mend it (found {found}).")
-        text = table[column].astype(str).where(table[column].notna())
-        values = text.str.extract(pattern, expand=False).astype(object)
+        values = text(table[column]).str.extract(pattern, expand=False).astype(object)
         missing = values.isna()
         if len(table) and missing.all():
             example = f"{column} is {table[column].iloc[0]!r} in the first row"

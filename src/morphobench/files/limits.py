@@ -88,7 +88,7 @@ def read_yaml(path: str | Path) -> Any:
     path = Path(path)
     check_bytes(path, path.stat().st_size, _MOST_YAML_BYTES)
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         n_values = _n_values(content, {})
     # YAML of many brackets; numbers of many digits.
     except (RecursionError, ValueError) as error:

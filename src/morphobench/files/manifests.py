@@ -1,33 +1,27 @@
 """Tables that list cells or images: their columns, identifiers and paths, and choices of cells."""
 
-import csv as plain_csv
-import io
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pyarrow import csv, parquet
+from pyarrow import parquet
 
 from morphobench import seeds
 from morphobench.errors import InputError, named
-from morphobench.files import FilePath, derived, identifiers
+from morphobench.files import FilePath, derived, identifiers, reserved, text_tables, values
+from morphobench.files.reserved import STATE
 from morphobench.log import logger
 
 # The stratum of every cell where the manifest distinguishes none.
 ALL = "all"
-# Columns of the cell table that stages write; a source's column of the same name gives way.
-STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "float64"}
-# Further columns that stages write.
-_OWN = ("CellId", "group", "split", "shard")
-# The real manifests have rows of up to 100 kB.
-_BLOCK_BYTES = 2**23
+# Names that pandas gives to columns of a parquet table that have none.
+_NAMELESS = "__index_level_"
 
 
 def columns_of(path: FilePath) -> list[str]:
@@ -42,11 +36,19 @@ def columns_of(path: FilePath) -> list[str]:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point the dataset's source at the table of its images.")
     with _explained(path):
-        if path.suffix == ".parquet":
-            return parquet.read_schema(path).names
-        # pandas needs a minute for the names of a hundred thousand columns; it alone renames what repeats.
-        names = _first_row(path) if path.suffix == ".csv" else [""]
-        return names if all(names) and len({*names}) == len(names) else list(pd.read_csv(path, nrows=0))
+        if _is_parquet(path):
+            return [name for name in parquet.read_schema(path).names if not name.startswith(_NAMELESS)]
+        return text_tables.form_of(path).columns
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if path.suffix == ".parquet" and start != b"PAR1":
+        raise InputError(
+            f"{path}: is no parquet table, whatever its name says. Let it end in .csv, or mend it."
+        )
+    return path.suffix == ".parquet"
 
 
 def read(
@@ -57,21 +59,26 @@ def read(
     *,
     group: Sequence[str] = (),
     derive: derived.Derive | None = None,
+    taken: Collection[str] = tuple(STATE),
 ) -> pd.DataFrame:
-    """Read a CSV or parquet table; columns that are not read are never held in memory.
+    """Read a table of text (CSV, see `text_tables`) or parquet; columns not read are never held in memory.
+
+    Every value of a table of text is text, whatever it looks like; of parquet, what it is stored as.
 
     Parameters
     ----------
     columns
         Required columns.
     text
-        Required columns, such as identifiers, whose values are text whatever they look like, none missing.
+        Required columns, such as identifiers, none of whose values may be missing, as text.
     optional
         Further columns to read where present; None reads all.
     group
-        Required columns whose values are text whatever they look like; some may be missing.
+        Required columns some of whose values may be missing, as text.
     derive
         Columns to derive (`derived.add`); names of them among the others need not be in the table.
+    taken
+        Names that the table's own columns make room for, unless required; see `reserved.keep_apart`.
 
     Raises
     ------
@@ -85,28 +92,38 @@ def read(
         [*required, *(rule["from"] for rule in derive.values() if rule["from"] not in derive)]
     )
     if missing := [column for column in needed if column not in there]:
-        found = ", ".join(map(str, there))[:500]
-        raise InputError(f"{path}: column {', '.join(missing)} is missing; add it (found {found}).")
-    derived.check_names(derive, [*there, *STATE, *_OWN], path)
-    kept = [column for column in there if optional is None or column in {*needed, *optional}]
+        raise InputError(f"{path}: column {', '.join(missing)} is missing; add it ({found(there)}).")
+    derived.check_names(derive, [*there, *STATE, "CellId", "group", "split", "shard"], path)
+    kept = list(
+        dict.fromkeys(column for column in there if optional is None or column in {*needed, *optional})
+    )
     with _explained(path):
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path, columns=kept)
+        if _is_parquet(path):
+            table = _read_parquet(path, kept)
         else:
-            # pandas would hold the text of all columns to find the types of some: it is cut out first.
-            source = path if optional is None else _cut_out(path, kept)
-            types = dict.fromkeys([*text, *group], str)
-            table = pd.read_csv(source, dtype=types, low_memory=False)[kept]
+            table = text_tables.read(path, None if optional is None else kept)
     for column in text:
         if (absent := table[column].isna().to_numpy()).any():
             raise InputError(f"{path}: row {absent.argmax() + 1} has no {column}. Complete or remove it.")
-        table[column] = table[column].astype(str).astype(object)
-    for column in set(group) - set(text):
-        table[column] = table[column].astype(str).astype(object).where(table[column].notna(), None)
+    for column in {*text, *group}:
+        table[column] = values.text(table[column])
     table = derived.add(table, derive, path)
-    if taken := [column for column in table if column in STATE]:
-        logger.warning("the source's columns %s are not kept: this workflow has its own", ", ".join(taken))
-    return table.drop(columns=taken)
+    return reserved.keep_apart(table, {*taken} - {*columns, *text}, path)
+
+
+def found(there: Iterable[object]) -> str:
+    """Return the columns that a table has, in words; what may be wrong where it has one alone."""
+    names = list(map(str, there))
+    hint = "; commas, semicolons and tabs separate columns" if len(names) == 1 else ""
+    return f"found {', '.join(names)[:500]}{hint}"
+
+
+def _read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read columns, an index of pandas among them, as plain values: no categories, whole numbers exact."""
+    table = parquet.read_table(path, columns=list(columns))
+    frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    categories = [name for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype)]
+    return frame.astype(dict.fromkeys(categories, object))
 
 
 def whole_ids(ids: pd.Series) -> pd.Series:
@@ -140,7 +157,7 @@ def groups(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     ['1/E7', None]
     """
     known = table[list(columns)].notna().all(axis=1)
-    parts = (table[column].astype(str) for column in columns)
+    parts = (values.text(table[column]).astype(str) for column in columns)
     joined = pd.Series(["/".join(part) for part in zip(*parts, strict=True)], index=table.index, dtype=object)
     return joined.where(known, None)
 
@@ -158,18 +175,19 @@ def kept(table: pd.DataFrame, keep: Mapping[str, Sequence[Any]] | None, path: Fi
     Raises
     ------
     InputError
-        When a column is missing, or none of its values occurs.
+        When a column is missing, no cell has one of the values, or none has all.
     """
     is_kept = pd.Series(True, index=table.index)
-    for column, values in (keep or {}).items():
+    for column, wanted in (keep or {}).items():
         if column not in table:
-            found = ", ".join(map(str, table))[:500]
-            raise InputError(f"{path}: column {column} of `keep` is missing; mend `keep` (found {found}).")
-        has_value = table[column].isin(values)
-        if len(table) and not has_value.any():
-            there = ", ".join(map(str, table[column].unique()))[:500]
-            raise InputError(f"{path}: no cell has {column} in {values} (found {there}). Mend `keep`.")
-        is_kept &= has_value
+            raise InputError(f"{path}: column {column} of `keep` is missing; mend `keep` ({found(table)}).")
+        if len(table) and (absent := values.absent(table[column], wanted)):
+            there = f"found {values.listed(table[column])}"
+            raise InputError(f"{path}: no cell has {column} {', '.join(absent)} ({there}). Mend `keep`.")
+        is_kept &= values.isin(table[column], wanted)
+    if len(table) and not is_kept.any():
+        filters = " and ".join(f"{column} in {list(wanted)}" for column, wanted in (keep or {}).items())
+        raise InputError(f"{path}: none of {len(table)} cells has {filters}: none is left. Mend `keep`.")
     return is_kept
 
 
@@ -178,13 +196,13 @@ def strata_of(known: pd.DataFrame, column: str) -> np.ndarray:
 
     A dataset without the column, or without any value in it, is one stratum called `all`.
     """
-    values = known[column] if column in known else pd.Series(np.nan, index=known.index)
-    if not values.notna().any():
+    strata = values.text(known[column] if column in known else pd.Series(np.nan, index=known.index))
+    if not strata.notna().any():
         logger.warning("no cell has a value of %s: all cells are one stratum", column)
         return np.full(len(known), ALL, dtype=object)
-    if values.isna().any():
-        logger.warning("%d cells without a value of %s belong to no stratum", values.isna().sum(), column)
-    return np.where(values.notna(), values.astype(str), None)
+    if strata.isna().any():
+        logger.warning("%d cells without a value of %s belong to no stratum", strata.isna().sum(), column)
+    return strata.to_numpy(object)
 
 
 def example_cells(manifest: pd.DataFrame, stratum: str) -> pd.DataFrame:
@@ -221,8 +239,16 @@ def inside(folder: Path, value: object, *, absolute: bool = False) -> Path:
     # Links may lead elsewhere, as to a data disk; only the text of a path may not.
     path = Path(os.path.normpath(folder / value))
     if not path.is_relative_to(os.path.normpath(folder)) and not (absolute and Path(value).is_absolute()):
-        raise InputError(f"{value}: leaves the folder of its table, {folder}. Mend the path.")
+        remedy = "Write its absolute path" if absolute else "Put the file, or a link to it, there"
+        raise InputError(f"{value}: leaves the folder of its table, {folder}. {remedy}.")
+    if windows_path(value) and not path.exists():
+        raise InputError(f"{value}: is a path of Windows. Write it with / , from {folder} on.")
     return path
+
+
+def windows_path(value: str) -> bool:
+    """Return whether a path is written as on Windows: with a drive, or with backslashes and no slash."""
+    return bool(re.match(r"[A-Za-z]:[\\/]", value)) or ("\\" in value and "/" not in value)
 
 
 def without_prefix(value: object, prefixes: Sequence[str] | None) -> object:
@@ -279,26 +305,7 @@ def check_unique(path: Path, ids: pd.Series) -> None:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except InputError:
+        raise
     except (ValueError, OSError, KeyError) as error:
         raise InputError(f"{path}: not readable as a table ({error}). Restore or export it again.") from error
-
-
-def _first_row(path: Path) -> list[str]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            return next(filter(None, plain_csv.reader(file)), [""])
-        except plain_csv.Error as error:
-            raise ValueError(error) from error
-
-
-def _cut_out(path: Path, columns: list[str]) -> io.BytesIO:
-    """Return a CSV of some columns of a CSV, read block by block."""
-    convert = csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
-    blocks, lines = csv.ReadOptions(block_size=_BLOCK_BYTES), csv.ParseOptions(newlines_in_values=True)
-    reader = csv.open_csv(path, blocks, lines, convert)
-    cut = io.BytesIO()
-    with reader, csv.CSVWriter(cut, reader.schema) as writer:
-        for block in reader:
-            writer.write_batch(block)
-    cut.seek(0)
-    return cut

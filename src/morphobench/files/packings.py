@@ -28,7 +28,7 @@ def read_positions(path: FilePath) -> np.ndarray:
     remedy = "Download or pack it again."
     try:
         limits.check_bytes(path, Path(path).stat().st_size, _MOST_BYTES)
-        data = json.loads(Path(path).read_text())
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
         for key in POSITION_KEYS:
             data = data[key]
         positions = np.array(data, dtype=np.float64)

@@ -10,8 +10,8 @@ import pandas as pd
 
 from morphobench.download import crops
 from morphobench.errors import InputError
-from morphobench.files import columns
-from morphobench.jobs import check_headers, check_table
+from morphobench.files import columns, manifests, text_tables, values
+from morphobench.jobs import check_headers, check_names, check_table
 from morphobench.jobs.check_report import Report, hint
 from morphobench.jobs.check_table import Part
 from morphobench.remote import Store, local_folder, open_store
@@ -73,13 +73,17 @@ def _cells_of(part: Part, dataset: Config) -> pd.DataFrame:
     if part.is_whole:
         return crops.select(part.path, dataset, optional=optional)
     # Of some rows of a table: they need not have every structure, and not the cells of a fixed choice.
-    all_cells = {**dataset, "source": {**source, "structures": None, "max_cells": None}}
-    cells = crops.select(part.path, all_cells, optional=optional)
+    keep = source.get("keep") or {}
+    all_cells = {**dataset, "source": {**source, "structures": None, "keep": None, "max_cells": None}}
+    cells = crops.select(part.path, all_cells, optional=[*optional, *keep])
+    for column, wanted in keep.items():
+        there = [one for one in wanted if column in cells and not values.absent(cells[column], [one])]
+        cells = cells[manifests.kept(cells, {column: there or wanted}, part.path)]
     if not source.get("structures"):
         return cells
     if "structure_name" not in cells:
         raise InputError(f"{part.path}: column structure_name is missing; add it, or mend source.columns.")
-    own = cells[cells["structure_name"].isin(source["structures"])]
+    own = cells[values.isin(cells["structure_name"], source["structures"])]
     if own.empty:
         found = ", ".join(map(str, cells["structure_name"].unique()))[:500]
         reason = f"none of {len(cells)} rows from all over it has structure_name {source['structures']}"
@@ -109,7 +113,7 @@ def _say_columns(report: Report, part: Part, cells: pd.DataFrame, dataset: Confi
 
 def _check_number(report: Report, part: Part, cells: pd.DataFrame, dataset: Config) -> int:
     """Compare the number of cells with the expected one; return how many a run would take, or about."""
-    n_read = part.n_rows if part.is_whole else len(pd.read_csv(part.path, usecols=[0], dtype=str))
+    n_read = part.n_rows if part.is_whole else text_tables.count_rows(part.path)
     n_cells, about = round(len(cells) / max(n_read, 1) * part.n_rows), "" if part.is_whole else "about "
     most = dataset["source"].get("max_cells") or part.n_rows
     n_cells, expected = min(n_cells, most), expected_cells(dataset) or n_cells
@@ -132,28 +136,8 @@ def expected_cells(dataset: Config) -> int | None:
 
 def _check_values(report: Report, cells: pd.DataFrame, dataset: Config) -> None:
     """Remark on values in the configuration that no cell has."""
-    outlier, analyse = dataset.get("outlier") or {}, dataset.get("analyse") or {}
-    drugs, keep = analyse.get("drugs") or {}, analyse.get("keep") or {}
-    classes = (dataset.get("classes") or {}).items()
-    named = [
-        *((f"classes.{label}", label, _values(ways)) for label, ways in classes),
-        ("outlier", outlier.get("column"), [*outlier.get("inlier", []), *outlier.get("outlier", [])]),
-        *((f"analyse.keep.{column}", column, values) for column, values in keep.items()),
-        ("analyse.drugs", drugs.get("condition"), [drugs.get("control"), *(drugs.get("names") or {})]),
-    ]
-    for key, column, values in named:
-        there = set(cells[column].dropna().astype(str)) if column in cells else set()
-        absent = [str(value) for value in values if value and str(value) not in there]
-        if there and absent:
-            found = f"(found {', '.join(sorted(there))[:500]})"
-            report.remark(f"no cell has {column} {', '.join(absent)} {found}. Is it spelt so?", key)
-
-
-def _values(ways: Config) -> list[str]:
-    """Return the values that the classes of a label are made from, in any way to classify."""
-    lists = [way.get(key) or [] for way in ways.values() for key in ("keep", "leave_out")]
-    lists += [merged for way in ways.values() for merged in (way.get("merge") or {}).values()]
-    return list(dict.fromkeys(value for values in lists for value in values))
+    for one, reason in check_names.absent_values(cells, dataset):
+        report.remark(reason, one.key)
 
 
 def _check_files(

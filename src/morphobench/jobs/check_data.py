@@ -105,7 +105,7 @@ def write(report: Report, folder: Path) -> Path:
     """Write a report as a file that can be sent; return its path."""
     path = folder / f"{report.name}.md"
     with files.atomic_file(path) as part:
-        part.write_text(report.text())
+        part.write_text(report.text(), encoding="utf-8")
     return path
 
 

@@ -77,7 +77,7 @@ def _lines(report: Report, store: Store, row: Config, dataset: Config) -> list[s
         spacing = spacing or described.spacing_um_zyx
         lines.append(_line(kind, name, tiff, described))
         _compare(report, described, dataset)
-    _check_channels(taken, dataset, f"{store.location}: {', '.join(needed(store, row, dataset).values())}")
+    check_channels(taken, dataset, f"{store.location}: {', '.join(needed(store, row, dataset).values())}")
     return lines
 
 
@@ -102,7 +102,7 @@ def _line(kind: str, name: str, tiff: TiffHeader, described: Described) -> str:
     )
 
 
-def _check_channels(taken: Mapping[str, Described], dataset: Config, place: str) -> None:
+def check_channels(taken: Mapping[Any, Described], dataset: Config, place: str) -> None:
     """Raise an InputError when a channel that stages read is in none of a cell's crops."""
     for channel in dict.fromkeys(dataset.get("used_channels") or dataset["channels"].values()):
         reasons = []

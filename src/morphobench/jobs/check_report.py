@@ -44,7 +44,7 @@ def entries(path: Path) -> list[Entry]:
             for value in node.value:
                 yield from below(value, key)
 
-    root = yaml.compose(path.read_text()) if path.is_file() else None
+    root = yaml.compose(path.read_text(encoding="utf-8")) if path.is_file() else None
     return list(below(root, "")) if root else []
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from morphobench.download import packing, stack
+from morphobench.download import fields, packing, stack
 from morphobench.download.crops import shard_filter
 from morphobench.errors import InputError, named
 from morphobench.files import headers, identifiers, images, manifests
@@ -22,8 +22,7 @@ def check_fields(report: Report, dataset: Config) -> None:
     """Check the table of fields of view, its files, and three of their headers."""
     source, fov = dataset["source"], dataset["source"]["fov"]
     path, columns = Path(source["fovs"]), ["image", *fov["label_channels"]]
-    table = manifests.read(path, columns, text=["FOVId"], derive=source.get("derive"))
-    manifests.check_unique(path, table["FOVId"])
+    table = fields.read_table(source)
     for fault in identifiers.faults(table, ["FOVId"]).loc[lambda faults: faults != ""]:
         report.remark(f"{path}: {fault}", "source.fovs")
     report.say("Manifest", f"{path}: {len(table)} fields of view, columns {', '.join(table)}")
@@ -45,9 +44,7 @@ def check_fields(report: Report, dataset: Config) -> None:
 def check_stack(report: Report, dataset: Config) -> None:
     """Check an array of shapes and the table beside it."""
     path = Path(dataset["source"]["stack"])
-    table = manifests.read(
-        path.parent / stack.TABLE, [], text=["CellId"], derive=dataset["source"].get("derive")
-    )
+    table = stack.read_table(dataset["source"])
     volumes = stack.read_volumes(path)
     said = f"{len(table)} rows, {dataset.get('n_cells')} expected, columns {', '.join(table)}"
     report.say("Manifest", f"{path}: {said}; volumes {volumes.shape}")

@@ -8,6 +8,7 @@ from typing import BinaryIO, NamedTuple
 import pandas as pd
 
 from morphobench.errors import InputError
+from morphobench.files import text_tables
 from morphobench.remote import Store
 
 # Larger tables are read in parts: so much comes within half a minute from anywhere.
@@ -67,8 +68,9 @@ def _whole(path: Path, label: str) -> Part:
 
             table = parquet.ParquetFile(path)
             return Part(path, table.schema_arrow.names, table.metadata.num_rows, is_whole=True)
-        columns = list(map(str, pd.read_csv(path, nrows=0)))
-        n_rows = len(pd.read_csv(path, usecols=[0], dtype=str))
+        columns, n_rows = text_tables.form_of(path).columns, text_tables.count_rows(path)
+    except InputError:
+        raise
     except (ValueError, OSError) as error:
         raise InputError(
             f"{label}: not readable as a table ({error}). Restore or export it again."

@@ -54,12 +54,12 @@ def _meaning(tree: ast.Module, path: Path) -> str:
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     template = path.with_suffix(".html")
-    return ast.dump(tree) + (template.read_text() if template.is_file() else "")
+    return ast.dump(tree) + (template.read_text(encoding="utf-8") if template.is_file() else "")
 
 
 @cache
 def _parse(path: Path, module: str = "") -> tuple[frozenset[str], str]:
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     return _imports(tree, module), _meaning(tree, path)
 
 

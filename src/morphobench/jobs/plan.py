@@ -145,7 +145,7 @@ def table(targets: Iterable[str]) -> str:
 
 
 def _cpu_seconds(path: Path) -> float:
-    names, *_, values = (line.split("\t") for line in path.read_text().splitlines())
+    names, *_, values = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
     return float(dict(zip(names, values, strict=True))["cpu_time"])
 
 

@@ -57,7 +57,7 @@ def read_jobs(root: Path) -> list[Job]:
     """Return every job that has a log below `root`/logs."""
     jobs = []
     for path in sorted((root / "logs").rglob("*.log")):
-        text = path.read_text(errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
         state = state_of(text, time.time() - path.stat().st_mtime)
         jobs.append(Job(_rule_of(path, root / "logs"), state, text, path))
     return jobs
@@ -73,7 +73,7 @@ def jobs_of(text: str) -> dict[str, int]:
 def planned_jobs(root: Path) -> dict[str, int]:
     """Return the number of jobs per rule in the plan of the latest run."""
     logs = sorted((root / ".snakemake/log").glob("*.snakemake.log"), key=lambda path: path.stat().st_mtime)
-    tables = (jobs_of(path.read_text(errors="replace")) for path in reversed(logs))
+    tables = (jobs_of(path.read_text(encoding="utf-8", errors="replace")) for path in reversed(logs))
     return next(filter(None, tables), {})
 
 
@@ -81,7 +81,7 @@ def seconds_per_job(root: Path) -> dict[str, float]:
     """Return the mean seconds of the jobs of each rule, from the benchmark files."""
     seconds = defaultdict(list)
     for path in (root / "benchmarks").rglob("*.tsv"):
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
         if len(lines) > 1:
             seconds[_rule_of(path, root / "benchmarks")].append(float(lines[-1].split("\t")[0]))
     return {rule: sum(values) / len(values) for rule, values in seconds.items()}

@@ -38,7 +38,7 @@ def collect(logs: Path, names: Iterable[str] | None = None, since: float = 0.0) 
         rule, *parts = path.relative_to(logs).with_suffix("").parts
         if path.stat().st_mtime < since or (chosen is not None and not chosen & set(parts)):
             continue
-        texts = _LINE.findall(path.read_text(errors="replace"))
+        texts = _LINE.findall(path.read_text(encoding="utf-8", errors="replace"))
         for text in dict.fromkeys(text for text in texts if not _OF_LIBRARIES.match(text)):
             found.setdefault((rule, text), []).append(path)
     return [Warned(rule, text, len(paths), paths[0]) for (rule, text), paths in found.items()]

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from morphobench.files.values import as_named, isin
+from morphobench.files.values import text as values_as_text
 
-def classes_of(values: pd.Series, rule: Mapping[str, Any] | None) -> np.ndarray:
+
+def classes_of(labels: pd.Series, rule: Mapping[str, Any] | None) -> np.ndarray:
     """Return the class of each cell, None for cells that are left out; shape (n,).
 
     Parameters
     ----------
-    values
+    labels
         A label, compared as text; no value, or a blank text, is empty.
     rule
         Optionally `merge` (by class, its values), `others` (class of the values that it does not name),
@@ -20,15 +23,13 @@ def classes_of(values: pd.Series, rule: Mapping[str, Any] | None) -> np.ndarray:
         leaves every value a class of its own.
     """
     rule = rule or {}
-    text = values.astype(str).str.strip()
-    is_empty = (values.isna() | (text == "")).to_numpy()
-    class_of = {str(value): name for name, own in (rule.get("merge") or {}).items() for value in own}
+    text = values_as_text(labels).map(lambda one: one.strip() or None, na_action="ignore")
+    class_of = as_named(text, rule.get("merge") or {})
     others = rule.get("others")
-    classes = text.map(lambda value: class_of.get(value, value if others is None else others)).to_numpy(
-        object
-    )
+    named = text.map(lambda one: class_of.get(one, one if others is None else others), na_action="ignore")
+    classes = named.to_numpy(object)
     if rule.get("keep"):
-        classes[~text.isin(map(str, rule["keep"])).to_numpy()] = None
-    classes[text.isin(map(str, rule.get("leave_out") or ())).to_numpy()] = None
-    classes[is_empty] = rule.get("empty")
+        classes[~isin(text, rule["keep"])] = None
+    classes[isin(text, rule.get("leave_out") or ())] = None
+    classes[text.isna().to_numpy()] = rule.get("empty")
     return classes

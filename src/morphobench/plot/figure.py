@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure, SubFigure
 
-from morphobench.files import FilePath, atomic_file, atomic_folder, read_table, write_table
+from morphobench.files import FilePath, atomic_file, atomic_folder, read_csv, read_table, write_table
 from morphobench.log import logger
 from morphobench.plot import gallery, layout, render, style
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Pictures, Tables
@@ -23,7 +23,7 @@ _REASON = "missing"
 _PIXELS = 360
 # Columns of names: a stratum called 1 or 2 stays text through a CSV.
 _NAMES = ["CellId", "stratum", "model", "metric", "title", "dataset", "reason"]
-_NAMES += ["condition", "drug", "class", "features"]
+_NAMES += ["condition", "drug", "class", "features", "family", "group", "item", "name"]
 
 Gaps = Mapping[str, str]
 # What a yaml says of a figure or of a panel.
@@ -80,8 +80,7 @@ def write_tables(
 
 def read_tables(folder: FilePath) -> dict[str, pd.DataFrame]:
     """Read the tables of a figure by file stem, letter first."""
-    types = dict.fromkeys(_NAMES, str)
-    return {path.stem: pd.read_csv(path, dtype=types) for path in sorted(Path(folder).glob("*.csv"))}
+    return {path.stem: read_csv(path, _NAMES) for path in sorted(Path(folder).glob("*.csv"))}
 
 
 def of_panel(values: Mapping[str, Any], letter: str) -> dict[str, Any]:

@@ -154,4 +154,4 @@ def _write_checkpoint(model: Autoencoder, section: Mapping[str, Any], path: Path
     with atomic_file(path) as part, part.open("wb") as file:
         torch.save({"state_dict": state}, file)
     with atomic_file(path.with_suffix(".yaml")) as part:
-        part.write_text(yaml.safe_dump(content))
+        part.write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -11,6 +11,7 @@ from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import FilePath, manifests
 from morphobench.files.tables import mu_columns
+from morphobench.files.values import numbers
 from morphobench.geometry.rotation import MATRIX_COLUMNS
 from morphobench.log import logger
 from morphobench.published.manifest import clean_ids, fetch_file, model_file_name, open_published, read_splits
@@ -77,15 +78,18 @@ def read(path: Path, loss_name: str) -> pd.DataFrame:
     InputError
         When a column is missing, no embedding is finite, or a cell or a split is wrong.
     """
-    table = manifests.read(path, ["split"], text=["CellId"])
-    names = mu_columns(table.columns)
+    there = manifests.columns_of(path)
+    names = mu_columns(there)
+    table = manifests.read(path, ["split"], text=["CellId"], optional=[*names, "loss"])
     if not names or names != [f"mu_{number}" for number in range(len(names))]:
         raise InputError(f"{path}: no columns mu_0, mu_1, ... without a gap. Fetch it again.")
     ids = clean_ids(table["CellId"])
     if len(repeated := ids[ids.duplicated()].unique()):
         fault = f"{len(repeated)} cells occur more than once, first {', '.join(repeated[:_N_NAMED])}"
         raise InputError(f"{path}: {fault}. Keep one row for each cell.")
-    embeddings = table[names].apply(pd.to_numeric, errors="coerce").astype(np.float32)
+    embeddings = (
+        table[names].apply(lambda column: numbers(column, f"{path}: {column.name}")).astype(np.float32)
+    )
     broken = ~np.isfinite(embeddings.to_numpy()).all(axis=1)
     if broken.all():
         raise InputError(f"{path}: no embedding is a finite number. Fetch it again.")
@@ -93,7 +97,7 @@ def read(path: Path, loss_name: str) -> pd.DataFrame:
     if broken.any():
         logger.warning("%s: %d embeddings hold values that are not finite", path, broken.sum())
     checked = pd.concat([ids.rename("CellId"), split.rename("split"), embeddings], axis=1)
-    loss = pd.to_numeric(table.get("loss", pd.Series(dtype=float)), errors="coerce")
+    loss = numbers(table.get("loss", pd.Series(dtype=float)), f"{path}: loss")
     return checked.assign(**{loss_name: loss}) if (loss.fillna(0) != 0).any() else checked
 
 
@@ -127,8 +131,7 @@ def write(
         errors = files.read_table(reconstructions[model])
         table = to_published(files.read_table(path), errors, LOSSES[dataset["kind"]])
         with files.atomic_file(folder / names[model]) as file:
-            # Nine digits bring every float32 back as it was.
-            table.to_csv(file, index=True, float_format="%.9g", lineterminator="\n")
+            files.write_csv(table, file, index=True)
     return names
 
 

@@ -15,7 +15,7 @@ from morphobench.published.manifest import manifest_name
 from morphobench.published.shard import Shards
 
 # Columns of the workflow's own state, which the published manifest has no use for.
-_STATE = ("success", "error", "excluded", "seconds", "shard", "index", "first", "n_points", "seed")
+_STATE = ("group", "success", "error", "excluded", "seconds", "shard", "index", "first", "n_points", "seed")
 CONFIG_NAME = "published.yaml"
 
 
@@ -68,7 +68,7 @@ def run(
         published |= {"location": str(out), "preprocessed": str(name), "split": "split", **names}
         published |= {"image_units": "counts", "overrides": _overrides(dataset, len(sampled))}
         config = {"datasets": {dataset["name"]: {"published": published}}}
-        (part / CONFIG_NAME).write_text(yaml.safe_dump(config))
+        (part / CONFIG_NAME).write_text(yaml.safe_dump(config), encoding="utf-8")
     logger.info("%s: %d of %d cells, %d models", out, len(sampled), len(cells), len(models))
 
 

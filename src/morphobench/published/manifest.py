@@ -10,7 +10,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import FilePath, columns, derived, headers, identifiers, manifests
+from morphobench.files import FilePath, columns, derived, headers, identifiers, manifests, reserved
 from morphobench.files.tables import SPLITS
 from morphobench.log import logger
 from morphobench.remote import Store, open_store
@@ -23,8 +23,6 @@ PATHS = {
 }
 # Of these, the one that may be missing; its value is then this folder beside the manifest.
 _DEFAULT_FOLDER = {"pointcloud_folder": "pointcloud"}
-# Columns that the table has of its own.
-_OWN = ("group", "split", "used")
 # Counts in the paper's code are those of batches of two.
 _COUNT_TOLERANCE = 1
 # What published code leaves on identifiers: the suffix of a file, what follows a number before the name of a
@@ -92,7 +90,10 @@ def run(
     try:
         cells = read(path, dataset)
         _check_counts(cells, published.get("n_cells"), path)
-        used = manifests.kept(cells, published.get("keep"), path)
+        keep = {
+            reserved.own_name(column, cells): own for column, own in (published.get("keep") or {}).items()
+        }
+        used = manifests.kept(cells, keep, path)
         used &= cells["CellId"].isin(manifests.chosen(cells.loc[used, "CellId"], max_cells))
     except InputError as error:
         raise InputError(f"{dataset['name']}: {error}") from error
@@ -122,8 +123,10 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     chosen, missing = columns.choose(published.get("columns"), there)
     columns.report_missing(path, chosen, missing, dataset.get("needs") or {}, there, "published.columns")
     required = [column for column in paths if column not in _DEFAULT_FOLDER]
-    table = manifests.read(path, [*required, *([split] if split else [])], text=["CellId"])
+    taken = {*reserved.stored(""), "used"} - {split}
+    table = manifests.read(path, [*required, *([split] if split else [])], text=["CellId"], taken=taken)
     table = table.loc[:, [not str(column).startswith("Unnamed:") for column in table]]
+    chosen = {name: one._replace(column=reserved.own_name(one.column, table)) for name, one in chosen.items()}
     table["CellId"] = clean_ids(table["CellId"])
     table = columns.add(table, chosen, lambda rows: _voxel_volumes(rows, dataset))
     table = _derived(table, dataset.get("source", {}).get("derive") or {}, path)
@@ -132,7 +135,6 @@ def read(path: Path, dataset: Mapping[str, Any]) -> pd.DataFrame:
     repeated = f"{path}: this CellId occurs in more than one row. Keep one of them."
     errors[table["CellId"].duplicated(keep=False)] = repeated
     table, errors = (part[~table["CellId"].duplicated()] for part in (table, errors))
-    table = table.drop(columns=[column for column in _OWN if column in table and column != split])
     if split:
         remedy = "Mend it, or set published.split to null for a seeded split."
         splits = read_splits(table[split], path, remedy)
@@ -215,6 +217,7 @@ def _groups(table: pd.DataFrame, dataset: Mapping[str, Any], path: Path) -> pd.S
     if dataset["kind"] == "packing":
         return table["CellId"].str.rsplit("_", n=1).str[0]
     unit = manifests.group_columns(dataset.get("source", {}).get("group"))
+    unit = [reserved.own_name(column, table) for column in unit]
     if missing := [column for column in unit if column not in table]:
         told = (
             "%s: has no column %s (source.group): cells count as independent, so that intervals may be narrow"

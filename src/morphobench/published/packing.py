@@ -167,7 +167,10 @@ def write(
     """
     (folder / _FIGURES).mkdir(parents=True)
     (folder / SHAPES).mkdir()
-    shapes = [pd.read_csv(Path(shard) / SHAPES / SHAPE_MANIFEST, dtype=str) for shard in shards["download"]]
+    shapes = [
+        files.read_csv(Path(shard) / SHAPES / SHAPE_MANIFEST, ["CellId", "angle"])
+        for shard in shards["download"]
+    ]
     files.write_table(pd.concat(shapes, ignore_index=True), folder / SHAPES / SHAPE_MANIFEST)
     cube = dataset["sample"]["cube"]
     grid = {**cube, "size": cube["size"] * cube["oversample"], "oversample": 1}

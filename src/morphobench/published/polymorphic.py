@@ -184,7 +184,7 @@ def write(
         _write_clouds(clouds / cell, row, arrays, voxel_um)
     for split in ("train", "val", "test"):
         ids = cells.loc[cells["split"] == split, "CellId"]
-        (clouds / f"{split}.lst").write_text("".join(f"{cell}\n" for cell in ids))
+        (clouds / f"{split}.lst").write_text("".join(f"{cell}\n" for cell in ids), encoding="utf-8")
     factors = cells["scale_factor"].to_numpy(np.float64) * voxel_um
     np.savez(folder / _FACTORS, keys=cells["CellId"].to_numpy(str), values=factors)
     folders = {"mesh_folder": f"{root / 'outputs_mesh'}/", "pointcloud_folder": f"{root / 'pointcloud'}/"}

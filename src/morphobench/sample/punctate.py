@@ -51,7 +51,7 @@ def run(
     mode
         Of `sample_points`.
     """
-    common = json.loads(Path(box).read_text())
+    common = json.loads(Path(box).read_text(encoding="utf-8"))
     box_zyx = [common[axis] for axis in AXES]
 
     def sample_cell(row: dict[str, Any]) -> shards.Result:

@@ -158,7 +158,7 @@ def run(
     decode_best_s, seconds per cell in it (median); inference_legacy_s, see `inference_seconds_legacy`;
     energy_kwh and emissions_kg per cell; device. null where a thing was not measured.
     """
-    record = json.loads(Path(record_path).read_text())
+    record = json.loads(Path(record_path).read_text(encoding="utf-8"))
     model, model_config = load_for_inference(model_path, accelerator, threads)
     device = model_device(model)
     # A cell takes what another takes: any will do.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from morphobench import seeds
+from morphobench import files, seeds
 from morphobench.files import FilePath, read_table, write_table
 from morphobench.geometry import rotation
 from morphobench.log import logger
@@ -213,7 +213,7 @@ def run(
     """
     model, model_config = load_for_inference(model_path, accelerator, threads)
     # Read as text: a CellId such as 007 is no number.
-    table = pd.read_csv(pairs, dtype={"start": str, "end": str})
+    table = files.read_csv(pairs, ["start", "end"])
     if table.empty:
         logger.warning("there is no pair of test cells to interpolate between: no energy")
         nothing = dict.fromkeys(("fraction", *ENERGIES), np.nan)

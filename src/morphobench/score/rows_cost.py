@@ -28,7 +28,7 @@ def add_cost(rows: ScoreRows, path: FilePath | None) -> None:
     The published inference time includes the sampling of points and the loss: it is legacy, where the record
     has it (inference_legacy_s).
     """
-    cost = {} if path is None else json.loads(Path(path).read_text())
+    cost = {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
     reason = "no model to time" if path is None else "not measured on this machine"
     if cost:
         cost["inference_s"] = [sum(both) for both in zip(cost["encode_s"], cost["decode_s"], strict=True)]

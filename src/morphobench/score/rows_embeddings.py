@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from morphobench import seeds
+from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.files import FilePath
 from morphobench.files.tables import read_checked
@@ -125,7 +125,7 @@ def add_interpolation(
     """Add the distance of linear interpolants from real embeddings; this takes no decoder."""
     corrected = Metric("interpolation_distance", unit="of the distance between cells")
     legacy = Metric("interpolation_distance", unit="embedding units").legacy
-    ends = None if pairs is None else pd.read_csv(pairs, dtype={"start": str, "end": str})
+    ends = None if pairs is None else files.read_csv(pairs, ["start", "end"])
     if ends is None:
         rows.add_absent("no table of pairs", corrected, legacy)
         return

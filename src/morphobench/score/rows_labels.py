@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from morphobench.files.values import numbers
 from morphobench.metrics import classification
 from morphobench.metrics.classes import classes_of
 from morphobench.metrics.outliers import outlier_detection_legacy, outlier_labels
@@ -150,7 +151,8 @@ def add_regression(rows: ScoreRows, cells: EmbeddedCells, targets: Sequence[str]
     if not targets:
         return
     known = [name for name in targets if name in cells.manifest]
-    values = cells.manifest[known].apply(pd.to_numeric, errors="coerce").reset_index(drop=True)
+    targeted = {name: numbers(cells.manifest[name], f"column {name} (targets)") for name in known}
+    values = pd.DataFrame(targeted).reset_index(drop=True)
     results = regression_scores(cells.z, values, cells.split, units=cells.groups)
     plain = regression_scores(cells.z, values, cells.split)
     folds = regression_scores_legacy(cells.z, values)

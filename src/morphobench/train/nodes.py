@@ -76,7 +76,7 @@ def main(file: str) -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        run.run(**json.loads(Path(file).read_text()))
+        run.run(**json.loads(Path(file).read_text(encoding="utf-8")))
     except InputError as error:
         sys.exit(str(error))
 

@@ -65,7 +65,7 @@ def read(name: str, config: Mapping[str, Any], root: Path = Path()) -> dict[str,
         For a missing file, an unknown dataset, model or key, or a value that is not allowed.
     """
     path = Path("config/sweeps") / f"{name}.yaml"
-    sweep = schema.typed(schema.read_yaml(root / path))
+    sweep = schema.read_yaml(root / path)
     schema.validate(sweep, "sweep", str(path), root)
     for kind in ("dataset", "model"):
         known = config[f"{kind}s"]
@@ -110,4 +110,6 @@ def compare(points: Mapping[str, Mapping[str, Any]], records: Sequence[Mapping[s
 
 def run(points: Mapping[str, Mapping[str, Any]], records: Sequence[FilePath], out: FilePath) -> None:
     """Write the table of a sweep from the record files of its points, in the order of `points`."""
-    write_table(compare(points, [json.loads(Path(path).read_text()) for path in records]), out)
+    write_table(
+        compare(points, [json.loads(Path(path).read_text(encoding="utf-8")) for path in records]), out
+    )

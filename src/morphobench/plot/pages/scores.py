@@ -22,7 +22,9 @@ def page(scores: pd.DataFrame, looks: Mapping[str, Mapping[str, str]], title: st
         f"<th{' class=number' if name in _NUMBERS else ''}>{name.replace('_', ' ')}</th>" for name in columns
     )
     rows = "\n".join(_row(row, columns, looks) for row in scores.to_dict("records"))
-    return Template(_TEMPLATE.read_text()).substitute(title=html.escape(title), heads=heads, rows=rows)
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(title), heads=heads, rows=rows
+    )
 
 
 def _row(row: Mapping[str, Any], columns: list[str], looks: Mapping[str, Mapping[str, str]]) -> str:
