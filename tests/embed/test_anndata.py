@@ -95,3 +95,28 @@ from morphobench.embed import anndata as annotated
 annotated.run(*{names!r}, provenance={{}})
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_columns_of_a_users_own_stay_whatever_their_kind_and_name(tmp_path):
+    write_tables(tmp_path, cells=("a", "b"))
+    manifest = pd.read_parquet(tmp_path / "manifest.parquet").assign(
+        treatment=pd.Categorical(["x", None, "y", "y"]),
+        passage=pd.array([3500005512, None, 1, 2], dtype="Int64"),
+        plate=["01", "1", None, "4E2"],
+        dose=["0.5", "1", None, "2"],
+        first_name=["p", "q", "r", "s"],
+        taken=pd.to_datetime(["2024-01-01"] * 4),
+    )
+    manifest.to_parquet(tmp_path / "manifest.parquet")
+    annotated.run(
+        *(tmp_path / name for name in ("manifest.parquet", "identity.parquet", "identity.h5ad")),
+        provenance=PROVENANCE,
+        numbers=["dose", "nowhere"],
+    )
+    obs = anndata.read_h5ad(tmp_path / "identity.h5ad").obs
+    assert obs["treatment"].tolist() == ["x", ""]
+    assert obs["plate"].tolist() == ["01", "1"]
+    assert obs["first_name"].tolist() == ["p", "q"]
+    assert obs["dose"].tolist() == [0.5, 1.0]
+    assert obs["passage"].iloc[0] == 3500005512
+    assert obs["taken"].tolist() == ["2024-01-01 00:00:00"] * 2

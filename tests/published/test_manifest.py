@@ -196,7 +196,7 @@ def test_numbers_of_pieces_are_labels_whichever_column_has_them(tmp_path, there)
     columns = yaml.safe_load((ROOT / "config/datasets/other_polymorphic.yaml").read_text())["published"][
         "columns"
     ]
-    values = [7.0, 1.0] if there == "STR_connectivity_cc" else [">=5", "1.0"]
+    values = ["7.0", "1.0"] if there == "STR_connectivity_cc" else [">=5", "1.0"]
     table = read_manifest(tmp_path, SHAPES | {there: values}, kind="polymorphic", columns=columns)
     assert table["n_pieces_label"].tolist() == [">=5", "1"]
     assert table[there].tolist() == values

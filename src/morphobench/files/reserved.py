@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from morphobench.errors import InputError
 from morphobench.log import logger
 
 # Columns of the cell table that stages write about each cell, and their types.
@@ -64,12 +65,17 @@ def own_name(name: str, table: Collection[str]) -> str:
 
 
 def keep_apart(table: pd.DataFrame, names: Collection[str], place: object) -> pd.DataFrame:
-    """Rename a source's own columns among some names to ``source_<name>``, and say so."""
-    new: dict[str, str] = {}
-    for name in [name for name in table if name in names]:
-        new[name] = OWN.format(name)
-        while new[name] in table:
-            new[name] = OWN.format(new[name])
+    """Rename a source's own columns among some names to ``source_<name>``, and say so.
+
+    Raises
+    ------
+    InputError
+        When it has a column of that name too.
+    """
+    new = {name: OWN.format(name) for name in table if name in names}
+    if taken := [name for name, own in new.items() if own in table]:
+        reason = f"stages write a column {taken[0]}, and its own cannot be kept as {new[taken[0]]}"
+        raise InputError(f"{place}: {reason}, which is there too. Rename one of them.")
     if new:
         said = ", ".join(f"{name} as {own}" for name, own in new.items())
         logger.warning("%s: its own columns of names that stages write are kept: %s", place, said)
