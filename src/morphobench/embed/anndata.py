@@ -52,9 +52,7 @@ def _observations(
     if reconstruction is not None:
         errors = read_checked(reconstruction, ("CellId",)).set_index("CellId")
         errors = errors.rename(columns={"reason": "reconstruction_reason"})
-        errors = errors.filter(
-            regex="^(reconstruction|noise_floor|sampling_distance|other_cell|mean_shape)_"
-        )
+        errors = errors.filter(regex="^(reconstruction|noise_floor|sampling_distance|other_cell|mean_shape)_")
         table = reserved.keep_apart(table, set(errors), "the manifest").join(errors)
     text = table.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes]]
     return table.assign(**{name: values.text(table[name]).fillna("").astype("category") for name in text})
