@@ -114,3 +114,26 @@ def test_outside_the_input_is_zero_and_never_a_blend():
     turned = inplane.rotate_inplane(volume_zyx, 37, (1, 10, 15), order=1, box=box)
     assert set(np.unique(turned.round(3))) == {0, 400}
     assert (turned[0] > 0).sum() == pytest.approx(600, rel=0.02)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 3.0])
+@pytest.mark.parametrize("angle", [0, 30])
+def test_elongation_is_the_ratio_of_the_axes_whatever_their_angle(ratio, angle):
+    z, y, x = np.indices((3, 81, 81)) - np.array([1, 40, 40])[:, None, None, None]
+    turn = np.deg2rad(angle)
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    mask = (along / (12 * ratio)) ** 2 + (across / 12) ** 2 <= 1
+    assert inplane.inplane_elongation(mask) == pytest.approx(ratio, rel=0.02)
+
+
+def test_a_square_has_no_long_axis_and_a_line_nothing_but():
+    square = np.ones((2, 9, 9), dtype=bool)
+    assert inplane.inplane_elongation(square) == pytest.approx(1)
+    assert inplane.inplane_elongation(np.ones((1, 1, 1))) == 1
+    assert np.isinf(inplane.inplane_elongation(np.ones((2, 1, 9))))
+    # One voxel more, and the axis is any: 42 degrees here.
+    more = np.zeros((2, 10, 10), dtype=bool)
+    more[:, :9, :9] = True
+    more[0, 9, 9] = True
+    assert abs(inplane.inplane_angle(more)) > 30
+    assert inplane.inplane_elongation(more) < 1.05

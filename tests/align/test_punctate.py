@@ -259,3 +259,17 @@ def test_real_nuclei_from_a_field_of_view_are_laid_along_x(tmp_path):
         assert abs(inplane.inplane_angle(kept)) < 1
         assert counts[kept > 0].mean() > 1.5 * counts[(kept == 0) & (counts > 0)].mean()
         assert 200 < kept.sum() * VOXEL_UM**3 < 2000
+
+
+def test_cells_that_are_nearly_as_wide_as_long_are_kept_and_warned_of(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    masks = {"long": ellipsoid(30), "square": np.zeros((9, 40, 40), dtype=bool)}
+    masks["square"][2:7, 10:30, 10:30] = True
+    manifest = write_cells(tmp_path / "data", {cell: (spots(m, rng), m) for cell, m in masks.items()})
+    cells, _, _ = run(dataset(manifest), tmp_path)
+    elongation = cells.set_index("CellId")["elongation"]
+    assert elongation["square"] == pytest.approx(1, abs=0.02)
+    assert elongation["long"] > 1.2
+    assert cells["success"].all()
+    assert "1 of 2 cells are nearly as wide as long" in caplog.text
+    assert "first square" in caplog.text

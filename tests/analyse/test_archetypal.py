@@ -78,6 +78,8 @@ def test_explained_variance_rises_with_the_number_of_archetypes():
     table = explained_variances(z, [4, 2, 1, 31, 2], n_starts=3, rng=np.random.default_rng(0))
     assert table["k"].tolist() == [1, 2, 4]
     assert table["explained_variance"].is_monotonic_increasing
+    assert table.columns.tolist() == ["k", "explained_variance", "start_distance"]
+    assert (table["start_distance"] >= 0).all()
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
@@ -140,3 +142,16 @@ def test_archetypes_rotate_with_the_space_and_ignore_the_order_of_cells():
 def test_archetypes_refuse_what_has_none(z, k, message):
     with pytest.raises(InputError, match=message):
         archetypes(z, k, n_starts=1, rng=np.random.default_rng(0))
+
+
+def test_starts_find_the_same_archetypes_where_there_are_some_and_others_where_there_are_none():
+    rng = np.random.default_rng(8)
+    planted, _, _ = simplex(rng, n=300)
+    found = archetypes(planted, 4, n_starts=4, rng=np.random.default_rng(1)).start_distance
+    assert found < 0.05
+    blob = archetypes(rng.normal(size=(300, 6)), 4, n_starts=4, rng=np.random.default_rng(1)).start_distance
+    assert blob > 4 * found
+    assert blob > 0.2
+    assert np.isnan(archetypes(planted, 4, n_starts=1, rng=np.random.default_rng(1)).start_distance)
+    scaled = archetypes(1000 * planted + 7, 4, n_starts=4, rng=np.random.default_rng(1)).start_distance
+    assert scaled == pytest.approx(found, rel=1e-3, abs=1e-6)

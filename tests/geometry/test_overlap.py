@@ -135,3 +135,32 @@ def test_shapes_in_two_grids_are_refused():
         common_grid([NOTHING], 8)
     with pytest.raises(InputError, match="one point"):
         common_grid([(np.zeros((3, 3)), np.array([[0, 1, 2]]))], 8)
+
+
+# Specks
+
+
+def together(*parts):
+    vertices, faces = zip(*parts, strict=True)
+    offsets = np.cumsum([0, *map(len, vertices[:-1])])
+    return np.concatenate(vertices), np.concatenate([f + o for f, o in zip(faces, offsets, strict=True)])
+
+
+@pytest.mark.parametrize("place", [(400, 0, 0), (300, -200, 100)])
+def test_a_stray_speck_does_not_coarsen_the_grid_of_others(place):
+    """A tenth of the radius is a thousandth of the volume, twenty radii away."""
+    speck = ball(2.0, place, subdivisions=2)
+    plain = error_of(ball(20.0), ball(18.0))
+    assert plain == pytest.approx(1 - 0.9**3, abs=0.01)
+    for a, b in [(together(ball(20.0), speck), ball(18.0)), (ball(20.0), together(speck, ball(18.0)))]:
+        assert error_of(a, b) == pytest.approx(plain, abs=0.002)
+
+
+def test_pieces_that_count_are_in_the_grid():
+    """An eighth of the volume: two cells that differ by it alone."""
+    piece = ball(10.0, (60, 0, 0))
+    assert error_of(together(ball(20.0), piece), ball(20.0), n=96) == pytest.approx(1 / 9, abs=0.01)
+    # Many small pieces are no specks together.
+    many = together(*(ball(2.0, (8 * n, 0, 0), subdivisions=2) for n in range(20)))
+    assert common_grid([many], 64).n_xyz[0] == 64
+    assert common_grid([many], 64).edge_um[0] == pytest.approx((19 * 8 + 4) / 64, rel=0.02)

@@ -57,6 +57,24 @@ def inplane_angle(mask_zyx: np.ndarray, *, unique: bool = False) -> float:
     return half - (half - degrees) % (2 * half)
 
 
+def inplane_elongation(mask_zyx: np.ndarray) -> float:
+    """Return the standard deviation of a mask along its long axis in the x, y plane over that across it.
+
+    1 for a mask without a long axis: near it `inplane_angle` is any angle, which a voxel more may turn by 90
+    degrees. inf for a line of voxels.
+
+    Raises
+    ------
+    InputError
+        When the mask is empty.
+    """
+    counts, y, x = _projection(mask_zyx)
+    y, x = y - np.average(y, weights=counts), x - np.average(x, weights=counts)
+    cov = np.cov(np.stack([y, x]), fweights=counts, ddof=0)
+    across, along = np.sqrt(np.linalg.eigvalsh(cov).clip(min=0))
+    return float(along / across) if across > 1e-9 * along else (np.inf if along > 0 else 1.0)
+
+
 def center_zyx(mask_zyx: np.ndarray) -> np.ndarray:
     """Return the centre of mass of a mask, shape (3,), voxels from its corner."""
     counts, y, x = _projection(mask_zyx)

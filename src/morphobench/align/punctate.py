@@ -15,7 +15,9 @@ from morphobench.files.layout import CELL, crop_folder
 from morphobench.log import logger
 
 _PLACES = [f"{name}_{axis}_um" for name in ("center", "origin") for axis in "zyx"]
-_DEFAULTS = dict.fromkeys(("spacing_um", "angle_degrees", *_PLACES), np.nan) | MARKS
+_DEFAULTS = dict.fromkeys(("spacing_um", "angle_degrees", "elongation", *_PLACES), np.nan) | MARKS
+# Below it a cell is nearly as wide as long, and noise decides about its axis.
+_SQUARE = 1.05
 
 
 def run(
@@ -25,10 +27,11 @@ def run(
 
     Writes structure.npy (float32, not masked, 0 outside the crop: camera counts, or for datasets of kind
     polymorphic the share of a voxel that is foreground, 0 to 1) and mask.npy (uint8, 0 or 1). Columns:
-    spacing_um, the edge of a voxel; `crops.MARKS`; and the transform. With c = center_{z,y,x}_um, the corner
-    of the stored volume o = origin_{z,y,x}_um, and the angle of the long axis a = angle_degrees (see
-    `align.inplane`), the point p of the raw crop, micrometres from its corner, lies at R(-a) (p - c) + c - o
-    in the stored volume.
+    spacing_um, the edge of a voxel; `crops.MARKS`; elongation, how much longer than wide the cell is in the
+    plane (near 1 its axis is arbitrary, which is a warning); and the transform. With c = center_{z,y,x}_um,
+    the corner of the stored volume o = origin_{z,y,x}_um, and the angle of the long axis a = angle_degrees
+    (see `align.inplane`), the point p of the raw crop, micrometres from its corner, lies at
+    R(-a) (p - c) + c - o in the stored volume.
 
     Parameters
     ----------
@@ -41,6 +44,8 @@ def run(
         cells = files.read_cells(shard_in)
         shard.fill(cells, lambda row: align_cell(row, folder, dataset), CELL, _DEFAULTS, timed=True)
         warn_of_marks(shard.cells)
+        if dataset["align"]["enabled"]:
+            warn_of_squares(shard.cells)
 
 
 def warn_of_marks(cells: pd.DataFrame) -> None:
@@ -63,16 +68,28 @@ def warn_of_marks(cells: pd.DataFrame) -> None:
             logger.warning("align: %d of %d cells have %s, first %s", has.sum(), len(cells), what, first)
 
 
+def warn_of_squares(cells: pd.DataFrame) -> None:
+    """Log one warning with the number of cells whose long axis is hardly one."""
+    square = cells["elongation"] < _SQUARE
+    if square.any():
+        what = "cells are nearly as wide as long (column elongation): their angle is arbitrary, first"
+        first = cells.loc[square, "CellId"].iloc[0]
+        logger.warning("align: %d of %d %s %s", square.sum(), len(cells), what, first)
+
+
 def align_cell(row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any]) -> shards.Result:
     """Read one cell, resample it to cubic voxels and lay its long axis along x; see `run`."""
     config, spacing_um = dataset["align"], dataset["voxel_um"]
     structure_zyx, guide_zyx, kept_zyx, marks = read_cell(row, folder, dataset, spacing_um)
     center = inplane.center_zyx(guide_zyx)
     angle = inplane.inplane_angle(guide_zyx, unique=config["unique"]) if config["enabled"] else 0.0
+    elongation = inplane.inplane_elongation(guide_zyx)
     box = inplane.rotated_box(kept_zyx, angle, center, margin=config["margin_voxel"])
     places = [place * spacing_um for place in (*center.tolist(), *(span.start for span in box))]
     columns = (
-        {"spacing_um": spacing_um, "angle_degrees": angle} | dict(zip(_PLACES, places, strict=True)) | marks
+        {"spacing_um": spacing_um, "angle_degrees": angle, "elongation": elongation}
+        | dict(zip(_PLACES, places, strict=True))
+        | marks
     )
     order = int(config["interpolation"] == "linear")
     return columns, {

@@ -1,10 +1,12 @@
 """Archetypal analysis by alternating minimisation: monotone, seeded, memory linear in the number of cells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from morphobench.analyse.pca import principal_components, varies
 from morphobench.errors import InputError
@@ -41,12 +43,17 @@ class Archetypes(NamedTuple):
         1 - residual sum of squares / total sum of squares about the mean.
     residuals
         Residual sum of squares after each round, as a share of the total; never rises.
+    start_distance
+        Distance between the archetypes of the best start and those of another one, each with its partner,
+        median over starts, in units of the embeddings' root mean square distance from their mean; NaN for one
+        start. Large where there are no archetypes to find.
     """
 
     z: np.ndarray
     weights: np.ndarray
     explained_variance: float
     residuals: np.ndarray
+    start_distance: float = np.nan
 
 
 class HullPoint(NamedTuple):
@@ -80,7 +87,9 @@ def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator
     coreset = scores[rows]
     starts = [_furthest_sum, *[_plus_plus] * (n_starts - 1)]
     fits = [_fit(coreset, importance, start(coreset, k, rng), _MAX_ROUNDS, _ROUGH) for start in starts]
-    best, _, _ = min(fits, key=lambda fit: fit[2][-1])
+    best, _, _ = found = min(fits, key=lambda fit: fit[2][-1])
+    radius = float(np.sqrt((scores**2).sum(axis=1).mean()))
+    apart = [_distance(best, fit[0]) / radius for fit in fits if fit is not found]
     start = [point._replace(rows=rows[point.rows]) for point in best]
     max_rounds = _MAX_ROUNDS if len(rows) == len(scores) else _REFINEMENT_ROUNDS
     points, weights, residuals = _fit(scores, np.ones(len(scores)), start, max_rounds, _FINE)
@@ -89,16 +98,25 @@ def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator
     residual = _residual(float((scores**2).sum()), weights.T @ weights, weights.T @ scores, positions)
     order = np.argsort(-weights.mean(axis=0), kind="stable")
     z_archetypes = np.stack([points[i].shares @ z[points[i].rows] for i in order])
-    return Archetypes(z_archetypes, weights[:, order], 1 - residual, np.array([*residuals, residual]))
+    residuals, start_distance = np.array([*residuals, residual]), float(np.median(apart)) if apart else np.nan
+    return Archetypes(z_archetypes, weights[:, order], 1 - residual, residuals, start_distance)
+
+
+def _distance(points: Sequence[HullPoint], others: Sequence[HullPoint]) -> float:
+    """Return the mean distance between two sets of equally many archetypes, in the best order."""
+    costs = cdist(*(np.stack([point.position for point in side]) for side in (points, others)))
+    return float(costs[linear_sum_assignment(costs)].mean())
 
 
 def explained_variances(
     z: np.ndarray, ks: Iterable[int], *, n_starts: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return k and explained_variance for each number of archetypes up to the number of cells, k rising."""
+    """Return k, explained_variance and start_distance of each number of archetypes up to that of cells."""
     ks = sorted({k for k in ks if k <= len(z)})
-    values = [archetypes(z, k, n_starts=n_starts, rng=rng).explained_variance for k in ks]
-    return pd.DataFrame({"k": ks, "explained_variance": np.asarray(values, float)})
+    fits = [archetypes(z, k, n_starts=n_starts, rng=rng) for k in ks]
+    values = [(fit.explained_variance, fit.start_distance) for fit in fits]
+    table = pd.DataFrame(values, columns=["explained_variance", "start_distance"], dtype=float)
+    return table.assign(k=np.asarray(ks, np.int64))[["k", *table]]
 
 
 def _check(z: np.ndarray, k: int) -> None:

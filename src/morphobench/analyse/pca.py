@@ -5,6 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
+# Of a sum of loadings.
+_ZERO = 1e-9
+
 
 class Components(NamedTuple):
     """Principal components.
@@ -14,7 +17,8 @@ class Components(NamedTuple):
     scores
         Shape (n, m).
     directions
-        Unit vectors in rows, shape (m, D); the largest loading of each is positive.
+        Unit vectors in rows, shape (m, D); the sum of the loadings of each is positive, where it is zero the
+        largest loading. A few cells less may make another loading the largest.
     variance
         Variance of each score (divided by n), falling, shape (m,).
     total
@@ -34,7 +38,9 @@ def principal_components(z: np.ndarray, n: int | None = None) -> Components:
     solver = "full" if len(z) < z.shape[1] else "covariance_eigh"
     pca = PCA(None if n is None else min(n, *z.shape), svd_solver=solver)
     scores, total = pca.fit_transform(centred), float((centred**2).sum() / len(z))
-    return Components(scores, pca.components_, pca.singular_values_**2 / len(z), total)
+    sign = np.where(pca.components_.sum(axis=1) < -_ZERO, -1.0, 1.0)
+    directions = pca.components_ * sign[:, None]
+    return Components(scores * sign, directions, pca.singular_values_**2 / len(z), total)
 
 
 def varies(z: np.ndarray) -> bool:

@@ -86,8 +86,9 @@ def archetype_embeddings(
     """Write archetypes, their weights in every cell, nearest cells, and explained variance by number.
 
     The tables have archetype, explained_variance, mu_0 ...; CellId, group, the stratum, weight_0 ...;
-    archetype, CellId, distance; k, explained_variance, chosen. Embeddings that are all equal have one
-    archetype, their mean, with explained variance NaN; fewer cells than archetypes have as many as cells.
+    archetype, CellId, distance; k, explained_variance, start_distance, chosen. Embeddings that are all equal
+    have one archetype, their mean, with explained variance NaN; fewer cells than archetypes have as many as
+    cells.
     """
     cells = read(manifest, embedding, keep)
     fit = _archetypes(cells.z, n_archetypes, n_starts, _generator(seed, "archetypes"))
@@ -101,6 +102,7 @@ def archetype_embeddings(
     ks = [number for number in k_list if number != k] if varies(cells.z) else []
     others = explained_variances(cells.z, ks, n_starts=n_starts, rng=_generator(seed, "variance"))
     own = pd.DataFrame({"k": [k], "explained_variance": [fit.explained_variance]})
+    own["start_distance"] = fit.start_distance
     variance = pd.concat([others.assign(chosen=False), own.assign(chosen=True)], ignore_index=True)
     write_table(variance.sort_values("k", ignore_index=True), variance_out)
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from morphobench.errors import InputError
 
@@ -13,6 +15,9 @@ Mesh = tuple[np.ndarray, np.ndarray]
 # Meshes of grids have edges exactly above voxel centres of other grids. Moving the rays by unlike shares of a
 # voxel, far below what any length here means, decides such ties once for all triangles.
 _OFFSET_VOXEL = np.array([1.414e-7, 1.732e-7, 0.0])
+
+# Largest share of a mesh's volume in pieces that do not widen the common grid.
+_SPECKS = 0.01
 
 
 class Grid(NamedTuple):
@@ -26,12 +31,16 @@ class Grid(NamedTuple):
 def common_grid(meshes: Sequence[Mesh], n_longest: int) -> Grid:
     """Return a grid of cubic voxels over the bounding box of all meshes, `n_longest` along its longest side.
 
+    Specks far away would make voxels coarse everywhere: the box is that of each mesh without its smallest
+    pieces, which together hold at most 1 % of its volume. What of them lies outside is not counted.
+
     Raises
     ------
     InputError
         When no mesh has a vertex, or the box is a point.
     """
-    boxes = [(vertices.min(axis=0), vertices.max(axis=0)) for vertices, _ in meshes if len(vertices)]
+    bodies = [_without_specks(mesh) for mesh in meshes if len(mesh[0])]
+    boxes = [(vertices.min(axis=0), vertices.max(axis=0)) for vertices in bodies]
     if not boxes:
         raise InputError("none of the shapes to compare has a surface. Leave the cell out of the comparison.")
     low_um = np.min([low for low, _ in boxes], axis=0).astype(np.float64)
@@ -41,6 +50,24 @@ def common_grid(meshes: Sequence[Mesh], n_longest: int) -> Grid:
         raise InputError("the shapes to compare are one point. Check the segmentation.")
     n_xyz = np.ceil(extent_um / edge_um - 1e-9).astype(int).clip(min=1)
     return Grid(low_um, np.full(3, edge_um), tuple(n_xyz.tolist()))
+
+
+def _without_specks(mesh: Mesh) -> np.ndarray:
+    """Return the vertices of all pieces but the smallest, which hold at most `_SPECKS` of the volume."""
+    vertices, faces = np.asarray(mesh[0]), np.asarray(mesh[1])
+    if not len(faces):
+        return vertices
+    ones = np.ones(2 * len(faces))
+    edges = (ones, (np.tile(faces[:, 0], 2), faces[:, 1:].T.ravel()))
+    n_pieces, piece = connected_components(coo_matrix(edges, shape=(len(vertices),) * 2), directed=False)
+    corners = (vertices - vertices.mean(axis=0))[faces].astype(np.float64)
+    cones = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    volumes = np.abs(np.bincount(piece[faces[:, 0]], cones, n_pieces))
+    order = np.argsort(volumes, kind="stable")
+    kept = np.ones(n_pieces, dtype=bool)
+    kept[order[volumes[order].cumsum() <= _SPECKS * volumes.sum()]] = False
+    # A flat mesh has no volume to go by.
+    return vertices[kept[piece]] if kept.any() else vertices
 
 
 def voxelise(mesh: Mesh, grid: Grid) -> np.ndarray:
