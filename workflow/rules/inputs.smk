@@ -123,6 +123,13 @@ def answers(wildcards):
     }
 
 
+def anchors(wildcards):
+    """Params function: the controls of a dataset between which scores are scaled, by the end that they are."""
+    ends = {"random": "chance", "known": "known"}
+    scored = {name: CONFIG["baselines"][name]["features"] for name in BASELINES.get(wildcards.dataset, [])}
+    return {ends[features]: name for name, features in scored.items() if features in ends}
+
+
 def weightless(wildcards):
     """Params function: the configuration of a baseline with a decoder, as of a model."""
     baseline, resolution = (

@@ -116,6 +116,7 @@ rule score_table:
         **HEAVY,
     params:
         models=lambda wildcards: dataset_config(wildcards)["models"] + BASELINES.get(wildcards.dataset, []),
+        anchors=anchors,
         n_permutations=CONFIG["score"]["n_permutations"],
         seed=CONFIG["seed"],
     message:

@@ -11,6 +11,7 @@ if __name__ == "__main__":
             scores_out=snakemake.output.scores,
             items_out=snakemake.output.item_values,
             differences_out=snakemake.output.differences,
+            anchors=snakemake.params.anchors,
             models=snakemake.params.models,
             n_permutations=snakemake.params.n_permutations,
             seed=snakemake.params.seed,

@@ -52,6 +52,22 @@ def spread_rows(scores: pd.DataFrame) -> pd.DataFrame:
     return score_table(rows)
 
 
+def scaled_values(scores: pd.DataFrame, anchors: Mapping[str, str]) -> pd.Series:
+    """Return every value scaled so that one control has 0 and the other 1.
+
+    `anchors` names the models of `chance` and of the `known` answers. NaN without them, and for metrics of
+    which one has no value, of which both have one value, or that have no good direction.
+    """
+    key = ["metric", "variant"]
+    ends = {
+        end: scores[scores["model"] == anchors.get(end)].groupby(key)["value"].mean()
+        for end in ("chance", "known")
+    }
+    ends = scores[key].join(pd.DataFrame(ends), on=key)
+    span = (ends["known"] - ends["chance"]).where(scores["better"] != "none").replace(0, np.nan)
+    return ((scores["value"] - ends["chance"]) / span).astype(np.float64)
+
+
 def collect_dataset(
     *,
     scores: Sequence[FilePath],
@@ -61,16 +77,19 @@ def collect_dataset(
     scores_out: FilePath,
     items_out: FilePath,
     differences_out: FilePath,
+    anchors: Mapping[str, str] | None = None,
     **comparison: Any,
 ) -> None:
     """Write the score table of a dataset, the values behind it, and the differences between its models.
 
     Reads the four tables that `stage.run` wrote for each training. The score table ends with `spread_rows`;
-    `comparison` holds the keyword arguments of `difference_table`.
+    its last column is `scaled` (`scaled_values` between the controls that `anchors` name). `comparison` holds
+    the keyword arguments of `difference_table`.
     """
     all_scores, all_items = concatenate(scores), concatenate(items)
     spread = spread_rows(all_scores)
-    write_table(pd.concat([all_scores, spread], ignore_index=True) if len(spread) else all_scores, scores_out)
+    table = pd.concat([all_scores, spread], ignore_index=True) if len(spread) else all_scores
+    write_table(table.assign(scaled=scaled_values(table, anchors or {})), scores_out)
     write_table(all_items, items_out)
     behind = concatenate(replicates), concatenate(outputs)
     differences = difference_table(all_scores, all_items, *behind, **comparison)
