@@ -77,7 +77,8 @@ def _gpu_seconds(model: Config, known: Mapping[Any, Any], key: str) -> float:
 def _passes(output: Output, model: Config, config: Config) -> float:
     """Return how often each cell of the data set passes through the model, on average."""
     split = config["sample"]["split"]
-    rotations = {"lattice": 24, "uniform": config["embed"]["n_uniform"]}
+    # One of the uniform rotations there and back.
+    rotations = {"lattice": 24, "uniform": config["embed"]["n_uniform"] + 1}
     if output.rule == "train":
         return split["train"] * model["training"]["max_epochs"]
     return 1 if output.name == "identity" else split["test"] * rotations[output.name]
