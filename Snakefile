@@ -32,6 +32,7 @@ if SCALE == "demo":
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/decoding.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/fabricate.smk"
 include: "workflow/rules/download.smk"
