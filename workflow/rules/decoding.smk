@@ -21,5 +21,3 @@ def packing(wildcards):
 
 
 DECODING = dict(embed_config=CONFIG["embed"], side_um=side_um, packing=packing, seed=CONFIG["seed"])
-
-
