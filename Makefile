@@ -20,7 +20,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report check-data status plan test test-figures \
+.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report check-data check-statistics status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-training bench-score bench-retrieval bench-download clean
 help:  ## list the targets
@@ -87,6 +87,9 @@ test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept i
 
 check-data: $(STAMP)  ## does the place of DATASET=pcna (or all) look as it should? headers alone, in under a minute each
 	@python -m morphobench.jobs.check_data $(DATASET)
+
+check-statistics: $(STAMP)  ## simulate every interval and p value, write the tables of docs/statistics.md; a quarter of an hour
+	OMP_NUM_THREADS=1 python tests/statistics/check_statistics.py
 
 status: $(STAMP)  ## what the run in this folder is doing: jobs, failures, cells, trainings, time left
 	@python -m morphobench.jobs.status

@@ -95,10 +95,10 @@ def scores(
     metrics |= {
         "reconstruction": ("um", "low", 2.0),
         "evolution_energy": ("", "low", 1.3),
-        "interpolation_distance": ("of the pair's distance", "low", 0.3),
+        "interpolation_distance": ("of the distance between cells", "low", 1.3),
         "rotation_invariance_error_uniform": ("", "low", 0.2),
         "rotation_invariance_error_lattice": ("", "low", 0.15),
-        "compactness": ("dimensions", "low", 5.0),
+        "compactness": ("dimensions", "none", 5.0),
     }
     metrics |= {name: (unit, "low", value) for name, (unit, value) in COST.items()}
     rng = np.random.default_rng(2)

@@ -45,7 +45,6 @@ def test_dimension_agrees_with_its_formula():
     found = intrinsic_dimension(z, [k])
     assert found.value == pytest.approx(1 / terms.mean())
     assert len(found.rows) == 40
-    assert len(found.without) == 0
 
 
 def nuclei(rng, n_units, dimension=8, spread=0.3):
@@ -68,15 +67,15 @@ def test_neighbours_come_from_other_units():
     assert intrinsic_dimension(z, [5, 10], units).value > 2 * intrinsic_dimension(z, [5, 10]).value
 
 
-def test_each_unit_is_left_out_in_turn():
-    z, units = nuclei(np.random.default_rng(7), 9)
-    found = intrinsic_dimension(z, [5, 10], units, leave_out=True)
-    again = [intrinsic_dimension(z[units != one], [5, 10], units[units != one]).value for one in range(9)]
-    np.testing.assert_allclose(found.without, again)
-    # Of two units, none has neighbours left.
-    few = intrinsic_dimension(z[:12], [5], units[:12], leave_out=True)
-    assert np.isfinite(few.value)
-    assert np.isnan(few.without).all()
+def test_the_standard_error_is_that_of_many_samples():
+    for n_units, own in ((40, 6), (120, 1)):
+        found = []
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+            units = np.repeat(np.arange(n_units), own)
+            found.append(intrinsic_dimension(rng.normal(size=(len(units), 4)), [5, 10], units))
+        spread = np.std([one.value for one in found])
+        assert np.mean([one.error for one in found]) == pytest.approx(spread, rel=0.25)
 
 
 def test_a_unit_of_its_own_is_a_cell_and_k_is_bounded_by_other_units():

@@ -1,30 +1,42 @@
-"""Titles, choice and z-scores of metrics."""
+"""Titles, choice of metrics, and how models stand to each other."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from fabricate.score_tables import METRICS, MODELS, small_scores
 
 from morphobench.plot import titles as metrics
 
+THREE = ("round", "square", "third")
 
-def test_relative_scores_are_centred_and_outward_is_better():
-    scores = metrics.headline(small_scores(), list(MODELS), metrics.metric_titles(["rule"]))
-    table = metrics.relative(scores).set_index(["metric", "model"])["z"].unstack()
-    np.testing.assert_allclose(table.sum(axis=1), 0, atol=1e-12)
-    # "square" has the larger values everywhere: better for accuracy, worse for errors.
-    better = table["square"] > table["round"]
-    assert better.to_dict() == {metric: metric.startswith("class") for metric in METRICS}
+
+def headline_of(rows):
+    return metrics.headline(rows, list(THREE), metrics.metric_titles(["rule"]))
+
+
+def test_the_best_model_is_outermost_by_the_size_of_differences_and_costs_are_left_out():
+    table = metrics.relative(headline_of(small_scores(models=THREE))).set_index(["metric", "model"])
+    behind = table["relative"].unstack()
+    assert set(behind.index) == set(METRICS) - {"encode_time"}
+    # "third" has the largest values everywhere: better for accuracy, worse for errors.
+    for metric, row in behind.iterrows():
+        order = ["round", "square", "third"] if metric.startswith("class") else ["third", "square", "round"]
+        assert row[order].tolist() == pytest.approx([-2 / 3, -1 / 3, 0])
+
+
+def test_two_models_are_not_drawn_beside_each_other():
+    assert metrics.relative(headline_of(small_scores())).empty
 
 
 @pytest.mark.parametrize("gap", ["no row", "nan"])
 def test_relative_scores_leave_out_metrics_that_a_model_lacks(gap):
-    rows = small_scores()
+    rows = small_scores(models=THREE)
     lacks = (rows["metric"] == "evolution_energy") & (rows["model"] == "square")
     rows = rows[~lacks] if gap == "no row" else rows.assign(value=rows["value"].mask(lacks))
-    scores = metrics.headline(rows, list(MODELS), metrics.metric_titles(["rule"]))
-    assert set(metrics.relative(scores)["metric"]) == set(METRICS) - {"evolution_energy"}
+    assert set(metrics.relative(headline_of(rows))["metric"]) == set(METRICS) - {
+        "evolution_energy",
+        "encode_time",
+    }
 
 
 def test_one_model_alone_is_relative_to_nothing():
@@ -41,7 +53,7 @@ def test_the_top_guesses_count_for_the_labels_that_ask_for_it():
 
 def test_relative_scores_of_nothing_keep_their_columns():
     scores = metrics.headline(small_scores()[:0], list(MODELS), metrics.metric_titles([]))
-    assert list(metrics.relative(scores)) == ["metric", "title", "model", "value", "z"]
+    assert list(metrics.relative(scores)) == ["metric", "title", "model", "value", "relative"]
 
 
 def test_the_headline_is_the_corrected_variant_in_the_order_of_titles():

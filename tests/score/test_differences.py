@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, false_discovery_control, ttest_rel
 
-from morphobench.metrics.relative import relative_scores
 from morphobench.score.collect import (
     collect_dataset,
     combine_datasets,
@@ -151,15 +150,6 @@ def test_a_mean_is_compared_alike_as_a_mean_and_as_another_statistic():
     np.testing.assert_allclose(parts[0]["p"], parts[1]["p"], atol=0.06)
 
 
-def test_what_cannot_be_exchanged_has_an_interval_and_no_p():
-    scores, items, replicates, outputs = tables(np.random.default_rng(12))
-    table = difference_table(scores, items, replicates, outputs[:0], models=["a", "b"], seed=0, **HOW)
-    row = table[table["metric"] == "share"].iloc[0]
-    assert np.isfinite([row["ci_low"], row["ci_high"]]).all()
-    assert np.isnan([row["p"], row["q"]]).all()
-    assert "cannot be exchanged" in row["reason"]
-
-
 def test_statistics_of_unlike_cells_are_not_compared():
     scores, items, replicates, outputs = tables(np.random.default_rng(6))
     replicates.loc[replicates["model"] == "a", "cells"] = "other"
@@ -244,10 +234,11 @@ def test_scores_are_scaled_between_chance_and_the_answers():
     assert scaled_values(table, {"known": "known"}).isna().all()
 
 
-def test_datasets_are_joined_and_standardised_together(written, tmp_path):
+def test_datasets_are_joined_and_compared_with_the_best(written, tmp_path):
     scores = concatenate(written["scores"])
     for name, shift in (("low", 0.0), ("high", 2.0)):
-        moved = scores.assign(dataset=name, value=scores["value"] + shift)
+        value = scores["value"] + shift
+        moved = scores.assign(dataset=name, value=value, ci_low=value - 0.5, ci_high=value + 0.5)
         moved.to_parquet(tmp_path / f"{name}.parquet", index=False)
     paths = {name: tmp_path / f"{name}.parquet" for name in ("low", "high")}
     combine_datasets(paths, {"low": ["a", "b"], "high": ["a", "b"]}, tmp_path / "joined.parquet")
@@ -257,6 +248,6 @@ def test_datasets_are_joined_and_standardised_together(written, tmp_path):
     assert joined.loc[joined["model"].str.startswith("c"), "relative"].isna().all()
     error = joined[joined["metric"] == "error"].groupby("model").agg({"value": "mean", "relative": "first"})
     compared = error.drop(index=["c_low", "c_high"])
-    expected = relative_scores(compared["value"], "low")
-    np.testing.assert_allclose(compared["relative"], expected)
-    assert compared.loc["a_low", "relative"] > 0 > compared.loc["a_high", "relative"]
+    np.testing.assert_allclose(compared["relative"], 2 * (compared["value"].min() - compared["value"]))
+    assert compared["relative"].max() == 0
+    assert compared.loc["a_low", "relative"] > compared.loc["a_high", "relative"]

@@ -132,9 +132,7 @@ def calls(z: np.ndarray, which: np.ndarray, targets: np.ndarray) -> Mapping[str,
         "regression": lambda: regression_scores(z, table, split),
         "ridge regression": lambda: regression_scores(z, table, split, units=np.arange(len(z))),
         "regression, legacy": lambda: regression_scores_legacy(z, table),
-        "compactness of 200 test cells": lambda: intrinsic_dimension(
-            z[split == "test"][:200], [5, 10, 20], leave_out=True
-        ),
+        "compactness of 200 test cells": lambda: intrinsic_dimension(z[split == "test"][:200], [5, 10, 20]),
         "compactness, legacy": lambda: intrinsic_dimension_legacy(z),
         "participation ratio": lambda: participation_ratio(z),
         "interpolation distance": lambda: interpolation_distance(

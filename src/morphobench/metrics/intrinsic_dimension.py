@@ -16,21 +16,18 @@ _CANCELLED = 1e-8
 class Dimension(NamedTuple):
     """Intrinsic dimension `value`, and `per_k` for each number of neighbours `k`; NaN with a `reason`.
 
-    `rows` are the rows of the input that took part, shape (n,); `without` are the values without each unit,
-    in the order of their names, shape (units,), where asked for.
+    `rows` are the rows of the input that took part, shape (n,); `error` is the standard error of the value.
     """
 
     value: float
     k: np.ndarray
     per_k: np.ndarray
     rows: np.ndarray
-    without: np.ndarray
+    error: float
     reason: str
 
 
-def intrinsic_dimension(
-    z: np.ndarray, k: Sequence[int], units: np.ndarray | None = None, *, leave_out: bool = False
-) -> Dimension:
+def intrinsic_dimension(z: np.ndarray, k: Sequence[int], units: np.ndarray | None = None) -> Dimension:
     """Maximum-likelihood intrinsic dimension from distances to nearest neighbours in other units.
 
     Formula: ``1 / mean_x mean_k (1 / (k - 1)) sum_{j<k} ln(T_k(x) / T_j(x))`` with T_j the distance of x to
@@ -38,7 +35,9 @@ def intrinsic_dimension(
     lie together whatever the dimension; None: each cell is its own. k is at least 3 and at most the number of
     other units' cells (others are skipped). The value depends on n: compare it at equal n. Rows of `z`,
     shape (n, D), that are not finite are left out; equal ones count once, because a distance of zero has no
-    logarithm. Memory grows as n^2, time too, or as n^2 times the units with `leave_out`.
+    logarithm. Memory grows as n^2.
+
+    Cells of one unit, and neighbours, depend on each other: the standard error sums over these.
 
     Source: Levina and Bickel 2004, averaged over points and k as inverses (MacKay and Ghahramani 2005), the
     maximum likelihood of all points together; in an arithmetic mean, a few points with nearly equal
@@ -49,33 +48,34 @@ def intrinsic_dimension(
     k = np.asarray(k)
     rows = np.array(sorted(group[0] for group in _equal_rows(z)), dtype=int)
     unit = np.unique(np.arange(len(rows)) if units is None else units[rows], return_inverse=True)[1]
-    log_distance = np.full((len(rows),) * 2, np.inf)
-    if len(rows):
-        apart = unit[:, None] != unit
-        log_distance[apart] = np.log(cdist(z[rows], z[rows])[apart])
-    inverse = _mean_inverses(log_distance, k)
-    usable, per_k = np.isfinite(inverse), _invert(inverse)
-    value = float(_invert(inverse[usable].mean())) if usable.any() else np.nan
-    left_out = np.arange(unit.max(initial=-1) + 1) if leave_out and usable.any() else ()
-    kept = (np.flatnonzero(unit != number) for number in left_out)
-    without = [_mean_inverses(log_distance[np.ix_(own, own)], k[usable]).mean() for own in kept]
-    return Dimension(value, k, per_k, rows, _invert(np.array(without)), _reason(len(z), rows, k[~usable]))
+    apart = unit[:, None] != unit
+    usable = np.flatnonzero((k >= 3) & (k <= apart.sum(axis=1).min(initial=len(rows))))
+    if not len(usable):
+        return Dimension(np.nan, k, np.full(len(k), np.nan), rows, np.nan, _reason(len(z), rows, k))
+    per_cell = np.full((len(k), len(rows)), np.nan)
+    distance = np.where(apart, cdist(z[rows], z[rows]), np.inf)
+    nearest = np.argsort(distance, axis=1)[:, : k[usable].max()]
+    log_distance = np.log(np.take_along_axis(distance, nearest, axis=1))
+    for place in usable:
+        within = log_distance[:, : k[place]]
+        per_cell[place] = within[:, -1] - within[:, :-1].mean(axis=1)
+    value = float(_invert(per_cell[usable].mean()))
+    error = _standard_error(per_cell[usable].mean(axis=0), unit, nearest) * value**2
+    failed = np.delete(k, usable)
+    return Dimension(value, k, _invert(per_cell.mean(axis=1)), rows, error, _reason(len(z), rows, failed))
 
 
-def _mean_inverses(log_distance: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """Return the mean inverse dimension for each k, NaN for an unsuitable one, from log distances (n, n)."""
-    result, most = (
-        np.full(len(k), np.nan),
-        np.isfinite(log_distance).sum(axis=1).min(initial=len(log_distance)),
-    )
-    usable = np.flatnonzero((k >= 3) & (k <= most))
-    if len(log_distance) and len(usable):
-        largest = int(k[usable].max())
-        nearest = np.sort(np.partition(log_distance, largest - 1, axis=1)[:, :largest], axis=1)
-        for place in usable:
-            within = nearest[:, : k[place]]
-            result[place] = (within[:, -1] - within[:, :-1].mean(axis=1)).mean()
-    return result
+def _standard_error(values: np.ndarray, unit: np.ndarray, nearest: np.ndarray) -> float:
+    """Return that of the mean of cells' values, shape (n,), which depend on their units and `nearest` cells.
+
+    Source: sums over dependent pairs, as of clusters in space (Conley 1999), at least those of units alone.
+    """
+    centred, n_units = values - values.mean(), unit.max() + 1
+    together = np.zeros((len(values),) * 2, dtype=bool)
+    together[np.arange(len(values))[:, None], nearest] = True
+    of_units = (np.bincount(unit, centred) ** 2).sum()
+    of_neighbours = centred @ ((together | together.T) @ centred)
+    return float(np.sqrt((of_units + max(of_neighbours, 0.0)) * n_units / (n_units - 1))) / len(values)
 
 
 def intrinsic_dimension_legacy(z: np.ndarray, n_components: int | None = None) -> Dimension:
@@ -95,7 +95,7 @@ def intrinsic_dimension_legacy(z: np.ndarray, n_components: int | None = None) -
     unbiased = _invert(inverse * ((k - 1) / np.maximum(k - 2, 1))[:, None])
     per_k = unbiased.mean(axis=1) if len(rows) else np.full(len(k), np.nan)
     reason = _reason(len(z), rows, k[~np.isfinite(per_k)])
-    return Dimension(float(per_k.mean()), k, per_k, rows, np.empty(0), reason)
+    return Dimension(float(per_k.mean()), k, per_k, rows, np.nan, reason)
 
 
 def participation_ratio(z: np.ndarray) -> float:

@@ -6,18 +6,16 @@ import numpy as np
 import pandas as pd
 
 
-def relative_scores(values: pd.Series, better: Literal["high", "low"]) -> pd.Series:
-    """Z-scores over models for the common axis of a polar plot, larger always better.
+def relative_scores(scores: pd.DataFrame, better: Literal["high", "low", "none"]) -> pd.Series:
+    """How far each model is behind the best, in half widths of an interval; the common axis of a polar plot.
 
-    Formula: ``(x - mean) / sd`` over models (sd with n - 1), sign reversed where low is better; 0 without
-    spread, NaN stays NaN. The result is RELATIVE: it depends on which models are compared, and tiny
-    differences look as large as big ones. Display it beside raw values with their intervals, never instead.
-
-    Source: the polar plots of Vasan et al. 2025.
+    `scores` has value, ci_low and ci_high, a row for each model. Formula: ``-|x - best|`` over the mean half
+    width of the models' 95 % intervals: 0 for the best, about -1 where an interval of its own reaches it.
+    NaN without intervals, without width or without a better direction; a missing value stays NaN. Differences
+    that are small beside their uncertainty look small.
     """
-    centred = values - values.mean()
-    spread = values.std(ddof=1)
-    # Rounding gives equal values a spread of their last digit.
-    if not spread > 8 * np.finfo(np.float64).eps * values.abs().max():
-        return 0.0 * centred
-    return (centred if better == "high" else -centred) / spread
+    half = float((scores["ci_high"] - scores["ci_low"]).mean()) / 2
+    if better == "none" or not half > 0:
+        return scores["value"] * np.nan
+    best = scores["value"].max() if better == "high" else scores["value"].min()
+    return -(scores["value"] - best).abs() / half

@@ -1,4 +1,4 @@
-"""Names of the metrics in figures, their choice and their z-scores."""
+"""Names of the metrics in figures, their choice and how models stand to each other."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -22,7 +22,10 @@ TITLES = {
     "encode_time": "Encoding time",
     "parameters": "Model size",
 }
-RELATIVE = ["metric", "title", "model", "value", "z"]
+# Metrics that no cell bears on.
+COSTS = ("emissions", "encode_time", "parameters")
+RELATIVE = ["metric", "title", "model", "value", "relative"]
+_LEAST_MODELS = 3
 
 
 def metric_titles(labels: Sequence[str], top: Mapping[str, int] = MappingProxyType({})) -> dict[str, str]:
@@ -51,21 +54,23 @@ def headline(scores: pd.DataFrame, models: Sequence[str], titles: Mapping[str, s
 
 
 def relative(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the z-scores of the polar plot, larger is better: columns `RELATIVE`.
+    """Return how far models are behind the best by each metric, for the polar plot: columns `RELATIVE`.
 
-    Metrics without a value of every model are left out, and so are all when there is a single model.
+    Costs and metrics without a value or interval of every model are left out, and so is all below three
+    models, of which one is best and one worst whatever the difference.
     """
     rows: list[pd.DataFrame] = []
     n_models = scores["model"].nunique()
     for (metric, title, better), part in scores.groupby(["metric", "title", "better"], sort=False):
-        value = part.groupby("model", sort=False)["value"].mean()
-        if len(value) == n_models > 1 and value.notna().all():
-            columns = {"metric": metric, "title": title, "value": value, "z": relative_scores(value, better)}
-            rows.append(pd.DataFrame(columns).reset_index())
-    return pd.concat(rows, ignore_index=True)[RELATIVE] if rows else pd.DataFrame(columns=RELATIVE)
+        means = part.groupby("model", sort=False)[["value", "ci_low", "ci_high"]].mean()
+        if metric not in COSTS and len(means) == n_models >= _LEAST_MODELS and means.notna().all(axis=None):
+            columns = {"value": means["value"], "relative": relative_scores(means, better)}
+            rows.append(pd.DataFrame({"metric": metric, "title": title, **columns}).reset_index())
+    table = pd.concat(rows, ignore_index=True)[RELATIVE] if rows else pd.DataFrame(columns=RELATIVE)
+    return table.dropna(subset="relative", ignore_index=True)
 
 
 def directed_title(scores: pd.DataFrame) -> str:
-    """Return the title of a metric with an arrow in the direction of better values."""
-    arrow = {"high": "\u2191", "low": "\u2193"}[scores["better"].iloc[0]]
-    return f"{scores['title'].iloc[0]} {arrow}"
+    """Return the title of a metric with an arrow in the direction of better values, if there is one."""
+    arrow = {"high": " \u2191", "low": " \u2193", "none": ""}[scores["better"].iloc[0]]
+    return f"{scores['title'].iloc[0]}{arrow}"

@@ -103,7 +103,7 @@ def combine_datasets(
 
     `paths` and `models` give the score table of each dataset and its models that are standardised together.
     The model is named `<model>_<dataset>`; `relative` has `relative_scores` over all these models of
-    all datasets, trainings averaged; NaN for other models, for spreads, and where one of them has no value.
+    all datasets, trainings averaged; NaN for other models, spreads, and where one has no value or interval.
     """
     parts = []
     for dataset, path in paths.items():
@@ -114,7 +114,7 @@ def combine_datasets(
     joined["relative"] = np.nan
     n_models = sum(len(names) for names in models.values())
     for (_, _, better), part in joined[joined["chosen"]].groupby(["metric", "variant", "better"]):
-        means = part.groupby("model")["value"].mean()
-        if len(means) == n_models and means.notna().all():
+        means = part.groupby("model")[["value", "ci_low", "ci_high"]].mean()
+        if len(means) == n_models and means.notna().all(axis=None):
             joined.loc[part.index, "relative"] = part["model"].map(relative_scores(means, better))
     write_table(joined.drop(columns="chosen"), out)

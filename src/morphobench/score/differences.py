@@ -26,7 +26,6 @@ COLUMNS = ("dataset", "metric", "unit", "better", "model_a", "model_b", "differe
 COLUMNS += ("n", "n_units", "p", "q", "smallest_p", "reason")
 _EXACT_UNITS = 12
 _UNLIMITED = Range()
-_NOT_EXCHANGED = "outputs of two models cannot be exchanged"
 
 
 class Paired(NamedTuple):
@@ -140,7 +139,7 @@ def difference_table(
         if metric in by_metric:
             compared = _by_items(by_metric[metric], pairs, **draws)
         elif metric in resampled:
-            compared = _by_replicates(part, resampled[metric], exchanged.get(metric), pairs, **draws)
+            compared = _by_replicates(part, resampled[metric], exchanged[metric], pairs, **draws)
         else:
             continue
         unit = next((unit for unit in part["unit"] if unit), "")
@@ -176,7 +175,7 @@ def _explained(one: Paired) -> dict[str, object]:
 def _by_replicates(
     scores: pd.DataFrame,
     replicates: pd.DataFrame,
-    outputs: pd.DataFrame | None,
+    outputs: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],
     **draws: Any,
 ) -> list[Mapping[str, object]]:
@@ -206,10 +205,8 @@ def _by_replicates(
     return rows
 
 
-def _exchanged(outputs: pd.DataFrame | None, a: str, b: str, **draws: Any) -> Mapping[str, object]:
+def _exchanged(outputs: pd.DataFrame, a: str, b: str, **draws: Any) -> Mapping[str, object]:
     """Test the difference of two models' statistics by exchanging their outputs within units."""
-    if outputs is None:
-        return {"p": np.nan, "smallest_p": np.nan, "reason": _NOT_EXCHANGED}
     both = outputs[outputs["model"].isin([a, b])]
     if (both["label"] == "").all():
         return _by_items(both, [(a, b)], **draws)[0]

@@ -129,29 +129,16 @@ class ScoreRows:
         for which there is neither interval nor comparison.
         """
         groups = np.asarray(groups)
-        value, without = jackknife(statistic, groups, self.n_blocks, self._rng(metric.name))
-        self.add_jackknifed(metric, value, without, groups, reason, unbounded)
-        if outputs is not None and not unbounded:
-            named = outputs if "group" in outputs else outputs.assign(group=groups)
-            self.outputs.append(named.assign(metric=metric.name, **self._names()))
-
-    def add_jackknifed(
-        self,
-        metric: Metric,
-        value: float,
-        without: np.ndarray,
-        groups: np.ndarray,
-        reason: str = "",
-        unbounded: str = "",
-    ) -> None:
-        """Add a score by its value, and those without each block of units, shape (blocks,)."""
         n_units = len(np.unique(groups))
+        value, without = jackknife(statistic, groups, self.n_blocks, self._rng(metric.name))
         interval = jackknife_interval(value, without, n_units, metric.within)
         interval = (np.nan, np.nan) if unbounded else interval
         self.expected.add(unbounded)
         self.add_value(metric, value, len(groups), join(reason, unbounded), interval, n_units)
-        if unbounded or not metric.compared:
+        if unbounded or outputs is None:
             return
+        named = outputs if "group" in outputs else outputs.assign(group=groups)
+        self.outputs.append(named.assign(metric=metric.name, **self._names()))
         # Values of two models belong together only if the same cells were left out.
         cells = hashlib.blake2b("\x1f".join(groups.tolist()).encode(), digest_size=8).hexdigest()
         table = {"metric": metric.name, "cells": cells, "replicate": range(len(without))}

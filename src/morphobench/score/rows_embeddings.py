@@ -17,6 +17,7 @@ from morphobench.metrics.intrinsic_dimension import (
     participation_ratio,
 )
 from morphobench.metrics.reasons import join
+from morphobench.score.intervals import bounds
 from morphobench.score.rows import SHARE, EmbeddedCells, Metric, ScoreRows
 
 # Column of the table of errors -> metric: of clouds and cubes, and of shapes.
@@ -158,12 +159,10 @@ def add_compactness(
     rng = seeds.generator(seed, rows.dataset, "score", "compactness cells")
     drawn = np.sort(rng.permutation(cells.test)[:n_cells])
     metric = Metric("compactness", "none", "dimensions")
-    found = intrinsic_dimension(cells.z[drawn], k, cells.groups[drawn], leave_out=True)
-    if np.isfinite(found.value):
-        groups = cells.groups[drawn][found.rows]
-        rows.add_jackknifed(metric, found.value, found.without, groups, found.reason)
-    else:
-        rows.add_missing(found.reason, metric)
+    found = intrinsic_dimension(cells.z[drawn], k, cells.groups[drawn])
+    n_units = len(np.unique(cells.groups[drawn][found.rows]))
+    interval = bounds(found.value, found.error, n_units, n_units, metric.within)
+    rows.add_value(metric, found.value, len(found.rows), found.reason, interval, n_units)
     rows.add_items(metric, [f"k = {one}" for one in found.k], found.per_k)
     for one, value in zip(found.k, found.per_k, strict=True):
         reason = "" if np.isfinite(value) else found.reason

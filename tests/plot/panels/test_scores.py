@@ -47,9 +47,10 @@ def test_a_dataset_without_labels_has_scores_all_the_same(tmp_path):
 @pytest.mark.parametrize("n_metrics", [1, 2, 3])
 def test_a_polar_plot_needs_three_metrics(n_metrics, tmp_path):
     scores = plot_tables.inputs("fig2")["scores"]
-    kept = scores["metric"].isin(["reconstruction", "compactness", "parameters"][:n_metrics])
+    names = ["reconstruction", "evolution_energy", "interpolation_distance"]
+    kept = scores["metric"].isin([*names[:n_metrics], "parameters"])
     page = drawn("fig2", tables_of("fig2", tmp_path, scores=scores[kept]), about=("scores",))
-    assert ("fewer than two models or three metrics to compare" in words(page)) is (n_metrics < 3)
+    assert ("fewer than three models or metrics to compare" in words(page)) is (n_metrics < 3)
 
 
 def test_seeds_are_averaged_into_one_bar():
@@ -59,6 +60,33 @@ def test_seeds_are_averaged_into_one_bar():
     table = rows[rows["variant"] == "corrected"].assign(title="x")
     scores_panel.draw_bars(axes, table, pd.DataFrame({"model": [], "value": []}), MODELS)
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.8, 0.85])
+
+
+def test_what_a_mean_leaves_out_is_counted_beside_it():
+    _, axes = plt.subplots()
+    rows = small_scores(["reconstruction"])
+    items = pd.DataFrame(
+        {"model": ["round"] * 4 + ["square"] * 4, "value": [0.3, np.nan, np.nan, 0.3, *[0.4] * 4]}
+    )
+    scores_panel.draw_bars(axes, rows[rows["variant"] == "corrected"].assign(title="x"), items, MODELS)
+    assert [text.get_text() for text in axes.texts if text.get_text()] == ["2 of 4 missing"]
+
+
+def test_an_interval_of_few_units_does_not_hide_the_bars():
+    _, axes = plt.subplots()
+    rows = small_scores(["reconstruction"]).assign(ci_low=0.0, ci_high=50.0)
+    table = rows[rows["variant"] == "corrected"].assign(title="x")
+    scores_panel.draw_bars(axes, table, pd.DataFrame({"model": [], "value": []}), MODELS)
+    assert axes.get_xlim()[1] < 1
+
+
+def test_a_metric_without_a_better_direction_has_no_arrow():
+    _, axes = plt.subplots()
+    rows = small_scores(["reconstruction"]).assign(better="none")
+    scores_panel.draw_bars(
+        axes, rows.assign(title="Dimension"), pd.DataFrame({"model": [], "value": []}), MODELS
+    )
+    assert axes.get_title(loc="left") == "Dimension"
 
 
 def test_baselines_are_lines_where_they_have_a_value():

@@ -10,12 +10,12 @@ from matplotlib.lines import Line2D
 
 from morphobench.plot import layout, style
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Models, Tables, require
-from morphobench.plot.titles import directed_title, headline, metric_titles
+from morphobench.plot.titles import COSTS, directed_title, headline, metric_titles
 
 _COLUMNS = ["dataset", "model", "metric", "variant", "unit", "better", "value"]
 _N_METRICS, _N_COLUMNS = 6, 3
 # Costs, which follow from the resolution, and the second of two rotation errors.
-_LEFT_OUT = ("emissions", "encode_time", "parameters", "rotation_invariance_error_lattice")
+_LEFT_OUT = (*COSTS, "rotation_invariance_error_lattice")
 
 
 def tables(inputs: Inputs, context: Context) -> Tables:

@@ -16,6 +16,8 @@ from morphobench.plot.titles import corrected, directed_title, headline, metric_
 
 _COLUMNS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci_low", "ci_high", "reason"]
 _MAX_DOTS = 200
+# Models that are so many half widths of an interval behind the best lie in the middle of the polar plot.
+_REACH = 5
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
 # Metric -> what its bars are read against: the metric of it, its name and its line.
@@ -36,7 +38,7 @@ _AROUND_MM = 8.6
 
 
 def tables(inputs: Inputs, context: Context) -> Tables:
-    """Return the headline scores, the values behind them, their z-scores, and the whole score table."""
+    """Return the headline scores, the values behind them, models beside the best, and all scores."""
     scores = require(inputs, "scores", _COLUMNS, "no scores of these models")
     titles = metric_titles(context.labels, context.options.get("top", {}))
     chosen = headline(scores, list(context.models), titles)
@@ -92,24 +94,27 @@ def _draw_polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot:
     wide, high = layout.width_mm(part), layout.height_mm(part)
     # Labels of two lines stand around the circle, a note below it.
     room = high - foot - 5.5
-    side = min(0.5 * wide, room - 22)
+    side = min(0.46 * wide, room - 22)
     bounds = ((1 - side / wide) / 2, (foot + 4 + (room - 4 - side) / 2) / high, side / wide, side / high)
     if table["title"].nunique() < 3:
-        layout.write_reason(part.add_axes(bounds), "fewer than two models or three metrics to compare")
+        layout.write_reason(part.add_axes(bounds), "fewer than three models or metrics to compare")
         return
     draw_polar(part.add_axes(bounds, projection="polar"), table, models)
-    note = "models relative to each other (z-score), outward is better"
+    note = f"behind the best, in half widths of the interval; middle: {_REACH} or more"
     part.text(0.5, (foot + 1.5) / high, note, ha="center", fontsize=style.SMALL, color="0.3")
 
 
 def draw_polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
-    """Draw the z-scores (columns model, title, z) of three metrics or more on a polar axis."""
+    """Draw how far models (columns model, title, relative) are behind the best, by three metrics or more."""
     titles = list(dict.fromkeys(table["title"]))
     angles = np.linspace(0, 2 * np.pi, len(titles), endpoint=False)
     around = np.append(angles, angles[0])
     for name, look in models.items():
-        z = table[table["model"] == name].set_index("title")["z"].reindex(titles).to_numpy()
-        axes.plot(around, np.append(z, z[0]), color=look["color"], linewidth=1, marker="o", markersize=2)
+        own = table[table["model"] == name].set_index("title")["relative"].reindex(titles)
+        behind = own.clip(lower=-_REACH).to_numpy()
+        axes.plot(
+            around, np.append(behind, behind[0]), color=look["color"], linewidth=1, marker="o", markersize=2
+        )
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     # A title breaks after its comma, else at its first space.
@@ -121,9 +126,8 @@ def draw_polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
         side = round(float(np.sin(angle)), 6)
         label.set_horizontalalignment("center" if side == 0 else "left" if side > 0 else "right")
     axes.tick_params(axis="x", pad=-1)
-    reach = max(2, int(np.ceil(table["z"].abs().max())))
-    axes.set_ylim(-reach, reach)
-    axes.set_yticks([-1, 0, 1], ["", "0", "1"], fontsize=style.SMALL, color="0.4")
+    axes.set_ylim(-_REACH, 0.3)
+    axes.set_yticks([-3, -1, 0], ["3", "1", "0"], fontsize=style.SMALL, color="0.4")
     axes.set_rlabel_position(180 / len(titles))
     axes.grid(linewidth=0.4, color="0.85")
     axes.spines["polar"].set(linewidth=0.4, color="0.6")
@@ -145,18 +149,33 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
     by = {"x": "value", "y": "model", "order": list(models), "orient": "h"}
     hue = layout.by_hue("model", models, axes)
     sns.barplot(table, saturation=1, errorbar=None, width=0.78, **hue, **by)
-    means = table.groupby("model")[["value", "ci_low", "ci_high"]].mean().reindex(list(models))
-    for place, row in enumerate(means.itertuples()):
-        if np.isnan(row.value):
-            look = {"va": "center", "color": "0.5", "fontsize": style.SMALL}
-            axes.text(0.01, place, "no value", transform=axes.get_yaxis_transform(), **look)
-        axes.plot([row.ci_low, row.ci_high], [place, place], color="black", linewidth=0.8, zorder=3)
     dots = [part.iloc[:: max(1, len(part) // _MAX_DOTS)] for _, part in items.groupby("model")]
     if dots:
         look = {"size": 0.7, "linewidth": 0, "alpha": 0.45, "color": "black"}
         sns.stripplot(pd.concat(dots), jitter=0.22, legend=False, ax=axes, **look, **by)
+    missing = items["value"].isna().groupby(items["model"]).agg(["sum", "size"])
+    _draw_intervals(axes, table, missing, models)
     axes.set(yticks=[], ylabel="", ylim=(len(models) - 0.4, -0.6))
     _format_values(axes, table)
+
+
+def _draw_intervals(axes: Axes, table: pd.DataFrame, missing: pd.DataFrame, models: Models) -> None:
+    """Draw intervals across bars, cut where they would hide these, and what their means leave out."""
+    left, right = axes.get_xlim()
+    means = table.groupby("model")[["value", "ci_low", "ci_high"]].mean().reindex(list(models))
+    for place, row in enumerate(means.itertuples()):
+        n_missing, n = missing.loc[row.Index] if row.Index in missing.index else (0, 0)
+        said = "no value" if np.isnan(row.value) else f"{n_missing} of {n} missing" if n_missing else ""
+        if said:
+            look = {
+                "va": "center",
+                "color": "0.5" if np.isnan(row.value) else "black",
+                "fontsize": style.SMALL,
+            }
+            axes.text(0.01, place, said, transform=axes.get_yaxis_transform(), **look)
+        axes.plot([row.ci_low, row.ci_high], [place, place], color="black", linewidth=0.8, zorder=3)
+    widest, (low, high) = right - left, axes.get_xlim()
+    axes.set_xlim(max(low, left - widest), min(high, right + widest))
 
 
 def _format_values(axes: Axes, table: pd.DataFrame) -> None:

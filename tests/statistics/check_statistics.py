@@ -1,0 +1,85 @@
+"""Simulate every interval and every p value of the project, and write the tables into docs/statistics.md.
+
+Ends with an error where an interval holds the truth, or a p value its level, less often than it should.
+Run by `make check-statistics`.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import simulate_exchange
+import simulate_scores
+import simulate_strata
+
+DOCS = Path(__file__).resolve().parents[2] / "docs/statistics.md"
+PARTS = {
+    "coverage": simulate_scores.coverage,
+    "models": simulate_scores.levels,
+    "drugs": simulate_exchange.levels,
+    "strata": simulate_strata.levels,
+}
+SHARE = "share of p <= 0.05"
+
+
+def simulate(part: str, n: int) -> list[dict[str, object]]:
+    """Return the rows of one table."""
+    return list(PARTS[part](n))
+
+
+def faults(coverage: Sequence[Mapping[str, object]], levels: Sequence[Mapping[str, object]]) -> list[str]:
+    """Say which intervals hold the truth too rarely, and which p values are too often small."""
+    found = []
+    for row in coverage:
+        for place, share in row.items():
+            if isinstance(share, float) and share < simulate_scores.LEAST_COVER:
+                found.append(f"interval of {next(iter(row.values()))}, {place}: {share:.3f}")
+    for row in levels:
+        if row[SHARE] > simulate_scores.HIGHEST:
+            found.append(f"p of {row['test']}, {row['without effect, but']}: {row[SHARE]:.3f}")
+    return found
+
+
+def table(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows as a table in Markdown; a share that is not known is a dash."""
+    lines = [
+        list(rows[0]),
+        ["---"] * len(rows[0]),
+        *([text(value) for value in row.values()] for row in rows),
+    ]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def text(value: object) -> str:
+    """Return a share with three digits, else the value."""
+    if isinstance(value, float):
+        return f"{value:.3f}" if value == value else "-"
+    return str(value)
+
+
+def write(docs: Path, tables: Mapping[str, str]) -> None:
+    """Put each table between the two marks of its name."""
+    said = docs.read_text()
+    for name, rows in tables.items():
+        first, last = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+        before, rest = said.split(first)
+        said = before + first + rows + last + rest.split(last)[1]
+    docs.write_text(said)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=1000, help="simulated test sets per number")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="page to write the tables into")
+    arguments = parser.parse_args()
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        rows = dict(zip(PARTS, pool.map(simulate, PARTS, [arguments.n] * len(PARTS)), strict=True))
+    levels = [*rows["models"], *rows["drugs"], *rows["strata"]]
+    tables = {"coverage": table(rows["coverage"]), "levels": table(levels)}
+    write(arguments.docs, tables)
+    print(*tables.values(), sep="\n\n")
+    if found := faults(rows["coverage"], levels):
+        sys.exit("beyond what is promised:\n" + "\n".join(found))
