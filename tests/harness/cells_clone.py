@@ -84,6 +84,7 @@ def _add_mitochondria(folder: Path) -> None:
         "n_shards": 1,
         "stratum": "FOVId",
         "labels": [],
+        "split": None,
     }
     described["sample"] |= {"n_surface": 4096, "n_queries": 2048}
     described["subsample"] = {"n_points": 1024, "n_queries": 1024, "weight": "uniform"}
