@@ -45,8 +45,11 @@ def test_archetypes_of_a_collapsed_model_are_drawn(tmp_path):
     found = plot_tables.inputs("fig3")
     archetypes = found["archetypes"][found["archetypes"]["archetype"] == 0].assign(explained_variance=np.nan)
     weights = found["stratum_by_archetype"]
-    weights = weights[weights["archetype"] == 0].assign(mean_weight=1.0, p=np.nan, assigned=False)
+    weights = weights[weights["archetype"] == 0].assign(mean_weight=1.0, q=np.nan, assigned=False)
     tables = tables_of("fig3", tmp_path, archetypes=archetypes, stratum_by_archetype=weights)
     said = words(drawn("fig3", tables, about=("archetypes", "stratum_by_archetype")))
     assert "archetype 1" in said
     assert "archetype 2" not in said
+    # Of many tests, what is corrected for their number.
+    assert "q" in said
+    assert "p" not in said

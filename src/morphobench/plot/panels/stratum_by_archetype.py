@@ -10,13 +10,13 @@ from morphobench.plot.context import Context, Inputs, Tables, require
 
 
 def tables(inputs: Inputs, context: Context) -> Tables:
-    """Return the mean weight of each archetype in each stratum, and the p of its test."""
-    table = require(inputs, "stratum_by_archetype", ["stratum", "archetype", "mean_weight", "p"])
+    """Return the mean weight of each archetype in each stratum, and the q of its test."""
+    table = require(inputs, "stratum_by_archetype", ["stratum", "archetype", "mean_weight", "q"])
     return {"stratum_by_archetype": context.sort_strata(table)}
 
 
 def draw(part: SubFigure, tables: Tables, context: Context) -> None:
-    """Draw a heat map, the p of each stratum to the right, a frame around the archetype assigned to it."""
+    """Draw a heat map, the q of each stratum to the right, a frame around the archetype assigned to it."""
     table = tables["stratum_by_archetype"]
     strata = list(dict.fromkeys(table["stratum"]))
     weights = table.pivot_table(index="stratum", columns="archetype", values="mean_weight").loc[strata]
@@ -33,19 +33,19 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     axes.set_xlabel("archetype", labelpad=1)
     bar.set_title("mean\nweight", fontsize=style.SMALL, pad=4)
     bar.tick_params(labelsize=style.SMALL, pad=1, width=0.5, length=2)
-    p = table.drop_duplicates("stratum").set_index("stratum")["p"]
+    q = table.drop_duplicates("stratum").set_index("stratum")["q"]
     right = weights.shape[1] + 0.2
-    axes.text(right, -0.5, "p", style="italic", va="center")
+    axes.text(right, -0.5, "q", style="italic", va="center")
     for row, stratum in enumerate(strata):
-        axes.text(right, row + 0.5, p_text(p[stratum]), va="center", fontsize=style.SMALL)
+        axes.text(right, row + 0.5, q_text(q[stratum]), va="center", fontsize=style.SMALL)
     if "assigned" in table:
         for row in table[table["assigned"].astype(bool)].itertuples():
             corner = weights.columns.get_loc(row.archetype), strata.index(row.stratum)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", lw=0.8, clip_on=False))
 
 
-def p_text(p: float) -> str:
-    """Format a p value in few digits: 0.034, <0.001, or a dash for none."""
-    if np.isnan(p):
+def q_text(q: float) -> str:
+    """Format a q value in few digits: 0.034, <0.001, or a dash for none."""
+    if np.isnan(q):
         return "\u2013"
-    return "<0.001" if p < 0.001 else f"{p:.2g}" if p >= 0.1 else f"{p:.3f}"
+    return "<0.001" if q < 0.001 else f"{q:.2g}" if q >= 0.1 else f"{q:.3f}"
