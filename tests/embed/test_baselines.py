@@ -24,7 +24,7 @@ OPTIONS = {
     "measures": {"volume_um3": 30.0, "area_um2": 80.0},
     "principal_axes": {},
 }
-OTHER_FEATURES = ("columns", "harmonic_shells", "harmonic_surface", "random", "known")
+OTHER_FEATURES = ("table", "columns", "harmonic_shells", "harmonic_surface", "random", "known")
 # Controls, which follow the pose on purpose.
 TURNING = ("harmonic_coefficients", "principal_axes")
 
@@ -280,6 +280,34 @@ def test_random_numbers_are_each_cells_own_and_labels_are_all_that_is_known(samp
     table.to_parquet(sampled / "manifest.parquet")
     assert (embedding_matrix(embed(sampled, "known", {})["identity"]) == 0).all()
     assert "no column kind, volume_um3" in caplog.text
+
+
+def test_published_numbers_enter_as_they_are_and_cells_that_they_lack_are_told(sampled, caplog):
+    file = sampled / "theirs.csv"
+    theirs = pd.DataFrame(
+        {"CellId": [f"c{i:02d}" for i in range(20)], "note": "x", "a": np.arange(20.0), "b": -1}
+    )
+    theirs[::-1].to_csv(file, index=False)
+    tables = embed(sampled, "table", {"file": str(file)})
+    numbers = [int(cell[1:]) for cell in tables["lattice"]["CellId"]]
+    np.testing.assert_array_equal(embedding_matrix(tables["lattice"]), [[number, -1] for number in numbers])
+    theirs[theirs["a"] != 7].to_csv(file, index=False)
+    z = embedding_matrix(embed(sampled, "table", {"file": str(file)})["identity"])
+    assert np.isnan(z).all(axis=1).sum() == np.isnan(z).any(axis=1).sum() == 1
+    assert "lacks 1 of 11 cells (c07 ...)" in caplog.text
+    broken = {
+        "2 columns of numbers, for 0 of 11 cells": theirs.assign(CellId=theirs["CellId"] + "x"),
+        "0 columns of numbers": theirs[["CellId", "note"]],
+        "occurs more than once": pd.concat([theirs, theirs]),
+        "CellId": theirs.drop(columns="CellId"),
+    }
+    for reason, table in broken.items():
+        table.to_csv(file, index=False)
+        with pytest.raises(InputError, match=f"theirs.csv.*{reason}"):
+            embed(sampled, "table", {"file": str(file)})
+    file.unlink()
+    with pytest.raises(InputError, match="theirs.csv"):
+        embed(sampled, "table", {"file": str(file)})
 
 
 def test_a_test_split_of_no_cells_gives_empty_tables(sampled):

@@ -5,6 +5,7 @@ rule embed_baseline:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
         shards=shards("sample"),
+        table=own_table,
     output:
         identity="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",

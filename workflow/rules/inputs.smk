@@ -111,6 +111,12 @@ def has_decoder(model):
     return model not in CONFIG["baselines"] or model in DECODED_BASELINES
 
 
+def own_table(wildcards):
+    """Input function: the table of numbers that a baseline names, when it is there; the job says if it is not."""
+    file = CONFIG["baselines"][wildcards.model]["options"].get("file")
+    return [local(file)] if file and Path(file).is_file() else []
+
+
 def answers(wildcards):
     """Params function: what a control may know: the columns to classify and to regress on."""
     if CONFIG["baselines"][wildcards.model]["features"] != "known":

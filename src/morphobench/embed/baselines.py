@@ -9,7 +9,7 @@ import pandas as pd
 from morphobench.embed import controls, descriptors
 from morphobench.embed.harmonic_shells import harmonic_shells
 from morphobench.errors import InputError
-from morphobench.files import FilePath, read_array, read_table, write_table
+from morphobench.files import FilePath, manifests, read_array, read_table, write_table
 from morphobench.files.tables import embedding_table
 from morphobench.files.values import numbers
 from morphobench.geometry import rotation
@@ -38,9 +38,9 @@ def run(
     """Write the embedding tables of one baseline, for the sets of rotations in `outs`; see `embed.run`.
 
     `baseline` has features and their options: a function of `descriptors`, with n_points, the first points of
-    each cloud to use; "harmonic_shells"; "columns" of the manifest, which no rotation changes; or a control,
-    "random", or "known", of the dataset's `labels` and `targets`. A cell without a feature has NaN, with a
-    warning.
+    each cloud to use; "harmonic_shells"; "columns" of the manifest or a "table" of others, which no rotation
+    changes; or a control, "random", or "known", of the dataset's `labels` and `targets`. A cell without a
+    feature has NaN, with a warning.
     """
     cells = read_table(manifest)
     cells = cells[cells["success"]].reset_index(drop=True)
@@ -57,6 +57,8 @@ def run(
         described = _unchanged(controls.known_values(cells, labels, targets), cells, rotations)
     elif features == "columns":
         described = _unchanged(_columns(cells, options["columns"], manifest), cells, rotations)
+    elif features == "table":
+        described = _unchanged(_table(cells, options["file"]), cells, rotations)
     else:
         described = _from_arrays(cells, shards, rotations, *_describer(cells, shards, baseline, manifest))
     tested = cells[cells["split"] == "test"]
@@ -81,6 +83,23 @@ def _columns(cells: pd.DataFrame, columns: Sequence[str], manifest: FilePath) ->
     if incomplete.any():
         logger.warning("%d of %d cells lack one of %s", incomplete.sum(), len(cells), ", ".join(columns))
     return values
+
+
+def _table(cells: pd.DataFrame, file: FilePath) -> np.ndarray:
+    """Return the numbers of a table with a column CellId, such as a descriptor that others published."""
+    table = manifests.read(file, [], text=["CellId"], taken=())
+    manifests.check_unique(file, table["CellId"])
+    numbers = table.set_index("CellId").apply(pd.to_numeric, errors="coerce").dropna(axis=1, how="all")
+    known = cells["CellId"].isin(numbers.index)
+    if not known.any() or not numbers.shape[1]:
+        found = f"{numbers.shape[1]} columns of numbers, for {known.sum()} of {len(cells)} cells"
+        raise InputError(
+            f"{file} has {found}. Mend the file, or take its baseline out of config/config.yaml."
+        )
+    if not known.all():
+        lost = ", ".join(cells.loc[~known, "CellId"][:5])
+        logger.warning("%s lacks %d of %d cells (%s ...): left out", file, (~known).sum(), len(cells), lost)
+    return numbers.reindex(cells["CellId"]).to_numpy(np.float64)
 
 
 def _unchanged(
