@@ -88,7 +88,7 @@ test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept i
 check-data: $(STAMP)  ## does the place of DATASET=pcna (or all) look as it should? headers alone, in under a minute each
 	@python -m morphobench.jobs.check_data $(DATASET)
 
-check-statistics: $(STAMP)  ## simulate every interval and p value, write the tables of docs/statistics.md; a quarter of an hour
+check-statistics: $(STAMP)  ## simulate every interval and p value, write the tables of docs/statistics.md; some minutes
 	OMP_NUM_THREADS=1 python tests/statistics/check_statistics.py
 
 status: $(STAMP)  ## what the run in this folder is doing: jobs, failures, cells, trainings, time left
