@@ -23,9 +23,10 @@ from morphobench.embed.reconstruction import (
     cloud_errors,
     mesh_errors,
 )
-from morphobench.embed.references import cloud_references, mean_cloud, other_cells
+from morphobench.embed.references import cloud_references, mean_cloud, mean_mesh, other_cells
 from morphobench.files import read_table
 from morphobench.geometry import rotation
+from morphobench.geometry.isosurface import enclosed_volume
 from morphobench.geometry.packing import upsample
 from morphobench.models.base import Autoencoder, Embedding
 from morphobench.models.cells import POINT_CLOUDS, open_cells
@@ -347,3 +348,22 @@ def test_another_cell_in_place_of_a_decoded_shape_has_its_errors(shapes, monkeyp
     found = errors_of(monkeypatch, shapes, tmp_path, Echo(), volume_config("sdf"))
     assert (found["other_cell_iou"] > found["reconstruction_iou"]).all()
     assert (found["other_cell_surface_um"] > found["reconstruction_surface_um"]).all()
+
+
+def test_the_mean_surface_encloses_the_mean_volume_whatever_the_order(shapes):
+    manifest = read_table(shapes.manifest)
+    cells = manifest[manifest["success"] & (manifest["split"] == "train")]
+    vertices_um, faces = mean_mesh(cells, shapes.meshes, 24, 0)
+    volumes = [abs(enclosed_volume(*masked_mesh(row, shapes.meshes))) for row in cells.to_dict("records")]
+    assert enclosed_volume(vertices_um, faces) == pytest.approx(np.mean(volumes), rel=0.15)
+    np.testing.assert_array_equal(mean_mesh(cells.iloc[::-1], shapes.meshes, 24, 0)[0], vertices_um)
+    assert mean_mesh(cells[:0], shapes.meshes, 24, 0) is None
+
+
+def test_the_mean_of_one_shape_is_that_shape(shapes):
+    (row,) = read_table(shapes.manifest).query("success")[:1].to_dict("records")
+    only = mean_mesh(pd.DataFrame([row]), shapes.meshes, 48, 0)
+    error, _ = reconstruction.mesh_errors(
+        only, masked_mesh(row, shapes.meshes), {**EMBED, "error_voxels": 48}
+    )
+    assert error < 0.05

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from morphobench import seeds
-from morphobench.embed.references import CloudReferences, cloud_references, other_cells
+from morphobench.embed.references import CloudReferences, cloud_references, mean_mesh, other_cells
 from morphobench.files import FilePath, read_table, write_table
 from morphobench.geometry.overlap import Mesh, common_grid, iou_error, mean_surface_distance_um, voxelise
 from morphobench.log import logger
@@ -30,7 +30,7 @@ CLOUD_COLUMNS = (
     *(f"{of}_{by}_um" for of in ("reconstruction", *REFERENCES) for by in ("sinkhorn", "chamfer")),
     "reconstruction_sinkhorn_legacy",
 )
-OTHER_COLUMNS = ("other_cell_iou", "other_cell_surface_um")
+SHAPE_REFERENCES = tuple(f"{of}_{by}" for of in ("other_cell", "mean_shape") for by in ("iou", "surface_um"))
 SHAPE_COLUMNS = ("reconstruction_iou", "reconstruction_surface_um", "reconstruction_iou_legacy")
 # Of models that read the volume they decode.
 SHAPE_FLOORS = ("noise_floor_iou", "noise_floor_surface_um")
@@ -74,7 +74,10 @@ def run(
             errors = cloud_errors(*decoded, references, dataset=dataset, side_um=side_um, seed=seed)
         elif meshes:
             others = other_cells(cells.table, stratum, seeds.integer(seed, dataset, "other cell"))
-            errors = shape_errors(*decoded, meshes, others)
+            known = open_cells(manifest, shards, model_config, "train", required=False).table
+            draw = seeds.integer(seed, dataset, "mean shape")
+            mean = mean_mesh(known, meshes, embed_config["error_voxels"], draw)
+            errors = shape_errors(*decoded, meshes, others, mean)
         else:
             logger.warning("%s: the reconstruction error stays empty", _NO_MESHES)
             missing = dict.fromkeys(SHAPE_COLUMNS, np.nan) | {"reason": _NO_MESHES}
@@ -189,12 +192,14 @@ def shape_errors(
     embed_config: Mapping[str, Any],
     meshes: Sequence[FilePath],
     others: np.ndarray,
+    mean: Mesh | None,
 ) -> pd.DataFrame:
     """Compare decoded surfaces with the masked meshes of the cells, in the observed frame.
 
-    Returns `SHAPE_COLUMNS` (`mesh_errors`, `iou_legacy`), `reason`, `OTHER_COLUMNS`, the errors of another
-    cell of the same stratum (`other_cells`) in place of a decoded shape, and for volumes `SHAPE_FLOORS`: the
-    errors of the volume that the model read, a perfect autoencoder's, for its grid is coarser than the mesh.
+    Returns `SHAPE_COLUMNS` (`mesh_errors`, `iou_legacy`), `reason`, `SHAPE_REFERENCES`, the errors of
+    another cell of the same stratum (`other_cells`) and of the mean shape (`mean_mesh`) in place of a decoded
+    shape, NaN where there is none; and for volumes `SHAPE_FLOORS`: the errors of the volume that the model
+    read, a perfect autoencoder's, for its grid is coarser than the mesh.
     """
     representation = model_config["representation"]
     sizes = decode.model_sizes_um(cells.table, representation)
@@ -212,14 +217,15 @@ def shape_errors(
             reason = decode.invalid_reason(shape)
             errors.append((*mesh_errors(shape, target, embed_config), legacy_error, reason))
         for other, target in zip(others[rows], targets, strict=True):
-            shape = masked_mesh(every[other], meshes)
-            references.append(mesh_errors(shape, target, embed_config) if other >= 0 else (np.nan,) * 2)
+            another = masked_mesh(every[other], meshes) if other >= 0 else None
+            pairs = ((shape, target) for shape in (another, mean))
+            references.append([error for pair in pairs for error in _reference_errors(*pair, embed_config)])
         if representation != "surface":
             inputs = cell_batch(cells, range(*rows.indices(len(cells))), model_config).x
             floors += map(partial(mesh_errors, embed_config=embed_config), to_shapes(inputs), targets)
         logger.info("reconstructed %d of %d test cells", len(errors), len(cells))
     table = pd.DataFrame(errors, columns=[*SHAPE_COLUMNS, "reason"])
-    table[list(OTHER_COLUMNS)] = references
+    table[list(SHAPE_REFERENCES)] = references
     if floors:
         table[list(SHAPE_FLOORS)] = floors
     if n_empty := int((table["reason"] != "").sum()):
@@ -239,3 +245,9 @@ def mesh_errors(shape: Mesh, target: Mesh, embed_config: Mapping[str, Any]) -> t
     grid = common_grid([shape, target], embed_config["error_voxels"])
     error = iou_error(voxelise(shape, grid), voxelise(target, grid))
     return error, mean_surface_distance_um(shape, target, n_points=embed_config["error_points"])
+
+
+def _reference_errors(
+    shape: Mesh | None, target: Mesh, embed_config: Mapping[str, Any]
+) -> tuple[float, float]:
+    return (np.nan, np.nan) if shape is None else mesh_errors(shape, target, embed_config)

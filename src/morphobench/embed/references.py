@@ -6,12 +6,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from morphobench import seeds
 from morphobench.files import FilePath
+from morphobench.geometry.overlap import Mesh, common_grid, voxelise
 from morphobench.geometry.packing import upsample
 from morphobench.models.cells import POINT_CLOUDS, Cells, open_cells
+from morphobench.models.decode_surfaces import masked_mesh, volume_mesh
+
+# So many training cells make a mean surface.
+_N_MEAN = 128
 
 
 class CloudReferences(NamedTuple):
@@ -96,3 +102,25 @@ def mean_cloud(cells: Cells, n_points: int, seed: int) -> Tensor:
     rng = np.random.default_rng(seed)
     clouds = (cells.raw([row])["points_um"][0] for row in rng.integers(0, len(cells), n_points))
     return torch.from_numpy(np.stack([cloud[rng.integers(len(cloud))] for cloud in clouds])[None])
+
+
+def mean_mesh(cells: pd.DataFrame, meshes: Sequence[FilePath], n_voxels: int, seed: int) -> Mesh | None:
+    """Return the surface of the voxels that lie in most training cells, as many as a cell has on average.
+
+    Cells are centred by their bounding boxes, `n_voxels` along the longest side of all; up to 128 of them,
+    chosen by `seed` and CellId. None without cells.
+    """
+    rows = sorted(cells.to_dict("records"), key=lambda row: seeds.integer(seed, row["CellId"]))[:_N_MEAN]
+    shapes = [masked_mesh(row, meshes) for row in rows]
+    if not shapes:
+        return None
+    grid = common_grid(shapes, n_voxels)
+    count_zyx = np.zeros(grid.n_xyz[::-1])
+    for shape in shapes:
+        count_zyx += voxelise(shape, grid)
+    n_inside = max(round(count_zyx.sum() / len(shapes)), 1)
+    # Numbers of cells tie; smoothed ones do not.
+    share_zyx = gaussian_filter(count_zyx, 1.0, mode="constant")
+    least = np.sort(share_zyx, axis=None)[-n_inside]
+    vertices_um, faces = volume_mesh(share_zyx - least, float(grid.edge_um[0]), -0.5)
+    return vertices_um + grid.low_um, faces

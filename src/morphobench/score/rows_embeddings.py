@@ -37,8 +37,14 @@ _SHAPE_ERRORS = {
     "reconstruction_surface_um": Metric("reconstruction_surface", unit="um"),
     "noise_floor_iou": Metric("reconstruction_noise_floor", unit="1 - Jaccard", compared=False),
     "noise_floor_surface_um": Metric("reconstruction_surface_noise_floor", unit="um", compared=False),
-    "other_cell_iou": Metric("reconstruction_other_cell", unit="1 - Jaccard", compared=False),
-    "other_cell_surface_um": Metric("reconstruction_surface_other_cell", unit="um", compared=False),
+    **{
+        f"{name}_{by}": Metric(f"{metric}_{name}", unit=unit, compared=False)
+        for name in ("other_cell", "mean_shape")
+        for by, metric, unit in (
+            ("iou", "reconstruction", "1 - Jaccard"),
+            ("surface_um", "reconstruction_surface", "um"),
+        )
+    },
 }
 _SIDES = ("start", "end")
 # Column of the table of interpolants -> metric.
