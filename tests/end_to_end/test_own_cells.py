@@ -21,7 +21,7 @@ def test_the_template_is_no_dataset_and_its_blanks_are_named(tmp_path):
     assert "template" not in known
     clone = make_clone(tmp_path / "clone")
     (clone / "config/datasets/mine.yaml").write_text(TEMPLATE)
-    with pytest.raises(InputError, match=r"mine\.yaml: still FILL at title.*stand there twice"):
+    with pytest.raises(InputError, match=r"mine\.yaml: key 'source' stands twice.* delete the blocks"):
         config.resolve(yaml.safe_load((clone / "config/config.yaml").read_text()), clone)
 
 

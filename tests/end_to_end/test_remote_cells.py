@@ -87,7 +87,7 @@ def test_a_remote_set_becomes_the_cells_of_a_local_one(there, tmp_path):
         cells.drop(columns=[*crops, "seconds"]), origin.drop(columns=[*crops, "seconds"])
     )
     assert "other" not in cells
-    assert cells["volume"].dtype == np.float64
+    assert sorted(cells["volume"].astype(float)) == sorted(origin["volume"].astype(float))
     for kind in crops:
         for here, original in zip(cells[kind], origin[kind], strict=True):
             assert Path(here).read_bytes() == Path(original).read_bytes()
@@ -114,7 +114,7 @@ def test_only_what_the_filters_let_through_is_fetched(source, n, there, tmp_path
 
 
 def test_a_filter_that_lets_nothing_through_is_named(there, tmp_path):
-    with pytest.raises(InputError, match=r"metadata\.csv: no cell has cell_stage in \[.M9.\] .*Mend `keep`"):
+    with pytest.raises(InputError, match=r"metadata\.csv: no cell has cell_stage M9 .*Mend `keep`"):
         run(tmp_path, described(keep={"cell_stage": ["M9"]}))
 
 
@@ -231,7 +231,10 @@ def test_a_selection_of_columns_reads_as_the_whole_does(tmp_path):
 def test_a_table_that_cannot_be_read_is_named(content, tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.csv: (not readable as a table|column a is missing)"):
+    with pytest.raises(
+        InputError,
+        match=r"a\.csv: (is not UTF|line 3 has 3 fields|not readable as a table|column a is missing|.*empty)",
+    ):
         manifests.read(path, ["a"], text=["CellId"], optional=[])
 
 

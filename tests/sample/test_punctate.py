@@ -214,6 +214,7 @@ def test_from_crops_to_points_the_long_axis_comes_to_lie_along_x(tmp_path):
     }
     source = {"cells": str(write_cells(tmp_path / "raw", cells))}
     config = {
+        "name": "tiny",
         "source": source,
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
         "align": ALIGN,

@@ -207,6 +207,7 @@ def dataset(folder: Path) -> dict[str, object]:
     """Return what download and align need to know of the fabricated cells."""
     settings = {"mask": "nucleus_mask", "unique": False, "margin_voxel": 6, "enabled": True}
     return {
+        "name": "bench",
         "source": {"cells": str(folder / "source" / "manifest.csv")},
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
         "align": settings | {"interpolation": "linear"},

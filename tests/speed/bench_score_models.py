@@ -29,6 +29,7 @@ from morphobench import models
 from morphobench.embed import run as embed
 from morphobench.geometry import rotation
 from morphobench.models.decode import to_shapes_um
+from morphobench.models.inputs import rotate_arrays
 from morphobench.score import evolution
 
 REPEATS = 4
@@ -66,14 +67,19 @@ class Sizes:
 class Stored:
     """Cells in memory, read as `models.cells.Cells` are."""
 
-    def __init__(self, **arrays: np.ndarray) -> None:
-        self.arrays = arrays
+    def __init__(self, settings: dict[str, Any], **arrays: np.ndarray) -> None:
+        self.settings, self.arrays = settings, arrays
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
 
     def raw(self, rows: Any) -> dict[str, np.ndarray]:
         return {name: array[np.asarray(rows)] for name, array in self.arrays.items()}
+
+    def rotated(
+        self, rows: Any, raw: dict[str, np.ndarray], rotation: np.ndarray, back: bool
+    ) -> dict[str, np.ndarray]:
+        return rotate_arrays(raw, rotation, self.settings)
 
 
 def seconds(call: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
@@ -167,7 +173,7 @@ def rotation_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     yield row(
         f"rotation error, vector neurons, {sizes.n_cells} clouds of {sizes.n_points}",
         partial(published_rotation, theirs, torch.from_numpy(clouds)),
-        partial(our_rotation, ours.export(), Stored(points_um=clouds), settings),
+        partial(our_rotation, ours.export(), Stored(settings, points_um=clouds), settings),
     )
     volumes = blobs(sizes, rng)
     theirs, ours = image_models(sizes)
@@ -175,7 +181,7 @@ def rotation_rows(sizes: Sizes) -> Iterator[dict[str, Any]]:
     yield row(
         f"rotation error, SO(3) image, {sizes.n_cells} volumes of {sizes.cube}^3",
         partial(published_rotation, theirs, torch.from_numpy(volumes)[:, None]),
-        partial(our_rotation, ours.export(), Stored(sdf=volumes), settings),
+        partial(our_rotation, ours.export(), Stored(settings, sdf=volumes), settings),
     )
 
 

@@ -25,7 +25,7 @@ _SHARDED = ("download", "align", "mask", "sample")
 _LOCAL = (
     *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "score_pairs"),
     *("score_combined", "analyse_examples", "analyse_strata", "analyse_pca", "analyse_volume_bins"),
-    "plot_figure",
+    *("plot_figure", "published_cellprofiler", "train_baseline"),
 )
 
 Config = Mapping[str, Any]
