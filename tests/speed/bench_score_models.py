@@ -38,6 +38,7 @@ SLOW_S = 20.0
 DEGREES = (0, 90, 180, 270)
 EMBED = {"batch_size": 32, "precision": "32-true", "error_points": 2048, "error_voxels": 32}
 UNIT_UM = {"input_scale": 1.0}
+ENERGY_POINTS = 256
 
 
 @dataclass
@@ -225,7 +226,9 @@ def our_evolution(
     points = settings["representation"] == "points"
     sizes_um = None if points else np.ones(embeddings.shape[:2])
     place = {"n_points": 10**6, "generator": torch.Generator(), "side_um": None} if points else {}
-    both = evolution.Ends(embeddings, None, sizes_um, None, ends)
+    inputs = [[np.asarray(cloud)[:ENERGY_POINTS] for cloud in side] for side in ends] if points else None
+    draws = list(range(embeddings.shape[1]))
+    both = evolution.Ends(embeddings, None, sizes_um, inputs, ends, None, draws)
     place |= {key: EMBED[key] for key in ("batch_size", "precision")}
     shapes = evolution.interpolate(model, settings, both, np.arange(1, n + 1) / (n + 1), **place)
     return np.concatenate(
