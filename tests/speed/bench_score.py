@@ -180,7 +180,7 @@ def other_rows(quick: bool) -> Iterator[dict[str, Any] | str]:
 def line(found: Mapping[str, Any]) -> str:
     """Return a row as Markdown."""
     difference = "" if found["difference"] is None else f"{found['difference']:.2g}"
-    times = f"{found['published_s']:.3g} s | {found['ours_s']:.3g} s | {found['ratio']:.1f}"
+    times = f"{found['published_s']:.3g} s | {found['ours_s']:.3g} s | {found['ratio']:.2g}"
     return f"| {found['what']} | {times} | {difference} |"
 
 

@@ -99,7 +99,7 @@ def test_scores_agree_with_the_published_procedure():
     assert named["compactness"] < 1e-6
     assert named["nearest"] < 1e-6
     assert all(float(cells[3]) > 0 for cells in rows.values())
-    assert memory.count(" MB |") == 18
+    assert memory.count(" MB |") == 20
 
 
 def test_trainings_report_their_seconds_and_what_the_plan_reads():
