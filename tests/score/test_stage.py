@@ -501,6 +501,14 @@ def test_pairs_without_a_distance_count_with_their_stated_energy_and_are_counted
     ]
 
 
+def test_a_number_of_neighbours_that_cells_do_not_reach_is_no_missing_value(stage):
+    stage["score_config"] = {**stage["score_config"], "k_neighbours": [5, 500]}
+    scores, items = run(stage)
+    shown = items[(items["metric"] == "compactness") & (items["variant"] == "corrected")]
+    assert shown["item"].tolist() == ["k = 5"]
+    assert scores.loc[("compactness_k500", "corrected"), "reason"]
+
+
 def test_shapes_are_scored_by_overlap_and_surface(stage):
     shapes = {
         "noise_floor_iou": 0.05,

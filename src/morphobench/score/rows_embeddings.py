@@ -169,7 +169,9 @@ def add_compactness(
     n_units = len(np.unique(cells.groups[drawn][found.rows]))
     interval = bounds(found.value, found.error, n_units, n_units, metric.within)
     rows.add_value(metric, found.value, len(found.rows), found.reason, interval, n_units)
-    rows.add_items(metric, [f"k = {one}" for one in found.k], found.per_k)
+    # A k that so few cells do not reach is no missing value: its own row says why there is none.
+    reached = np.flatnonzero(np.isfinite(found.per_k))
+    rows.add_items(metric, [f"k = {found.k[one]}" for one in reached], found.per_k[reached])
     for one, value in zip(found.k, found.per_k, strict=True):
         reason = "" if np.isfinite(value) else found.reason
         rows.add_value(metric._replace(name=f"compactness_k{one}"), float(value), len(found.rows), reason)
