@@ -63,7 +63,11 @@ def test_it_shows_the_science(demo):
     assert (without_training.loc["rotation_invariance_error_uniform"] > 0.05).sum() == 1
     assert without_training.loc["rotation_invariance_error_uniform", "harmonic_coefficients"] > 0.05
     differences = pd.read_parquet(demo / "results/score/cellpack/differences.parquet")
-    assert differences["q"].between(0, 1).sum() > 100
+    compared = differences[differences["difference"].notna()]
+    assert len(compared) > 100
+    # So few test nuclei allow no p below 0.05, and no p is given: each row says so.
+    assert compared["q"].isna().all()
+    assert compared["reason"].str.contains("independent units: the smallest possible p is").all()
 
 
 def test_the_second_run_has_nothing_to_do(demo):
