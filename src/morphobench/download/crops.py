@@ -94,10 +94,10 @@ def required_crops(dataset: Mapping[str, Any]) -> list[str]:
     for segmented structures, which may lie in either.
     """
     source = dataset["source"]
-    told = headers.told_crops({}, source, dataset.get("used_channels") or ())
-    if told is None and dataset.get("kind") == "polymorphic":
+    known = headers.known_crops({}, source, dataset.get("used_channels") or ())
+    if known is None and dataset.get("kind") == "polymorphic":
         return [kind for kind in CROPS if kind in (source.get("columns") or {})]
-    return told or list(CROPS)
+    return known or list(CROPS)
 
 
 def _check_crops(

@@ -32,7 +32,7 @@ def tables(source: Config) -> list[Path]:
 def in_tables(dataset: Config) -> list[str]:
     """Return the files that the tables of a local source name for the cells in use, sorted.
 
-    None for a table that is not readable: the job that reads it says why. Paths are joined as they are: to
+    No file of a table that is not readable: the job that reads it says why. Paths are joined as they are: to
     check those of 70,000 cells takes seconds, and belongs to the job too.
     """
     source = dataset["source"]

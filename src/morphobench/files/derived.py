@@ -24,7 +24,7 @@ def add(table: pd.DataFrame, derive: Derive, path: FilePath) -> pd.DataFrame:
     """Return the table with its derived columns: text, missing where the pattern is not found.
 
     Each value is what the pattern's group holds where it is first found in the text. A value that is
-    missing is told in the log.
+    missing is logged.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def add(table: pd.DataFrame, derive: Derive, path: FilePath) -> pd.DataFrame:
             raise InputError(f"{path}: source.derive.{name}: no row matches {pattern}; {example}. Mend it.")
         if missing.any():
             row = int(missing.to_numpy().argmax())
-            told = (path, missing.sum(), name, pattern, row + 1, column, table[column].iloc[row])
-            logger.warning("%s: %d rows have no %s: %s does not match; row %d has %s %r", *told)
+            details = (path, missing.sum(), name, pattern, row + 1, column, table[column].iloc[row])
+            logger.warning("%s: %d rows have no %s: %s does not match; row %d has %s %r", *details)
         table = table.assign(**{name: values.where(~missing, None)})
     return table

@@ -190,7 +190,7 @@ def row_names(row: Mapping[str, Any]) -> dict[str, list[str]]:
     return parse_name_dict(text) if isinstance(text, str) and text.strip() else {}
 
 
-def told_crops(
+def known_crops(
     row: Mapping[str, Any], source: Mapping[str, Any], channels: Collection[str]
 ) -> list[str] | None:
     """Return the crops that hold some channels by configuration and name_dict; None where neither tells."""
@@ -211,9 +211,9 @@ def used_crops(
 
     Where nothing tells, both crops of a row, with `both` also those it lacks.
     """
-    told = told_crops(row, source, channels)
+    known = known_crops(row, source, channels)
     existing = [crop for crop in CROPS if row.get(crop)]
-    return told or (list(CROPS) if both or not existing else existing)
+    return known or (list(CROPS) if both or not existing else existing)
 
 
 def parse_name_dict(text: str) -> dict[str, list[str]]:

@@ -263,9 +263,9 @@ def _read_row_by_row(path: Path, form: Form, names: list[str], places: list[int]
             kept.append([row[place].strip() or None for place in places])
             n_rows = len(kept) if any(field.strip() for field in row) else n_rows
     if short:
-        told = (path, len(short), n_columns, short[0])
+        details = (path, len(short), n_columns, short[0])
         logger.warning(
-            "%s: %d rows have fewer than %d fields, the first in line %d: the last are missing", *told
+            "%s: %d rows have fewer than %d fields, the first in line %d: the last are missing", *details
         )
     if n_rows < len(kept):
         # Spreadsheets write them.

@@ -91,7 +91,7 @@ def listed(values: pd.Series, most: int = 500) -> str:
 def numbers(values: pd.Series, place: object) -> pd.Series:
     """Return a column of text or numbers as float64, NaN where there is none.
 
-    What is no number is told in the log.
+    What is no number is logged.
 
     Raises
     ------

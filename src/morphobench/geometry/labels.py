@@ -174,16 +174,12 @@ def without_stray_pieces(mask_zyx: np.ndarray) -> tuple[np.ndarray, int]:
     found = ndimage.find_objects(mask_zyx.view(np.uint8))
     if not found:
         return mask_zyx, 0
-    piece_zyx, n_pieces = ndimage.label(mask_zyx[found[0]], np.ones((3, 3, 3)))
-    if n_pieces == 1:
+    label_zyx, n_stray, _ = without_strays(mask_zyx[found[0]].view(np.uint8))
+    if not n_stray[1]:
         return mask_zyx, 0
-    sizes = np.bincount(piece_zyx.ravel())
-    sizes[0] = 0
-    is_stray = sizes < _STRAY_SHARE * sizes.max()
-    is_stray[0] = False
     cleaned = mask_zyx.copy()
-    cleaned[found[0]] &= ~is_stray[piece_zyx]
-    return cleaned, int(sizes[is_stray].sum())
+    cleaned[found[0]] = label_zyx > 0
+    return cleaned, int(n_stray[1])
 
 
 def check_cells(cleaned: Cleaned) -> None:

@@ -57,7 +57,7 @@ def _place(source: Config, download_config: Config) -> tuple[Store, str]:
 
 def _select(report: Report, part: Part, dataset: Config) -> pd.DataFrame | None:
     """Return the cells that a run would take of the rows that were read, or all when it would stop."""
-    # Without these the other differences can still be told.
+    # Without these the other differences can still be found.
     all_rows = {**dataset, "needs": {}, "source": {**dataset["source"], **dict.fromkeys(_FILTERS)}}
     for attempt in (dataset, all_rows):
         try:

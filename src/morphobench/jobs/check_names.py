@@ -33,13 +33,13 @@ class Named(NamedTuple):
 
 def named_values(dataset: Config) -> Iterator[Named]:
     """Yield the values that the configuration names of columns: classes, outliers, filters, conditions."""
-    for label, ways in (dataset.get("classes") or {}).items():
-        lists = [way.get(key) or [] for way in ways.values() for key in ("keep", "leave_out")]
-        lists += [merged for way in ways.values() for merged in (way.get("merge") or {}).values()]
+    for label, variants in (dataset.get("classes") or {}).items():
+        lists = [variant.get(key) or [] for variant in variants.values() for key in ("keep", "leave_out")]
+        lists += [merged for variant in variants.values() for merged in (variant.get("merge") or {}).values()]
         yield Named(f"classes.{label}", label, [value for listed in lists for value in listed])
     outlier, analyse = dataset.get("outlier") or {}, dataset.get("analyse") or {}
-    told = [*(outlier.get("inlier") or []), *(outlier.get("outlier") or [])]
-    yield Named("outlier", outlier.get("column"), told)
+    listed = [*(outlier.get("inlier") or []), *(outlier.get("outlier") or [])]
+    yield Named("outlier", outlier.get("column"), listed)
     for column, kept in (analyse.get("keep") or {}).items():
         yield Named(f"analyse.keep.{column}", column, list(kept))
     if drugs := analyse.get("drugs"):

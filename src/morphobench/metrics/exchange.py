@@ -107,15 +107,15 @@ def design(unit: np.ndarray, is_condition: np.ndarray, plate: np.ndarray) -> Des
 
 
 def exchanges(design: Design, n_draws: int, rng: Generator) -> Iterator[np.ndarray]:
-    """Yield the units chosen for the condition as masks: all ways but the observed one, or random ones.
+    """Yield the units chosen for the condition as masks: all choices but the observed one, or random ones.
 
-    Random ones, `n_draws` of them, where there are more ways.
+    Random ones, `n_draws` of them, where there are more.
     """
     plates = [np.flatnonzero(design.plate == number) for number in np.unique(design.plate)]
     counts = [int(design.treated[units].sum()) for units in plates]
     if design.is_exact(n_draws):
-        ways = product(*map(combinations, plates, counts))
-        chosen = (list(chain.from_iterable(way)) for way in ways)
+        choices = product(*map(combinations, plates, counts))
+        chosen = (list(chain.from_iterable(choice)) for choice in choices)
     else:
         drawn = (
             [rng.permutation(units)[:k] for units, k in zip(plates, counts, strict=True)]

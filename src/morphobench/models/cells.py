@@ -133,8 +133,8 @@ def with_intensity_scale(model_config: Config, cells: Cells) -> dict[str, Any]:
     measured = intensities.measure((raw["points_um"], raw[INTENSITY]) for raw in clouds)
     factor = measured.factor(model_config["input_scale"])
     logger.info("intensities are multiplied by %.4g, from %d training cells", factor, measured.n_cells)
-    told = {"quantile": intensities.QUANTILE, **measured._asdict()}
-    return {**model_config, INTENSITY: {**intensity, "input_scale": factor, "measured": told}}
+    measurement = {"quantile": intensities.QUANTILE, **measured._asdict()}
+    return {**model_config, INTENSITY: {**intensity, "input_scale": factor, "measured": measurement}}
 
 
 def open_cells(

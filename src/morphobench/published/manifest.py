@@ -219,10 +219,10 @@ def _groups(table: pd.DataFrame, dataset: Mapping[str, Any], path: Path) -> pd.S
     unit = manifests.group_columns(dataset.get("source", {}).get("group"))
     unit = [reserved.own_name(column, table) for column in unit]
     if missing := [column for column in unit if column not in table]:
-        told = (
+        message = (
             "%s: has no column %s (source.group): cells count as independent, so that intervals may be narrow"
         )
-        logger.warning(told, path, ", ".join(missing))
+        logger.warning(message, path, ", ".join(missing))
         unit = []
     return manifests.groups(table, unit or ["CellId"]).fillna(table["CellId"])
 
