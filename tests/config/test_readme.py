@@ -50,6 +50,7 @@ def section(schema: str) -> str:
         "sweep": "sweeps/",
         "figure": "figures/",
         "bucket": "buckets/",
+        "published_values": "published_values.yaml",
     }
     return README.split(f"\n## {heads[schema.split('.')[0]]}")[1].split("\n## ")[0]
 

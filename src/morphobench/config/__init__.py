@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from morphobench.config import checks, paths
+from morphobench.config import checks, paths, published_values
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.needs import source_needs
 from morphobench.config.schema import (
@@ -74,7 +74,9 @@ def resolve(
         checks.check_parts(name, datasets)
     checks.check_seeds(seeds, datasets, file_of(OVERLAYS[0], ["train", "seeds"], seeds, root))
     checks.check_scored(config, datasets, models)
-    return {**config, "datasets": datasets, "models": models, "figures": _figures(root, datasets)}
+    printed = published_values.read(root, datasets)
+    figures = _figures(root, datasets)
+    return {**config, "datasets": datasets, "models": models, "figures": figures, "published_values": printed}
 
 
 def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path) -> dict[str, Any]:
