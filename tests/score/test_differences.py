@@ -35,6 +35,15 @@ def test_all_signs_of_few_groups_are_tried():
     assert (found.n, found.n_units) == (7, 6)
 
 
+@pytest.mark.parametrize(("sums", "flips"), [([1, 2, 3, 4, 5, 0], 3), ([1] * 7 + [-1], 11)])
+def test_flips_that_only_tie_count_half(sums, flips):
+    """The observed signs and their opposite count wholly, the two or fourteen others that tie half."""
+    a = np.array(sums, float)[:, None]
+    (found,) = compare(a, np.zeros_like(a), np.arange(len(sums)))
+    assert found.p == flips / 2 ** len(sums)
+    assert found.p >= found.smallest_p
+
+
 @pytest.mark.parametrize("n_units", [2, 5])
 def test_too_few_units_have_no_p_but_its_least_value(n_units):
     a = np.arange(1.0, 1 + n_units)[:, None]
