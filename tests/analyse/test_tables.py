@@ -101,7 +101,8 @@ def test_only_cells_to_keep_are_analysed(written, caplog):
 
 def test_archetypes_have_weights_real_cells_and_explained_variance(written, tmp_path):
     embeddings, weights, cells, variance = archetype_tables(written, tmp_path)
-    assert embeddings.columns.tolist() == ["archetype", "explained_variance", "mu_0", "mu_1", "mu_2", "mu_3"]
+    labels = ["archetype", "explained_variance", "start_distance"]
+    assert embeddings.columns.tolist() == [*labels, "mu_0", "mu_1", "mu_2", "mu_3"]
     assert weights.columns.tolist() == ["CellId", "group", "kind", "weight_0", "weight_1", "weight_2"]
     np.testing.assert_allclose(weights.filter(like="weight_").sum(axis=1), 1)
     assert cells["archetype"].tolist() == [0, 1, 2]

@@ -262,7 +262,9 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
         "item_values": items(table),
         "combined": pd.concat(both, ignore_index=True),
         "walks": clouds(walk_labels(strata, 2).to_dict("records")),
-        "archetypes": clouds([{"archetype": i, "explained_variance": 0.9} for i in range(n_archetypes)]),
+        "archetypes": clouds(
+            [{"archetype": i, "explained_variance": 0.9, "start_distance": 0.04} for i in range(n_archetypes)]
+        ),
         "rotations": clouds(
             [
                 {"stratum": s, "degrees": d, "kind": k}

@@ -23,7 +23,7 @@ _DECODED = ("points", "cube")
 # Columns that label the embeddings of each analysis.
 LABELS = {
     "walks": ["stratum", "component", "sigma"],
-    "archetypes": ["archetype", "explained_variance"],
+    "archetypes": ["archetype", "explained_variance", "start_distance"],
     "volume_bins": ["bin"],
 }
 

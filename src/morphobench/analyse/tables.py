@@ -85,15 +85,16 @@ def archetype_embeddings(
 ) -> None:
     """Write archetypes, their weights in every cell, nearest cells, and explained variance by number.
 
-    The tables have archetype, explained_variance, mu_0 ...; CellId, group, the stratum, weight_0 ...;
-    archetype, CellId, distance; k, explained_variance, start_distance, chosen. Embeddings that are all equal
-    have one archetype, their mean, with explained variance NaN; fewer cells than archetypes have as many as
-    cells.
+    The tables have archetype, explained_variance, start_distance, mu_0 ...; CellId, group, the stratum,
+    weight_0 ...; archetype, CellId, distance; k, explained_variance, start_distance, chosen. Embeddings that
+    are all equal have one archetype, their mean, with explained variance NaN; fewer cells than archetypes
+    have as many as cells.
     """
     cells = read(manifest, embedding, keep)
     fit = _archetypes(cells.z, n_archetypes, n_starts, _generator(seed, "archetypes"))
     k = len(fit.z)
-    labels = pd.DataFrame({"archetype": np.arange(k), "explained_variance": fit.explained_variance})
+    quality = {"explained_variance": fit.explained_variance, "start_distance": fit.start_distance}
+    labels = pd.DataFrame({"archetype": np.arange(k), **quality})
     write_table(with_embeddings(labels, fit.z), embeddings_out)
     weights = pd.DataFrame({"CellId": cells.ids, "group": cells.manifest["group"].to_numpy()})
     weights[stratum] = strata_of(cells.manifest, stratum)
@@ -101,8 +102,7 @@ def archetype_embeddings(
     write_table(labels[["archetype"]].join(closest_cells(fit.z, cells.z, cells.ids)), cells_out)
     ks = [number for number in k_list if number != k] if varies(cells.z) else []
     others = explained_variances(cells.z, ks, n_starts=n_starts, rng=_generator(seed, "variance"))
-    own = pd.DataFrame({"k": [k], "explained_variance": [fit.explained_variance]})
-    own["start_distance"] = fit.start_distance
+    own = pd.DataFrame({"k": [k], **quality})
     variance = pd.concat([others.assign(chosen=False), own.assign(chosen=True)], ignore_index=True)
     write_table(variance.sort_values("k", ignore_index=True), variance_out)
 

@@ -41,6 +41,14 @@ def test_strata_that_the_figure_does_not_know_follow_by_their_own_name(tmp_path)
     assert table["stratum"].iloc[-1] == "M1M2"
 
 
+@pytest.mark.parametrize("apart", [0.123, np.nan])
+def test_how_far_other_starts_lie_stands_below_the_archetypes(apart, tmp_path):
+    archetypes = plot_tables.inputs("fig2")["archetypes"].assign(start_distance=apart)
+    tables = tables_of("fig2", tmp_path, archetypes=archetypes)
+    said = " ".join(words(drawn("fig2", tables, about=("archetypes",))))
+    assert ("other starts: 0.12 radii" in said) == (apart == apart)
+
+
 def test_archetypes_of_a_collapsed_model_are_drawn(tmp_path):
     found = plot_tables.inputs("fig3")
     archetypes = found["archetypes"][found["archetypes"]["archetype"] == 0].assign(explained_variance=np.nan)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import gallery, layout
+from morphobench.plot import gallery, layout, style
 from morphobench.plot.clouds import COORDINATES, central_section, centre_clouds
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 from morphobench.plot.gallery import Gallery
@@ -89,6 +89,11 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     head = 11 if "\n" in titles[0] else 8.5
     n_rows = context.options.get("n_rows", 1)
     gallery.wrap(part, layout.margins(part, head=head), shapes, titles, n_rows=n_rows)
+    apart = tables[role.name].get("start_distance", pd.Series(dtype=float)).dropna()
+    if len(apart):
+        # Where there are no archetypes to find, every start finds others.
+        said = f"archetypes of other starts: {apart.iloc[0]:.2g} radii away"
+        part.text(0.99, 0.01, said, ha="right", va="bottom", fontsize=style.SMALL)
 
 
 def _titles(part: SubFigure, labels: pd.DataFrame, tables: Tables, context: Context) -> list[str]:
