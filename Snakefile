@@ -15,7 +15,9 @@ report: "workflow/report/workflow.rst"
 wildcard_constraints:
     dataset=r"[a-z0-9_]+",
     model=r"[a-z0-9_]+",
-    seed=r"\d+",
+    # Of a data set with folds a training is 42/fold-0, its folder seed-42/fold-0.
+    seed=r"\d+(/fold-\d+)?",
+    fold=r"fold-\d+",
     shard=r"\d+",
     rotations="identity|lattice|uniform",
     bucket=r"[A-Za-z0-9_]+",
@@ -26,9 +28,9 @@ wildcard_constraints:
 include: "workflow/rules/scale.smk"
 
 
-if SCALE == "demo":
+if SCALE != "paper":
 
-    configfile: "config/demo.yaml"
+    configfile: f"config/{SCALE}.yaml"
 
 
 include: "workflow/rules/common.smk"

@@ -15,7 +15,9 @@ from morphobench.metrics.classification import (
     balanced_accuracy,
     classification_scores,
     classification_scores_legacy,
+    scores_of,
 )
+from morphobench.metrics.predictions import predictions
 
 seeded = given(st.integers(0, 2**32 - 1))
 few = settings(max_examples=25, deadline=None)
@@ -183,3 +185,32 @@ def test_embeddings_of_rotated_cells_are_scored_by_the_classifier_of_the_others(
     assert "1 of 36 test cells" in found.reason
     shuffled = classification_scores(z, labels, split, z_test=np.roll(z[test], 1, axis=0))
     assert shuffled.scores["auroc"] < 0.5
+
+
+def test_predictions_of_folds_are_ranked_within_their_fold():
+    rng = np.random.default_rng(5)
+    labels = rng.choice(["a", "b", "c"], 300)
+    z = rng.normal(size=(300, 3)) + (labels[:, None] == ["a", "b", "c"])
+    fold = np.arange(300) % 3
+    parts = [predictions(z, labels, np.where(fold == number, "test", "train")) for number in range(3)]
+    whole = scores_of(parts)
+    np.testing.assert_array_equal(np.sort(whole.rows), np.arange(300))
+    within = np.mean([scores_of([part]).scores["auroc"] for part in parts])
+    assert whole.scores["auroc"] == pytest.approx(within, abs=0.02)
+    # Probabilities that are all higher in one fold change no rank within it.
+    shifted = [parts[0]._replace(probability=parts[0].probability / 2), *parts[1:]]
+    assert scores_of(shifted).scores["auroc"] == whole.scores["auroc"]
+    hits = np.concatenate([scores_of([part]).per_cell["top_1"] for part in parts])
+    assert whole.scores["top_1"] == pytest.approx(hits.mean())
+
+
+def test_a_label_that_a_fold_has_not_met_is_wrong_there_alone():
+    rng = np.random.default_rng(6)
+    labels = np.repeat(["a", "b", "c"], [40, 40, 4])
+    z = rng.normal(size=(84, 3)) + 9 * (labels[:, None] == ["a", "b", "c"])
+    # All cells of c are tested in one fold, whose classifier has not met them.
+    fold = np.where(labels == "c", 0, np.arange(84) % 2)
+    found = scores_of(
+        [predictions(z, labels, np.where(fold == number, "test", "train")) for number in (0, 1)]
+    )
+    assert found.scores["balanced_accuracy"] == pytest.approx(2 / 3, abs=0.02)

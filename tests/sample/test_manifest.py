@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from morphobench import files, seeds
 from morphobench.errors import InputError
 from morphobench.sample import manifest
-from morphobench.sample import manifest as sample_manifest
+from morphobench.sample.split import split_groups
 
 SPLIT = {"train": 0.7, "val": 0.15, "test": 0.15}
 
@@ -28,7 +28,7 @@ def write_shard(folder: Path, values) -> Path:
 
 def split(folder, values, column="part"):
     out = folder / "manifest.parquet"
-    sample_manifest.run(
+    manifest.run(
         {0: write_shard(folder / "shard-0", values)},
         out,
         split={"train": 0.5, "val": 0.25, "test": 0.25},
@@ -68,8 +68,8 @@ def place(seed):
 @settings(max_examples=50, deadline=None)
 def test_splits_are_complete_none_is_empty_and_order_does_not_matter(n, seed):
     groups = [f"g{i}" for i in range(n)]
-    splits = manifest.split_groups(groups, SPLIT, place(seed))
-    assert splits == manifest.split_groups(2 * groups[::-1], SPLIT, place(seed))
+    splits = split_groups(groups, SPLIT, place(seed))
+    assert splits == split_groups(2 * groups[::-1], SPLIT, place(seed))
     assert set(splits) == set(groups)
     assert set(splits.values()) == set(SPLIT)
 
@@ -78,8 +78,8 @@ def test_splits_are_complete_none_is_empty_and_order_does_not_matter(n, seed):
 @settings(max_examples=50, deadline=None)
 def test_more_groups_change_no_split_but_of_those_that_filled_an_empty_one(n, n_more, seed):
     groups = [f"g{i}" for i in range(n)]
-    by_place = manifest.split_groups(groups, SPLIT, place(seed), fill=False)
-    more = manifest.split_groups([*groups, *(f"h{i}" for i in range(n_more))], SPLIT, place(seed))
+    by_place = split_groups(groups, SPLIT, place(seed), fill=False)
+    more = split_groups([*groups, *(f"h{i}" for i in range(n_more))], SPLIT, place(seed))
     if len(set(by_place.values())) == len(SPLIT):
         assert {group: more[group] for group in groups} == by_place
     # At most two empty splits take a group each.
@@ -88,14 +88,14 @@ def test_more_groups_change_no_split_but_of_those_that_filled_an_empty_one(n, n_
 
 def test_shares_are_met_as_draws_meet_them():
     n = 20_000
-    splits = manifest.split_groups(map(str, range(n)), SPLIT, place(0))
+    splits = split_groups(map(str, range(n)), SPLIT, place(0))
     for split, share in SPLIT.items():
         n_split = sum(value == split for value in splits.values())
         assert abs(n_split - share * n) < 5 * np.sqrt(n * share * (1 - share))
 
 
 def test_splits_differ_with_the_seed():
-    draws = [manifest.split_groups(map(str, range(30)), SPLIT, place(seed)) for seed in range(20)]
+    draws = [split_groups(map(str, range(30)), SPLIT, place(seed)) for seed in range(20)]
     test_sets = {tuple(sorted(g for g, split in draw.items() if split == "test")) for draw in draws}
     assert len(test_sets) > 15
 

@@ -46,11 +46,7 @@ def scored(root, name, options):
         for table in ("scores", "items", "replicates", "outputs")
     }
     stage.run(
-        manifest=root / "manifest.parquet",
-        embeddings=outs,
-        reconstruction=None,
-        pairs=root / "pairs.csv",
-        evolution=None,
+        folds=[{"manifest": root / "manifest.parquet", "pairs": root / "pairs.csv", **outs}],
         cost=None,
         dataset="made_up",
         model=name,

@@ -107,8 +107,16 @@ def stage(tmp_path):
     }
 
 
+def arguments(stage):
+    """Return the arguments of `score_stage.run` for a data set without folds."""
+    tables = {name: stage[name] for name in ("manifest", "reconstruction", "pairs", "evolution")}
+    tables |= stage["embeddings"]
+    others = {name: value for name, value in stage.items() if name not in (*tables, "embeddings")}
+    return {"folds": [{name: path for name, path in tables.items() if path is not None}], **others}
+
+
 def run(stage):
-    score_stage.run(**stage)
+    score_stage.run(**arguments(stage))
     scores, items = pd.read_parquet(stage["scores_out"]), pd.read_parquet(stage["items_out"])
     return scores.set_index(["metric", "variant"]).sort_index(), items
 
@@ -264,7 +272,7 @@ def rewrite(path, change):
 def test_stage_refuses_tables_that_do_not_fit(stage, table, change, message):
     rewrite({**stage, **stage["embeddings"]}[table], change)
     with pytest.raises(InputError, match=message):
-        score_stage.run(**stage)
+        score_stage.run(**arguments(stage))
     assert not stage["scores_out"].exists()
 
 
@@ -272,10 +280,10 @@ def test_stage_refuses_a_missing_table_and_pairs_of_strangers(stage):
     pairs = pd.read_csv(stage["pairs"])
     pairs.assign(end="nobody").to_csv(stage["pairs"], index=False)
     with pytest.raises(InputError, match="without embedding"):
-        score_stage.run(**stage)
+        score_stage.run(**arguments(stage))
     stage["embeddings"]["lattice"].unlink()
     with pytest.raises(InputError, match="does not exist"):
-        score_stage.run(**stage)
+        score_stage.run(**arguments(stage))
 
 
 def test_pairs_are_written_for_sampled_test_cells_only(stage, tmp_path):
@@ -722,3 +730,69 @@ def test_the_dimension_takes_as_many_cells_of_every_dataset_and_no_siblings(stag
     row = scores.loc[("compactness", "corrected")]
     assert (row["n"], row["better"]) == (18, "none")
     assert scores.loc[("compactness_k5", "corrected"), "value"] == pytest.approx(row["value"])
+
+
+def in_folds(stage, tmp_path, n_folds):
+    """Give the stage folds of whole nuclei, each with embeddings of other axes, mirrored and shuffled."""
+    tables = {name: pd.read_parquet(path) for name, path in stage["embeddings"].items()}
+    cells, manifest = tables["identity"], pd.read_parquet(stage["manifest"])
+    fold = manifest["group"].astype(int).to_numpy() % n_folds
+    rng, parts = np.random.default_rng(1), []
+    mu = [name for name in cells if name.startswith("mu_")]
+    z = cells[mu].to_numpy()
+    for number in range(n_folds):
+        order, signs = rng.permutation(len(mu)), rng.choice([-1, 1], len(mu))
+        own, test = (z * signs)[:, order], manifest[fold == number]
+        table = manifest.assign(split=np.where(fold == number, "test", "train"))
+        columns = dict(zip(mu, own.T, strict=True))
+        rotated = embedding_table(test, cube_rotations(), 0.0, rng, own)
+        frames = {"manifest": table, "identity": cells.assign(**columns), "lattice": rotated}
+        uniform_ones = embedding_table(test, uniform(2, rng), 0.0, rng, own)
+        frames["uniform"] = with_rotated_back(uniform_ones, test, rng, own)
+        frames["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
+        paths = {name: tmp_path / f"fold{number}_{name}.parquet" for name in frames}
+        for name, frame in frames.items():
+            frame.to_parquet(paths[name], index=False)
+        pairs = score_pairs.draw_pairs(test, 5, rng)
+        pairs.to_csv(tmp_path / f"fold{number}_pairs.csv", index=False)
+        repeated = pairs.loc[pairs.index.repeat(9)].assign(fraction=np.tile(FRACTIONS, len(pairs)))
+        values = {"energy": 1.5, "energy_input": 2.0, "energy_sampling": 1.1, "energy_legacy": 1.0}
+        repeated.assign(**values, constant=False).to_parquet(tmp_path / f"fold{number}_evolution.parquet")
+        paths |= {"evolution": tmp_path / f"fold{number}_evolution.parquet"}
+        parts.append(paths | {"pairs": tmp_path / f"fold{number}_pairs.csv"})
+    return parts
+
+
+def test_folds_are_scored_within_their_own_axes_and_every_cell_once(stage, tmp_path):
+    parts = in_folds(stage, tmp_path, 4)
+    score_stage.run(**{**arguments(stage), "folds": parts})
+    scores = pd.read_parquet(stage["scores_out"])
+    values = scores[scores["variant"] == "corrected"].set_index("metric")
+    # One classifier over the embeddings of four models would be at a loss.
+    assert values.loc["classification_rule_balanced_accuracy", "value"] == 1
+    assert values.loc["classification_rule_balanced_accuracy_rotated", "value"] == 1
+    assert values.loc["regression_volume_um3_r2", "value"] > 0.99
+    items = pd.read_parquet(stage["items_out"])
+    hits = items[(items["metric"] == "classification_rule_top_1") & (items["variant"] == "corrected")]
+    assert sorted(hits["item"]) == sorted(pd.read_parquet(stage["manifest"])["CellId"])
+    assert hits["group"].nunique() == 20
+    for metric in (
+        "reconstruction",
+        "evolution_energy",
+        "interpolation_distance",
+        "rotation_distance_uniform",
+    ):
+        own = items[(items["metric"] == metric) & (items["variant"] == "corrected")]
+        assert own["item"].is_unique
+        assert len(own) == values.loc[metric, "n"]
+    assert values.loc[["reconstruction", "classification_rule_auroc"], "n"].tolist() == [120, 120]
+    assert np.isfinite(values.loc["compactness", ["value", "ci_low", "ci_high"]].astype(float)).all()
+
+
+def test_folds_of_other_cells_or_with_a_cell_twice_are_refused(stage, tmp_path):
+    parts = in_folds(stage, tmp_path, 2)
+    with pytest.raises(InputError, match="test cell of two folds"):
+        score_stage.run(**{**arguments(stage), "folds": [parts[0], parts[0]]})
+    rewrite(parts[1]["identity"], lambda t: t[1:])
+    with pytest.raises(InputError, match="has other cells than"):
+        score_stage.run(**{**arguments(stage), "folds": parts})

@@ -19,7 +19,7 @@ rule analyse_examples:
 
 rule analyse_walk_embeddings:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
@@ -38,7 +38,7 @@ rule analyse_walk_embeddings:
 
 rule analyse_archetype_embeddings:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
@@ -75,7 +75,7 @@ rule analyse_strata:
 
 rule analyse_pca:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/pca_scores.parquet",
@@ -92,7 +92,7 @@ rule analyse_pca:
 
 rule analyse_map:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         archetypes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
     output:
@@ -114,7 +114,7 @@ rule analyse_map:
 
 rule analyse_volume_bins:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         bins="results/analyse/{dataset}/{model}/seed-{seed}/volume_bins.parquet",
@@ -182,7 +182,7 @@ use rule analyse_decoded_walks as analyse_decoded_volume_bins with:
 
 rule analyse_rotations:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("sample"),
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
     output:
@@ -225,7 +225,7 @@ rule analyse_retrieval:
 
 rule analyse_lda:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         tests="results/analyse/{dataset}/{model}/seed-{seed}/lda_tests.parquet",
@@ -267,7 +267,7 @@ rule analyse_pieces:
 rule analyse_surfaces:
     input:
         unpack(displayed_cells),
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("mask"),
     output:
         meshes="results/analyse/{dataset}/{model}/seed-{seed}/surfaces.npz",

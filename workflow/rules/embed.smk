@@ -3,7 +3,7 @@ ruleorder: embed_baseline > embed
 
 rule embed_baseline:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("sample"),
         table=own_table,
     output:
@@ -29,7 +29,7 @@ rule embed_baseline:
 
 rule embed:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("sample"),
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
     output:
@@ -53,7 +53,7 @@ rule embed:
 
 rule embed_reconstruction:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("sample"),
         meshes=masked_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
@@ -79,7 +79,7 @@ rule embed_reconstruction:
 rule embed_anndata:
     input:
         unpack(reconstruction_errors),
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/identity.h5ad",

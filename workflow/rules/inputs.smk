@@ -1,6 +1,7 @@
 # Input and params functions of single rules, in the order of the stages: `snakemake --lint` wants none beside rules.
 from functools import cache
 
+from morphobench.config import folds
 from morphobench.download import named_files
 from morphobench.jobs import check_names
 from morphobench.remote import is_remote
@@ -148,21 +149,39 @@ def weightless(wildcards):
     return {**named, "architecture": architecture}
 
 
-def score_inputs(wildcards):
-    """Input function: what there is to score.
+def of_fold(folder, name):
+    """Input function: a file of the training's fold; of the data set where it has no folds."""
+    return lambda wildcards: or_stop(folds.of_fold, CONFIG, folder, wildcards.dataset, wildcards.seed, name)
 
-    A baseline has no cost, and most have no decoder; published embeddings come unrotated.
+
+manifest, pairs = of_fold("results/sample", "manifest.parquet"), of_fold("results/score", "pairs.csv")
+
+
+def fold_tables(wildcards):
+    """Input function: what there is to score, by name a file of each fold; one where there are none.
+
+    Most baselines have no decoder; published embeddings come unrotated.
     """
-    model = f"{wildcards.dataset}/{wildcards.model}/seed-{wildcards.seed}"
-    alone = dataset_config(wildcards)["start_from"] == "embeddings"
-    rotations = ["identity"] if alone else ["identity", "lattice", "uniform"]
-    inputs = {name: f"results/embed/{model}/{name}.parquet" for name in rotations}
-    inputs |= reconstruction_errors(wildcards)
-    if not alone and has_decoder(wildcards.model):
-        inputs["evolution"] = f"results/score/{model}/evolution.parquet"
-    if not alone and wildcards.model not in CONFIG["baselines"]:
-        inputs["cost"] = f"results/score/{model}/cost.json"
-    return inputs
+    name, published = wildcards.dataset, dataset_config(wildcards)["start_from"] == "embeddings"
+    parts, decoded = folds.trainings(CONFIG, name, wildcards.seed), has_decoder(wildcards.model)
+    places = {
+        table: f"results/embed/{name}/{wildcards.model}/seed-{{}}/{table}.parquet"
+        for table in ["identity"] + ["lattice", "uniform"] * (not published) + ["reconstruction"] * decoded
+    }
+    if decoded and not published:
+        places["evolution"] = f"results/score/{name}/{wildcards.model}/seed-{{}}/evolution.parquet"
+    tables = {table: [place.format(part) for part in parts] for table, place in places.items()}
+    for table, folder, file in (("manifest", "sample", "manifest.parquet"), ("pairs", "score", "pairs.csv")):
+        tables[table] = [folds.of_fold(CONFIG, f"results/{folder}", name, part, file) for part in parts]
+    return tables
+
+
+def cost(wildcards):
+    """Input function: the cost of a model, measured with the first of its folds; a baseline has none."""
+    if dataset_config(wildcards)["start_from"] == "embeddings" or wildcards.model in CONFIG["baselines"]:
+        return []
+    first = folds.trainings(CONFIG, wildcards.dataset, wildcards.seed)[0]
+    return f"results/score/{wildcards.dataset}/{wildcards.model}/seed-{first}/cost.json"
 
 
 def analysis(*keys, **renamed):

@@ -45,7 +45,28 @@ rule sample_manifest:
         split=CONFIG["sample"]["split"],
         column=lambda wildcards: dataset_config(wildcards).get("split"),
         seed=CONFIG["seed"],
+        n_folds=lambda wildcards: dataset_config(wildcards).get("folds"),
+        label=lambda wildcards: dataset_config(wildcards)["stratum"],
     message:
         "Account for every cell of {wildcards.dataset} and split them into train, val and test"
     script:
         "../scripts/sample_manifest.py"
+
+
+rule sample_fold:
+    input:
+        "results/sample/{dataset}/manifest.parquet",
+    output:
+        "results/sample/{dataset}/{fold}/manifest.parquet",
+    localrule: True
+    conda:
+        "../../envs/image.yaml"
+    params:
+        fold=lambda wildcards: int(wildcards.fold.removeprefix("fold-")),
+        split=CONFIG["sample"]["split"],
+        label=lambda wildcards: dataset_config(wildcards)["stratum"],
+        seed=CONFIG["seed"],
+    message:
+        "Split {wildcards.dataset} for {wildcards.fold}"
+    script:
+        "../scripts/sample_fold.py"

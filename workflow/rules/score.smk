@@ -15,14 +15,23 @@ rule score_pairs:
         "../scripts/score_pairs.py"
 
 
+use rule score_pairs as score_fold_pairs with:
+    input:
+        "results/sample/{dataset}/{fold}/manifest.parquet",
+    output:
+        "results/score/{dataset}/{fold}/pairs.csv",
+    message:
+        "Draw the pairs of test cells of {wildcards.dataset}, {wildcards.fold}"
+
+
 rule score_evolution:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("sample"),
         meshes=masked_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
-        pairs="results/score/{dataset}/pairs.csv",
+        pairs=pairs,
     output:
         "results/score/{dataset}/{model}/seed-{seed}/evolution.parquet",
     conda:
@@ -42,7 +51,7 @@ rule score_evolution:
 
 rule score_cost:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("sample"),
         meshes=masked_meshes,
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
@@ -69,9 +78,8 @@ rule score_cost:
 
 rule score_model:
     input:
-        unpack(score_inputs),
-        manifest="results/sample/{dataset}/manifest.parquet",
-        pairs="results/score/{dataset}/pairs.csv",
+        unpack(fold_tables),
+        cost=cost,
     output:
         scores="results/score/{dataset}/{model}/seed-{seed}/scores.parquet",
         item_values="results/score/{dataset}/{model}/seed-{seed}/items.parquet",

@@ -31,7 +31,7 @@ rule train_baseline:
 
 rule train:
     input:
-        manifest="results/sample/{dataset}/manifest.parquet",
+        manifest=manifest,
         shards=shards("sample"),
     output:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
@@ -56,7 +56,7 @@ rule train:
         model_config=lambda wildcards: configuration.model_for(CONFIG, wildcards.dataset, wildcards.model),
         dataset="{dataset}",
         model_name="{model}",
-        seed=lambda wildcards: int(wildcards.seed),
+        seed=lambda wildcards: int(wildcards.seed.partition("/")[0]),
         train_config=TRAIN_CONFIG,
     message:
         "Train {params.model_name} on {params.dataset}, seed {params.seed}"

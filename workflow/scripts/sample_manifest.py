@@ -10,4 +10,6 @@ if __name__ == "__main__":
             column=snakemake.params.column,
             seed=snakemake.params.seed,
             dataset_name=snakemake.wildcards.dataset,
+            n_folds=snakemake.params.n_folds,
+            label=snakemake.params.label,
         )

@@ -3,13 +3,11 @@ from morphobench.score import stage
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        # A file of each fold under every name.
+        tables = {name: files for name, files in snakemake.input.items() if name != "cost"}
         stage.run(
-            manifest=snakemake.input.manifest,
-            embeddings={name: snakemake.input.get(name) for name in ("identity", "lattice", "uniform")},
-            reconstruction=snakemake.input.get("reconstruction"),
-            pairs=snakemake.input.get("pairs"),
-            evolution=snakemake.input.get("evolution"),
-            cost=snakemake.input.get("cost"),
+            folds=[dict(zip(tables, paths, strict=True)) for paths in zip(*tables.values(), strict=True)],
+            cost=next(iter(snakemake.input.cost), None),
             dataset=snakemake.wildcards.dataset,
             model=snakemake.wildcards.model,
             model_seed=int(snakemake.wildcards.seed),

@@ -64,6 +64,8 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     for model in dataset["models"]:
         if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
             raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
+    if dataset.get("folds"):
+        _check_folds(source, dataset)
     if "channels" in dataset:
         _check_roles(source, dataset)
     if dataset["kind"] == "punctate":
@@ -79,6 +81,14 @@ def _check_families(source: str, dataset: Mapping[str, Any]) -> None:
     for name in sorted({name for name in names if names.count(name) > 1 or name == drugs["control"]}):
         reason = "is the control" if name == drugs["control"] else "stands in two families"
         raise InputError(f"{source}: analyse.drugs.families: {name!r} {reason}. Take it out.")
+
+
+def _check_folds(source: str, dataset: Mapping[str, Any]) -> None:
+    others = {key: dataset.get("analyse", {}).get(key) for key in ("drugs", "pieces")}
+    others |= {"split": dataset.get("split"), "start_from": dataset["start_from"] != "raw"}
+    if taken := next((key for key, value in others.items() if value), None):
+        reason = f"folds does not go with {taken}: that takes one split, and embeddings of one training"
+        raise InputError(f"{source}: {reason}. Set one of the two to null.")
 
 
 def _check_derive(source: str, derive: Mapping[str, Mapping[str, str]]) -> None:

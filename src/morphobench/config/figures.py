@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from morphobench.config.folds import trainings
+
 Config = Mapping[str, Any]
 
 # Where the tables lie that figures are drawn from. {model} is the dataset's analysis model, {seed} the first.
@@ -46,7 +48,8 @@ def report_text(text: str) -> str:
 
 def table_path(config: Config, name: str, dataset: str, combined: str | None = None) -> str:
     """Return where a table of a dataset lies."""
-    model, seed = config["datasets"][dataset]["analysis_model"], config["train"]["seeds"][0]
+    model = config["datasets"][dataset]["analysis_model"]
+    seed = trainings(config, dataset, config["train"]["seeds"][0])[0]
     return TABLES[name].format(dataset=dataset, model=model, seed=seed, combined=combined)
 
 

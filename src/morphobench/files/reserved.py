@@ -11,7 +11,7 @@ from morphobench.log import logger
 STATE = {"success": "bool", "error": "object", "excluded": "bool", "seconds": "float64"}
 # What a source's own column of such a name is called.
 OWN = "source_{}"
-_IN_ALL = (*STATE, "group", "split", "shard", "index", "used", "seed", "_index")
+_IN_ALL = (*STATE, "group", "split", "fold", "shard", "index", "used", "seed", "_index")
 _SIZES = ("size_z", "size_y", "size_x")
 _ALIGNED = ("spacing_um", "angle_degrees", "first_voxel", *_SIZES)
 _ALIGNED += tuple(f"{name}_{axis}_um" for name in ("center", "origin") for axis in "zyx")

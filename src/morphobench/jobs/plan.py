@@ -23,7 +23,15 @@ from morphobench.jobs.status import jobs_of
 COSTS = Path("config/costs.yaml")
 _SHARDED = ("download", "align", "mask", "sample")
 _LOCAL = (
-    *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "score_pairs"),
+    *(
+        "download_manifest",
+        "mask_box",
+        "mask_scale_factor",
+        "sample_manifest",
+        "sample_fold",
+        "score_pairs",
+        "score_fold_pairs",
+    ),
     *("score_combined", "analyse_examples", "analyse_strata", "analyse_pca", "analyse_volume_bins"),
     *("plot_figure", "published_cellprofiler", "train_baseline"),
 )

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.metrics.logistic import MAX_ITERATIONS, fit_logistic
-from morphobench.metrics.reasons import join, left_out
+from morphobench.metrics.logistic import fit_logistic
+from morphobench.metrics.predictions import Predictions, predictions, usable_rows
+from morphobench.metrics.reasons import join
 
 SCORES = ("top_1", "top_2", "top_3", "balanced_accuracy", "auroc", "majority", "majority_balanced")
 LEGACY_FOLD_SEED = 2652124
@@ -59,54 +60,49 @@ class FoldScores(NamedTuple):
 def classification_scores(
     z: np.ndarray, labels: Sequence[object], split: Sequence[str], *, z_test: np.ndarray | None = None
 ) -> Classification:
-    """Train a linear classifier on the cells of train and val, score it on the cells of test.
+    """Score the `predictions` of one classifier (`scores_of`)."""
+    return scores_of([predictions(z, labels, split, z_test=z_test)])
 
-    StandardScaler, then multinomial logistic regression (L2, C = 1, balanced class weights). Scores: top-k
-    accuracy for k = 1, 2, 3 (undefined where k labels are all there are), balanced accuracy (mean recall over
-    the labels of the test cells), area under the ROC curve (macro mean of one label against the rest) and, as
-    baselines, the accuracy and the balanced accuracy of always answering the most frequent training label. A
-    test cell whose label does not occur in training counts as wrong. NaN with the reason without test cells
-    or with one label.
 
-    Rows of `z`, shape (n, D), that are not finite, and cells without a label (None or NaN) are left out.
-    `z_test`, shape (n_test, D), replaces the embeddings of the test rows, in their order: those of rotated
-    cells, say.
+def scores_of(folds: Sequence[Predictions]) -> Classification:
+    """Score the predictions of the classifiers of all folds together, each cell once.
 
-    Source: the classification task of Vasan et al. 2025, scored on cells that no training has seen. The fit
-    has one minimum (`fit_logistic`), so nothing is drawn at random.
+    Scores: top-k accuracy for k = 1, 2, 3 (undefined where k labels are all there are), balanced accuracy
+    (mean recall over the labels of the test cells), area under the ROC curve (macro mean of one label against
+    the rest) and, as baselines, the accuracy and the balanced accuracy of always answering the most frequent
+    training label. A test cell whose label does not occur in training counts as wrong. NaN with the reason
+    without predictions.
+
+    Probabilities of two classifiers do not compare: areas rest on the ranks of cells within their fold.
     """
-    split = np.asarray(split)
-    names, usable, reason = usable_rows(z, labels)
-    test_rows = np.flatnonzero(split == "test")
-    scored = z[test_rows] if z_test is None else z_test
-    fit_to_score = usable[test_rows] & np.isfinite(scored).all(axis=1)
-    train, test = np.flatnonzero(usable & np.isin(split, ("train", "val"))), test_rows[fit_to_score]
-    if z_test is not None:
-        reason = join(reason, left_out(fit_to_score, "lack an embedding or label", "test cells"))
-    classes, which, count = np.unique(names[train], return_inverse=True, return_counts=True)
-    if len(classes) < 2 or not len(test):
-        few = f"{len(classes)} label among training cells"
-        problem = few if len(classes) < 2 else "no test cell with embedding and label"
-        nothing = np.empty(0), pd.DataFrame(), names[:0]
-        return Classification(
-            dict.fromkeys(SCORES, np.nan), test[:0], {}, {}, *nothing, join(problem, reason)
-        )
-    model = fit_logistic(z[train], which, len(train) / (len(classes) * count))
-    probability, truth = model.probabilities(scored[fit_to_score]), names[test]
+    reason = join(*dict.fromkeys(part for one in folds for part in one.reason.split("; ")))
+    scored = [one for one in folds if len(one.rows)]
+    if not scored:
+        nothing = np.empty(0), pd.DataFrame(), np.empty(0, dtype=str)
+        return Classification(dict.fromkeys(SCORES, np.nan), np.empty(0, int), {}, {}, *nothing, reason)
+    rows, truth = (np.concatenate([one[field] for one in scored]) for field in (0, 1))
+    order = np.argsort(rows, kind="stable")
+    rows, truth = rows[order], truth[order]
+    # A label that a classifier has not met gets no probability from it.
+    together = pd.concat([one.probability for one in scored], ignore_index=True)
+    together = together.sort_index(axis=1).fillna(0.0).iloc[order]
+    classes, probability = together.columns.to_numpy(dtype=str), together.to_numpy()
+    fold = np.repeat(np.arange(len(scored)), [len(one.rows) for one in scored])[order]
+    ranks = together.groupby(fold).rank() * (len(rows) / np.bincount(fold)[fold])[:, None]
+    majority = np.array([one.majority for one in scored])[fold]
     per_cell = {f"top_{k}": _top_hits(probability, classes, truth, k) for k in _TOP if k < len(classes)}
-    per_cell["majority"] = (truth == classes[count.argmax()]).astype(float)
+    per_cell["majority"] = (truth == majority).astype(float)
     statistics = {
         "balanced_accuracy": partial(balanced_accuracy, per_cell["top_1"], truth),
-        "auroc": partial(auroc, probability, classes, truth),
+        "auroc": partial(auroc, ranks.to_numpy(), classes, truth),
         "majority_balanced": partial(balanced_accuracy, per_cell["majority"], truth),
     }
     scores = dict.fromkeys(SCORES, np.nan) | {name: float(one.mean()) for name, one in per_cell.items()}
-    scores |= {name: float(one(np.ones((1, len(test))))[0]) for name, one in statistics.items()}
-    stopped = "" if model.converged else f"solver stopped after {MAX_ITERATIONS} iterations"
+    scores |= {name: float(one(np.ones((1, len(rows))))[0]) for name, one in statistics.items()}
     _, place, count = np.unique(truth, return_inverse=True, return_counts=True)
     recalls = per_cell["top_1"] * len(truth) / (len(count) * count[place])
-    ranks = pd.DataFrame(probability, columns=classes).rank()
-    return Classification(scores, test, per_cell, statistics, recalls, ranks, truth, join(reason, stopped))
+    ranks = ranks.reset_index(drop=True)
+    return Classification(scores, rows, per_cell, statistics, recalls, ranks, truth, reason)
 
 
 def classification_scores_legacy(z: np.ndarray, labels: Sequence[object], *, folds: int = 5) -> FoldScores:
@@ -153,14 +149,6 @@ def cross_validate_legacy(
         model = fit_logistic(z[rows[train]], which[train], weight, start=model)
         values.append(score(model.probabilities(z[rows[test]]), which[test]))
     return np.array(values), reason
-
-
-def usable_rows(z: np.ndarray, labels: Sequence[object]) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return labels as strings, which rows have both embedding and label, and what is missing."""
-    series = pd.Series(np.asarray(labels, dtype=object))
-    finite, labelled = np.isfinite(z).all(axis=1), series.notna().to_numpy()
-    missing = left_out(finite, "have an embedding that is not finite"), left_out(labelled, "have no label")
-    return series.astype(str).to_numpy(dtype=str), finite & labelled, join(*missing)
 
 
 def balanced_accuracy(hits: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:

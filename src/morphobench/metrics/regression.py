@@ -16,6 +16,7 @@ _INNER_FOLDS = 5
 # Of ridge regression on standardised embeddings, times the number of cells: from hardly any to no slope left.
 _PENALTIES = 10.0 ** np.arange(-6, 3.5, 0.5)
 _FEW_CELLS = 3
+_CONSTANT = "the target does not vary among the test cells"
 # Published targets without a value for cells of one piece, whose table says 0 there.
 _DISTANCES = ("avg_dists", "std_dists")
 
@@ -69,11 +70,25 @@ def regression_scores(
         y = targets[names].to_numpy(np.float64)
         fitted = _least_squares(z, train, test, y) if units is None else _ridge(z, train, test, y, units)
         for name, truth, predicted in zip(names, y[test].T, fitted.T, strict=True):
-            r2 = float(r_squared(truth, predicted, np.ones((1, len(test))))[0])
-            constant = "" if np.isfinite(r2) else "the target does not vary among the test cells"
-            mae = float(np.abs(truth - predicted).mean())
-            scores[name] = Regression(r2, mae, test, truth, predicted, join(constant, reason))
+            scores[name] = _regression(test, truth, predicted, reason)
     return {name: scores[name] for name in targets}
+
+
+def pooled_regression(folds: Sequence[Regression]) -> Regression:
+    """Score the predictions of one target in all folds together, each cell once."""
+    reason = join(*dict.fromkeys(part for one in folds for part in one.reason.split("; ")))
+    rows, truth, predicted = (np.concatenate([one[field] for one in folds]) for field in (2, 3, 4))
+    if not len(rows):
+        return folds[0]._replace(reason=reason)
+    order = np.argsort(rows, kind="stable")
+    return _regression(rows[order], truth[order], predicted[order], reason)
+
+
+def _regression(rows: np.ndarray, truth: np.ndarray, predicted: np.ndarray, reason: str) -> Regression:
+    r2 = float(r_squared(truth, predicted, np.ones((1, len(rows))))[0])
+    constant = "" if np.isfinite(r2) else _CONSTANT
+    reason = join(constant, reason) if constant not in reason.split("; ") else reason
+    return Regression(r2, float(np.abs(truth - predicted).mean()), rows, truth, predicted, reason)
 
 
 def regression_scores_legacy(z: np.ndarray, targets: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,7 @@
 """The manifest of a dataset: every cell of all shards, with its shard and split."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-import numpy as np
 import pandas as pd
 
 from morphobench import files, seeds
@@ -10,26 +9,8 @@ from morphobench.errors import InputError
 from morphobench.files import FilePath, identifiers, manifests
 from morphobench.files.tables import SPLITS, missing_split
 from morphobench.log import logger
-
-
-def split_groups(
-    groups: Iterable[str], fractions: Mapping[str, float], place: Callable[[str], float], *, fill: bool = True
-) -> dict[str, str]:
-    """Return the split of each group: where its place, 0 to 1 by its name alone, falls among the shares.
-
-    So a group keeps its split whatever else there is, and the sizes of the splits scatter about their shares
-    as draws do. With `fill`, and as many groups as splits, a split that would be empty takes the groups next
-    to its limits; they return once another group lies there.
-    """
-    places = sorted((place(name), name) for name in set(groups))
-    n, shares = len(places), np.cumsum(list(fractions.values()))[:-1]
-    cuts = np.searchsorted([number for number, _ in places], shares)
-    if fill and n >= len(fractions):
-        # The k-th cut leaves k groups or more on either side, and a group or more after the cut before.
-        before = np.arange(len(cuts))
-        cuts = np.maximum.accumulate(np.clip(cuts, 1, n - len(cuts) + before) - before) + before
-    parts = np.split(np.array([name for _, name in places], dtype=object), cuts)
-    return {name: split for split, part in zip(fractions, parts, strict=True) for name in part}
+from morphobench.sample.folds import folds_of
+from morphobench.sample.split import split_groups
 
 
 def _seeded(cells: pd.DataFrame, fractions: Mapping[str, float], place: Callable[[str], float]) -> pd.Series:
@@ -53,10 +34,13 @@ def run(
     seed: int,
     dataset_name: str,
     column: str | None = None,
+    n_folds: int | None = None,
+    label: str = "",
 ) -> None:
     """Write the cells of the shards of stage `sample`, failed ones too, by CellId, with shard and split.
 
-    A cell without a value in the column of splits fails.
+    A cell without a value in the column of splits fails. With folds every cell is a test cell, of the fold in
+    column `fold`.
 
     Parameters
     ----------
@@ -64,6 +48,8 @@ def run(
         Share of the groups of usable cells in each split.
     column
         Column that holds the split of each cell; None for a seeded one.
+    n_folds, label
+        Number of folds, and the column of their strata (`folds_of`); None for a split.
 
     Raises
     ------
@@ -78,7 +64,10 @@ def run(
     faults = identifiers.faults(cells[cells["success"].astype(bool)], ["CellId"])
     if (faults != "").any():
         raise InputError(f"{out}: {faults[faults != ''].iloc[0]}")
-    if column is None:
+    if n_folds:
+        cells["fold"] = folds_of(cells, n_folds, label, dataset=dataset_name, seed=seed)
+        cells["split"] = "test"
+    elif column is None:
         cells["split"] = _seeded(cells, split, lambda group: seeds.place(seed, dataset_name, "split", group))
     else:
         if column not in cells:
@@ -94,6 +83,7 @@ def run(
         lost = is_empty & cells["success"]
         cells.loc[lost, "error"] = f"has no {column}, the column of its split. Complete the source's table."
         cells.loc[lost, "success"] = False
-    if reason := next(filter(None, (missing_split(cells, name) for name in split)), ""):
+    asked = ["test"] if n_folds else split
+    if reason := next(filter(None, (missing_split(cells, name) for name in asked)), ""):
         logger.warning("%s: %s", out, reason)
     files.write_table(cells, out)

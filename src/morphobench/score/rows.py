@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench import seeds
+from morphobench.files import FilePath
 from morphobench.log import logger
 from morphobench.metrics.reasons import join
 from morphobench.score.intervals import Range, jackknife, jackknife_interval, mean_interval
@@ -60,6 +61,22 @@ class EmbeddedCells(NamedTuple):
     groups: np.ndarray
     split: np.ndarray
     test: np.ndarray
+
+
+class Fold(NamedTuple):
+    """Cells with the embeddings of one training, and the tables made with it, by name.
+
+    A data set without folds has one. The rows of its cells are alike in all folds, each a test cell of one.
+    """
+
+    cells: EmbeddedCells
+    tables: Mapping[str, FilePath]
+
+
+def tested(folds: Sequence[Fold]) -> tuple[np.ndarray, np.ndarray]:
+    """Return CellId and group of the test cells of all folds, fold by fold."""
+    test = np.concatenate([fold.cells.test for fold in folds])
+    return folds[0].cells.ids[test], folds[0].cells.groups[test]
 
 
 @dataclass

@@ -12,10 +12,17 @@ from morphobench.files.values import numbers
 from morphobench.metrics import classification
 from morphobench.metrics.classes import classes_of
 from morphobench.metrics.outliers import outlier_detection_legacy, outlier_labels
+from morphobench.metrics.predictions import predictions
 from morphobench.metrics.reasons import join
-from morphobench.metrics.regression import Regression, r_squared, regression_scores, regression_scores_legacy
+from morphobench.metrics.regression import (
+    Regression,
+    pooled_regression,
+    r_squared,
+    regression_scores,
+    regression_scores_legacy,
+)
 from morphobench.score.intervals import Range
-from morphobench.score.rows import SHARE, EmbeddedCells, Metric, ScoreRows
+from morphobench.score.rows import SHARE, Fold, Metric, ScoreRows, tested
 
 _R2 = Range(highest=1.0)
 _MEAN_R2 = Metric("regression_r2", "high", within=_R2)
@@ -30,42 +37,43 @@ _FEW = 10
 Classes = Mapping[str, Mapping[str, Any]]
 
 
-def add_classification(rows: ScoreRows, cells: EmbeddedCells, label: str, classes: Classes) -> None:
+def add_classification(rows: ScoreRows, folds: Sequence[Fold], label: str, classes: Classes) -> None:
     """Add every score of the linear classifier of `label`, and the published cross-validation."""
     metrics = _metrics(f"classification_{label}_{{}}", classification.SCORES)
     legacy = [metrics[name].legacy for name in classification.SCORES[:3]]
-    if label not in cells.manifest:
+    if label not in folds[0].cells.manifest:
         rows.add_missing(_NO_COLUMN.format(label), *metrics.values(), *legacy)
         return
-    values = cells.manifest[label]
-    names = classes_of(values, classes.get("corrected"))
-    _add_scores(rows, metrics, classification.classification_scores(cells.z, names, cells.split), cells)
-    folds = classification.classification_scores_legacy(cells.z, classes_of(values, classes.get("legacy")))
-    for metric, values in zip(legacy, folds.values.T, strict=True):
-        rows.add_folds(metric, values, folds.reason)
+    values = folds[0].cells.manifest[label]
+    _add_scores(rows, metrics, folds, classes_of(values, classes.get("corrected")))
+    names = classes_of(values, classes.get("legacy"))
+    published = [classification.classification_scores_legacy(fold.cells.z, names) for fold in folds]
+    for number, metric in enumerate(legacy):
+        rows.add_folds(
+            metric, [one for own in published for one in own.values[:, number]], published[0].reason
+        )
 
 
 def add_rotated_classification(
     rows: ScoreRows,
-    cells: EmbeddedCells,
+    folds: Sequence[Fold],
     label: str,
     classes: Classes,
-    z_rotated: np.ndarray | None,
+    z_rotated: Sequence[np.ndarray] | None,
     reason: str,
     ending: str,
 ) -> None:
     """Add scores of the same classifier on rotated test cells, each by its own rotation.
 
-    `z_rotated` holds their embeddings in the order of `cells.test`; None, for the `reason`, without any.
+    `z_rotated` holds, for each fold, their embeddings in the order of its test cells; None, for the `reason`,
+    without any.
     """
     metrics = _metrics(f"classification_{label}_{{}}_{ending}", _ROTATED)
-    if label not in cells.manifest or z_rotated is None:
-        no_column = _NO_COLUMN.format(label)
-        rows.add_missing(reason if label in cells.manifest else no_column, *metrics.values())
+    known = folds[0].cells.manifest
+    if label not in known or z_rotated is None:
+        rows.add_missing(reason if label in known else _NO_COLUMN.format(label), *metrics.values())
         return
-    names = classes_of(cells.manifest[label], classes.get("corrected"))
-    result = classification.classification_scores(cells.z, names, cells.split, z_test=z_rotated)
-    _add_scores(rows, metrics, result, cells)
+    _add_scores(rows, metrics, folds, classes_of(known[label], classes.get("corrected")), z_rotated)
 
 
 def _metrics(pattern: str, names: Sequence[str]) -> dict[str, Metric]:
@@ -78,10 +86,21 @@ def _metrics(pattern: str, names: Sequence[str]) -> dict[str, Metric]:
 
 
 def _add_scores(
-    rows: ScoreRows, metrics: dict[str, Metric], result: classification.Classification, cells: EmbeddedCells
+    rows: ScoreRows,
+    metrics: dict[str, Metric],
+    folds: Sequence[Fold],
+    names: Sequence[object],
+    z_test: Sequence[np.ndarray] | None = None,
 ) -> None:
-    """Add some scores of a classifier, by their names in `SCORES`."""
-    items, groups = cells.ids[result.rows], cells.groups[result.rows]
+    """Add some scores of a classifier of `names`, by their names in `SCORES`.
+
+    Embeddings of different trainings share no axes: each fold has a classifier of its own, which predicts its
+    test cells, or `z_test` in their place.
+    """
+    both = zip(folds, z_test or [None] * len(folds), strict=True)
+    parts = [predictions(cells.z, names, cells.split, z_test=z) for (cells, _), z in both]
+    result = classification.scores_of(parts)
+    items, groups = folds[0].cells.ids[result.rows], folds[0].cells.groups[result.rows]
     rare = _rare_label(result.truth, groups)
     for name, metric in metrics.items():
         if name in result.per_cell:
@@ -129,62 +148,69 @@ def _contributions(items: np.ndarray, values: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"item": items, "label": "", "positive": False, "value": values})
 
 
-def add_outliers(rows: ScoreRows, cells: EmbeddedCells, rule: Mapping[str, Any]) -> None:
+def add_outliers(rows: ScoreRows, folds: Sequence[Fold], rule: Mapping[str, Any]) -> None:
     """Add the scores of outlier detection, and the published cross-validation."""
     metrics = _metrics("outlier_{}", ("balanced_accuracy", "auroc"))
     legacy = metrics["balanced_accuracy"].legacy
-    if rule["column"] not in cells.manifest:
+    if rule["column"] not in folds[0].cells.manifest:
         rows.add_missing(_NO_COLUMN.format(rule["column"]), *metrics.values(), legacy)
         return
-    labels = outlier_labels(cells.manifest[rule["column"]], rule)
-    _add_scores(rows, metrics, classification.classification_scores(cells.z, labels, cells.split), cells)
-    published = outlier_labels(cells.manifest[rule["column"]], rule, empty=rule.get("legacy_empty"))
-    folds = outlier_detection_legacy(cells.z, published)
-    rows.add_folds(legacy, folds.values, folds.reason)
+    values = folds[0].cells.manifest[rule["column"]]
+    _add_scores(rows, metrics, folds, outlier_labels(values, rule))
+    labels = outlier_labels(values, rule, empty=rule.get("legacy_empty"))
+    published = [outlier_detection_legacy(fold.cells.z, labels) for fold in folds]
+    rows.add_folds(legacy, np.concatenate([own.values for own in published]), published[0].reason)
 
 
-def add_regression(rows: ScoreRows, cells: EmbeddedCells, targets: Sequence[str]) -> None:
+def add_regression(rows: ScoreRows, folds: Sequence[Fold], targets: Sequence[str]) -> None:
     """Add r2 and mean absolute error of every target and the mean r2, and the published cross-validation.
 
     Ridge regression, and beside it ordinary least squares (`_ols`), as published.
     """
     if not targets:
         return
-    known = [name for name in targets if name in cells.manifest]
-    targeted = {name: numbers(cells.manifest[name], f"column {name} (targets)") for name in known}
+    manifest = folds[0].cells.manifest
+    known = [name for name in targets if name in manifest]
+    targeted = {name: numbers(manifest[name], f"column {name} (targets)") for name in known}
     values = pd.DataFrame(targeted).reset_index(drop=True)
-    results = regression_scores(cells.z, values, cells.split, units=cells.groups)
-    plain = regression_scores(cells.z, values, cells.split)
-    folds = regression_scores_legacy(cells.z, values)
+    results = _pooled(regression_scores(one.z, values, one.split, units=one.groups) for one, _ in folds)
+    plain = _pooled(regression_scores(one.z, values, one.split) for one, _ in folds)
+    published = pd.concat([regression_scores_legacy(one.z, values) for one, _ in folds], ignore_index=True)
     for name in targets:
         r2 = Metric(f"regression_{name}_r2", "high", within=_R2)
         ols, mae = r2._replace(name=f"{r2.name}_ols"), Metric(f"regression_{name}_mae", unit=unit_of(name))
         if name in results:
-            _add_target(rows, cells, r2, mae, results[name])
-            _add_r2(rows, cells, ols, plain[name])
+            _add_target(rows, folds, r2, mae, results[name])
+            _add_r2(rows, folds, ols, plain[name])
             mse = Metric(f"regression_{name}_mse", unit=f"({mae.unit})^2" if mae.unit else "")
-            own = folds[folds["target"] == name]
+            own = published[published["target"] == name]
             reason = "" if len(own) else "fewer than 10 cells with embedding and value"
             rows.add_folds(r2.legacy, own["r2"], reason)
             rows.add_folds(mse.legacy, own["mse"], reason)
         else:
             rows.add_missing(_NO_COLUMN.format(name), r2, ols, mae)
-    _add_mean_r2(rows, cells, _MEAN_R2, results)
-    _add_mean_r2(rows, cells, _MEAN_R2._replace(name="regression_r2_ols"), plain)
-    reason = "" if len(folds) else "no target with enough cells"
-    rows.add_folds(_MEAN_R2.legacy, folds["r2"], reason, folds["target"] + " fold " + folds["cv"].astype(str))
+    _add_mean_r2(rows, folds, _MEAN_R2, results)
+    _add_mean_r2(rows, folds, _MEAN_R2._replace(name="regression_r2_ols"), plain)
+    reason = "" if len(published) else "no target with enough cells"
+    items = published["target"] + " fold " + published["cv"].astype(str)
+    rows.add_folds(_MEAN_R2.legacy, published["r2"], reason, items)
 
 
-def _add_target(rows: ScoreRows, cells: EmbeddedCells, r2: Metric, mae: Metric, result: Regression) -> None:
-    _add_r2(rows, cells, r2, result)
-    items, groups = cells.ids[result.rows], cells.groups[result.rows]
+def _pooled(folds: Iterable[Mapping[str, Regression]]) -> dict[str, Regression]:
+    parts = list(folds)
+    return {name: pooled_regression([own[name] for own in parts]) for name in parts[0]}
+
+
+def _add_target(rows: ScoreRows, folds: Sequence[Fold], r2: Metric, mae: Metric, result: Regression) -> None:
+    _add_r2(rows, folds, r2, result)
+    items, groups = folds[0].cells.ids[result.rows], folds[0].cells.groups[result.rows]
     rows.add_mean(mae, np.abs(result.truth - result.predicted), items, groups, result.reason)
 
 
-def _add_r2(rows: ScoreRows, cells: EmbeddedCells, metric: Metric, result: Regression) -> None:
+def _add_r2(rows: ScoreRows, folds: Sequence[Fold], metric: Metric, result: Regression) -> None:
     if np.isfinite(result.r2):
         statistic = partial(r_squared, result.truth, result.predicted)
-        items, groups = cells.ids[result.rows], cells.groups[result.rows]
+        items, groups = folds[0].cells.ids[result.rows], folds[0].cells.groups[result.rows]
         outputs = _contributions(items, _explained(result))
         rows.add_statistic(metric, statistic, groups, result.reason, outputs=outputs)
     else:
@@ -198,25 +224,27 @@ def _explained(result: Regression) -> np.ndarray:
 
 
 def _add_mean_r2(
-    rows: ScoreRows, cells: EmbeddedCells, metric: Metric, results: Mapping[str, Regression]
+    rows: ScoreRows, folds: Sequence[Fold], metric: Metric, results: Mapping[str, Regression]
 ) -> None:
     scored = {name: one for name, one in results.items() if np.isfinite(one.r2)}
     if not scored:
         rows.add_missing("no target has a value", metric)
         return
-    columns = [np.searchsorted(cells.test, one.rows) for one in scored.values()]
+    ids, groups = (np.asarray(own) for own in tested(folds))
+    order = np.argsort(ids, kind="stable")
+    ids, groups = ids[order], groups[order]
+    columns = [np.searchsorted(ids, folds[0].cells.ids[one.rows]) for one in scored.values()]
 
     def mean_r2(weights: np.ndarray) -> np.ndarray:
         tested = zip(scored.values(), columns, strict=True)
         return np.mean([r_squared(one.truth, one.predicted, weights[:, own]) for one, own in tested], axis=0)
 
-    total = np.zeros(len(cells.test))
+    total = np.zeros(len(ids))
     for one, own in zip(scored.values(), columns, strict=True):
         total[own] += _explained(one) * len(total) / len(own) / len(scored)
     missing = sorted(set(results) - set(scored))
     reason = join(f"without {', '.join(missing)}" if missing else "", *sorted(_overfits(scored.values())))
-    outputs = _contributions(cells.ids[cells.test], total)
-    rows.add_statistic(metric, mean_r2, cells.groups[cells.test], reason, outputs=outputs)
+    rows.add_statistic(metric, mean_r2, groups, reason, outputs=_contributions(ids, total))
 
 
 def _overfits(results: Iterable[Regression]) -> set[str]:

@@ -16,7 +16,7 @@ from morphobench.metrics.invariance import (
     rotation_invariance_error_legacy,
     rotation_rank,
 )
-from morphobench.score.rows import EmbeddedCells, Metric, ScoreRows
+from morphobench.score.rows import EmbeddedCells, Fold, Metric, ScoreRows, tested
 from morphobench.score.rows_labels import Classes, add_rotated_classification
 
 _LEGACY_DEGREES = (90, 180, 270)
@@ -29,8 +29,7 @@ _Slots = Callable[[pd.DataFrame, np.ndarray, np.ndarray], np.ndarray]
 
 def add_lattice(
     rows: ScoreRows,
-    cells: EmbeddedCells,
-    path: FilePath | None,
+    folds: Sequence[Fold],
     labels: Mapping[str, Classes],
     n_components: int,
     seed: int,
@@ -40,46 +39,56 @@ def add_lattice(
     Classification as in `add_uniform`, each test cell rotated by one of the 23 that rotate.
     """
     metric, z_rotated = Metric("rotation_invariance_error_lattice"), None
-    if path is None:
+    if "lattice" not in folds[0].tables:
         rows.add_absent(_NO_ROTATIONS, metric, metric.legacy, Metric("rotation_distance_lattice", unit=_UNIT))
     else:
         rng = seeds.generator(seed, rows.dataset, "score", "rotated lattice")
-        own = pd.Series(rng.integers(1, 24, len(cells.test)), index=cells.test)
-        n_legacy = min(_LEGACY_CELLS, len(cells.test))
-
-        def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
-            slot = np.full((len(batch), 4), False)
-            for number, degrees in enumerate(_LEGACY_DEGREES):
-                slot[:, number] = _equal(matrices, about_z(degrees))
-            slot[:, 3] = batch["rotation"].to_numpy() == own.reindex(batch_rows).to_numpy()
-            return slot
-
-        errors, rotated = _read_rotated(path, cells, slots, 4)
-        _add_errors(rows, "lattice", errors)
-        _add_legacy(rows, metric.legacy, cells, rotated[:3, :n_legacy], n_components)
-        z_rotated = rotated[3]
+        errors, rotated = zip(*(_read_lattice(fold, rng) for fold in folds), strict=True)
+        _add_errors(rows, "lattice", _together(errors))
+        _add_legacy(rows, metric.legacy, folds, [z[:3] for z in rotated], n_components)
+        z_rotated = [z[3] for z in rotated]
     for label, classes in labels.items():
-        add_rotated_classification(rows, cells, label, classes, z_rotated, _NO_ROTATIONS, "rotated_lattice")
+        add_rotated_classification(rows, folds, label, classes, z_rotated, _NO_ROTATIONS, "rotated_lattice")
+
+
+def _read_lattice(fold: Fold, rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read the cube's rotations (`_read_rotated`): the published ones about z, and one for each cell."""
+    cells = fold.cells
+    own = pd.Series(rng.integers(1, 24, len(cells.test)), index=cells.test)
+
+    def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
+        slot = np.full((len(batch), 4), False)
+        for number, degrees in enumerate(_LEGACY_DEGREES):
+            slot[:, number] = _equal(matrices, about_z(degrees))
+        slot[:, 3] = batch["rotation"].to_numpy() == own.reindex(batch_rows).to_numpy()
+        return slot
+
+    return _read_rotated(fold.tables["lattice"], cells, slots, 4)
+
+
+def _together(errors: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(errors).sort_values("item", ignore_index=True, kind="stable")
 
 
 def _add_legacy(
-    rows: ScoreRows, metric: Metric, cells: EmbeddedCells, rotated: np.ndarray, n_components: int
+    rows: ScoreRows, metric: Metric, folds: Sequence[Fold], rotated: Sequence[np.ndarray], n_components: int
 ) -> None:
-    absent = [d for d, z in zip(_LEGACY_DEGREES, rotated, strict=True) if len(z) and np.isnan(z).all()]
-    if absent:
-        reason = f"no rotation by {absent[0]} degrees about z among the lattice rotations"
-        rows.add_missing(reason, metric)
-        return
-    chosen = cells.test[: rotated.shape[1]]
-    legacy = rotation_invariance_error_legacy(cells.z[chosen], rotated, n_components)
-    items = [f"{cell}/{degrees} deg" for degrees in (0, *_LEGACY_DEGREES) for cell in cells.ids[chosen]]
-    groups = np.tile(cells.groups[chosen], 1 + len(_LEGACY_DEGREES))
-    rows.add_mean(metric, legacy.ravel(), items, groups)
+    values, items, groups = [], [], []
+    for (cells, _), z in zip(folds, rotated, strict=True):
+        absent = [d for d, own in zip(_LEGACY_DEGREES, z, strict=True) if len(own) and np.isnan(own).all()]
+        if absent:
+            reason = f"no rotation by {absent[0]} degrees about z among the lattice rotations"
+            rows.add_missing(reason, metric)
+            return
+        chosen = cells.test[:_LEGACY_CELLS]
+        legacy = rotation_invariance_error_legacy(cells.z[chosen], z[:, : len(chosen)], n_components)
+        values.append(legacy.ravel())
+        items += [f"{cell}/{degrees} deg" for degrees in (0, *_LEGACY_DEGREES) for cell in cells.ids[chosen]]
+        groups.append(np.tile(cells.groups[chosen], 1 + len(_LEGACY_DEGREES)))
+    rows.add_mean(metric, np.concatenate(values), items, np.concatenate(groups))
 
 
-def add_uniform(
-    rows: ScoreRows, cells: EmbeddedCells, path: FilePath | None, labels: Mapping[str, Classes]
-) -> None:
+def add_uniform(rows: ScoreRows, folds: Sequence[Fold], labels: Mapping[str, Classes]) -> None:
     """Add rotation errors under uniform rotations, and classification of cells rotated by their first one.
 
     Rotations are each cell's own and the same for all models. Beside each stands what resampling alone does
@@ -88,24 +97,31 @@ def add_uniform(
     """
     z_rotated = z_back = None
     rank = Metric("rotation_rank_uniform", unit="of other cells")
-    if path is None:
+    if "uniform" not in folds[0].tables:
         names = [f"rotation_invariance_error_uniform{end}" for end in ("", "_floor")]
         distances = [Metric(f"rotation_distance_uniform{end}", unit=_UNIT) for end in ("", "_floor")]
         rows.add_absent(_NO_ROTATIONS, *map(Metric, names), *distances, rank)
     else:
-
-        def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
-            first, back = batch["rotation"] == 0, batch["rotated_back"]
-            return np.stack([first & ~back, first & back], axis=1)
-
-        errors, (z_rotated, z_back) = _read_rotated(path, cells, slots, 2, ("rotated_back",))
+        parts, rotated = zip(*map(_read_uniform, folds), strict=True)
+        errors, (z_rotated, z_back) = _together(parts), zip(*rotated, strict=True)
         _add_errors(rows, "uniform", errors[~errors["rotated_back"]])
         _add_errors(rows, "uniform", errors[errors["rotated_back"]], "_floor")
-        ranks = rotation_rank(cells.z[cells.test], z_rotated)
-        rows.add_mean(rank, ranks, cells.ids[cells.test], cells.groups[cells.test])
+        both = zip(folds, z_rotated, strict=True)
+        ranks = [rotation_rank(fold.cells.z[fold.cells.test], z) for fold, z in both]
+        rows.add_mean(rank, np.concatenate(ranks), *tested(folds))
     for label, classes in labels.items():
         for ending, z in (("rotated", z_rotated), ("rotated_floor", z_back)):
-            add_rotated_classification(rows, cells, label, classes, z, _NO_ROTATIONS, ending)
+            add_rotated_classification(rows, folds, label, classes, z, _NO_ROTATIONS, ending)
+
+
+def _read_uniform(fold: Fold) -> tuple[pd.DataFrame, np.ndarray]:
+    """Read uniform rotations (`_read_rotated`): each cell by its first one, and by this and back."""
+
+    def slots(batch: pd.DataFrame, matrices: np.ndarray, batch_rows: np.ndarray) -> np.ndarray:
+        first, back = batch["rotation"] == 0, batch["rotated_back"]
+        return np.stack([first & ~back, first & back], axis=1)
+
+    return _read_rotated(fold.tables["uniform"], fold.cells, slots, 2, ("rotated_back",))
 
 
 def _add_errors(rows: ScoreRows, rotations: str, errors: pd.DataFrame, ending: str = "") -> None:

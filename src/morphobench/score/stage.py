@@ -1,6 +1,6 @@
 """Scores of one trained model, from the tables of the stages before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from morphobench.errors import InputError
 from morphobench.files import FilePath, write_table
 from morphobench.files.tables import describe_cells, embedding_matrix, read_checked
 from morphobench.score import rows_embeddings
-from morphobench.score.rows import EmbeddedCells, ScoreRows
+from morphobench.score.rows import EmbeddedCells, Fold, ScoreRows, tested
 from morphobench.score.rows_cost import add_cost
 from morphobench.score.rows_labels import add_classification, add_outliers, add_regression
 from morphobench.score.rows_rotation import add_lattice, add_uniform
@@ -21,11 +21,7 @@ _N_PAIRS_LEGACY = 20
 
 def run(
     *,
-    manifest: FilePath,
-    embeddings: Mapping[str, FilePath | None],
-    reconstruction: FilePath | None,
-    pairs: FilePath | None,
-    evolution: FilePath | None,
+    folds: Sequence[Mapping[str, FilePath]],
     cost: FilePath | None,
     dataset: str,
     model: str,
@@ -42,13 +38,12 @@ def run(
 
     Parameters
     ----------
-    manifest
-        Table of all cells: CellId, group, split and the columns that `dataset_config` names.
-    embeddings
-        Rotations -> embedding table. "identity" holds every cell once; "lattice" and "uniform", which may be
-        absent, hold the test cells once per rotation.
-    reconstruction, pairs, evolution, cost
-        Tables of reconstruction errors, of pairs of test cells (CSV) and of their decoded interpolants, and
+    folds
+        Tables of each fold by name; one where the data set has no folds. Always there are `manifest`, of all
+        cells: CellId, group, split and the columns that `dataset_config` names; and `identity`, the embedding
+        of every cell. Others may be absent: `lattice` and `uniform`, of the test cells once per rotation,
+        `reconstruction` (errors), `pairs` of test cells (CSV) and `evolution` (decoded interpolants).
+    cost
         JSON of `cost.run`; None where there is none.
     dataset, model, model_seed
         Names for the rows; `model_seed` is the seed of the training.
@@ -72,23 +67,24 @@ def run(
         When a table lacks a column that every row needs, or tables do not belong together.
     """
     rows = ScoreRows(dataset, model, model_seed, score_config["n_jackknife"], seed)
-    cells = _read_cells(manifest, embeddings["identity"])
-    rows.lacking = "" if len(cells.test) else "there is no test cell"
+    read = [Fold(_read_cells(tables["manifest"], tables["identity"]), tables) for tables in folds]
+    _check_folds(read)
+    rows.lacking = "" if len(tested(read)[0]) else "there is no test cell"
     width, classes = score_config["legacy_width"], dataset_config.get("classes") or {}
     labels = {label: classes.get(label, {}) for label in dataset_config["labels"]}
     n_legacy = np.inf if dataset_config["kind"] == "packing" else _N_PAIRS_LEGACY
-    add_lattice(rows, cells, embeddings.get("lattice"), labels, width, seed)
-    add_uniform(rows, cells, embeddings.get("uniform"), labels)
-    rows_embeddings.add_reconstruction(rows, cells, reconstruction)
-    rows_embeddings.add_evolution(rows, evolution, n_legacy)
-    rows_embeddings.add_interpolation(rows, cells, pairs, score_config["n_fractions"], n_legacy, width)
+    add_lattice(rows, read, labels, width, seed)
+    add_uniform(rows, read, labels)
+    rows_embeddings.add_reconstruction(rows, read)
+    rows_embeddings.add_evolution(rows, read, n_legacy)
+    rows_embeddings.add_interpolation(rows, read, score_config["n_fractions"], n_legacy, width)
     for label, rules in labels.items():
-        add_classification(rows, cells, label, rules)
-    add_regression(rows, cells, dataset_config.get("targets") or ())
+        add_classification(rows, read, label, rules)
+    add_regression(rows, read, dataset_config.get("targets") or ())
     if dataset_config.get("outlier"):
-        add_outliers(rows, cells, dataset_config["outlier"])
+        add_outliers(rows, read, dataset_config["outlier"])
     rows_embeddings.add_compactness(
-        rows, cells, score_config["k_neighbours"], score_config["n_compactness"], seed, width
+        rows, read, score_config["k_neighbours"], score_config["n_compactness"], seed, width
     )
     add_cost(rows, cost)
     rows.log_gaps()
@@ -96,6 +92,17 @@ def run(
     write_table(rows.item_table(), items_out)
     write_table(rows.replicate_table(), replicates_out)
     write_table(rows.output_table(), outputs_out)
+
+
+def _check_folds(folds: Sequence[Fold]) -> None:
+    """Refuse folds of other cells, and cells that are test cells of two."""
+    first, ids = folds[0], tested(folds)[0]
+    for fold in folds:
+        if not np.array_equal(fold.cells.ids, first.cells.ids):
+            reason = f"has other cells than {first.tables['identity']}"
+            raise InputError(f"{fold.tables['identity']} {reason}. Embed both again.")
+    if len(set(ids)) < len(ids):
+        raise InputError(f"{first.tables['manifest']}: a cell is a test cell of two folds. Sample again.")
 
 
 def _read_cells(manifest: FilePath, identity: FilePath) -> EmbeddedCells:
