@@ -11,6 +11,7 @@ SHELL := /bin/bash
 CORES ?= 2
 DATASET ?= cellpack
 SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invariant_image_$(kind)) rotation_invariant_pointcloud_sdf
+WORKSTATION := figures/fig2.pdf figures/fig8.pdf results/plot/shapes/cellpack.html
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
 SHAPE_PAGES := $(foreach file,$(wildcard config/figures/*.yaml),results/plot/shapes/$(shell sed -n 's/^dataset: //p' $(file)).html)
@@ -20,7 +21,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo demo-cells demo-shapes bucket publish figures report check-data check-statistics status plan test test-figures \
+.PHONY: help setup demo workstation demo-cells demo-shapes bucket publish figures report check-data check-statistics status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-training bench-score bench-retrieval bench-download clean
 help:  ## list the targets
@@ -39,6 +40,11 @@ demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about five
 	    snakemake --profile profiles/demo --report report.html figures/fig2.pdf results/plot/shapes/cellpack.html
 	fi
 	echo "Done: figures/fig2.pdf, the tables behind it in results/plot/fig2, and report.html (open it in a browser)."
+
+workstation: $(STAMP)  ## models that have converged on cellPACK, red blood cells and adrenal glands: figures 2 and 8, in hours
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/workstation --cores $(CORES) $(WORKSTATION)
+	echo "Done: $(WORKSTATION)."
 
 demo-cells: $(STAMP)  ## a real field of view to points, cubes, a contact sheet and embeddings, in two minutes
 	@bash workflow/unlock.sh

@@ -30,7 +30,12 @@ def demo(paper):
     return schema.merge(paper, yaml.safe_load((ROOT / "config/demo.yaml").read_text()))
 
 
-@pytest.mark.parametrize("scale", ["paper", "demo"])
+@pytest.fixture
+def workstation(paper):
+    return schema.merge(paper, yaml.safe_load((ROOT / "config/workstation.yaml").read_text()))
+
+
+@pytest.mark.parametrize("scale", ["paper", "demo", "workstation"])
 def test_shipped_configuration_is_valid(scale, request):
     resolved = config.resolve(request.getfixturevalue(scale), ROOT)
     assert {"cellpack", "pcna"} <= set(resolved["datasets"])
@@ -126,6 +131,9 @@ def derived(pattern):
         ({"baselines": {"mine": {**HISTOGRAM, "features": "harmonic_shells"}}}, ["baselines.mine"]),
         ({"baselines": {"mine": {**HISTOGRAM, "features": "known"}}}, ["baselines.mine"]),
         ({"datasets": {"cellpack": {"outlier": {"column": "flag"}}}}, ["cellpack.yaml", "outlier"]),
+        ({"datasets": {"adrenal": {"folds": 5}}}, ["adrenal.yaml", "folds does not go with split"]),
+        ({"datasets": {"npm1": {"folds": 5}}}, ["npm1.yaml", "folds does not go with pieces"]),
+        ({"datasets": {"red_blood_cells": {"folds": 1}}}, ["red_blood_cells", "folds"]),
         (families({"a": ["BIX 1uM", "x"], "b": ["y", "BIX 1uM"]}), ["npm1_perturb.yaml", "in two families"]),
         (families({"a": ["BIX 1uM", "DMSO (control)"]}), ["'DMSO (control)' is the control"]),
         (families({"a": ["BIX 1uM"]}), ["analyse.drugs.families.a"]),
@@ -375,7 +383,7 @@ def test_scale_asked_for_beats_results_at_hand_beats_paper(tmp_path):
     marker.write_text("demo\n")
     assert config.scale_of({}, marker) == "demo"
     assert config.scale_of({"scale": "paper"}, marker) == "paper"
-    with pytest.raises(InputError, match="demo or paper"):
+    with pytest.raises(InputError, match="demo, workstation, paper"):
         config.scale_of({"scale": "big"}, marker)
 
 

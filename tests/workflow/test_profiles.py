@@ -37,7 +37,7 @@ def clone(tmp_path_factory):
 
 
 def test_there_are_the_profiles_the_readme_names():
-    assert PROFILES == ["demo", "local", "slurm-cpu", "slurm-gpu"]
+    assert PROFILES == ["demo", "local", "slurm-cpu", "slurm-gpu", "workstation"]
 
 
 def test_every_rule_has_a_class_of_resources():

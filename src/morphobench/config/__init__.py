@@ -25,6 +25,8 @@ from morphobench.errors import InputError
 from morphobench.files.values import text_of
 
 FIGURES = Path("config/figures")
+# All but the last have a file that lies on top of config/config.yaml.
+SCALES = ("demo", "workstation", "paper")
 # Keys of a model that change figures alone, no training.
 LOOKS = ("label", "color")
 
@@ -186,8 +188,9 @@ def scale_of(config: Mapping[str, Any], marker: Path) -> str:
     """
     marked = marker.read_text(encoding="utf-8").strip() if marker.exists() else "paper"
     scale = config.get("scale") or os.environ.get("MORPHOBENCH_SCALE") or marked
-    if scale not in ("demo", "paper"):
-        raise InputError(f"scale must be demo or paper, not {scale!r} (--config scale=..., or {marker}).")
+    if scale not in SCALES:
+        known = ", ".join(SCALES)
+        raise InputError(f"scale must be one of {known}, not {scale!r} (--config scale=..., or {marker}).")
     return scale
 
 

@@ -19,7 +19,7 @@ SCHEMAS = Path("config/schemas")
 # Placeholder of config/datasets/template.yaml.example for a user's own values.
 BLANK = "FILL"
 # Files with sections of all others, in the order in which they are laid over each other.
-OVERLAYS = ("config/config.yaml", "config/demo.yaml")
+OVERLAYS = ("config/config.yaml", "config/demo.yaml", "config/workstation.yaml")
 # Names of files are those of data sets, models and figures, in paths of results too.
 NAME, FIGURE_NAME = "[a-z0-9_]+", "[A-Za-z0-9_-]+"
 # Folders of results that hold something else.
