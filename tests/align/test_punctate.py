@@ -24,6 +24,7 @@ ALIGN = {
     "margin_voxel": 3,
     "enabled": True,
     "interpolation": "linear",
+    "least_elongation": 1.05,
 }
 
 
@@ -271,5 +272,6 @@ def test_cells_that_are_nearly_as_wide_as_long_are_kept_and_warned_of(tmp_path, 
     assert elongation["square"] == pytest.approx(1, abs=0.02)
     assert elongation["long"] > 1.2
     assert cells["success"].all()
+    assert cells.set_index("CellId")["nearly_square"].to_dict() == {"long": False, "square": True}
     assert "1 of 2 cells are nearly as wide as long" in caplog.text
     assert "first square" in caplog.text

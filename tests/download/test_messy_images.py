@@ -63,6 +63,7 @@ def dataset(source):
             "unique": False,
             "margin_voxel": 2,
             "interpolation": "linear",
+            "least_elongation": 1.05,
         },
         "mask": {"role": "nucleus_mask"},
         "voxel_um": 0.4,

@@ -47,6 +47,7 @@ def dataset(source, **channels):
             "margin_voxel": 1,
             "enabled": False,
             "interpolation": "linear",
+            "least_elongation": 1.05,
         },
         "mask": {"role": "cell_mask"},
         "voxel_um": VOXEL_UM,

@@ -34,7 +34,7 @@ def shard(tmp_path):
         "name": "toy",
         "source": {"cells": str(write_cells(tmp_path / "source", cells))},
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
-        "align": align_settings | {"interpolation": "linear"},
+        "align": align_settings | {"interpolation": "linear", "least_elongation": 1.05},
         "mask": {"role": "nucleus_mask"},
         "voxel_um": 0.108,
     }

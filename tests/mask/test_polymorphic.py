@@ -270,6 +270,7 @@ def test_mitochondria_of_a_field_of_view(tmp_path):
             "margin_voxel": 2,
             "enabled": False,
             "interpolation": "linear",
+            "least_elongation": 1.05,
         },
         "mask": {"role": "cell_mask"},
         "voxel_um": 0.2,

@@ -29,6 +29,7 @@ ALIGN = {
     "margin_voxel": 3,
     "enabled": True,
     "interpolation": "linear",
+    "least_elongation": 1.05,
 }
 
 

@@ -210,7 +210,7 @@ def dataset(folder: Path) -> dict[str, object]:
         "name": "bench",
         "source": {"cells": str(folder / "source" / "manifest.csv")},
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
-        "align": settings | {"interpolation": "linear"},
+        "align": settings | {"interpolation": "linear", "least_elongation": 1.05},
         "mask": {"role": "nucleus_mask"},
         "voxel_um": 0.108,
     }

@@ -16,8 +16,7 @@ from morphobench.log import logger
 
 _PLACES = [f"{name}_{axis}_um" for name in ("center", "origin") for axis in "zyx"]
 _DEFAULTS = dict.fromkeys(("spacing_um", "angle_degrees", "elongation", *_PLACES), np.nan) | MARKS
-# Below it a cell is nearly as wide as long, and noise decides about its axis.
-_SQUARE = 1.05
+_DEFAULTS |= {"nearly_square": False}
 
 
 def run(
@@ -28,7 +27,8 @@ def run(
     Writes structure.npy (float32, not masked, 0 outside the crop: camera counts, or for datasets of kind
     polymorphic the share of a voxel that is foreground, 0 to 1) and mask.npy (uint8, 0 or 1). Columns:
     spacing_um, the edge of a voxel; `crops.MARKS`; elongation, how much longer than wide the cell is in the
-    plane (near 1 its axis is arbitrary, which is a warning); and the transform. With c = center_{z,y,x}_um,
+    plane; nearly_square, whether that is below align.least_elongation, so that noise decides about its axis
+    (a warning); and the transform. With c = center_{z,y,x}_um,
     the corner of the stored volume o = origin_{z,y,x}_um, and the angle of the long axis a = angle_degrees
     (see `align.inplane`), the point p of the raw crop, micrometres from its corner, lies at
     R(-a) (p - c) + c - o in the stored volume.
@@ -70,9 +70,9 @@ def warn_of_marks(cells: pd.DataFrame) -> None:
 
 def warn_of_squares(cells: pd.DataFrame) -> None:
     """Log one warning with the number of cells whose long axis is hardly one."""
-    square = cells["elongation"] < _SQUARE
+    square = cells["nearly_square"].astype(bool)
     if square.any():
-        what = "cells are nearly as wide as long (column elongation): their angle is arbitrary, first"
+        what = "cells are nearly as wide as long (column nearly_square): their angle is arbitrary, first"
         first = cells.loc[square, "CellId"].iloc[0]
         logger.warning("align: %d of %d %s %s", square.sum(), len(cells), what, first)
 
@@ -88,6 +88,7 @@ def align_cell(row: Mapping[str, Any], folder: Path, dataset: Mapping[str, Any])
     places = [place * spacing_um for place in (*center.tolist(), *(span.start for span in box))]
     columns = (
         {"spacing_um": spacing_um, "angle_degrees": angle, "elongation": elongation}
+        | {"nearly_square": bool(elongation < config["least_elongation"])}
         | dict(zip(_PLACES, places, strict=True))
         | marks
     )

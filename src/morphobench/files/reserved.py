@@ -39,10 +39,10 @@ _MARKS = ("n_mask_labels", "mask_stray_voxels", "structure_fault")
 _MARKS += ("label_stray_voxels", "label_pieces", "channel_faults")
 _MEASURED = {
     "packing": ("volume_of_nucleus_um3", "rule", "angle"),
-    "punctate": ("n_voxels", "elongation", *_MARKS),
+    "punctate": ("n_voxels", "elongation", "nearly_square", *_MARKS),
     "polymorphic": (
         *_MARKS,
-        "elongation",
+        *("elongation", "nearly_square"),
         *("n_voxels", "n_pieces", "n_pieces_label", "volume_um3", "area_um2", "touches_border"),
         *(f"extent_{axis}_um" for axis in "xyz"),
         *(f"{statistic}_{name}" for name in _MEASURES for statistic in ("mean", "std")),
