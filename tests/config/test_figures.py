@@ -24,8 +24,9 @@ def entered(config, name, entry):
 
 def test_every_table_of_every_panel_has_a_place_or_a_reason(config):
     for figure, described in config["figures"].items():
-        names = {name for row in described["rows"] for panel in row["panels"] for name in panel["tables"]}
-        assert names <= set(figures.TABLES)
+        panels = figures.list_panels(described)
+        assert {name for panel in panels for name in panel["tables"]} <= set(figures.TABLES)
+        names = {figures.input_name(panel, name) for panel in panels for name in panel["tables"]}
         inputs, missing = figures.inputs(config, figure), figures.missing(config, figure)
         assert names - set(missing) == set(inputs)
         assert not any("{" in path for path in inputs.values())
@@ -66,3 +67,14 @@ def test_of_conditions_the_control_comes_first(config):
 def test_the_page_of_shapes_has_surfaces_where_cells_have_them(config):
     assert set(figures.shape_inputs(config, "npm1")) == {"surfaces", "meshes"}
     assert set(figures.shape_inputs(config, "cellpack")) == {"walks", "archetypes"}
+
+
+def test_a_panel_of_another_data_set_is_drawn_from_its_tables_and_looks(config):
+    inputs, described = figures.inputs(config, "fig8"), figures.describe(config, "fig8")
+    assert inputs["scores"] == "results/score/red_blood_cells/scores.parquet"
+    assert inputs["adrenal__scores"] == "results/score/adrenal/scores.parquet"
+    assert "/red_blood_cells/" in inputs["meshes"]
+    assert "/seed-42/fold-0/" in inputs["meshes"]
+    assert (described["labels"], described["others"]["adrenal"]["labels"]) == (["cell_class"], ["shape"])
+    assert {row["dataset"] for row in described["others"]["adrenal"]["published"]} == {"adrenal"}
+    assert figures.datasets(config, "fig8") == ["red_blood_cells", "adrenal"]

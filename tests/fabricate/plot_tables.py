@@ -88,8 +88,9 @@ def scores(
     targets: bool,
     dataset: str = "small",
     seeds: tuple[int, ...] = (42,),
+    beside: bool = False,
 ) -> pd.DataFrame:
-    """A score table: every headline metric, corrected and legacy."""
+    """A score table: every headline metric, corrected and legacy; with `beside` those of panel `methods`."""
     metrics = {f"classification_{label}_top_{top}": ("", "high", 0.6) for label in labels for top in (1, 2)}
     metrics |= {"regression_r2": ("", "high", 0.5)} if targets else {}
     metrics |= {
@@ -101,6 +102,10 @@ def scores(
         "compactness": ("dimensions", "none", 5.0),
     }
     metrics |= {name: (unit, "low", value) for name, (unit, value) in COST.items()}
+    if beside:
+        names = product(labels, ("balanced_accuracy", "auroc"), ("", "_rotated", "_sized"))
+        metrics |= {f"classification_{label}_{name}{end}": ("", "high", 0.7) for label, name, end in names}
+        metrics |= {f"reconstruction_{name}": ("um", "low", 1.0) for name in ("noise_floor", "other_cell")}
     rng = np.random.default_rng(2)
     rows = []
     for (metric, (unit, better, value)), model, seed in product(metrics.items(), models, seeds):
@@ -240,9 +245,12 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     strata, n_archetypes = list(strata_of(figure)), dataset["n_archetypes"]
     models = dataset["benchmark"][:n_models]
     targets = dataset["kind"] == "polymorphic"
-    table = scores(
-        [*models, *baselines_of(figure)], dataset["labels"], targets=targets, dataset=described["dataset"]
-    )
+    others = [CONFIG["datasets"][name] for name in others_of(figure)]
+    labels = [label for one in (dataset, *others) for label in one["labels"]]
+    # Three trainings where panels display their spread.
+    asked = {"beside": True, "seeds": (1, 2, 3)} if "methods" in kinds_of(figure) else {}
+    named = [*models, *baselines_of(figure)]
+    table = scores(named, labels, targets=targets, dataset=described["dataset"], **asked)
     both = [
         scaled(scores(models, dataset["labels"], targets=targets, dataset=name), name, factor)
         for name, factor in (("npm1", 1.0), ("npm1_64_res", 0.85))
@@ -291,13 +299,29 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
         "meshes": meshes,
         **(drugs(conditions, models) if conditions else {}),
     }
-    return {name: found[name] for name in names_of(figure)}
+    return {
+        figures.input_name(panel, name): found[name]
+        for panel in panels_of(figure)
+        for name in panel["tables"]
+    }
+
+
+def panels_of(figure: str) -> list[dict]:
+    return figures.list_panels(FIGURES[figure])
+
+
+def kinds_of(figure: str) -> set[str]:
+    return {panel["kind"] for panel in panels_of(figure)}
+
+
+def others_of(figure: str) -> list[str]:
+    """Data sets of single panels."""
+    return list(dict.fromkeys(panel["dataset"] for panel in panels_of(figure) if "dataset" in panel))
 
 
 def names_of(figure: str) -> list[str]:
     """Names of all tables that a figure's panels need."""
-    panels = [panel for row in FIGURES[figure]["rows"] for panel in row["panels"]]
-    return list(dict.fromkeys(name for panel in panels for name in panel["tables"]))
+    return list(dict.fromkeys(name for panel in panels_of(figure) for name in panel["tables"]))
 
 
 def context(figure: str, n_models: int = 6) -> Context:
@@ -307,18 +331,20 @@ def context(figure: str, n_models: int = 6) -> Context:
         name: {key: CONFIG["models"][name][key] for key in ("label", "color")}
         for name in dataset["benchmark"][:n_models]
     }
-    return Context(
+    own = Context(
         models, baselines_of(figure), dataset["labels"], strata_of(figure), dataset["analysis_model"]
     )
+    others = {name: own._replace(labels=CONFIG["datasets"][name]["labels"]) for name in others_of(figure)}
+    return own._replace(others=others)
 
 
 def write_inputs(found: dict[str, object], folder: Path) -> dict[str, Path]:
     """Write inputs as the workflow stores them; return their paths."""
     paths = {}
     for name, table in found.items():
-        paths[name] = folder / f"{name}{'.npz' if name == 'meshes' else '.parquet'}"
+        paths[name] = folder / f"{name}{'.npz' if name.endswith('meshes') else '.parquet'}"
         folder.mkdir(parents=True, exist_ok=True)
-        if name == "meshes":
+        if name.endswith("meshes"):
             np.savez(paths[name], **table)
         else:
             write_table(table, paths[name])

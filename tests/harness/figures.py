@@ -64,7 +64,9 @@ def run(name: str, folder: Path, *, demo: bool = False, drop: tuple[str, ...] = 
     found = {key: table for key, table in plot_tables.inputs(name).items() if key not in drop}
     context = plot_tables.context(name)
     out = {"pdf": folder / "f.pdf", "png": folder / "f.png", "tables_out": folder / "tables"}
-    look = {key: getattr(context, key) for key in ("models", "baselines", "labels", "analysis_model")}
+    keys = ("models", "baselines", "labels", "analysis_model")
+    look = {key: getattr(context, key) for key in keys}
+    look["others"] = {name: {key: getattr(own, key) for key in keys} for name, own in context.others.items()}
     paths = plot_tables.write_inputs(found, folder / "in")
     figure.run(
         paths, **out, **look, figure=described(name), title="Small cells", demo=demo, width_mm=180, **more

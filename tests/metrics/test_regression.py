@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from morphobench.metrics.regression import r_squared, regression_scores, regression_scores_legacy
-from morphobench.score.rows_labels import unit_of
+from morphobench.score.rows_regression import unit_of
 
 
 def case(rng, n=300, dimension=6, noise=0.0):

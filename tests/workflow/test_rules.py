@@ -169,11 +169,15 @@ def test_real_cells_of_known_classes_are_scored_with_a_baseline_that_has_a_decod
     targets = [f"results/score/{name}/scores.parquet" for name in ("red_blood_cells", "adrenal")]
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", *targets).stdout)
     assert counts["download"] == counts["sample"] == 4 + 8
-    assert counts["train"] == counts["score_cost"] == 2 * 5
-    assert counts["train_baseline"] == 2
-    assert counts["embed_reconstruction"] == counts["score_evolution"] == 2 * 6
-    assert counts["embed"] == 2 * 18
-    assert counts["score_model"] == 2 * 6 + counts["embed_baseline"]
+    # Red blood cells have five folds, adrenal glands an official split.
+    assert counts["sample_fold"] == counts["score_fold_pairs"] == 5
+    assert counts["train"] == 5 * 5 + 5
+    assert counts["train_baseline"] == 5 + 1
+    assert counts["embed_reconstruction"] == counts["score_evolution"] == 5 * 6 + 6
+    assert counts["embed"] == 3 * counts["embed_reconstruction"]
+    # A score is of all folds together; what a training costs is measured once.
+    assert counts["score_cost"] == 2 * 5
+    assert counts["score_model"] == 2 * (6 + counts["embed_baseline"] // 6)
 
 
 def test_several_datasets_share_a_table(clone):

@@ -3,7 +3,7 @@ from morphobench.config import figures
 # Where the report lists the files of a figure.
 CATEGORIES = {
     name: figures.report_text(
-        f"Figure {name.removeprefix('fig')}: {CONFIG['datasets'][figure['dataset']]['title']}"
+        f"Figure {name.removeprefix('fig')}: {figure.get('title', CONFIG['datasets'][figure['dataset']]['title'])}"
     )
     for name, figure in CONFIG["figures"].items()
 }

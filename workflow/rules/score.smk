@@ -90,7 +90,7 @@ rule score_model:
     resources:
         **HEAVY,
     params:
-        dataset_config=dataset_params("kind", "labels", "classes", "targets", "outlier"),
+        dataset_config=dataset_params("kind", "labels", "classes", "scale_factor", "targets", "outlier"),
         score_config=lambda wildcards: {
             **{
                 key: CONFIG["score"][key]

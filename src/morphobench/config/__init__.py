@@ -116,8 +116,10 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
     for name, path in list_files(FIGURES, root, FIGURE_NAME).items():
         source, figure = str(path), read_yaml(root / path)
         validate(figure, "figure", source, root)
-        checks.check_known(source, "dataset", [figure["dataset"]], datasets)
-        letters = [panel["letter"] for row in figure["rows"] for panel in row["panels"]]
+        panels = [panel for row in figure["rows"] for panel in row["panels"]]
+        used = [figure["dataset"], *(panel["dataset"] for panel in panels if "dataset" in panel)]
+        checks.check_known(source, "dataset", used, datasets)
+        letters = [panel["letter"] for panel in panels]
         if twice := sorted({letter for letter in letters if letters.count(letter) > 1}):
             raise InputError(f"{source}: two panels are called {twice[0]}. Give each a letter of its own.")
         strata = {text_of(key): value for key, value in (figure.get("strata") or {}).items()}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from morphobench.config import published_values
 from morphobench.config.folds import trainings
 
 Config = Mapping[str, Any]
@@ -53,13 +54,30 @@ def table_path(config: Config, name: str, dataset: str, combined: str | None = N
     return TABLES[name].format(dataset=dataset, model=model, seed=seed, combined=combined)
 
 
+def list_panels(figure: Config) -> list[Config]:
+    """Return the panels of a figure in reading order."""
+    return [panel for row in figure["rows"] for panel in row["panels"]]
+
+
+def input_name(panel: Config, table: str) -> str:
+    """Return the name of an input file: its table's, after the panel's own data set where it names one."""
+    return f"{panel['dataset']}__{table}" if "dataset" in panel else table
+
+
 def missing(config: Config, figure: str) -> dict[str, str]:
-    """Return the tables that this run cannot have, with the reason that stands in their panels."""
-    described = config["figures"][figure]
-    dataset = config["datasets"][described["dataset"]]
+    """Return the inputs that this run cannot have, with the reason that stands in their panels."""
+    described, reasons = config["figures"][figure], {}
+    for panel in list_panels(described):
+        absent = _missing(config, figure, panel.get("dataset", described["dataset"]))
+        reasons |= {input_name(panel, table): reason for table, reason in absent.items()}
+    return reasons
+
+
+def _missing(config: Config, figure: str, name: str) -> dict[str, str]:
+    described, dataset = config["figures"][figure], config["datasets"][name]
     asked, entry = dataset.get("analyse", {}), dataset["start_from"]
     reasons = {
-        name: f"not drawn: analyse.{key} of {described['dataset']} is not set"
+        name: f"not drawn: analyse.{key} of {dataset['name']} is not set"
         for key, names in _ON_REQUEST.items()
         if not asked.get(key)
         for name in names
@@ -75,19 +93,26 @@ def missing(config: Config, figure: str) -> dict[str, str]:
 
 def inputs(config: Config, figure: str) -> dict[str, str]:
     """Return the files that a figure is drawn from, by the name of the table."""
-    described = config["figures"][figure]
-    panels = [panel for row in described["rows"] for panel in row["panels"]]
-    names = dict.fromkeys(name for panel in panels for name in panel["tables"])
-    absent, at = missing(config, figure), (described["dataset"], described.get("combined"))
-    return {name: table_path(config, name, *at) for name in names if name not in absent}
+    described, absent = config["figures"][figure], missing(config, figure)
+    files = {}
+    for panel in list_panels(described):
+        at = panel.get("dataset", described["dataset"]), described.get("combined")
+        files |= {input_name(panel, table): table_path(config, table, *at) for table in panel["tables"]}
+    return {name: path for name, path in files.items() if name not in absent}
 
 
 def datasets(config: Config, figure: str) -> list[str]:
     """Return the data sets whose jobs a figure depends on."""
     described = config["figures"][figure]
-    own = [described["dataset"], *config["score"].get("combined", {}).get(described.get("combined"), [])]
+    own = [described["dataset"], *_others(described)]
+    own += config["score"].get("combined", {}).get(described.get("combined"), [])
     shared = [name for one in own for name in config["datasets"][one].get("cells_from", [])]
     return list(dict.fromkeys([*own, *shared]))
+
+
+def _others(figure: Config) -> list[str]:
+    """Return the data sets of single panels."""
+    return list(dict.fromkeys(panel["dataset"] for panel in list_panels(figure) if "dataset" in panel))
 
 
 def shape_inputs(config: Config, dataset: str) -> dict[str, str]:
@@ -102,7 +127,7 @@ def strata(config: Config, dataset: str) -> dict[str, str]:
     drugs = config["datasets"][dataset].get("analyse", {}).get("drugs") or {}
     names = {drugs["control"]: drugs["control"], **drugs.get("names", {})} if drugs else {}
     for figure in config["figures"].values():
-        if figure["dataset"] == dataset:
+        if dataset in (figure["dataset"], *_others(figure)):
             names |= figure.get("strata", {})
     return names
 
@@ -128,17 +153,26 @@ def baselines_of(config: Config, dataset: str) -> dict[str, Any]:
 def describe(config: Config, figure: str) -> dict[str, Any]:
     """Return what the drawing of a figure needs to know besides its tables."""
     described = config["figures"][figure]
-    dataset = config["datasets"][described["dataset"]]
     return {
         "figure": {**described, "strata": strata(config, described["dataset"])},
-        "title": described.get("title", dataset["title"]),
+        "title": described.get("title", config["datasets"][described["dataset"]]["title"]),
+        **_of_dataset(config, described["dataset"]),
+        "others": {name: _of_dataset(config, name) for name in _others(described)},
+        "gaps": missing(config, figure),
+        "width_mm": config["plot"]["width_mm"],
+    }
+
+
+def _of_dataset(config: Config, name: str) -> dict[str, Any]:
+    """Return what panels need to know of their data set."""
+    dataset, looks = config["datasets"][name], ("label", "color")
+    return {
         "models": _looks(config, dataset["benchmark"]),
         "baselines": {
-            name: {key: baseline[key] for key in ("label", "color")}
-            for name, baseline in baselines_of(config, described["dataset"]).items()
+            baseline: {key: described[key] for key in looks}
+            for baseline, described in baselines_of(config, name).items()
         },
         "analysis_model": dataset["analysis_model"],
-        "gaps": missing(config, figure),
         "labels": dataset["labels"],
-        "width_mm": config["plot"]["width_mm"],
+        "published": published_values.of_dataset(config, name, comparable=True),
     }

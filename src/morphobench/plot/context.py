@@ -1,7 +1,7 @@
 """What panels are given besides their tables, and the tables that they require."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,10 @@ class Context(NamedTuple):
         Of this panel, from the figure's yaml.
     pictures
         Rendered surfaces by the panel's table; empty where the machine cannot render.
+    published
+        Rows of what others printed of this data set: metric, method, value, source.
+    others
+        Context of the panels of other data sets, by these.
     """
 
     models: Models
@@ -45,6 +49,13 @@ class Context(NamedTuple):
     analysis_model: str = ""
     options: Mapping[str, Any] = {}
     pictures: Pictures = {}
+    published: Sequence[Mapping[str, Any]] = ()
+    others: Mapping[str, Any] = {}
+
+    def of(self, panel: Mapping[str, Any]) -> Self:
+        """Return the context of a panel: of its data set, with its options."""
+        own = self.others[panel["dataset"]] if "dataset" in panel else self
+        return own._replace(options=panel.get("options", {}))
 
     def name(self, stratum: Any) -> str:
         """Return the name of a stratum in the figure."""

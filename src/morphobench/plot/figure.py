@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure, SubFigure
 
+from morphobench.config.figures import input_name, list_panels
 from morphobench.files import FilePath, atomic_file, atomic_folder, read_csv, read_table, write_table
 from morphobench.log import logger
 from morphobench.plot import gallery, layout, render, style
@@ -35,11 +36,6 @@ def panel_module(kind: str) -> ModuleType:
     return importlib.import_module(f"morphobench.plot.panels.{kind}")
 
 
-def list_panels(figure: Description) -> list[Description]:
-    """Return the panels of a figure in reading order."""
-    return [panel for row in figure["rows"] for panel in row["panels"]]
-
-
 def read_inputs(paths: Mapping[str, FilePath]) -> dict[str, Any]:
     """Read the tables that exist, by name; of .npz files a dictionary of arrays."""
     inputs: dict[str, Any] = {}
@@ -57,11 +53,12 @@ def read_inputs(paths: Mapping[str, FilePath]) -> dict[str, Any]:
 def panel_tables(panel: Description, inputs: Inputs, context: Context, gaps: Gaps) -> Tables:
     """Return the tables of one panel, or one with the reason why it has none."""
     try:
-        for name in panel["tables"]:
+        files = {table: input_name(panel, table) for table in panel["tables"]}
+        for table, name in files.items():
             if name not in inputs:
-                raise EmptyPanel(gaps.get(name, f"no table of {layout.readable(name)}"))
-        own = {name: inputs[name] for name in panel["tables"]}
-        return panel_module(panel["kind"]).tables(own, context._replace(options=panel.get("options", {})))
+                raise EmptyPanel(gaps.get(name, f"no table of {layout.readable(table)}"))
+        own = {table: inputs[name] for table, name in files.items()}
+        return panel_module(panel["kind"]).tables(own, context.of(panel))
     except EmptyPanel as empty:
         # What the configuration leaves out is no fault; the panel says it.
         level = logging.INFO if str(empty) in gaps.values() else logging.WARNING
@@ -130,8 +127,7 @@ def draw(
         parts = row.subfigures(1, len(panels), squeeze=False, width_ratios=widths)
         for part, panel in zip(parts.flat, panels, strict=True):
             own, rendered = (of_panel(values, panel["letter"]) for values in (tables, pictures))
-            options = panel.get("options", {})
-            _draw_panel(part, panel, own, context._replace(options=options, pictures=rendered))
+            _draw_panel(part, panel, own, context.of(panel)._replace(pictures=rendered))
     return page
 
 
@@ -149,7 +145,7 @@ def _write_pages(figure: Description, tables: Tables, context: Context, title: s
         own = of_panel(tables, panel["letter"])
         make = getattr(panel_module(panel["kind"]), "pages", None)
         if make and _REASON not in own:
-            for name, page in make(own, context, title).items():
+            for name, page in make(own, context.of(panel), title).items():
                 with atomic_file(folder / f"{name}.html") as part:
                     part.write_text(page, encoding="utf-8")
 
@@ -168,6 +164,8 @@ def run(
     labels: Sequence[str],
     analysis_model: str,
     width_mm: float,
+    published: Sequence[Mapping[str, Any]] = (),
+    others: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     gaps: Gaps = MappingProxyType({}),
 ) -> None:
     """Write the panels' tables (CSV) and pages (HTML) to `tables_out`, then draw the figure from the tables.
@@ -175,7 +173,9 @@ def run(
     `inputs` are paths by name of table, `figure` the content of config/figures/<name>.yaml; see `Context`.
     Panels whose table does not exist stay empty, with the reason in `gaps`, if any.
     """
-    context = Context(models, baselines, labels, figure.get("strata", {}), analysis_model)
+    strata = figure.get("strata", {})
+    beside = {name: Context(**own, strata=strata) for name, own in others.items()}
+    context = Context(models, baselines, labels, strata, analysis_model, published=published, others=beside)
     with atomic_folder(tables_out) as part:
         write_tables(figure, read_inputs(inputs), context, part, gaps)
         _write_pages(figure, read_tables(part), context, title, part)

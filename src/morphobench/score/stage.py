@@ -11,7 +11,8 @@ from morphobench.files.tables import describe_cells, embedding_matrix, read_chec
 from morphobench.score import rows_embeddings
 from morphobench.score.rows import EmbeddedCells, Fold, ScoreRows, tested
 from morphobench.score.rows_cost import add_cost
-from morphobench.score.rows_labels import add_classification, add_outliers, add_regression
+from morphobench.score.rows_labels import add_classification, add_outliers, add_sized_classification
+from morphobench.score.rows_regression import add_regression
 from morphobench.score.rows_rotation import add_lattice, add_uniform
 from morphobench.score.summary import score_table
 
@@ -48,8 +49,9 @@ def run(
     dataset, model, model_seed
         Names for the rows; `model_seed` is the seed of the training.
     dataset_config
-        kind, labels (columns to classify), targets (columns to regress on) and outlier (a rule, see
-        `outlier_labels`); the last two may be None.
+        kind, labels (columns to classify), targets (columns to regress on), outlier (a rule, see
+        `outlier_labels`) and scale_factor (of shapes, see `add_sized_classification`); the last three may be
+        absent.
     score_config
         n_jackknife (most blocks of units that are left out in turn), k_neighbours (list of k of the intrinsic
         dimension), n_compactness (test cells that it takes), n_fractions (interior points of an
@@ -80,6 +82,8 @@ def run(
     rows_embeddings.add_interpolation(rows, read, score_config["n_fractions"], n_legacy, width)
     for label, rules in labels.items():
         add_classification(rows, read, label, rules)
+        if dataset_config.get("scale_factor", {}).get("mode") == "per_cell":
+            add_sized_classification(rows, read, label, rules)
     add_regression(rows, read, dataset_config.get("targets") or ())
     if dataset_config.get("outlier"):
         add_outliers(rows, read, dataset_config["outlier"])
