@@ -8,6 +8,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from morphobench.files import FilePath, atomic_file
 
@@ -23,6 +24,8 @@ FEATURES = {
     "shape": {"label": "Volume and area of pieces", "color": "#8C8C8C"},
     "cellprofiler": {"label": "CellProfiler", "color": "#DB57D3"},
 }
+# Of the score of one training where there are several.
+TRAINING = {"marker": "D", "ms": 2.2, "mfc": "white", "mec": "black", "mew": 0.5}
 CONTROL, TREATED = "#8C8C8C", "#D55E00"
 SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -47,6 +50,13 @@ def apply() -> None:
     plt.rcParams.update(SETTINGS)
     # seaborn jitters points by numpy's global generator.
     np.random.seed(0)
+
+
+def training_handle(several: bool) -> Line2D:
+    """Return the entry of a legend for scores of single trainings; of one, that their spread is unknown."""
+    if several:
+        return Line2D([], [], ls="", label="single trainings", **TRAINING)
+    return Line2D([], [], ls="", label="one training of each model: spread over trainings unknown")
 
 
 def save(figure: Figure, *paths: FilePath) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from morphobench.errors import InputError
 from morphobench.files import FilePath, read_table, write_table
+from morphobench.log import logger
 from morphobench.metrics.relative import relative_scores
 from morphobench.score.differences import difference_table
 from morphobench.score.summary import Score, score_table
@@ -88,6 +89,8 @@ def collect_dataset(
     """
     all_scores, all_items = concatenate(scores), concatenate(items)
     spread = spread_rows(all_scores)
+    if spread.empty:
+        logger.info("one training of each model: the spread over trainings is unknown (train.seeds)")
     table = pd.concat([all_scores, spread], ignore_index=True) if len(spread) else all_scores
     write_table(table.assign(scaled=scaled_values(table, anchors or {})), scores_out)
     write_table(all_items, items_out)

@@ -55,10 +55,8 @@ COLUMNS = {
 }
 _FIELDS = ["model", "seed", "metric", "variant", "unit", "better", "value", "ci_low", "ci_high"]
 _DASHES = ("--", ":", "-.", (0, (5, 1)))
-_TRAINING = {"marker": ".", "ms": 2.4, "color": "black", "mew": 0}
 # Of the names of methods on the left.
 _NAMES_MM = 44
-_UNKNOWN = "One training of each model: the spread over trainings is unknown."
 
 
 def tables(inputs: Inputs, context: Context) -> Tables:
@@ -105,9 +103,6 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     n_models = sum(name in looks for name in context.models)
     for axes in grid.flat:
         axes.axhline(n_models - 0.5, color="0.8", lw=0.5)
-    if scores.groupby("model")["seed"].nunique().reindex(list(context.models)).max() == 1:
-        place = (1 / layout.width_mm(part), (foot + 1.5) / layout.height_mm(part))
-        part.text(*place, _UNKNOWN, fontsize=style.SMALL, color="0.3")
 
 
 def _handles(scores: pd.DataFrame, printed: pd.DataFrame, lines: Mapping[str, Any]) -> list[Line2D]:
@@ -116,8 +111,7 @@ def _handles(scores: pd.DataFrame, printed: pd.DataFrame, lines: Mapping[str, An
         for column, ending in scores[["column", "ending"]].drop_duplicates().itertuples(index=False)
     }
     handles = [Line2D([], [], ls="", color="0.2", label=mark.label, **_sign(mark, "0.2")) for mark in used]
-    if scores.groupby("model")["seed"].nunique().max() > 1:
-        handles.append(Line2D([], [], ls="", label="single trainings", **_TRAINING))
+    handles.append(style.training_handle(scores.groupby("model")["seed"].nunique().max() > 1))
     sources = printed.drop_duplicates("method").set_index("method")["source"]
     for method, dash in lines.items():
         label = f"{method} ({sources[method].split(' (')[0]})"
@@ -163,5 +157,5 @@ def _draw_mark(axes: Axes, rows: pd.DataFrame, place: float, mark: Mark, color: 
     if np.isfinite(low) and mark.sign in "oD":
         axes.plot([low, high], [place, place], color=color, lw=0.7, zorder=2)
     if len(rows) > 1 and mark.sign in "oD":
-        axes.plot(rows["value"], [place] * len(rows), ls="", zorder=4, **_TRAINING)
+        axes.plot(rows["value"], [place] * len(rows), ls="", zorder=4, **style.TRAINING)
     axes.plot([value], [place], ls="", zorder=3, **_sign(mark, color))

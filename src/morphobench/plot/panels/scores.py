@@ -73,6 +73,8 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
         Line2D([], [], color="black", ls=dash, lw=0.8, label=label)
         for label, dash in _labels_of(tables["scores_all"])
     ]
+    several = scores["seed"].nunique() > 1
+    lines.append(style.training_handle(several))
     foot = 1 + layout.draw_legend(part, [*layout.patches(models), *lines])
     _draw_polar_part(left, tables["polar"], models, foot)
     metrics = list(dict.fromkeys(scores["metric"]))
@@ -86,6 +88,8 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     for axes, metric in zip(grid.flat, metrics, strict=False):
         own = [table[table["metric"] == metric] for table in (scores, tables["items"], baselines)]
         draw_bars(axes, *own[:2], models)
+        if several:
+            draw_trainings(axes, own[0], models)
         draw_references(axes, own[2], scored)
         draw_read_against(axes, tables["scores_all"], metric, models)
 
@@ -157,6 +161,13 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
     _draw_intervals(axes, table, missing, models)
     axes.set(yticks=[], ylabel="", ylim=(len(models) - 0.4, -0.6))
     _format_values(axes, table)
+
+
+def draw_trainings(axes: Axes, table: pd.DataFrame, models: Models) -> None:
+    """Draw the values of single trainings, in the lower half of their model's bar."""
+    own = table.dropna(subset="value")
+    places = own["model"].map({name: place for place, name in enumerate(models)})
+    axes.plot(own["value"], places + 0.25, ls="", zorder=5, **style.TRAINING)
 
 
 def _draw_intervals(axes: Axes, table: pd.DataFrame, missing: pd.DataFrame, models: Models) -> None:
