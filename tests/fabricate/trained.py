@@ -22,7 +22,6 @@ TRAIN_CONFIG = {
     "precision": "32-true",
     "tf32": False,
     "compile": False,
-    "gradient_clip": None,
     "checkpoint_minutes": 10,
     "loggers": [],
 }

@@ -269,7 +269,7 @@ def changed(key, value):
         (POINTS, {"source_digest": "b"}),
         (POINTS, {"seed": 9}),
         (POINTS, {"precision": "64-true"}),
-        (POINTS, {"gradient_clip": 0.5}),
+        (changed("gradient_clip", 0.5), {}),
     ],
     ids=["training", "input_scale", "source_digest", "seed", "precision", "gradient_clip"],
 )
@@ -474,7 +474,7 @@ def test_gradients_are_clipped_to_their_norm(case, tmp_path, monkeypatch):
     run_training(case, tmp_path / "free", POINTS)
     free = norms.copy()
     norms.clear()
-    run_training(case, tmp_path / "clipped", POINTS, gradient_clip=0.01)
+    run_training(case, tmp_path / "clipped", changed("gradient_clip", 0.01))
     assert len(free) == len(norms) >= 5
     assert max(norms) <= 0.01 * (1 + 1e-4)
     assert max(free) > 0.02, "nothing to clip"

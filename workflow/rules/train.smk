@@ -1,5 +1,7 @@
 # Not the list of seeds nor what is asked of the scheduler: a further seed must not train the others again.
-TRAIN_CONFIG = {key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus")}
+TRAIN_CONFIG = {
+    key: value for key, value in CONFIG["train"].items() if key not in ("seeds", "gpus", "recipe")
+}
 # A retried training goes on from its checkpoint; more time would only find its node later.
 TRAIN = resources(
     mem_mb=32000, runtime=1440, gpu=CONFIG["train"]["gpus"] * CONFIG["train"]["devices"], grows=False

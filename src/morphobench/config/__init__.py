@@ -24,7 +24,7 @@ from morphobench.config.schema import (
 from morphobench.errors import InputError
 from morphobench.files.values import text_of
 
-FIGURES = Path("config/figures")
+FIGURES, RECIPES = Path("config/figures"), Path("config/recipes")
 # All but the last have a file that lies on top of config/config.yaml.
 SCALES = ("demo", "workstation", "paper")
 # Keys of a model that change figures alone, no training.
@@ -61,7 +61,8 @@ def resolve(
     validate(config, "config", "config/config.yaml", root)
     shares, seeds = config["sample"]["split"], config["train"]["seeds"]
     checks.check_split(shares, file_of(OVERLAYS[0], ["sample", "split"], shares, root))
-    models = read_all(Path("config/models"), config["models"], "model", root)
+    recipe = _recipe(config["train"]["recipe"], root)
+    models = read_all(Path("config/models"), config["models"], "model", root, recipe)
     for name, model in models.items():
         models[name] = paths.expanded(model, paths.OF_MODEL, f"config/models/{name}.yaml")
     datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root)
@@ -79,6 +80,15 @@ def resolve(
     printed = published_values.read(root, datasets)
     figures = _figures(root, datasets)
     return {**config, "datasets": datasets, "models": models, "figures": figures, "published_values": printed}
+
+
+def _recipe(name: str, root: Path) -> dict[str, Any]:
+    """Read config/recipes/<name>.yaml: by family, what lies over the files of models."""
+    files = list_files(RECIPES, root)
+    checks.check_known("config/config.yaml: train.recipe", "recipe", [name], files)
+    recipe = read_yaml(root / files[name])
+    validate(recipe, "recipe", str(files[name]), root)
+    return recipe
 
 
 def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path) -> dict[str, Any]:

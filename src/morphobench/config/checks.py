@@ -17,7 +17,7 @@ CLOUDS = ("points", "surface")
 _BEFORE_SAMPLING = ("voxel_um", "align", "mask")
 # Keys of earlier versions, by schema, and what they are called now.
 RENAMED = {
-    "config": {"targets": "outputs"},
+    "config": {"targets": "outputs", "train.gradient_clip": "training.gradient_clip of a model"},
     "dataset": {
         "source.stages": "source.keep",
         "scale": "scale_factor",

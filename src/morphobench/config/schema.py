@@ -166,15 +166,27 @@ def list_files(folder: Path, root: Path, pattern: str = NAME) -> dict[str, Path]
     return files
 
 
-def read_all(folder: Path, overrides: Mapping[str, Any], kind: str, root: Path) -> dict[str, dict[str, Any]]:
-    """Read and validate all YAML files of a folder, by name, with the overrides of some of them."""
+def read_all(
+    folder: Path,
+    overrides: Mapping[str, Any],
+    kind: str,
+    root: Path,
+    by_family: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Read and validate all YAML files of a folder, by name, with the overrides of some of them.
+
+    What is given `by_family` lies over the files of that family, below the overrides.
+    """
     files = list_files(folder, root)
     if unknown := [name for name in overrides if name not in files]:
         known, added = f"{folder} has {', '.join(files)}", f"{folder}/{unknown[0]}.yaml"
         raise InputError(f"unknown {kind} {unknown[0]!r}: {known}. Add {added}.")
     entries = {}
     for name, path in files.items():
-        entry = merge(read_yaml(root / path), overrides.get(name) or {})
+        entry = read_yaml(root / path)
+        if by_family:
+            entry = merge(entry, by_family.get(entry.get("family"), {}))
+        entry = merge(entry, overrides.get(name) or {})
         if blanks := _blanks(entry):
             remedy = "Fill in, and delete the blocks that are not needed."
             raise InputError(f"{path}: still {BLANK} at {', '.join(blanks)}. {remedy}")

@@ -82,4 +82,5 @@ class Autoencoder(torch.nn.Module):
         """Reconstruct a batch from embeddings sampled by the prior."""
         z, pose = self.infer(batch.x)
         z, divergence = self.prior.sample(z, generator)
-        return LossTerms(self.decode(z, pose), batch.x, divergence)
+        target = batch.x if batch.target is None else batch.target
+        return LossTerms(self.decode(z, pose), target, divergence)

@@ -28,12 +28,13 @@ class Batch(NamedTuple):
 
     `x`: clouds (batch, n_points, 3), xyz, with intensity as a fourth column for models that read it; or
     volumes (batch, 1, s, s, s), zyx. For implicit models, `queries` (batch, n_queries, 3), xyz, and the
-    signed `distances` there, (batch, n_queries).
+    signed `distances` there, (batch, n_queries). `target` is what explicit models are to decode, if not `x`.
     """
 
     x: torch.Tensor
     queries: torch.Tensor | None = None
     distances: torch.Tensor | None = None
+    target: torch.Tensor | None = None
 
 
 def check_batch(x: torch.Tensor, kind: str, shape: tuple[int | str, ...], note: str) -> None:

@@ -10,6 +10,7 @@ from morphobench.models.base import Embedding
 from morphobench.models.image.base import CHANNELS, STRIDES, ImageAutoencoder
 from morphobench.models.image.steerable_basis import Group
 from morphobench.models.inputs import rotate_volumes
+from morphobench.models.principal_axes import Pose, check_pose, principal_frame
 from morphobench.models.priors import Prior
 
 _SHORTEST = 1e-8
@@ -48,12 +49,26 @@ def ball_mask(size: int) -> torch.Tensor:
     return torch.exp(-beyond.clamp_min(0) / 4)
 
 
+@torch.no_grad()
+def volume_frame(x: torch.Tensor) -> torch.Tensor:
+    """Return the principal frame (batch, 3, 3) of cubes (batch, 1, s, s, s), zyx.
+
+    Voxels weigh by how far they differ from the median, the background.
+    """
+    values = x.flatten(1)
+    ticks = torch.arange(x.shape[-1], device=x.device) - (x.shape[-1] - 1) / 2
+    z, y, x_ = torch.meshgrid(ticks, ticks, ticks, indexing="ij")
+    points = torch.stack((x_, y, z), dim=-1).view(1, -1, 3).expand(len(x), -1, -1)
+    return principal_frame(points, (values - values.median(dim=1, keepdim=True).values).abs())
+
+
 class RotationInvariantImage(ImageAutoencoder):
     """Autoencoder of cubes whose embedding ignores rotations (Vasan et al. 2025, "rotation-invariant image").
 
     The encoder's scalars are the embedding; its two vectors give the pose, by which the decoded canonical
-    cube is rotated. Exact for the 24 rotations of the grid if every grid size is odd down to the last block
-    (size 2^m + 1, such as 33, 65, 129); with the published sizes 35, 67 and 118 the pose is not exact.
+    cube is rotated; with `pose` "principal_axes", the cube's axes give the pose. Exact for the 24 rotations
+    of the grid if every grid size is odd down to the last block (size 2^m + 1, such as 33, 65, 129); with the
+    published sizes 35, 67 and 118 the pose is not exact.
 
     Channels count scalar fields, and as many vector fields. The published background is 2 for signed
     distances, else 0, model units; `mask_output` fades to it outside the inscribed ball (118^3 only).
@@ -72,14 +87,18 @@ class RotationInvariantImage(ImageAutoencoder):
         background: float = 0.0,
         mask_output: bool = False,
         prior: Prior = "identity",
+        pose: Pose = "vectors",
     ) -> None:
+        check_pose(pose)
         super().__init__(size, latent_dim, channels, strides, num_res_units, prior)
-        self.background = float(background)
+        self.background, self.by_axes = float(background), pose == "principal_axes"
         self.register_buffer("mask", ball_mask(size) if mask_output else None, persistent=False)
 
     def infer(self, x: torch.Tensor) -> Embedding:
         """Encode cubes of shape (batch, 1, size, size, size), zyx; errors as in `check_batch`."""
         scalars, vectors = self.encoder_output(x)
+        if self.by_axes:
+            return Embedding(scalars, volume_frame(x).to(x))
         return Embedding(scalars, pose_from_vectors(vectors))
 
     def decode(self, z: torch.Tensor, pose: torch.Tensor | None = None) -> torch.Tensor:

@@ -12,6 +12,7 @@ from morphobench.models.cloud.inner_product_decoder import InnerProductDecoder
 from morphobench.models.cloud.vector_encoder import VectorBackbone
 from morphobench.models.cloud.vector_neurons import frame
 from morphobench.models.inputs import Batch
+from morphobench.models.principal_axes import Pose, check_pose, principal_frame
 
 
 def query_grid(size: int, half_extent: float) -> torch.Tensor:
@@ -28,7 +29,9 @@ class RotationInvariantPointcloudSDF(Autoencoder):
     `decode` takes the vectors, as `decode_at` does.
 
     Vasan et al. 2025, "rotation-invariant point cloud SDF"; arguments are keys of `architecture`, see
-    config/README.md, and defaults the published widths. The pose net and linear head of the published class,
+    config/README.md, and defaults the published widths. With `pose` "principal_axes" every vector has a part
+    along one of the axes of the points, by lengths that do not cancel: a shape with rotational symmetries has
+    no other vectors. The pose net and linear head of the published class,
     on which no output depends, are left out.
 
     Raises
@@ -48,14 +51,17 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         decoder_hidden: int = 342,
         grid_size: int = 32,
         half_extent: float = 0.55,
+        pose: Pose = "vectors",
     ) -> None:
         super().__init__()
+        check_pose(pose)
         for name, value in {"latent_dim": latent_dim, "grid_size": grid_size}.items():
             if value < 2:
                 raise InputError(f"{name} = {value} is too small for the implicit model. Set 2 or more.")
         self.latent_dim, self.grid_size = latent_dim, grid_size
         self.encoder = nn.ModuleDict({"pcloud": VectorBackbone(latent_dim, hidden_dim, k)})
         self.decoder = nn.ModuleDict({"pcloud": InnerProductDecoder(latent_dim, decoder_hidden)})
+        self.axes_head = None if pose == "vectors" else nn.Linear(8 * hidden_dim, latent_dim)
         self.register_buffer("grid", query_grid(grid_size, half_extent), persistent=False)
 
     def vectors(self, x: torch.Tensor) -> torch.Tensor:
@@ -65,7 +71,13 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         """
         encoder = self.encoder["pcloud"]
         check_points(x, encoder.k)
-        return encoder.vectors(encoder.edges(x)).transpose(1, 2)
+        vectors, lengths = encoder.vectors_and_lengths(encoder.edges(x))
+        vectors = vectors.transpose(1, 2)
+        if self.axes_head is None:
+            return vectors
+        axes = principal_frame(x).to(x).transpose(1, 2)
+        which = torch.arange(self.latent_dim, device=x.device) % 3
+        return vectors + self.axes_head(lengths).unsqueeze(-1) * axes[:, which]
 
     def decoder_input(self, x: torch.Tensor) -> torch.Tensor:
         """Return the vectors of a batch."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from morphobench.geometry import rotation
-from morphobench.models.inputs import Batch, rotate_clouds
+from morphobench.models.inputs import Batch, rotate_clouds, subsample
 
 # Published: steps of 15 degrees about the optical axis.
 _N_STEPS = 24
@@ -31,6 +31,15 @@ def sample_rotations(kind: str, n: int, generator: torch.Generator) -> torch.Ten
     cosines, sines = angles.cos(), angles.sin()
     matrices[:, :2, :2] = torch.stack((cosines, -sines, sines, cosines), dim=1).view(n, 2, 2)
     return matrices
+
+
+def encode_fewer(batch: Batch, training: Mapping[str, Any], generator: torch.Generator) -> Batch:
+    """Let the encoder read `encoded_points` random points of each cloud; the whole cloud is the target."""
+    n_points = training.get("encoded_points")
+    if n_points is None:
+        return batch
+    fewer = subsample(batch._replace(queries=None), {"subsample": {"n_points": n_points}}, generator)
+    return batch._replace(x=fewer.x, target=batch.x)
 
 
 def augment(batch: Batch, training: Mapping[str, Any], generator: torch.Generator) -> Batch:

@@ -19,7 +19,8 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.device import configure_torch
 from morphobench.models.inputs import Batch, subsample
 from morphobench.models.losses import LOSSES
-from morphobench.train.augment import augment
+from morphobench.train import optimiser
+from morphobench.train.augment import augment, encode_fewer
 
 
 def silence_lightning() -> None:
@@ -76,16 +77,18 @@ class AutoencoderModule(pl.LightningModule):
         """Return the mean loss of a batch, subsampled and augmented anew in every epoch."""
         generator = self._generator("noise", self.current_epoch, batch_idx)
         batch = subsample(batch, self.model_config, generator)
-        return self._loss(augment(batch, self.hyperparameters, generator), generator, "train")
+        batch = augment(batch, self.hyperparameters, generator)
+        return self._loss(encode_fewer(batch, self.hyperparameters, generator), generator, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the mean loss of a validation batch, subsampled alike in every epoch."""
         generator = self._generator("validation", batch_idx)
         self._loss(subsample(batch, self.model_config, generator), generator, "val")
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam, as in the paper."""
-        return torch.optim.Adam(self.parameters(), lr=self.hyperparameters["lr"])
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return optimizer and schedule, see `optimiser.configure`."""
+        n_steps = self.trainer.estimated_stepping_batches
+        return optimiser.configure(self.parameters(), self.hyperparameters, n_steps)
 
 
 def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -24,6 +24,7 @@ from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cells import open_cells, with_intensity_scale
 from morphobench.models.device import configure_torch
+from morphobench.models.input_scale import with_input_scale
 from morphobench.train.batches import Batches, batch_size_per_device
 from morphobench.train.checkpoints import (
     BEST,
@@ -35,6 +36,7 @@ from morphobench.train.checkpoints import (
     epoch_rows,
 )
 from morphobench.train.module import AutoencoderModule, model_weights, silence_lightning
+from morphobench.train.optimiser import averaging
 from morphobench.train.record import fingerprint, training_record
 
 # Keys of a model's yaml that a training depends on; a new colour or label must not cost days.
@@ -42,7 +44,7 @@ _INPUT_KEYS = ("representation", "input_scale", "z_score", "intensity", "subsamp
 MODEL_KEYS = ("family", *_INPUT_KEYS, "architecture", "training")
 
 # Keys of section `train` that change the weights.
-TRAIN_KEYS = ("precision", "tf32", "devices", "nodes", "compile", "gradient_clip")
+TRAIN_KEYS = ("precision", "tf32", "devices", "nodes", "compile")
 
 
 def make_loggers(names: Sequence[str], folder: Path) -> list[Logger]:
@@ -100,7 +102,6 @@ def make_trainer(max_epochs: int, train_config: Mapping[str, Any], **more: Any) 
             accelerator=accelerator,
             devices=devices,
             precision=train_config["precision"],
-            gradient_clip_val=train_config["gradient_clip"],
             max_epochs=max_epochs,
             deterministic="warn",
             num_sanity_val_steps=0,
@@ -151,7 +152,10 @@ def fit(
         folder, training["patience"], training["min_epochs"], 60 * train_config["checkpoint_minutes"]
     )
     own = {"logger": make_loggers(train_config["loggers"], folder), "default_root_dir": folder}
-    trainer = make_trainer(training["max_epochs"], train_config, callbacks=[callback], **own)
+    # Averaged first: a checkpoint within an epoch must hold the step that it follows.
+    own["callbacks"] = [*averaging(training), callback]
+    clip = {"gradient_clip_val": training.get("gradient_clip")}
+    trainer = make_trainer(training["max_epochs"], train_config, **clip, **own)
     threads = max(1, threads // devices)
     module = AutoencoderModule(model, batches.model_config, train_config, batches.seed, threads)
     device = trainer.strategy.root_device
@@ -209,7 +213,7 @@ def run(
     silence_lightning()
     configure_torch(threads, tf32=train_config["tf32"])
     cells = [open_cells(manifest, shards, model_config, split) for split in ("train", "val")]
-    model_config = with_intensity_scale(model_config, cells[0])
+    model_config = with_intensity_scale(with_input_scale(model_config, cells[0]), cells[0])
     name = fingerprint(
         dataset,
         {key: model_config.get(key) for key in MODEL_KEYS},

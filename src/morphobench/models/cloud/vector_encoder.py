@@ -1,7 +1,7 @@
 """Vector-neuron graph encoder of the explicit and implicit point-cloud models."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -15,6 +15,8 @@ Variant = Literal["corrected", "published"]
 
 # In a batch; 32 clouds of 2048 points are four times as many.
 _MANY_POINTS = 2**14
+# Keeps the gradient of a root finite.
+_LEAST_SQUARE = 1e-8
 
 
 def intensity_vectors(edges: torch.Tensor, intensity: torch.Tensor, variant: Variant) -> torch.Tensor:
@@ -43,7 +45,7 @@ def _rounding(lengths: torch.Tensor) -> torch.Tensor:
     return torch.stack((eps * reach, eps * reach * reach, torch.zeros_like(reach)), dim=-2)
 
 
-def _checkpointed(function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
+def _checkpointed(function: Callable[..., Any], *inputs: torch.Tensor) -> Any:
     """Apply a function with activation checkpointing, unless the batch has few points.
 
     For the two steps whose activations would be half of the memory of a training step.
@@ -93,6 +95,13 @@ class VectorBackbone(nn.Module):
 
     def vectors(self, edges: torch.Tensor) -> torch.Tensor:
         """Map `edges` to equivariant vectors, shape (batch, 3 xyz, n_vectors)."""
+        return self.vectors_and_lengths(edges)[0]
+
+    def vectors_and_lengths(self, edges: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map `edges` to `vectors`, and to lengths of every channel pooled over points, not vectors.
+
+        Lengths, root mean squares of shape (batch, 8 hidden_dim), do not vanish where vectors cancel.
+        """
         layers = [_checkpointed(self.convs[0].edge_mean, edges)]
         for conv in self.convs[1:-1]:
             local = conv(layers[-1])
@@ -100,7 +109,9 @@ class VectorBackbone(nn.Module):
         layers.append(self.convs[-1](layers[-1]))
         return _checkpointed(self._pooled, *layers)
 
-    def _pooled(self, *layers: torch.Tensor) -> torch.Tensor:
+    def _pooled(self, *layers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rectify, mix = self.final_conv
+        rectified = rectify(torch.cat(layers, dim=-1))
         # Mixing channels and averaging points commute; averaging first spares the largest matrix product.
-        return mix(rectify(torch.cat(layers, dim=-1)).mean(dim=2))
+        lengths = (rectified.square().sum(1).mean(1) + _LEAST_SQUARE).sqrt()
+        return mix(rectified.mean(dim=2)), lengths

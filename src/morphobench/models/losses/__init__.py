@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from morphobench.errors import InputError
 from morphobench.models.losses import sinkhorn
@@ -43,6 +45,28 @@ def _mean_distance(source: torch.Tensor, target: torch.Tensor, nearest: torch.Te
     return torch.linalg.vector_norm(source - matched, dim=-1).mean(dim=1)
 
 
+def earth_mover(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the earth mover's distance: mean Euclidean distance of points matched one to one at least cost.
+
+    Exact, by assignment on the CPU (Jonker and Volgenant 1987), which takes the third power of the number of
+    points: milliseconds for clouds of 256. For clouds (batch, n_points, dim), in their unit, shape (batch,).
+
+    Raises
+    ------
+    InputError
+        As `comparable`, and when the numbers of points differ.
+    """
+    a, b = comparable(a, b)
+    if a.shape[1] != b.shape[1]:
+        problem = (
+            f"The earth_mover loss got clouds of {a.shape[1]} and {b.shape[1]} points, which must be equal."
+        )
+        raise InputError(f"{problem} Set architecture.n_output_points to the points of a cloud.")
+    costs = (pair_distances(*pair).cpu().numpy() for pair in zip(a.detach(), b.detach(), strict=True))
+    matched = np.stack([linear_sum_assignment(cost)[1] for cost in costs])
+    return _mean_distance(a, b, torch.from_numpy(matched).to(a.device))
+
+
 def l1(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return the summed absolute difference over all values of a sample (batch, ...), shape (batch,).
 
@@ -75,4 +99,4 @@ def _difference(a: torch.Tensor, b: torch.Tensor, loss: str) -> torch.Tensor:
 
 
 LOSSES: dict[str, Callable[..., torch.Tensor]]
-LOSSES = {"chamfer": chamfer, "sinkhorn": sinkhorn.sinkhorn, "mse": mse, "l1": l1}
+LOSSES = {"chamfer": chamfer, "sinkhorn": sinkhorn.sinkhorn, "earth_mover": earth_mover, "mse": mse, "l1": l1}
