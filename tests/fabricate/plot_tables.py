@@ -21,6 +21,11 @@ from morphobench.plot.context import Context
 CONFIG = configuration.resolve(read_yaml(ROOT / "config/config.yaml"), ROOT)
 FIGURES = CONFIG["figures"]
 SIGMAS = (-2.0, 0.0, 2.0)
+# Of the data sets of a figure that has panels of several.
+CLASSES = {
+    "red_blood_cells": ["cell_cluster", "multilobate", "knizocyte", "keratocyte"],
+    "adrenal": ["normal", "hyperplasia"],
+}
 COST = {"parameters": ("", 2e5), "encode_time": ("s", 0.008), "emissions": ("kg CO2eq", np.nan)}
 
 
@@ -242,7 +247,8 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     """Every table that a figure's panels name, and `meshes` as arrays."""
     described = FIGURES[figure]
     dataset = CONFIG["datasets"][described["dataset"]]
-    strata, n_archetypes = list(strata_of(figure)), dataset["n_archetypes"]
+    strata = CLASSES.get(described["dataset"], list(strata_of(figure)))
+    n_archetypes = dataset["n_archetypes"]
     models = dataset["benchmark"][:n_models]
     targets = dataset["kind"] == "polymorphic"
     others = [CONFIG["datasets"][name] for name in others_of(figure)]
@@ -299,11 +305,12 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
         "meshes": meshes,
         **(drugs(conditions, models) if conditions else {}),
     }
-    return {
-        figures.input_name(panel, name): found[name]
-        for panel in panels_of(figure)
-        for name in panel["tables"]
-    }
+    found = {name: found[name] for name in names_of(figure)}
+    for name in others_of(figure):
+        own = chosen_cells(CLASSES[name], n_archetypes, [])
+        beside = found | dict(zip(("surfaces", "meshes"), surface_tables(own), strict=True))
+        found |= {f"{name}__{table}": beside[table] for table in names_of(figure, name)}
+    return found
 
 
 def panels_of(figure: str) -> list[dict]:
@@ -319,9 +326,10 @@ def others_of(figure: str) -> list[str]:
     return list(dict.fromkeys(panel["dataset"] for panel in panels_of(figure) if "dataset" in panel))
 
 
-def names_of(figure: str) -> list[str]:
-    """Names of all tables that a figure's panels need."""
-    return list(dict.fromkeys(name for panel in panels_of(figure) for name in panel["tables"]))
+def names_of(figure: str, dataset: str | None = None) -> list[str]:
+    """Names of all tables that a figure's panels need of its data set, or of that of single panels."""
+    own = [panel for panel in panels_of(figure) if panel.get("dataset") == dataset]
+    return list(dict.fromkeys(name for panel in own for name in panel["tables"]))
 
 
 def context(figure: str, n_models: int = 6) -> Context:

@@ -128,7 +128,7 @@ def test_paper_scale_has_no_warning(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_any_table_every_panel_says_what_it_lacks(name, tmp_path):
-    everything = tuple(plot_tables.names_of(name))
+    everything = tuple(plot_tables.inputs(name))
     tables = tables_of(name, tmp_path, drop=everything)
     letters = [panel["letter"] for panel in figure.list_panels(FIGURES[name])]
     assert sorted(tables) == [f"{letter}_missing" for letter in sorted(letters)]

@@ -796,3 +796,23 @@ def test_folds_of_other_cells_or_with_a_cell_twice_are_refused(stage, tmp_path):
     rewrite(parts[1]["identity"], lambda t: t[1:])
     with pytest.raises(InputError, match="has other cells than"):
         score_stage.run(**{**arguments(stage), "folds": parts})
+
+
+def test_shapes_scaled_to_one_size_are_classified_with_their_volume_too(stage):
+    rng = np.random.default_rng(2)
+    large = np.arange(120) % 2 == 0
+    volume_um3 = np.exp(rng.normal(size=120) + np.where(large, 5, 0))
+    rewrite(
+        stage["manifest"], lambda t: t.assign(rule=np.where(large, "large", "small"), volume_um3=volume_um3)
+    )
+    mu = [f"mu_{number}" for number in range(8)]
+    rewrite(
+        stage["embeddings"]["identity"], lambda t: t.assign(**{name: rng.normal(size=120) for name in mu})
+    )
+    stage["dataset_config"]["scale_factor"] = {"mode": "per_cell"}
+    scores, _ = run(stage)
+    accuracy = scores["value"].xs("corrected", level="variant")
+    assert accuracy["classification_rule_balanced_accuracy_sized"] > 0.9
+    assert accuracy["classification_rule_balanced_accuracy"] < 0.8
+    stage["dataset_config"]["scale_factor"] = {"mode": "global"}
+    assert not any(metric.endswith("_sized") for metric, _ in run(stage)[0].index)

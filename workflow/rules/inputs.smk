@@ -177,8 +177,9 @@ def fold_tables(wildcards):
 
 
 def cost(wildcards):
-    """Input function: the cost of a model, measured with the first of its folds; a baseline has none."""
-    if dataset_config(wildcards)["start_from"] == "embeddings" or wildcards.model in CONFIG["baselines"]:
+    """Input function: the cost of a model, timed with its first training alone; a baseline has none."""
+    published = dataset_config(wildcards)["start_from"] == "embeddings"
+    if published or wildcards.model in CONFIG["baselines"] or int(wildcards.seed) != SEEDS[0]:
         return []
     first = folds.trainings(CONFIG, wildcards.dataset, wildcards.seed)[0]
     return f"results/score/{wildcards.dataset}/{wildcards.model}/seed-{first}/cost.json"

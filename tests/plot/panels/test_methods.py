@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from morphobench.plot import style
 from morphobench.plot.context import Context, EmptyPanel
 from morphobench.plot.panels import methods
 
@@ -47,6 +48,7 @@ def scores(models=("model", "volume"), seeds=(1, 2), endings=("", "_rotated", "_
 
 
 def drawn(table, **more):
+    style.apply()
     page = plt.figure(figsize=(7, 3))
     part = page.subfigures(1, 1)
     methods.draw(part, methods.tables({"scores": table}, context(**more)), context(**more))
