@@ -53,13 +53,13 @@ def drawn(
     """Draw without files and without VTK; every text really is laid out, as in a saved figure."""
     context = plot_tables.context(name, n_models)
     pictures = blank(tables) if pictures is None else pictures
-    look = {"title": "A title", "demo": True, "width_mm": 180, "pictures": pictures}
+    look = {"title": "A title", "scale": "demo", "width_mm": 180, "pictures": pictures}
     page = figure.draw(described(name, about), tables, context, **look)
     page.canvas.draw()
     return page
 
 
-def run(name: str, folder: Path, *, demo: bool = False, drop: tuple[str, ...] = (), **more) -> Path:
+def run(name: str, folder: Path, *, scale: str = "paper", drop: tuple[str, ...] = (), **more) -> Path:
     """Draw a figure as the workflow does."""
     found = {key: table for key, table in plot_tables.inputs(name).items() if key not in drop}
     context = plot_tables.context(name)
@@ -69,7 +69,7 @@ def run(name: str, folder: Path, *, demo: bool = False, drop: tuple[str, ...] = 
     look["others"] = {name: {key: getattr(own, key) for key in keys} for name, own in context.others.items()}
     paths = plot_tables.write_inputs(found, folder / "in")
     figure.run(
-        paths, **out, **look, figure=described(name), title="Small cells", demo=demo, width_mm=180, **more
+        paths, **out, **look, figure=described(name), title="Small cells", scale=scale, width_mm=180, **more
     )
     return folder
 

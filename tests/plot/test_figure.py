@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).with_name("golden_tables.json")
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    return run("fig2", tmp_path_factory.mktemp("plot"), demo=True)
+    return run("fig2", tmp_path_factory.mktemp("plot"), scale="demo")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_labels_do_not_cross_each_other_or_the_page(name, n_models, tmp_path):
 
 
 def test_the_same_tables_give_the_same_bytes(finished, tmp_path):
-    again = run("fig2", tmp_path, demo=True)
+    again = run("fig2", tmp_path, scale="demo")
     for name in ("f.pdf", "f.png", *(f"tables/{path.name}" for path in (finished / "tables").iterdir())):
         assert (again / name).read_bytes() == (finished / name).read_bytes()
 
@@ -103,7 +103,7 @@ def test_the_csv_tables_alone_give_the_same_bytes(finished, tmp_path):
         figure.read_tables(tmp_path / "tables"),
         plot_tables.context("fig2"),
         title="Small cells",
-        demo=True,
+        scale="demo",
         width_mm=180,
     )
     style.save(page, tmp_path / "f.pdf", tmp_path / "f.png")
@@ -120,7 +120,7 @@ def test_the_tables_of_figure_two_keep_their_names(finished):
 
 
 def test_paper_scale_has_no_warning(tmp_path):
-    folder = run("fig2", tmp_path, demo=False)
+    folder = run("fig2", tmp_path, scale="paper")
     said = text_of(folder / "f.pdf")
     assert "DEMO" not in said
     assert "Small cells" in said

@@ -26,9 +26,9 @@ OWN = {
 }
 
 
-def caption(name, *, demo=False):
+def caption(name, *, scale="paper"):
     known = {**RESOLVED, "figures": {**RESOLVED["figures"], "mine": OWN}}
-    params = SimpleNamespace(described=figures.describe(known, name), demo=demo)
+    params = SimpleNamespace(described=figures.describe(known, name), scale=scale)
     job = SimpleNamespace(wildcards=SimpleNamespace(figure=name), params=params)
     text = jinja2.Template((ROOT / "workflow/report/figure.rst").read_text()).render(snakemake=job)
     return docutils.core.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
@@ -50,5 +50,6 @@ def test_the_caption_of_an_own_figure_is_its_yaml_word_for_word():
         assert words in body
 
 
-def test_demo_scale_is_said():
-    assert "Demo scale" in caption("mine", demo=True)
+@pytest.mark.parametrize("scale", ["demo", "workstation"])
+def test_a_scale_that_is_not_the_papers_is_said(scale):
+    assert f"{scale.capitalize()} scale" in caption("mine", scale=scale)

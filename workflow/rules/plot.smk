@@ -44,7 +44,7 @@ rule plot_figure:
         "../../envs/report.yaml"
     params:
         described=lambda wildcards: figures.describe(CONFIG, wildcards.figure),
-        demo=SCALE == "demo",
+        scale=SCALE,
         names=lambda wildcards: [wildcards.figure, *figures.datasets(CONFIG, wildcards.figure)],
     message:
         "Draw {output.pdf}"

@@ -10,6 +10,6 @@ if __name__ == "__main__":
             png=snakemake.output.png,
             tables_out=snakemake.output.tables,
             **snakemake.params.described,
-            demo=snakemake.params.demo,
+            scale=snakemake.params.scale,
         )
         warned.write(snakemake.output.warnings, snakemake.params.names)

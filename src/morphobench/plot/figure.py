@@ -19,7 +19,10 @@ from morphobench.plot import gallery, layout, render, style
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Pictures, Tables
 
 _HEAD_MM = 8
-_DEMO = "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers."
+_NOTES = {
+    "demo": "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers.",
+    "workstation": "Workstation scale: models narrower than the paper's, trained until they converged.",
+}
 _REASON = "missing"
 _PIXELS = 360
 # Columns of names: a stratum called 1 or 2 stays text through a CSV.
@@ -105,13 +108,14 @@ def draw(
     context: Context,
     *,
     title: str,
-    demo: bool,
+    scale: str,
     width_mm: float,
     pictures: Pictures | None = None,
 ) -> Figure:
     """Draw a figure from its panels' tables (`read_tables`) alone.
 
-    `pictures` of surfaces go by table; None, they are rendered now. `demo` adds a warning to the title line.
+    `pictures` of surfaces go by table; None, they are rendered now. Of `scale` "demo" and
+    "workstation" the title line says what that means.
     """
     style.apply()
     pictures = render_surfaces(tables) if pictures is None else pictures
@@ -119,8 +123,8 @@ def draw(
     page = plt.figure(figsize=(width_mm * style.MM, sum(heights_mm) * style.MM))
     head, *rows = page.subfigures(len(heights_mm), 1, height_ratios=heights_mm)
     head.text(1 / width_mm, 0.5, title, fontsize=9, weight="bold", va="center")
-    if demo:
-        head.text(1 - 1 / width_mm, 0.5, _DEMO, color="#a50f15", va="center", ha="right")
+    if scale in _NOTES:
+        head.text(1 - 1 / width_mm, 0.5, _NOTES[scale], color="#a50f15", va="center", ha="right")
     for row, description in zip(rows, figure["rows"], strict=True):
         panels = description["panels"]
         widths = [panel.get("width", 1) for panel in panels]
@@ -158,7 +162,7 @@ def run(
     tables_out: FilePath,
     figure: Description,
     title: str,
-    demo: bool,
+    scale: str,
     models: Mapping[str, Mapping[str, str]],
     baselines: Mapping[str, Mapping[str, str]],
     labels: Sequence[str],
@@ -180,4 +184,4 @@ def run(
         write_tables(figure, read_inputs(inputs), context, part, gaps)
         _write_pages(figure, read_tables(part), context, title, part)
     tables = read_tables(tables_out)
-    style.save(draw(figure, tables, context, title=title, demo=demo, width_mm=width_mm), pdf, png)
+    style.save(draw(figure, tables, context, title=title, scale=scale, width_mm=width_mm), pdf, png)

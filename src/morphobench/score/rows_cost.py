@@ -29,7 +29,11 @@ def add_cost(rows: ScoreRows, path: FilePath | None) -> None:
     has it (inference_legacy_s).
     """
     cost = {} if path is None else json.loads(Path(path).read_text(encoding="utf-8"))
-    reason = "no model to time, or timed with its first training" if path is None else "not measured on this machine"
+    reason = (
+        "no model to time, or timed with its first training"
+        if path is None
+        else "not measured on this machine"
+    )
     if cost:
         cost["inference_s"] = [sum(both) for both in zip(cost["encode_s"], cost["decode_s"], strict=True)]
     for key, metric in _REPEATS.items():
