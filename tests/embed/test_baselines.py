@@ -169,6 +169,7 @@ def embed(sampled, name, options, **more):
         sampled / "manifest.parquet",
         [sampled / "shard-0", sampled / "shard-1"],
         outs,
+        sampled / f"{name}_changes.parquet",
         baseline={"features": name, "options": options},
         n_uniform=3,
         dataset="made_up",

@@ -40,13 +40,23 @@ def scored(root, name, options):
     baseline = {"features": name, "options": options}
     known = {key: DATASET[key] for key in ("labels", "targets")}
     place = {"n_uniform": 4, "dataset": "made_up", "seed": 1}
-    baselines.run(root / "manifest.parquet", [root / "shard-0"], outs, baseline=baseline, **place, **known)
+    changed = root / f"{name}_changes.parquet"
+    baselines.run(
+        root / "manifest.parquet", [root / "shard-0"], outs, changed, baseline=baseline, **place, **known
+    )
     written = {
         f"{table}_out": root / f"{name}_{table}.parquet"
         for table in ("scores", "items", "replicates", "outputs")
     }
     stage.run(
-        folds=[{"manifest": root / "manifest.parquet", "pairs": root / "pairs.csv", **outs}],
+        folds=[
+            {
+                "manifest": root / "manifest.parquet",
+                "pairs": root / "pairs.csv",
+                **outs,
+                "invariances": changed,
+            }
+        ],
         cost=None,
         dataset="made_up",
         model=name,
@@ -81,11 +91,19 @@ def test_random_numbers_have_the_value_of_chance(scores):
     assert random["rotation_distance_lattice"] == pytest.approx(1, abs=0.1)
 
 
+def test_each_invariance_has_both_ends(scores):
+    """Random numbers are another cell's after every change, and labels change with none."""
+    names = ["reflection", "order", "sampling", "resolution"]
+    np.testing.assert_allclose(scores.loc[[f"invariance_{name}" for name in names], "random"], 1, atol=0.1)
+    np.testing.assert_allclose(scores.loc[[f"invariance_{name}" for name in names], "known"], 0, atol=1e-6)
+
+
 def test_the_pose_alone_turns_like_another_cell_and_knows_no_label(scores):
     pose = scores["principal_axes"]
     assert pose["rotation_distance_uniform"] > 0.8
     assert pose["rotation_invariance_error_uniform"] > 0.4
     assert pose["rotation_rank_uniform"] == pytest.approx(0.5, abs=0.12)
     assert pose["classification_kind_auroc_rotated"] == pytest.approx(0.5, abs=0.12)
+    assert pose["invariance_order"] == pytest.approx(0, abs=1e-6)
     # Rotated back, nothing has turned.
     assert pose["rotation_distance_uniform_floor"] == pytest.approx(0, abs=1e-6)

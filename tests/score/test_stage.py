@@ -32,6 +32,20 @@ def with_rotated_back(table, test, rng, z):
     return pd.concat([table.assign(rotated_back=False), back.assign(rotated_back=True)], ignore_index=True)
 
 
+def changed_table(test, z):
+    """Embeddings of changed cells: so far from the cell, along the first axis; no second draw of points."""
+    apart = {"reflection": 3.0, "reflection_floor": 0.0, "order": 0.0, "resolution": 1.5}
+    apart |= {"resolution_floor": 1.0, "sampling": np.nan}
+    tables = []
+    for change, distance in apart.items():
+        mu = pd.DataFrame(z[test.index] + distance * np.eye(1, z.shape[1])).add_prefix("mu_")
+        mu = mu if np.isfinite(distance) else mu * np.nan
+        reason = "" if np.isfinite(distance) else "all points are read"
+        labels = test[["CellId"]].reset_index(drop=True).assign(change=change, reason=reason)
+        tables.append(pd.concat([labels, mu], axis=1))
+    return pd.concat(tables, ignore_index=True)
+
+
 def embedding_table(cells, rotations, noise, rng, z):
     tables = []
     for index, matrix in enumerate(rotations):
@@ -62,6 +76,7 @@ def stage(tmp_path):
     tables = {name: embedding_table(test, some, 0.5, rng, z) for name, some in rotations.items()}
     tables["uniform"] = with_rotated_back(tables["uniform"], test, rng, z)
     tables["reconstruction"] = pd.DataFrame({"CellId": test["CellId"], **ERRORS})
+    tables["invariances"] = changed_table(test, z)
     tables["identity"] = embedding_table(cells, [np.eye(3)], 0, rng, z)
     pairs = score_pairs.draw_pairs(test, 10, rng)
     tables["evolution"] = pairs.loc[pairs.index.repeat(9)].assign(
@@ -79,6 +94,7 @@ def stage(tmp_path):
     return {
         "manifest": paths["manifest"],
         "embeddings": {name: paths[name] for name in ("identity", "lattice", "uniform")},
+        "invariances": paths["invariances"],
         "reconstruction": paths["reconstruction"],
         "pairs": tmp_path / "pairs.csv",
         "evolution": paths["evolution"],
@@ -142,6 +158,8 @@ CORRECTED = [
     *[f"rotation_{name}_uniform{end}" for name in ("invariance_error", "distance") for end in ("", "_floor")],
     "rotation_distance_lattice",
     "rotation_rank_uniform",
+    *(f"invariance_{change}" for change in ("reflection", "reflection_floor", "order", "sampling")),
+    *(f"invariance_{change}" for change in ("resolution", "resolution_floor")),
     "reconstruction_chamfer",
     "reconstruction_missing",
     "evolution_energy_missing",
@@ -590,6 +608,7 @@ def test_row_counts_are_the_published_ones_for_the_published_splits(stage, tmp_p
     embedding_table(test, cube_rotations(), 0.5, rng, z).to_parquet(stage["embeddings"]["lattice"])
     rotated = with_rotated_back(embedding_table(test, uniform(2, rng), 0.5, rng, z), test, rng, z)
     rotated.to_parquet(stage["embeddings"]["uniform"])
+    changed_table(test, z).to_parquet(stage["invariances"])
     cells.to_parquet(stage["manifest"])
     score_pairs.run(stage["manifest"], stage["pairs"], n_pairs=117, seed=1, dataset="made_up")
     pairs = pd.read_csv(stage["pairs"])
@@ -643,6 +662,29 @@ def test_what_resampling_does_stands_beside_the_rotation_errors(stage):
         # The made-up embeddings move by 0.5 and 0.05 per component.
         assert floor == pytest.approx(error * RESAMPLED / 0.5, rel=0.2)
     assert run(stage)[0]["n"]["rotation_invariance_error_uniform_floor", "corrected"] == 24
+
+
+def test_changed_cells_are_measured_in_the_distance_between_cells(stage, caplog):
+    with caplog.at_level(logging.WARNING):
+        scores, items = run(stage)
+    found = scores.xs("corrected", level="variant")
+    reflection, floor = found.loc["invariance_reflection"], found.loc["invariance_reflection_floor"]
+    resolution, order = found.loc["invariance_resolution"], found.loc["invariance_order"]
+    assert [floor["value"], order["value"]] == pytest.approx([0, 0], abs=1e-6)
+    assert reflection["value"] == pytest.approx(2 * resolution["value"], rel=1e-6)
+    assert reflection["value"] == pytest.approx(
+        3 * found.loc["invariance_resolution_floor", "value"], rel=1e-6
+    )
+    embedded = pd.read_parquet(stage["embeddings"]["identity"]).merge(pd.read_parquet(stage["manifest"]))
+    test = embedded[embedded["split"] == "test"].filter(like="mu_").to_numpy()
+    distances = np.linalg.norm(test[:, None] - test, axis=-1)
+    mean = distances.sum() / (len(test) * (len(test) - 1))
+    assert reflection["value"] == pytest.approx(3 / mean, rel=1e-6)
+    assert reflection["n_units"] == 4
+    assert reflection["better"] == "none"
+    assert found.loc["invariance_sampling", "reason"] == "all points are read"
+    assert not [line for line in caplog.messages if "all points are read" in line]
+    assert len(items[items["metric"] == "invariance_reflection"]) == len(test)
 
 
 def test_a_common_shift_changes_the_published_ratio_alone(stage):

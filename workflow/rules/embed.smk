@@ -1,4 +1,5 @@
 ruleorder: embed_baseline > embed
+ruleorder: embed_baseline > embed_invariances
 
 
 rule embed_baseline:
@@ -10,6 +11,7 @@ rule embed_baseline:
         identity="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
         uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
+        invariances="results/embed/{dataset}/{model}/seed-{seed}/invariances.parquet",
     wildcard_constraints:
         model="|".join(set(CONFIG["baselines"]) - set(DECODED_BASELINES)) or "(?!)",
     conda:
@@ -19,6 +21,7 @@ rule embed_baseline:
             key: CONFIG["baselines"][wildcards.model][key] for key in ("features", "options")
         },
         known=answers,
+        packing=packing,
         n_uniform=CONFIG["embed"]["n_uniform"],
         seed=CONFIG["seed"],
     message:
@@ -49,6 +52,30 @@ rule embed:
         "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, rotations: {wildcards.rotations}"
     script:
         "../scripts/embed.py"
+
+
+rule embed_invariances:
+    input:
+        manifest=manifest,
+        shards=shards("sample"),
+        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+    output:
+        "results/embed/{dataset}/{model}/seed-{seed}/invariances.parquet",
+    wildcard_constraints:
+        dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        **GPU,
+    params:
+        embed_config=CONFIG["embed"],
+        packing=packing,
+        seed=CONFIG["seed"],
+        accelerator=CONFIG["train"]["accelerator"],
+    message:
+        "Embed changed cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
+    script:
+        "../scripts/embed_invariances.py"
 
 
 rule embed_reconstruction:

@@ -166,7 +166,7 @@ def fold_tables(wildcards):
     parts, decoded = folds.trainings(CONFIG, name, wildcards.seed), has_decoder(wildcards.model)
     places = {
         table: f"results/embed/{name}/{wildcards.model}/seed-{{}}/{table}.parquet"
-        for table in ["identity"] + ["lattice", "uniform"] * (not published) + ["reconstruction"] * decoded
+        for table in ["identity"] + ["lattice", "uniform", "invariances"] * (not published) + ["reconstruction"] * decoded
     }
     if decoded and not published:
         places["evolution"] = f"results/score/{name}/{wildcards.model}/seed-{{}}/evolution.parquet"

@@ -6,10 +6,12 @@ if __name__ == "__main__":
         baselines.run(
             snakemake.input.manifest,
             snakemake.input.shards,
-            dict(snakemake.output.items()),
+            {name: snakemake.output[name] for name in ("identity", "lattice", "uniform")},
+            snakemake.output.invariances,
             baseline=snakemake.params.baseline,
             n_uniform=snakemake.params.n_uniform,
             dataset=snakemake.wildcards.dataset,
             seed=snakemake.params.seed,
+            packing=snakemake.params.packing,
             **snakemake.params.known,
         )

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from morphobench import seeds
 from morphobench.embed import controls, descriptors
+from morphobench.embed.changes import CHANGES, changed_descriptors, changed_table
 from morphobench.embed.harmonic_shells import harmonic_shells
 from morphobench.errors import InputError
 from morphobench.files import FilePath, manifests, read_array, read_table, write_table
@@ -17,6 +19,8 @@ from morphobench.log import logger
 
 _PROGRESS_EVERY = 1000
 _Shards = Sequence[FilePath]
+# Features that are no function of a cell's stored arrays.
+_CONTROLS, _NUMBERS = ("random", "known"), ("columns", "table")
 # Histograms whose bins are the same lengths for all cells.
 _COMMON_BINS = ("radial_histogram", "pairwise_histogram")
 # Takes a cell's stored array, its rotations (m, 3, 3) and its row; returns a row per rotation.
@@ -27,40 +31,77 @@ def run(
     manifest: FilePath,
     shards: _Shards,
     outs: Mapping[str, FilePath],
+    changes_out: FilePath,
     *,
     baseline: Mapping[str, Any],
     n_uniform: int,
     dataset: str,
     seed: int,
+    packing: Mapping[str, Any] | None = None,
     labels: Sequence[str] = (),
     targets: Sequence[str] = (),
 ) -> None:
-    """Write the embedding tables of one baseline, for the sets of rotations in `outs`; see `embed.run`.
+    """Write the embedding tables of one baseline, for the sets of rotations in `outs`, see `embed.run`.
 
     `baseline` has features and their options: a function of `descriptors`, with n_points, the first points of
     each cloud to use; "harmonic_shells"; "columns" of the manifest or a "table" of others, which no rotation
     changes; or a control, "random", or "known", of the dataset's `labels` and `targets`. A cell without a
-    feature has NaN, with a warning.
+    feature has NaN, with a warning. `changes_out` gets the `changed_table` of the test cells; `packing` holds
+    the arguments of `upsample`, under "points", where clouds are copies of spheres.
     """
     cells = read_table(manifest)
     cells = cells[cells["success"]].reset_index(drop=True)
-    test = cells.loc[cells["split"] == "test", "CellId"]
-    ids = {name: cells["CellId"] if name == "identity" else test for name in outs}
+    tested = cells[cells["split"] == "test"]
+    ids = {name: cells["CellId"] if name == "identity" else tested["CellId"] for name in outs}
     rotations = {name: rotation.rotation_sets(name, ids[name], n_uniform, seed, dataset) for name in outs}
-    features, options = baseline["features"], baseline["options"]
-    if features == "random":
-        described = {
-            name: controls.random_values(ids[name], name, len(sets), dataset=dataset, seed=seed, **options)
-            for name, sets in rotations.items()
-        }
-    elif features == "known":
-        described = _unchanged(controls.known_values(cells, labels, targets), cells, rotations)
-    elif features == "columns":
-        described = _unchanged(_columns(cells, options["columns"], manifest), cells, rotations)
-    elif features == "table":
-        described = _unchanged(_table(cells, options["file"]), cells, rotations)
+    if baseline["features"] in _CONTROLS:
+        known = {"labels": labels, "targets": targets, "dataset": dataset, "seed": seed}
+        described, changed = _control(cells, rotations, baseline, **known)
+    elif baseline["features"] in _NUMBERS:
+        described, changed = _unchanged(_numbers(cells, baseline, manifest), cells, rotations), {}
     else:
-        described = _from_arrays(cells, shards, rotations, *_describer(cells, shards, baseline, manifest))
+        array, describe = _describer(cells, shards, baseline, manifest)
+        described = _from_arrays(cells, shards, rotations, array, describe)
+        drawn = {
+            "jitter": packing and packing["points"],
+            "seed": seeds.integer(seed, dataset, "embed", "changes"),
+        }
+        stored, n_points = _stored(tested, shards, array), baseline["options"].get("n_points")
+        changed = changed_descriptors(tested, stored, describe, shards, n_points=n_points, **drawn)
+    _write_rotated(cells, rotations, described, outs)
+    write_table(changed_table(tested, changed, described["identity"].shape[-1]), changes_out)
+
+
+def _control(
+    cells: pd.DataFrame,
+    rotations: Mapping[str, np.ndarray],
+    baseline: Mapping[str, Any],
+    *,
+    labels: Sequence[str],
+    targets: Sequence[str],
+    dataset: str,
+    seed: int,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return a control under rotations, and of changed test cells: what is known stays, numbers are anew."""
+    test = cells["split"] == "test"
+    if baseline["features"] == "known":
+        values = controls.known_values(cells, labels, targets)
+        return _unchanged(values, cells, rotations), dict.fromkeys(CHANGES, values[test])
+    drawn = {"dataset": dataset, "seed": seed, **baseline["options"]}
+    ids = {name: cells["CellId"] if name == "identity" else cells.loc[test, "CellId"] for name in rotations}
+    described = {
+        name: controls.random_values(ids[name], name, len(sets), **drawn) for name, sets in rotations.items()
+    }
+    anew = controls.random_values(cells.loc[test, "CellId"], "changes", len(CHANGES), **drawn)
+    return described, dict(zip(CHANGES, anew, strict=True))
+
+
+def _write_rotated(
+    cells: pd.DataFrame,
+    rotations: Mapping[str, np.ndarray],
+    described: Mapping[str, np.ndarray],
+    outs: Mapping[str, FilePath],
+) -> None:
     tested = cells[cells["split"] == "test"]
     for name, out in outs.items():
         if name != "uniform":
@@ -72,6 +113,13 @@ def run(
         parts = [(rotations[name], described[name], False), (rotations[name][:1], same, True)]
         tables = [embedding_table(tested, *part[:2], rotated_back=part[2]) for part in parts]
         write_table(pd.concat(tables, ignore_index=True), out)
+
+
+def _numbers(cells: pd.DataFrame, baseline: Mapping[str, Any], manifest: FilePath) -> np.ndarray:
+    """Return numbers that no rotation of a cell changes, shape (n, D)."""
+    if baseline["features"] == "columns":
+        return _columns(cells, baseline["options"]["columns"], manifest)
+    return _table(cells, baseline["options"]["file"])
 
 
 def _columns(cells: pd.DataFrame, columns: Sequence[str], manifest: FilePath) -> np.ndarray:

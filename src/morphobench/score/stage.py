@@ -11,6 +11,7 @@ from morphobench.files.tables import describe_cells, embedding_matrix, read_chec
 from morphobench.score import rows_embeddings
 from morphobench.score.rows import EmbeddedCells, Fold, ScoreRows, tested
 from morphobench.score.rows_cost import add_cost
+from morphobench.score.rows_invariances import add_invariances
 from morphobench.score.rows_labels import add_classification, add_outliers, add_sized_classification
 from morphobench.score.rows_regression import add_regression
 from morphobench.score.rows_rotation import add_lattice, add_uniform
@@ -43,7 +44,7 @@ def run(
         Tables of each fold by name; one where the data set has no folds. Always there are `manifest`, of all
         cells: CellId, group, split and the columns that `dataset_config` names; and `identity`, the embedding
         of every cell. Others may be absent: `lattice` and `uniform`, of the test cells once per rotation,
-        `reconstruction` (errors), `pairs` of test cells (CSV) and `evolution` (decoded interpolants).
+        `invariances` (embeddings of changed test cells), `reconstruction` (errors), `pairs` of test cells (CSV) and `evolution` (decoded interpolants).
     cost
         JSON of `cost.run`; None where there is none.
     dataset, model, model_seed
@@ -77,6 +78,7 @@ def run(
     n_legacy = np.inf if dataset_config["kind"] == "packing" else _N_PAIRS_LEGACY
     add_lattice(rows, read, labels, width, seed)
     add_uniform(rows, read, labels)
+    add_invariances(rows, read)
     rows_embeddings.add_reconstruction(rows, read)
     rows_embeddings.add_evolution(rows, read, n_legacy)
     rows_embeddings.add_interpolation(rows, read, score_config["n_fractions"], n_legacy, width)
