@@ -42,7 +42,7 @@ def strata_of(figure: str) -> dict[str, str]:
 
 
 def baselines_of(figure: str) -> dict[str, dict]:
-    """Descriptors without training that are scored on a figure's dataset."""
+    """Descriptors without training, and controls, that are scored on a figure's dataset."""
     return figures.baselines_of(CONFIG, FIGURES[figure]["dataset"])
 
 
@@ -339,9 +339,10 @@ def context(figure: str, n_models: int = 6) -> Context:
         name: {key: CONFIG["models"][name][key] for key in ("label", "color")}
         for name in dataset["benchmark"][:n_models]
     }
-    own = Context(
-        models, baselines_of(figure), dataset["labels"], strata_of(figure), dataset["analysis_model"]
-    )
+    drawn = figures.describe(CONFIG, figure)
+    looks = (models, drawn["baselines"])
+    more = (dataset["labels"], strata_of(figure), dataset["analysis_model"], drawn["controls"])
+    own = Context(*looks, *more)
     others = {name: own._replace(labels=CONFIG["datasets"][name]["labels"]) for name in others_of(figure)}
     return own._replace(others=others)
 

@@ -23,6 +23,8 @@ TABLES = {
     "pieces": "results/analyse/{dataset}/pieces.parquet",
     **{name: f"{_ANALYSED}/{name}.parquet" for name in _OF_MODEL},
 }
+# Features of baselines that know nothing of a cell, what is asked for, or its pose alone.
+CONTROLS = ("random", "known", "principal_axes")
 # Tables of analyses that a dataset asks for in its block `analyse`, by the key there.
 _ON_REQUEST = {
     "map": ("map", "map_archetypes"),
@@ -150,6 +152,15 @@ def baselines_of(config: Config, dataset: str) -> dict[str, Any]:
     }
 
 
+def _looks_of_baselines(config: Config, dataset: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return label and colour of the descriptors of a dataset, and of its controls."""
+    looks: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    for name, baseline in baselines_of(config, dataset).items():
+        own = {key: baseline[key] for key in ("label", "color")}
+        looks[baseline["features"] in CONTROLS][name] = own
+    return looks
+
+
 def describe(config: Config, figure: str) -> dict[str, Any]:
     """Return what the drawing of a figure needs to know besides its tables."""
     described = config["figures"][figure]
@@ -165,13 +176,12 @@ def describe(config: Config, figure: str) -> dict[str, Any]:
 
 def _of_dataset(config: Config, name: str) -> dict[str, Any]:
     """Return what panels need to know of their data set."""
-    dataset, looks = config["datasets"][name], ("label", "color")
+    dataset = config["datasets"][name]
+    baselines, controls = _looks_of_baselines(config, name)
     return {
         "models": _looks(config, dataset["benchmark"]),
-        "baselines": {
-            baseline: {key: described[key] for key in looks}
-            for baseline, described in baselines_of(config, name).items()
-        },
+        "baselines": baselines,
+        "controls": controls,
         "analysis_model": dataset["analysis_model"],
         "labels": dataset["labels"],
         "published": published_values.of_dataset(config, name, comparable=True),

@@ -32,6 +32,8 @@ class Context(NamedTuple):
         Name of each stratum in drawing order; others follow by their own name.
     analysis_model
         Model of walks and archetypes.
+    controls
+        Label and colour of baselines that know nothing of a cell, what is asked for, or its pose alone.
     options
         Of this panel, from the figure's yaml.
     pictures
@@ -47,6 +49,7 @@ class Context(NamedTuple):
     labels: Sequence[str]
     strata: Mapping[str, str]
     analysis_model: str = ""
+    controls: Models = {}
     options: Mapping[str, Any] = {}
     pictures: Pictures = {}
     published: Sequence[Mapping[str, Any]] = ()
@@ -72,7 +75,7 @@ class Context(NamedTuple):
 
     def looks(self) -> dict[str, Mapping[str, str]]:
         """Return label and colour of all feature sets, models first."""
-        return {**self.models, **self.baselines, **style.FEATURES}
+        return {**self.models, **self.baselines, **self.controls, **style.FEATURES}
 
 
 def require(

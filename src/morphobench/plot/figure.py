@@ -165,6 +165,7 @@ def run(
     scale: str,
     models: Mapping[str, Mapping[str, str]],
     baselines: Mapping[str, Mapping[str, str]],
+    controls: Mapping[str, Mapping[str, str]],
     labels: Sequence[str],
     analysis_model: str,
     width_mm: float,
@@ -179,7 +180,9 @@ def run(
     """
     strata = figure.get("strata", {})
     beside = {name: Context(**own, strata=strata) for name, own in others.items()}
-    context = Context(models, baselines, labels, strata, analysis_model, published=published, others=beside)
+    looks = {"models": models, "baselines": baselines, "controls": controls}
+    about = {"labels": labels, "strata": strata, "analysis_model": analysis_model, "published": published}
+    context = Context(**looks, **about, others=beside)
     with atomic_folder(tables_out) as part:
         write_tables(figure, read_inputs(inputs), context, part, gaps)
         _write_pages(figure, read_tables(part), context, title, part)

@@ -11,6 +11,7 @@ from morphobench.files import FilePath, read_table, write_table
 from morphobench.log import logger
 from morphobench.metrics.relative import relative_scores
 from morphobench.score.differences import difference_table
+from morphobench.score.scaled import scaled_values
 from morphobench.score.summary import Score, score_table
 
 ALL_SEEDS = -1
@@ -51,22 +52,6 @@ def spread_rows(scores: pd.DataFrame) -> pd.DataFrame:
             reason = "" if known else "fewer than two trainings with a value"
             rows.append(Score(*names, spread, np.nan, np.nan, len(values), 0, reason))
     return score_table(rows)
-
-
-def scaled_values(scores: pd.DataFrame, anchors: Mapping[str, str]) -> pd.Series:
-    """Return every value scaled so that one control has 0 and the other 1.
-
-    `anchors` names the models of `chance` and of the `known` answers. NaN without them, and for metrics of
-    which one has no value, of which both have one value, or that have no good direction.
-    """
-    key = ["metric", "variant"]
-    ends = {
-        end: scores[scores["model"] == anchors.get(end)].groupby(key)["value"].mean()
-        for end in ("chance", "known")
-    }
-    ends = scores[key].join(pd.DataFrame(ends), on=key)
-    span = (ends["known"] - ends["chance"]).where(scores["better"] != "none").replace(0, np.nan)
-    return ((scores["value"] - ends["chance"]) / span).astype(np.float64)
 
 
 def collect_dataset(

@@ -79,7 +79,7 @@ def tables(inputs: Inputs, context: Context) -> Tables:
 
 
 def _looks(context: Context) -> dict[str, Mapping[str, str]]:
-    return {**context.models, **context.baselines}
+    return {**context.models, **context.baselines, **context.controls}
 
 
 def draw(part: SubFigure, tables: Tables, context: Context) -> None:
