@@ -21,7 +21,7 @@ STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo workstation demo-cells demo-shapes bucket publish figures report check-data check-statistics status plan test test-figures \
+.PHONY: help setup demo workstation demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-training bench-score bench-retrieval bench-download clean
 help:  ## list the targets
@@ -71,6 +71,10 @@ publish: $(STAMP)  ## results of the demo on DATASET=cellpack as a folder for ot
 figures: $(STAMP)  ## every figure of config/figures and its page of shapes, at the scale that results/ holds
 	@bash workflow/unlock.sh
 	snakemake --keep-going --cores $(CORES) $(FIGURES) $(SHAPE_PAGES)
+
+results: $(STAMP)  ## docs/results.md from the scores that are there, at the scale that results/ holds
+	@bash workflow/unlock.sh
+	snakemake --cores $(CORES) --forcerun plot_results -- docs/results.md
 
 report: $(STAMP)  ## report.html of every figure, page of shapes and contact sheet that is there
 	@made=$$(ls $(FIGURES) results/plot/shapes/*.html results/plot/cells/*.png 2>/dev/null || true)

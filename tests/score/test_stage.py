@@ -125,7 +125,9 @@ def stage(tmp_path):
 
 def arguments(stage):
     """Return the arguments of `score_stage.run` for a data set without folds."""
-    tables = {name: stage[name] for name in ("manifest", "reconstruction", "pairs", "evolution")}
+    tables = {
+        name: stage[name] for name in ("manifest", "invariances", "reconstruction", "pairs", "evolution")
+    }
     tables |= stage["embeddings"]
     others = {name: value for name, value in stage.items() if name not in (*tables, "embeddings")}
     return {"folds": [{name: path for name, path in tables.items() if path is not None}], **others}

@@ -17,6 +17,24 @@ rule analyse_examples:
         "../scripts/analyse_examples.py"
 
 
+rule analyse_trainings:
+    input:
+        training_records,
+    output:
+        "results/analyse/{dataset}/trainings.parquet",
+    wildcard_constraints:
+        dataset=datasets(start_from=["raw", "preprocessed"]),
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        trainings=trainings,
+    message:
+        "List what the trainings on {wildcards.dataset} took"
+    script:
+        "../scripts/analyse_trainings.py"
+
+
 rule analyse_walk_embeddings:
     input:
         manifest=manifest,

@@ -166,7 +166,9 @@ def fold_tables(wildcards):
     parts, decoded = folds.trainings(CONFIG, name, wildcards.seed), has_decoder(wildcards.model)
     places = {
         table: f"results/embed/{name}/{wildcards.model}/seed-{{}}/{table}.parquet"
-        for table in ["identity"] + ["lattice", "uniform", "invariances"] * (not published) + ["reconstruction"] * decoded
+        for table in ["identity"]
+        + ["lattice", "uniform", "invariances"] * (not published)
+        + ["reconstruction"] * decoded
     }
     if decoded and not published:
         places["evolution"] = f"results/score/{name}/{wildcards.model}/seed-{{}}/evolution.parquet"
@@ -183,6 +185,35 @@ def cost(wildcards):
         return []
     first = folds.trainings(CONFIG, wildcards.dataset, wildcards.seed)[0]
     return f"results/score/{wildcards.dataset}/{wildcards.model}/seed-{first}/cost.json"
+
+
+def trainings(wildcards):
+    """Params function: model and training (its seed, and fold) of every training of a data set."""
+    name = wildcards.dataset
+    parts = [part for seed in SEEDS for part in folds.trainings(CONFIG, name, seed)]
+    return [[model, part] for model in dataset_config(wildcards)["models"] for part in parts]
+
+
+def training_records(wildcards):
+    """Input function: the records of every training of a data set."""
+    pattern = "results/train/{}/{}/seed-{}/record.json"
+    return [pattern.format(wildcards.dataset, *training) for training in trainings(wildcards)]
+
+
+def results_tables():
+    """What the page of results is made of: by table, the files of those of its data sets that have scores."""
+    present = [
+        name
+        for name in CONFIG["outputs"]["results"]
+        if Path(f"results/score/{name}/scores.parquet").is_file()
+        and CONFIG["datasets"][name]["start_from"] in ("raw", "preprocessed")
+    ]
+    folders = {"scores": "score", "differences": "score", "trainings": "analyse"}
+    tables = {
+        table: [f"results/{folder}/{name}/{table}.parquet" for name in present]
+        for table, folder in folders.items()
+    }
+    return present, tables
 
 
 def analysis(*keys, **renamed):

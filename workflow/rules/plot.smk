@@ -98,3 +98,25 @@ rule plot_shapes:
         "Make the page of rotatable shapes of {wildcards.dataset}"
     script:
         "../scripts/plot_shapes.py"
+
+
+# Of what is there: a data set without scores is not made for it.
+rule plot_results:
+    input:
+        **results_tables()[1],
+    output:
+        "docs/{page}.md",
+    wildcard_constraints:
+        page="results",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        present=results_tables()[0],
+        described={name: figures.describe_results(CONFIG, name) for name in CONFIG["outputs"]["results"]},
+        published=CONFIG["published_values"],
+        scale=SCALE,
+    message:
+        "Write what was found on {params.present}"
+    script:
+        "../scripts/plot_results.py"

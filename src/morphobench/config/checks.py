@@ -190,8 +190,9 @@ def check_seeds(seeds: Sequence[int], datasets: Mapping[str, Mapping[str, Any]],
 
 
 def check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models: Mapping[str, Any]) -> None:
-    """Check the names of baselines, and of the datasets in combined tables."""
+    """Check the names of baselines, and of the datasets in combined tables and on the page of results."""
     source = "config/config.yaml"
+    check_known(f"{source}: outputs.results", "dataset", config["outputs"]["results"], datasets)
     for name, baseline in config["baselines"].items():
         if name in models:
             raise InputError(f"{source}: baselines.{name} has the name of a model. Give it another.")

@@ -186,3 +186,15 @@ def _of_dataset(config: Config, name: str) -> dict[str, Any]:
         "labels": dataset["labels"],
         "published": published_values.of_dataset(config, name, comparable=True),
     }
+
+
+def describe_results(config: Config, dataset: str) -> dict[str, Any]:
+    """Return what the page of results needs to know of a data set besides its tables."""
+    described = config["datasets"][dataset]
+    baselines, controls = _looks_of_baselines(config, dataset)
+    names = {"title": described["title"], "labels": described["labels"]}
+    return names | {
+        "models": _looks(config, described["models"]),
+        "baselines": baselines,
+        "controls": controls,
+    }

@@ -44,7 +44,8 @@ def run(
         Tables of each fold by name; one where the data set has no folds. Always there are `manifest`, of all
         cells: CellId, group, split and the columns that `dataset_config` names; and `identity`, the embedding
         of every cell. Others may be absent: `lattice` and `uniform`, of the test cells once per rotation,
-        `invariances` (embeddings of changed test cells), `reconstruction` (errors), `pairs` of test cells (CSV) and `evolution` (decoded interpolants).
+        `invariances` (embeddings of changed test cells), `reconstruction` (errors), `pairs` of test cells
+        (CSV) and `evolution` (decoded interpolants).
     cost
         JSON of `cost.run`; None where there is none.
     dataset, model, model_seed

@@ -66,13 +66,11 @@ def pages(tables: Tables, context: Context, title: str) -> dict[str, str]:
 
 def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw a field for each model and metric: dark where a value is that of chance, light of the answers."""
-    table, looks = tables["models_by_metrics"], context.looks()
-    order = {axis: list(dict.fromkeys(table[axis])) for axis in ("model", "title")}
-    titles = layout.sort_by(table, "metric", list(metric_titles(context.labels)))["title"]
-    columns = list(dict.fromkeys(titles))
-    wide = table.pivot_table(index="model", columns="title", values=["value", "scaled"], dropna=False)
+    table = tables["models_by_metrics"]
+    titles = layout.sort_by(table, "metric", list(metric_titles(context.labels)))["title"].unique()
+    wide = table.set_index(["model", "title"])
     values, shades = (
-        wide.reindex(columns=[name]).droplevel(0, axis=1).reindex(order["model"], columns=columns)
+        wide[name].astype(float).unstack().reindex(table["model"].unique(), columns=titles)
         for name in ("value", "scaled")
     )
-    heatmap.draw(part, values.map(heatmap.number), shades.astype(float), looks, columns)
+    heatmap.draw(part, values.map(heatmap.number), shades, context.looks(), titles)
