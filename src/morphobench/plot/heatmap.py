@@ -13,7 +13,7 @@ from morphobench.plot import layout, style
 
 # Rising lightness that colour-blind readers see as well; shades from 0 to 1.
 COLORMAP = "cividis"
-EMPTY = "#EEEEEE"
+EMPTY = "#eeeeee"
 # Fields of this shade and above are light: black on them, white on others.
 _LIGHT = 0.55
 
