@@ -44,6 +44,7 @@ demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about five
 workstation: $(STAMP)  ## models that have converged on cellPACK, red blood cells and adrenal glands: figures 2 and 8, in hours
 	@bash workflow/unlock.sh
 	snakemake --profile profiles/workstation --cores $(CORES) $(WORKSTATION)
+	snakemake --profile profiles/workstation --cores $(CORES) --forcerun plot_results -- docs/results.md
 	echo "Done: $(WORKSTATION)."
 
 demo-cells: $(STAMP)  ## a real field of view to points, cubes, a contact sheet and embeddings, in two minutes

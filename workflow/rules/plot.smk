@@ -120,3 +120,20 @@ rule plot_results:
         "Write what was found on {params.present}"
     script:
         "../scripts/plot_results.py"
+
+
+# Part of the clone: pictures of the README.
+rule plot_picture:
+    input:
+        "figures/{figure}.png",
+    output:
+        "workflow/resources/{figure}.png",
+    wildcard_constraints:
+        figure="|".join(CONFIG["figures"]),
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    message:
+        "Make a picture of {input} for the README"
+    script:
+        "../scripts/plot_picture.py"

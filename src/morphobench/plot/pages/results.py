@@ -76,7 +76,7 @@ def page(datasets: Sequence[Dataset], published: Sequence[Row], scale: str) -> s
     if others:
         parts.append("## Printed numbers of data sets that are not above\n")
         parts.append("Not measured here; they stand for comparison with a run at paper scale.\n")
-        parts.append(_published_table(others, None))
+        parts += _published(others, None)
     return "\n".join(parts)
 
 
@@ -91,8 +91,8 @@ def _section(dataset: Dataset, published: Sequence[Row]) -> Iterator[str]:
         yield ""
         yield _training_table(dataset)
     if published:
-        yield "Beside them, what others printed:\n"
-        yield _published_table(published, dataset)
+        yield "### What others printed\n"
+        yield from _published(published, dataset)
 
 
 def _class_metrics(dataset: Dataset) -> list[tuple[str, str]]:
@@ -151,17 +151,28 @@ def _span(values: pd.Series) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def _published_table(rows: Sequence[Row], dataset: Dataset | None) -> str:
-    """Return printed values with their sources; of a data set with scores, the best model and descriptor."""
+def _published(rows: Sequence[Row], dataset: Dataset | None) -> Iterator[str]:
+    """Yield for each source who printed the values, why they may differ, and a table of numbers by method.
+
+    Beside them, of a data set with scores, stand the best model and the best descriptor.
+    """
     scored = dataset is not None and dataset.scores is not None
-    fields = []
-    for row in rows:
-        line = [f"`{row['metric']}`", row["method"], f"{row['value']:.3g}"]
+    table_of = pd.DataFrame(list(rows))
+    for (source, differs, name), own in table_of.groupby(["source", "differs", "dataset"], sort=False):
+        where = "" if dataset else f" (`{name}`)"
+        yield f"{source}{where}. Why they may differ: {differs}.\n"
+        values = own.pivot_table(index="metric", columns="method", values="value", sort=False)
+        lines = [
+            [f"`{metric}`", *(f"{value:.4g}" if pd.notna(value) else "" for value in line)]
+            for metric, line in zip(values.index, values.to_numpy(), strict=True)
+        ]
+        heads = ["number", *map(str, values.columns)]
         if scored:
-            line += [_best_of(dataset, group, row["metric"]) for group in (dataset.models, dataset.baselines)]
-        fields.append([*line, row["source"], row["differs"]])
-    ours = ["best model here", "best descriptor here"] if scored else []
-    return table(["number", "method", "printed", *ours, "source", "why they may differ"], fields)
+            heads += ["best model here", "best descriptor here"]
+            groups = (dataset.models, dataset.baselines)
+            for metric, line in zip(values.index, lines, strict=True):
+                line += [_best_of(dataset, group, metric) for group in groups]
+        yield table(heads, lines)
 
 
 def _best_of(dataset: Dataset, group: Mapping[str, Row], metric: str) -> str:
