@@ -134,6 +134,10 @@ def derived(pattern):
         ({"datasets": {"adrenal": {"folds": 5}}}, ["adrenal.yaml", "folds does not go with split"]),
         ({"datasets": {"npm1": {"folds": 5}}}, ["npm1.yaml", "folds does not go with pieces"]),
         ({"datasets": {"red_blood_cells": {"folds": 1}}}, ["red_blood_cells", "folds"]),
+        (
+            {"datasets": {"adrenal": {"max_epochs": {"classical_pointcloud": 3}}}},
+            ["adrenal.yaml: max_epochs names classical_pointcloud, which `models` does not list"],
+        ),
         (families({"a": ["BIX 1uM", "x"], "b": ["y", "BIX 1uM"]}), ["npm1_perturb.yaml", "in two families"]),
         (families({"a": ["BIX 1uM", "DMSO (control)"]}), ["'DMSO (control)' is the control"]),
         (families({"a": ["BIX 1uM"]}), ["analyse.drugs.families.a"]),
@@ -416,3 +420,16 @@ def test_a_message_names_the_file_where_the_value_in_force_stands(tmp_path, over
     with pytest.raises(InputError) as error:
         config.resolve(merged, tmp_path)
     assert file in str(error.value)
+
+
+def test_a_data_set_may_have_its_own_lengths_of_trainings(paper):
+    change = {"datasets": {"adrenal": {"max_epochs": {"classical_image_sdf": 7}}}}
+    resolved = config.resolve(schema.merge(paper, change), ROOT)
+
+    def length(dataset, model):
+        return config.model_for(resolved, dataset, model)["training"]["max_epochs"]
+
+    assert length("adrenal", "classical_image_sdf") == 7
+    own = resolved["models"]["classical_image_sdf"]["training"]["max_epochs"]
+    assert length("npm1", "classical_image_sdf") == own
+    assert length("adrenal", "classical_image_seg") == own

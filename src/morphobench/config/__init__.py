@@ -138,7 +138,7 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, Any]:
-    """Return the configuration of a model on a dataset: with the sizes of its cells, without looks."""
+    """Return the configuration of a model on a dataset: its sizes and lengths there, without looks."""
     described = config["datasets"][dataset]
     described_model = config["models"][model].items()
     model_config = copy.deepcopy({key: value for key, value in described_model if key not in LOOKS})
@@ -157,6 +157,8 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
         model_config["intensity"]["structure_norms"] = described["structure_norms"]
     if representation in checks.CLOUDS and "subsample" in described:
         model_config["subsample"] = copy.deepcopy(described["subsample"])
+    if n_epochs := described.get("max_epochs", {}).get(model):
+        model_config["training"]["max_epochs"] = n_epochs
     return model_config
 
 

@@ -58,7 +58,8 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     _check_families(source, dataset)
     _check_published(source, dataset, models)
     check_known(source, "model", dataset["models"], models)
-    for key, names in (("benchmark", dataset["benchmark"]), ("analysis_model", [dataset["analysis_model"]])):
+    named = {"benchmark": dataset["benchmark"], "analysis_model": [dataset["analysis_model"]]}
+    for key, names in (named | {"max_epochs": dataset.get("max_epochs", {})}).items():
         if unlisted := ", ".join(model for model in names if model not in dataset["models"]):
             raise InputError(f"{source}: {key} names {unlisted}, which `models` does not list.")
     for model in dataset["models"]:
