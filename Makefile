@@ -23,7 +23,7 @@ export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: help setup demo workstation demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
-    bench-preprocess bench-models bench-training bench-score bench-retrieval bench-download clean
+    bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -126,6 +126,11 @@ bench-preprocess: $(STAMP)  ## time a cell from its crop to points and cube
 
 bench-models: $(STAMP)  ## time the models beside the published formulation
 	python tests/speed/bench_models.py
+
+bench-convergence: $(STAMP)  ## CPU seconds until models reconstruct, published recipe beside ours; an hour
+	snakemake --profile profiles/demo --cores $(CORES) results/sample/cellpack/manifest.parquet \
+	    results/sample/adrenal/manifest.parquet
+	python tests/speed/bench_convergence.py
 
 bench-training: $(STAMP)  ## time every kind of training and encoding at paper settings; needs a GPU to end today
 	python tests/speed/bench_training.py

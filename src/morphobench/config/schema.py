@@ -175,7 +175,7 @@ def read_all(
 ) -> dict[str, dict[str, Any]]:
     """Read and validate all YAML files of a folder, by name, with the overrides of some of them.
 
-    What is given `by_family` lies over the files of that family, below the overrides.
+    What is given `by_family`, or by family.representation, lies over those files, below the overrides.
     """
     files = list_files(folder, root)
     if unknown := [name for name in overrides if name not in files]:
@@ -184,8 +184,9 @@ def read_all(
     entries = {}
     for name, path in files.items():
         entry = read_yaml(root / path)
-        if by_family:
-            entry = merge(entry, by_family.get(entry.get("family"), {}))
+        family = entry.get("family")
+        for key in (family, f"{family}.{entry.get('representation')}"):
+            entry = merge(entry, (by_family or {}).get(key, {}))
         entry = merge(entry, overrides.get(name) or {})
         if blanks := _blanks(entry):
             remedy = "Fill in, and delete the blocks that are not needed."

@@ -107,10 +107,12 @@ def within(counts: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return (counts - low) / (high - low)
 
 
-def text(measured: Measured | None, intensity: Mapping[str, Any], input_scale: float) -> str:
+def text(measured: Measured | None, intensity: Mapping[str, Any], input_scale: float | str) -> str:
     """Return in words what a model multiplies intensities by: a number of its yaml, or a measured one."""
     if measured is None:
         return f"{intensity['input_scale']:.3g} (set)"
     unit = "ranges of the structure" if intensity.get("structure_norms") else "counts"
     taken = f"{QUANTILE:.0%} of points below {measured.high:.4g} {unit} in {measured.n_cells} training cells"
-    return f"{measured.factor(input_scale):.3g} ({taken})"
+    # A scale that is measured in training is not known before.
+    factor = "as points" if isinstance(input_scale, str) else f"{measured.factor(input_scale):.3g}"
+    return f"{factor} ({taken})"

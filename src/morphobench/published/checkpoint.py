@@ -60,6 +60,11 @@ def run(
     if own:
         loaded, stored_config = models.load(paths[name])
         family, model_config, keys = stored_config["family"], {**model_config, **stored_config}, None
+    elif model_config["input_scale"] == "auto":
+        fault = f"{name} does not say by what coordinates were multiplied, and input_scale of {model} is auto"
+        raise InputError(
+            f"{dataset['name']}: {fault}. Set models.{model}.input_scale, or train.recipe: published."
+        )
     else:
         converted = weights.read(*(paths.get(part) for part in (name, yaml_name, grid_name)))
         loaded, (family, architecture, *_) = converted.model, converted.section
@@ -133,7 +138,8 @@ def write(
             shared, grid_file = points, model_file_name(dataset, "checkpoints", "grid", ".npy")
             (folder / grid_file).parent.mkdir(parents=True, exist_ok=True)
             np.save(folder / grid_file, points)
-        own = section is None or not (points is None or np.array_equal(points, shared))
+        others = section is None or "measured_scale" in model_config  # what their yaml has no place for
+        own = others or not (points is None or np.array_equal(points, shared))
         suffix = OWN if own else ".ckpt"
         name = names[model_name] = model_file_name(dataset, "checkpoints", model_name, suffix)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

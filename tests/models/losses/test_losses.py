@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import pytest
@@ -237,7 +238,7 @@ def test_l1_sums_over_a_sample_and_not_over_the_batch():
 
 
 def test_losses_are_found_by_name():
-    assert set(LOSSES) == {"chamfer", "sinkhorn", "mse", "l1"}
+    assert set(LOSSES) == {"chamfer", "sinkhorn", "earth_mover", "dice", "mse", "l1"}
     assert LOSSES["chamfer"] is chamfer
 
 
@@ -248,3 +249,26 @@ def test_sinkhorn_is_the_published_loss_up_to_its_common_diameter():
     published = torch.load(path, weights_only=True)
     got = earth_mover(published["input"]["pcloud"], published["reconstruction"]).mean()
     assert got.item() == pytest.approx(published["loss"].item(), rel=1e-3)
+
+
+def test_earth_mover_is_the_least_cost_of_matching_and_ignores_order():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 2, 5, 3, generator=generator, dtype=torch.float64)
+    costs = [
+        [float((one - two[list(order)]).norm(dim=-1).mean()) for order in itertools.permutations(range(5))]
+        for one, two in zip(a, b, strict=True)
+    ]
+    least = torch.tensor([min(row) for row in costs], dtype=torch.float64)
+    torch.testing.assert_close(LOSSES["earth_mover"](a, b), least)
+    torch.testing.assert_close(LOSSES["earth_mover"](a, b[:, torch.randperm(5)]), least)
+    with pytest.raises(InputError, match="5 and 4 points, which must be equal"):
+        LOSSES["earth_mover"](a, b[:, :4])
+
+
+def test_dice_is_zero_for_equal_shapes_one_for_disjoint_ones_whatever_their_size():
+    inside = torch.zeros(2, 1, 4, 4, 4)
+    inside[0, 0, 0, 0, 0] = inside[1, 0, :2] = 1
+    other = torch.zeros_like(inside)
+    other[:, 0, 3, 3, 3] = 1
+    assert LOSSES["dice"](inside, inside).tolist() == [0.0, 0.0]
+    assert LOSSES["dice"](inside, other).tolist() == [1.0, 1.0]

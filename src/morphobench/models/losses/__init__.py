@@ -91,6 +91,20 @@ def mse(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return _difference(a, b, "mse").square().flatten(1).mean(dim=1)
 
 
+def dice(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return 1 - 2 <a, b> / (|a|^2 + |b|^2) over all values of a sample (batch, ...), shape (batch,).
+
+    Soft Dice loss of segmentations (Milletari et al. 2016), whatever share of the volume the shape fills.
+
+    Raises
+    ------
+    InputError
+        When the shapes differ.
+    """
+    difference = _difference(a, b, "dice").square().flatten(1).sum(1)
+    return difference / (a.square() + b.square()).flatten(1).sum(1).clamp_min(1e-6)
+
+
 def _difference(a: torch.Tensor, b: torch.Tensor, loss: str) -> torch.Tensor:
     if a.shape != b.shape:
         problem = f"The {loss} loss got shapes {tuple(a.shape)} and {tuple(b.shape)}, which must be equal."
@@ -99,4 +113,11 @@ def _difference(a: torch.Tensor, b: torch.Tensor, loss: str) -> torch.Tensor:
 
 
 LOSSES: dict[str, Callable[..., torch.Tensor]]
-LOSSES = {"chamfer": chamfer, "sinkhorn": sinkhorn.sinkhorn, "earth_mover": earth_mover, "mse": mse, "l1": l1}
+LOSSES = {
+    "chamfer": chamfer,
+    "sinkhorn": sinkhorn.sinkhorn,
+    "earth_mover": earth_mover,
+    "dice": dice,
+    "mse": mse,
+    "l1": l1,
+}
