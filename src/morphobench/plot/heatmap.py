@@ -15,7 +15,9 @@ from morphobench.plot import layout, style
 COLORMAP = "cividis"
 EMPTY = "#eeeeee"
 # Fields of this shade and above are light: black on them, white on others.
-_LIGHT = 0.55
+_LIGHT = 0.45
+# Below, a number is zero to the rounding of sums in 32 bit.
+_ZERO = 1e-6
 
 
 def color(shade: float) -> str:
@@ -29,18 +31,20 @@ def text_color(shade: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number in at most five letters; a dash for none.
+    """Return a number in at most five letters; 0 to the rounding of 32-bit sums, a dash for none.
 
     Examples
     --------
-    >>> number(0.0312), number(-1.25), number(2e-7), number(float("nan"))
-    ('0.03', '−1.25', '0', '–')
+    >>> number(0.0312), number(-1.25), number(0.0004), number(2e-7), number(float("nan"))
+    ('0.03', '−1.25', '4e-4', '0', '–')
     """
     if not np.isfinite(value):
         return "–"
+    if abs(value) < _ZERO:
+        return "0"
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     text = f"{value:.{digits}f}"
-    return "0" if float(text) == 0 else text.replace("-", "−")
+    return f"{value:.0e}".replace("e-0", "e-") if float(text) == 0 else text.replace("-", "−", 1)
 
 
 def draw(
