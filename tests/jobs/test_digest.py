@@ -51,6 +51,16 @@ def test_comments_layout_and_docstrings_do_not_count(package):
     assert digest("a") == before
 
 
+@pytest.mark.parametrize("suffix", [".html", ".npz"])
+def test_a_template_or_table_beside_a_module_counts(package, suffix):
+    folder, digest = package
+    before = digest("a")
+    (folder / "b").with_suffix(suffix).write_bytes(b"\xff1")
+    with_file = digest("a")
+    (folder / "b").with_suffix(suffix).write_bytes(b"\xff2")
+    assert len({before, with_file, digest("a")}) == 3
+
+
 def test_meaning_counts_also_in_what_is_imported(package):
     folder, digest = package
     before_a, before_c = digest("a"), digest("c")

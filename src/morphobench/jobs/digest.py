@@ -49,12 +49,13 @@ def _imports(tree: ast.Module, module: str) -> frozenset[str]:
 
 
 def _meaning(tree: ast.Module, path: Path) -> str:
-    """Return the syntax without comments and docstrings, with the page template beside the module."""
+    """Return the syntax without comments and docstrings, with the template or table beside the module."""
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    template = path.with_suffix(".html")
-    return ast.dump(tree) + (template.read_text(encoding="utf-8") if template.is_file() else "")
+    beside = [path.with_suffix(suffix) for suffix in (".html", ".npz")]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in beside if file.is_file()]
+    return ast.dump(tree) + "".join(digests)
 
 
 @cache
