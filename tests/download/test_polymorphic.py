@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from aicsimageio.writers import OmeTiffWriter
 from fabricate.cells import VOXEL_UM, ellipsoid_mask, write_ome
 from paths import ROOT
 
@@ -15,6 +14,7 @@ from morphobench.download import polymorphic as download
 from morphobench.download import stack
 from morphobench.errors import InputError
 from morphobench.files import headers, images, shards, volumes
+from morphobench.files.image_library import library
 from morphobench.files.layout import VOXELS
 
 ADRENAL = ROOT / "workflow/resources/adrenal_shapes"
@@ -312,7 +312,7 @@ def test_the_size_of_a_voxel_is_that_of_the_row_where_files_tell_none(tmp_path):
         tmp_path / "in", seg={"structure": STRUCTURE, "cell": CELL}, scale_micron="[0.1, 0.1, 0.2]"
     )
     seg = tmp_path / "in/crop_seg.ome.tif"
-    OmeTiffWriter.save(
+    library().OmeTiffWriter.save(
         np.stack([STRUCTURE, CELL]), seg, dim_order="CZYX", channel_names=["structure", "cell"]
     )
     config = dataset(source) | {"voxel_um": 0.1}

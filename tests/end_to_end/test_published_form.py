@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from aicsimageio import AICSImage
 from fabricate import morphology_folder
 from fabricate.buckets import DRUGS, HIPSC, PCNA, TRUE_UM, write_true_bucket
 from harness import quilt
@@ -24,6 +23,7 @@ from paths import ROOT
 from morphobench import config, files
 from morphobench.config import schema
 from morphobench.errors import InputError
+from morphobench.files.image_library import library
 from morphobench.jobs import check_data
 
 pytestmark = [
@@ -115,7 +115,7 @@ def out(tmp_path_factory):
 def structure_um3(root: Path, name: str, cell: str) -> float:
     """The volume of the structure in the file of a cell."""
     table = pd.read_csv(next((root / name).glob("*.csv")), dtype={"CellId": str}).set_index("CellId")
-    image = AICSImage(root / name / table.loc[cell, "crop_seg"].removeprefix(ABSOLUTE))
+    image = library().Image(root / name / table.loc[cell, "crop_seg"].removeprefix(ABSOLUTE))
     return (image.data[0, -1] > 0).sum() * np.prod(TRUE_UM[name])
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from aicsimageio.types import PhysicalPixelSizes
-from aicsimageio.writers import OmeTiffWriter
 
+from morphobench.files.image_library import library
+
+_, OmeTiffWriter, PhysicalPixelSizes = library()
 RAW_NAMES = ("dna", "membrane", "structure")
 SEG_NAMES = ("dna_segmentation", "membrane_segmentation")
 VOXEL_UM = 0.108
@@ -48,8 +49,8 @@ def write_ome(
 ) -> Path:
     """Write channels (z, y, x) with the library's own writer, independent of the code under test."""
     data = np.stack(list(channels.values()))
-    sizes = PhysicalPixelSizes(*spacing_um_zyx)
-    OmeTiffWriter.save(data, path, dim_order="CZYX", channel_names=list(channels), physical_pixel_sizes=sizes)
+    described = {"channel_names": list(channels), "physical_pixel_sizes": PhysicalPixelSizes(*spacing_um_zyx)}
+    OmeTiffWriter.save(data, path, dim_order="CZYX", **described)
     return path
 
 

@@ -11,7 +11,6 @@ import uuid
 import numpy as np
 import pandas as pd
 import pytest
-from aicsimageio import AICSImage
 from fabricate.buckets import (
     BUCKETS,
     DRUGS,
@@ -32,6 +31,7 @@ from morphobench.errors import InputError
 from morphobench.fabricate import bucket, description, ome
 from morphobench.fabricate.body import Body, lumpy_level, make_body, semi_axes_um
 from morphobench.fabricate.table import MEASURES, Place, place
+from morphobench.files.image_library import library
 
 CORNERS = np.ones((3, 3, 3))
 RAW = ["dna", "membrane", "structure"]
@@ -131,7 +131,7 @@ def test_crops_have_the_published_names_types_and_masks(written, name):
     for column, (ending, n_digits, n_channels) in LAYOUT[name][1].items():
         entries = table[column].drop_duplicates()
         assert entries.str.fullmatch(rf"{column}/[0-9a-f]{{{n_digits}}}{re.escape(ending)}").all()
-        image = AICSImage(written / name / entries[0])
+        image = library().Image(written / name / entries[0])
         assert image.data.shape[1] == n_channels
         assert image.dtype == (np.uint16 if column == "crop_raw" else np.uint8)
         if column != "crop_raw":
@@ -143,7 +143,7 @@ def test_files_have_neither_names_nor_voxels_and_are_written_as_by_the_published
     row = manifest_of(written, name).iloc[0]
     for column, (_, _, n_channels) in LAYOUT[name][1].items():
         path = written / name / row[column]
-        image = AICSImage(path)
+        image = library().Image(path)
         assert image.channel_names == [f"C:{number}" for number in range(n_channels)]
         assert tuple(image.physical_pixel_sizes) == (None, None, None)
         with TiffFile(path) as tiff:
@@ -164,7 +164,7 @@ def test_the_channels_of_a_file_are_in_its_order(tmp_path):
     ]
     volumes = [volume.astype(np.uint16) for volume in volumes]
     ome.write(tmp_path / "a.ome.tif", volumes, uuid.UUID(int=1))
-    np.testing.assert_array_equal(AICSImage(tmp_path / "a.ome.tif").data[0], volumes)
+    np.testing.assert_array_equal(library().Image(tmp_path / "a.ome.tif").data[0], volumes)
 
 
 @pytest.mark.parametrize("name", [PCNA, HIPSC])
@@ -227,7 +227,7 @@ def test_nuclei_fit_the_published_volumes_and_the_table_tells_them(written):
     interphase = usable[usable["cell_stage_fine"].isin(INTERPHASE)]
     assert interphase["volume_of_nucleus_um3"].between(230, 1000).all()
     row = hipsc.iloc[0]
-    nucleus = AICSImage(written / HIPSC / row["crop_seg"]).get_image_data("ZYX", C=0)
+    nucleus = library().Image(written / HIPSC / row["crop_seg"]).get_image_data("ZYX", C=0)
     assert row["NUC_shape_volume"] == (nucleus == 255).sum()
     npm1 = hipsc[hipsc["structure_name"] == "NPM1"].iloc[:6]
     assert npm1["STR_connectivity_cc"].tolist() == [1, 2, 3, 4, 5, 6]

@@ -157,5 +157,5 @@ def test_volumes_of_voxels_are_those_of_each_row():
 
 def test_headers_need_neither_torch_nor_a_reader_of_images():
     code = "import sys, morphobench.files.headers, morphobench.files.columns, morphobench.config.needs;"
-    code += "sys.exit(bool({'torch', 'aicsimageio'} & set(sys.modules)))"
+    code += "sys.exit(bool({'torch', 'aicsimageio', 'bioio'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -31,15 +31,15 @@ RUN = """
 import resource, sys
 from pathlib import Path
 import numpy, pandas, torch, tifffile, trimesh, plyfile, scipy.ndimage
-from aicsimageio import AICSImage
 from morphobench.errors import InputError
-from morphobench.files import factors, file_rows, images, limits, npz, packings
+from morphobench.files import factors, file_rows, image_library, images, limits, npz, packings
 from morphobench.download import stack
 from morphobench.geometry import meshes
 from morphobench.models.cloud import folding
 from morphobench import models
 from morphobench.published import packing, polymorphic, punctate, weights
 
+image_library.library()
 ATTACKS = dict(
     tiff_row=lambda p: file_rows.read_row(p, "tiff"),
     tiff_channels=lambda p: images.read_channels(p, None, spacing_um_zyx=[1, 1, 1]),

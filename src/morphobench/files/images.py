@@ -10,26 +10,24 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from morphobench.errors import InputError, named
-from morphobench.files import FilePath, headers, limits, tiff_files
+from morphobench.files import FilePath, headers, image_library, limits, tiff_files
 from morphobench.files.headers import Header, Names, Spacing, Stated
 from morphobench.files.ome_zarr import ZarrImage, is_zarr
 
-if TYPE_CHECKING:
-    from aicsimageio import AICSImage
+# An image of `image_library`, or of OME-Zarr with the same names.
+Image = Any | ZarrImage
 
 # Voxels whose edges differ by less than this share are taken as they are: no volume is blurred for it.
 ISOTROPY_TOLERANCE = 1e-3
 # A pixel size in another unit, such as nanometres, would ask for billions of voxels.
 _MAX_VOXELS = 2**31
 _TIFF = (".tif", ".tiff", ".lsm", ".btf")
-# Formats that aicsimageio reads with a package of its own.
-_INSTALL = {".czi": "aicspylibczi", ".nd2": "nd2", ".lif": "readlif"}
 
 
 def read_channels(
@@ -63,8 +61,8 @@ def read_stated(
     Parameters
     ----------
     path
-        File that aicsimageio reads, such as an OME-TIFF, or a folder of OME-Zarr: one scene, one time point,
-        several planes.
+        File that bioio or aicsimageio reads, such as an OME-TIFF, or a folder of OME-Zarr: one scene, one
+        time point, several planes.
     names
         Channels to read, see `headers.Described.index_of`; None for all. The others stay on disk.
     stated
@@ -139,14 +137,12 @@ def read_layout(path: FilePath) -> tuple[str, tuple[int, ...], str, Header]:
 def write_crop(path: FilePath, channels: Mapping[str, np.ndarray], spacing_um_zyx: Sequence[float]) -> None:
     """Write channels of one shape (z, y, x) as one OME-TIFF, axes C, Z, Y, X; bool becomes 0 and 1."""
     with _quiet():
-        from aicsimageio.types import PhysicalPixelSizes
-        from aicsimageio.writers import OmeTiffWriter
-
+        library = image_library.library()
         data_czyx = np.stack(list(channels.values()))
         data_czyx = data_czyx.view(np.uint8) if data_czyx.dtype == bool else data_czyx
-        sizes = PhysicalPixelSizes(*map(float, spacing_um_zyx))
+        sizes = library.PhysicalPixelSizes(*map(float, spacing_um_zyx))
         described = {"channel_names": list(channels), "physical_pixel_sizes": sizes}
-        OmeTiffWriter.save(data_czyx, str(path), dim_order="CZYX", **described)
+        library.OmeTiffWriter.save(data_czyx, str(path), dim_order="CZYX", **described)
 
 
 def resample_isotropic(
@@ -193,20 +189,21 @@ def resample_isotropic(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence aicsimageio on readers that are not installed and on deprecated calls of its own."""
-    noisy = logging.getLogger("aicsimageio")
+    """Silence the library on readers that are not installed and on deprecated calls of its own."""
+    name = image_library.name()
+    noisy = logging.getLogger(name)
     level = noisy.level
     noisy.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"aicsimageio\.")
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=rf"{name}\.")
             yield
     finally:
         noisy.setLevel(level)
 
 
 @contextmanager
-def _opened(path: Path) -> "Iterator[AICSImage | ZarrImage]":
+def _opened(path: Path) -> Iterator[Image]:
     if path.suffix == ".gz":
         raise InputError(f"{path}: compressed with gzip, which is not read here. Unpack it (gunzip).")
     if not exists(path):
@@ -216,25 +213,23 @@ def _opened(path: Path) -> "Iterator[AICSImage | ZarrImage]":
             if is_zarr(path):
                 yield ZarrImage(path)
                 return
-            from aicsimageio import AICSImage
-
             with named(path):
                 if path.suffix.lower() in _TIFF:
                     tiff_files.check_planes(path)
-            yield AICSImage(path)
+            yield image_library.library().Image(path)
     except InputError:
         raise
     # A broken file can raise anything: struct, zlib, XML, index and type errors all occur.
     except Exception as error:
-        package = _INSTALL.get(path.suffix.lower())
-        if package and importlib.util.find_spec(package) is None:
+        package = image_library.packages().get(path.suffix.lower())
+        if package and importlib.util.find_spec(package.replace("-", "_")) is None:
             lacking = f"read with the package {package}, which is not installed"
             raise InputError(f"{path}: {lacking}: pip install {package}, or export OME-TIFF.") from error
         reason = f"not readable as an image ({type(error).__name__}: {error})"
         raise InputError(f"{path}: {reason}. It may be truncated: fetch or export it again.") from error
 
 
-def _check_single_volume(image: "AICSImage | ZarrImage") -> None:
+def _check_single_volume(image: Image) -> None:
     dims = image.dims
     times, samples = dims.T, getattr(dims, "S", 1)
     if len(image.scenes) > 1 or times > 1 or samples > 1 or dims.Z < 2:
@@ -243,14 +238,14 @@ def _check_single_volume(image: "AICSImage | ZarrImage") -> None:
         raise InputError(f"expected one volume, found {found}. {remedy}.")
 
 
-def _read_channel(path: Path, image: "AICSImage | ZarrImage", index: int) -> np.ndarray:
+def _read_channel(path: Path, image: Image, index: int) -> np.ndarray:
     """Return a channel of shape (z, y, x)."""
     from tifffile import TiffFile
 
     if isinstance(image, ZarrImage):
         return image.read(index)
     if path.suffix.lower() in _TIFF:
-        # aicsimageio would open the file anew for each plane.
+        # The library would open the file anew for each plane.
         with TiffFile(path) as tiff:
             series = tiff.series[0]
             known = series.axes.endswith("YX") and set(series.axes) <= set("TCZYX")
@@ -261,7 +256,7 @@ def _read_channel(path: Path, image: "AICSImage | ZarrImage", index: int) -> np.
     return image.get_image_dask_data("ZYX", C=index, T=0).compute(scheduler="synchronous")
 
 
-def _header(image: "AICSImage | ZarrImage", path: Path) -> Header:
+def _header(image: Image, path: Path) -> Header:
     from tifffile import TiffFile
 
     if isinstance(image, ZarrImage):

@@ -30,9 +30,9 @@ class Sizes(NamedTuple):
 
 
 class ZarrImage:
-    """An OME-Zarr folder, with the names of `aicsimageio.AICSImage` where both are read alike.
+    """An OME-Zarr folder, with the names of `image_library.Library.Image` where both are read alike.
 
-    aicsimageio's own reader does not end on an image without names of channels.
+    The reader of aicsimageio does not end on an image without names of channels.
 
     Raises
     ------
