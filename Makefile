@@ -102,6 +102,9 @@ check-data: $(STAMP)  ## does the place of DATASET=pcna (or all) look as it shou
 check-statistics: $(STAMP)  ## simulate every interval and p value, write the tables of docs/statistics.md; some minutes
 	OMP_NUM_THREADS=1 python tests/statistics/check_statistics.py
 
+steerable-basis: $(STAMP)  ## sample the kernels of the image models with escnn and write their table; Python 3.11
+	python -m morphobench.models.image.escnn_basis
+
 status: $(STAMP)  ## what the run in this folder is doing: jobs, failures, cells, trainings, time left
 	@python -m morphobench.jobs.status
 
