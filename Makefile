@@ -15,8 +15,9 @@ WORKSTATION := figures/fig2.pdf figures/fig8.pdf results/plot/shapes/cellpack.ht
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
 SHAPE_PAGES := $(foreach file,$(wildcard config/figures/*.yaml),results/plot/shapes/$(shell sed -n 's/^dataset: //p' $(file)).html)
+PINS := requirements.lock.txt requirements-numpy2.lock.txt workflow/setup.sh workflow/python.sh
 # By pins and path: a .venv that was moved or copied with its clone starts programs of the old one.
-STAMP := .venv/.ready-$(shell cat requirements.lock.txt workflow/setup.sh 2>/dev/null | sha256sum | cut -c1-16)-$(shell pwd -P | sha256sum | cut -c1-8)
+STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-$(shell pwd -P | sha256sum | cut -c1-8)
 # PYTHONPATH lets a script job import the package from src; a clone needs no installation of its own.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
@@ -24,11 +25,12 @@ export PYTHONPATH := $(CURDIR)/src
 .PHONY: help setup demo workstation demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
+.PHONY: parameters steerable-basis
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP)  ## make .venv with every pinned package (about three minutes, once)
-$(STAMP): requirements.lock.txt workflow/setup.sh
+$(STAMP): $(PINS)
 	@state=0
 	bash workflow/place.sh "$@" || state=$$?
 	if [ $$state = 3 ]; then bash workflow/setup.sh "$@"; else exit $$state; fi

@@ -13,6 +13,8 @@ from morphobench.config import check_places
 from morphobench.errors import InputError
 
 STAMP = ".venv/.ready-0123456789abcdef-{:08d}"
+SET_UP = ["Makefile", "requirements.lock.txt", "requirements-numpy2.lock.txt"]
+SET_UP += [f"workflow/{name}.sh" for name in ("place", "setup", "python")]
 PLAIN = ["plain", "übung-1.2_3+", "a,b=c@d%e~f"]
 SPECIAL = {"my clone (1) & $x": "a space", "a(1)": "character (", "b&c": "character &", "$x": "character $"}
 SPECIAL |= {"q'q": "character '", "a:b": "character :", "{x}": "character {", "tab\tx": "a space"}
@@ -25,7 +27,7 @@ def place(tmp_path):
     def make(name):
         folder = tmp_path / name
         (folder / "workflow").mkdir(parents=True)
-        for file in ("Makefile", "requirements.lock.txt", "workflow/place.sh", "workflow/setup.sh"):
+        for file in SET_UP:
             shutil.copy(ROOT / file, folder / file)
         return folder
 
