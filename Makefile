@@ -104,6 +104,9 @@ check-data: $(STAMP)  ## does the place of DATASET=pcna (or all) look as it shou
 check-statistics: $(STAMP)  ## simulate every interval and p value, write the tables of docs/statistics.md; some minutes
 	OMP_NUM_THREADS=1 python tests/statistics/check_statistics.py
 
+parameters: $(STAMP)  ## docs/parameters.md, the table of every key, from the schemas
+	python -m morphobench.config.parameters
+
 steerable-basis: $(STAMP)  ## sample the kernels of the image models with escnn and write their table; Python 3.11
 	python -m morphobench.models.image.escnn_basis
 

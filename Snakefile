@@ -51,7 +51,7 @@ include: "workflow/rules/outputs.smk"
 
 
 for declared in workflow.rules:
-    if declared.script:
+    if declared.script and is_own(declared):
         complete(declared)
 
 

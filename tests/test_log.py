@@ -14,10 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from paths import ROOT
 
-import morphobench
+from morphobench import __version__, log
 
-SOURCE = Path(morphobench.__file__).parents[1]
+SOURCE = ROOT / "src"
 
 
 def run(folder: Path, body: str) -> tuple[subprocess.CompletedProcess, str]:
@@ -46,14 +47,36 @@ def test_a_good_job_logs_versions_first_and_its_time_last(tmp_path):
     assert done.returncode == 0
     assert done.stdout == "after\n"
     first, *_, last = text.splitlines()
-    assert f"morphobench {morphobench.__version__}, python {platform.python_version()}" in first
+    assert f"morphobench {log.version()}, python {platform.python_version()}" in first
     assert platform.node() in text
     assert f"numpy {metadata.version('numpy')}" in text
-    assert re.search(r"commit ([0-9a-f]{12}|unknown)", text)
     assert "SLURM" not in text
     assert "half way" in text
     assert "done in" in last
     assert done.stderr == text
+
+
+def test_the_version_is_named_by_the_tag(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", "-C", tmp_path, *who, *arguments], check=True, capture_output=True)
+
+    monkeypatch.setattr(log, "__file__", str(tmp_path / "log.py"))
+    assert log.version() == __version__
+    git("init")
+    (tmp_path / "log.py").write_text("")
+    git("add", "log.py")
+    git("commit", "-m", "first")
+    assert re.fullmatch(rf"{re.escape(__version__)}\+[0-9a-f]{{12}}", log.version())
+    git("tag", "v3.2.1")
+    assert log.version() == "v3.2.1"
+    (tmp_path / "log.py").write_text("1")
+    assert log.version() == "v3.2.1-dirty"
+
+
+def test_a_release_has_one_number():
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_an_input_error_is_a_message_and_status_one(tmp_path):

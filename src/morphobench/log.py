@@ -79,12 +79,18 @@ def _end_with_the_engine() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _commit() -> str:
-    """Return what git says of the code that runs, with -dirty when it was edited; unknown outside a clone."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+def version() -> str:
+    """Return the version by git's tag, such as v0.1.0-3-g1234abcd: commits since then, -dirty when edited.
+
+    Without a tag 0.1.0+1234abcd, and outside a clone the package's own.
+    """
+    options = ["--tags", "--match=v*", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-C", str(Path(__file__).parent), "describe", *options]
     with suppress(OSError, subprocess.SubprocessError):
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    return "unknown"
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        described = done.stdout.strip()
+        return described if described.startswith("v") else f"{__version__}+{described}"
+    return __version__
 
 
 def _now() -> str:
@@ -137,9 +143,9 @@ def job(log_file: str | Path) -> Iterator[logging.Logger]:
     _end_with_the_engine()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end_orderly)
-    logger.info("morphobench %s, python %s, %s", __version__, platform.python_version(), _now())
+    logger.info("morphobench %s, python %s, %s", version(), platform.python_version(), _now())
     logger.info("on %s", _where())
-    logger.info("commit %s, %s", _commit(), _versions())
+    logger.info("with %s", _versions())
     start, complete = time.perf_counter(), False
     try:
         yield logger

@@ -8,9 +8,16 @@ from morphobench.train import sweep
 # Snakemake takes the last of keys that stand twice.
 for path in workflow.configfiles:
     or_stop(configuration.read_yaml, Path(path))
-CONFIG = or_stop(configuration.resolve, config, Path(workflow.basedir), workflow.config_settings.config)
+# A deployed workflow has files of its own.
+CONFIG_ROOT = Path() if Path("config/datasets").is_dir() else CLONE
+if SCALE != "paper" and workflow.modifier.skip_configfile:
+    # A module takes no configfile.
+    config.update(configuration.merge(config, configuration.read_yaml(CONFIG_ROOT / f"config/{SCALE}.yaml")))
+CONFIG = or_stop(configuration.resolve, config, CONFIG_ROOT, workflow.config_settings.config)
 # Scripts read it here: what came through --config was text.
 config["download"] = CONFIG["download"]
+# For the report.
+config["version"] = log.version()
 SEEDS = CONFIG["train"]["seeds"]
 # By dataset, the baselines without training that are scored on it; they are made from its cells.
 BASELINES = {
@@ -99,6 +106,11 @@ def chosen_modules(wildcards):
     return frozenset(names)
 
 
+def is_own(declared):
+    """Whether a rule is of this workflow, and not of one that takes it as a module."""
+    return CLONE in Path(str(declared.snakefile)).resolve().parents
+
+
 def complete(declared):
     """Set log, benchmark, resources and source digest, which follow from name, outputs and script of a rule."""
     if not declared.ruleinfo.resources:
@@ -111,5 +123,5 @@ def complete(declared):
     declared.log_modifier = declared.benchmark_modifier = output.modifier
     declared.set_log(f"logs/{name}.log")
     declared.benchmark = f"benchmarks/{name}.tsv"
-    script = Path(workflow.basedir, "workflow/scripts", Path(declared.script).name)
+    script = CLONE / "workflow/scripts" / Path(declared.script).name
     declared.set_params(source_digest=lambda wildcards: digest.digest(script, chosen_modules(wildcards)))

@@ -4,13 +4,21 @@ import sys
 import time
 from pathlib import Path
 
-SOURCE = str(Path(workflow.basedir) / "src")
+# The folder of the clone, also where another workflow takes this one as a module.
+CLONE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve().parents[1]
+if not (CLONE / "src/morphobench").is_dir():
+    # From a remote place, Snakemake fetches rules alone.
+    sys.exit(
+        f"morphobench: {CLONE} is no clone. Clone the workflow, and name its workflow/Snakefile in the module."
+    )
+SOURCE = str(CLONE / "src")
 if SOURCE not in sys.path:
     sys.path.insert(0, SOURCE)
     paths = [SOURCE, dict(os.environ).get("PYTHONPATH")]
     os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 from morphobench import config as configuration
+from morphobench import log
 from morphobench.errors import InputError
 from morphobench.jobs import slurm, warned
 
@@ -27,7 +35,7 @@ def or_stop(check, *arguments):
         sys.exit(f"morphobench: {error}")
 
 
-or_stop(configuration.check_places, sys.executable, str(workflow.basedir))
+or_stop(configuration.check_places, sys.executable, str(CLONE))
 for name in ("results", "logs", "benchmarks", "figures"):
     or_stop(configuration.check_folder, Path(name))
 

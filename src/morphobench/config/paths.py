@@ -4,10 +4,13 @@ import copy
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from morphobench.errors import InputError
 
+# Data that come with the workflow, also where it is deployed elsewhere.
+_RESOURCES, _CLONE = "workflow/resources/", Path(__file__).parents[3]
 # Keys of paths that start from the folder of the clone, or are absolute.
 OF_CONFIG = ("download.cache",)
 OF_MODEL = ("architecture.grid_file",)
@@ -39,4 +42,6 @@ def _expanded(value: str, place: str) -> str:
     path = os.path.expanduser(value)
     if path.startswith("~"):
         raise InputError(f"{place} is {value!r}, but there is no such user. Write the whole path.")
+    if path.startswith(_RESOURCES) and not Path(path).exists():
+        return str(_CLONE / path)
     return path

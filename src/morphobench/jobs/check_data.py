@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from morphobench import __version__, files, log
 from morphobench import config as configuration
+from morphobench import files, log
 from morphobench.config import checks, schema
 from morphobench.errors import InputError
 from morphobench.files import headers
@@ -50,7 +50,7 @@ def check(name: str, config: Config, patience: Config | None = None) -> Report:
         report.stop(
             f"{needed}. Set download.cache to a folder on a larger disk, or max_cells.", "source.max_cells"
         )
-    took = f"{datetime.now():%Y-%m-%d %H:%M}, {time.monotonic() - start:.1f} s, morphobench {__version__}"
+    took = f"{datetime.now():%Y-%m-%d %H:%M}, {time.monotonic() - start:.1f} s, morphobench {log.version()}"
     report.say("This check", took)
     return report
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-import morphobench
+from morphobench import log
 
 
 def fingerprint(*parts: Any) -> str:
@@ -35,8 +35,9 @@ def training_record(
     training up to its last whole epoch.
     """
     seconds, n_devices = sum(row["seconds"] for row in rows), train_config["devices"] * train_config["nodes"]
-    modules = {"morphobench": morphobench, "numpy": np, "torch": torch, "lightning": pl}
-    versions = {name: module.__version__ for name, module in modules.items()}
+    modules = {"numpy": np, "torch": torch, "lightning": pl}
+    versions = {"morphobench": log.version()}
+    versions |= {name: module.__version__ for name, module in modules.items()}
     on_gpu = train_config["accelerator"] != "cpu" and torch.cuda.is_available()
     best = min(rows, key=lambda row: row["val_loss"])
     return {
