@@ -196,7 +196,9 @@ def _quiet() -> Iterator[None]:
     noisy.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module=rf"{name}\.")
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=rf"{name}[._]")
+            # bioio gives ome-types an argument of former versions.
+            warnings.filterwarnings("ignore", message=r".*the parser argument is ignored")
             yield
     finally:
         noisy.setLevel(level)
