@@ -7,7 +7,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.config import model_for
-from morphobench.config.needs import source_needs
+from morphobench.config.needs import form_of, source_needs
 from morphobench.download import index
 from morphobench.errors import InputError
 from morphobench.files.shards import stage_module
@@ -37,7 +37,7 @@ def run_stages(config: dict[str, Any], name: str, root: Path) -> pd.DataFrame:
     for number, masked in enumerate(masks):
         out = folder(root, "sample", name, number)
         settings = {"seed": config["seed"], "max_failed_fraction": config["max_failed_fraction"]}
-        module = stage_module("sample", dataset["kind"])
+        module = stage_module("sample", form_of(dataset))
         module.run(masked, out, dataset_name=name, **shared, **dataset["sample"], **settings)
     sampled = {number: folder(root, "sample", name, number) for number in range(len(masks))}
     out, split = root / f"sample/{name}/manifest.parquet", config["sample"]["split"]
@@ -58,7 +58,7 @@ def _to_masks(config: dict[str, Any], name: str, number: int, root: Path) -> Non
         table = root / f"download/{name}/manifest.parquet"
         index.run(table, dataset=dataset, download_config=download_config)
     at = {stage: folder(root, stage, name, number) for stage in STAGES}
-    modules = {stage: stage_module(stage, dataset["kind"]) for stage in STAGES}
+    modules = {stage: stage_module(stage, dataset["form"]) for stage in STAGES}
     part = {"shard": number, "n_shards": dataset["n_shards"], "seed": config["seed"]}
     place = {"manifest": table, "download_config": download_config}
     modules["download"].run(at["download"], dataset=dataset, **part, **place, **failed)

@@ -15,8 +15,10 @@ from harness.rules import ALIAS, rule_blocks
 from packaging.requirements import Requirement
 from paths import ROOT
 
+from morphobench.config.needs import FORMS
+
 SOURCE = ROOT / "src"
-KINDS = ("packing", "punctate", "polymorphic")
+KINDS = ("packing", "punctate", "polymorphic", *FORMS)
 
 
 def module_file(name: str) -> Path | None:

@@ -122,7 +122,7 @@ def test_scripts_read_what_their_rule_declares():
 def source(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("source")
     shapes = {"1": ellipsoid([3, 2.5, 1.5]), "2": ellipsoid([2, 3, 1.8])}
-    return packing_dataset(write_shapes(folder / "shapes", shapes)) | {"n_shards": 1}
+    return packing_dataset(write_shapes(folder / "shapes", shapes)) | {"n_shards": 1, "form": "packing"}
 
 
 def test_the_light_stages_run_one_after_the_other(source, tmp_path):
@@ -132,9 +132,9 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
     cube = {"size": 16, "side_um": 8.0, "radius_um": 0.1, "oversample": 2}
     own = {
         "download": {"dataset": source, "place": {}},
-        "align": {"dataset": {"kind": "packing", "voxel_um": source["voxel_um"]}},
-        "mask": {"dataset": {"kind": "packing", "mask": {"tolerance_um": 0.0, "min_points": 32}}},
-        "sample": {"dataset": {"kind": "packing", "sample": {"points": points, "cube": cube}}},
+        "align": {"dataset": {"form": "packing", "voxel_um": source["voxel_um"]}},
+        "mask": {"dataset": {"form": "packing", "mask": {"tolerance_um": 0.0, "min_points": 32}}},
+        "sample": {"dataset": {"form": "packing", "sample": {"points": points, "cube": cube}}},
     }
     before = None
     for stage, folder in at.items():
@@ -160,7 +160,7 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
 
 
 def test_a_script_stops_with_status_one_and_a_message(source, tmp_path):
-    params = SimpleNamespace(dataset=source | {"kind": "tissue"}, seed=1, max_failed_fraction=0.0, place={})
+    params = SimpleNamespace(dataset=source | {"form": "tissue"}, seed=1, max_failed_fraction=0.0, place={})
     with pytest.raises(SystemExit) as stopped:
         call("download", tmp_path, input=Items(manifest=None), output=Items(tmp_path / "out"), params=params)
     assert stopped.value.code == 1

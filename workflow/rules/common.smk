@@ -92,11 +92,11 @@ def per_model(pattern, baselines=False, seeds=SEEDS):
 
 
 def chosen_modules(wildcards):
-    """The modules that a job picks by name: of the dataset's kind, the model's family, the figure's panels."""
+    """The modules that a job picks by name: of the dataset's kind and form, the model's family, the figure's panels."""
     figure = CONFIG["figures"].get(wildcards.get("figure"), {"rows": []})
     names = {panel["kind"] for row in figure["rows"] for panel in row["panels"]}
     if "dataset" in wildcards.keys():
-        names.add(dataset_config(wildcards)["kind"])
+        names |= {dataset_config(wildcards)[key] for key in ("kind", "form")}
     if "point" in wildcards.keys():
         names.add(or_stop(sweep.point_config, wildcards.sweep, wildcards.point, CONFIG)["family"])
     if wildcards.get("model") in CONFIG["models"]:

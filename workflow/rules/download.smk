@@ -25,7 +25,8 @@ rule download:
         "../../envs/data.yaml"
     params:
         dataset=dataset_params(
-            "name", "kind", "source", "rules", "packing", "voxel_um", "n_shards", "needs", "used_channels"
+            *("name", "kind", "form", "source", "rules", "packing", "voxel_um", "n_shards", "needs"),
+            "used_channels",
         ),
         local_files=local_files,
         # Where crops of a remote source lie, which cell tables hold.

@@ -73,7 +73,7 @@ def published_files(*keys):
 
 def align_params(wildcards):
     """Params function: what aligning needs; of stage mask, only which mask and how it is read."""
-    params = dataset_params("voxel_um", "kind", "source", "channels", "align")(wildcards)
+    params = dataset_params("voxel_um", "kind", "form", "source", "channels", "align")(wildcards)
     dataset = dataset_config(wildcards)
     is_reference = dataset["sample"].get("mode") == "reference"
     return {**params, "mask": {"role": dataset["mask"].get("role"), "reference": is_reference}}

@@ -8,7 +8,7 @@ rule mask:
     conda:
         "../../envs/image.yaml"
     params:
-        dataset=dataset_params("kind", "mask"),
+        dataset=dataset_params("form", "mask"),
         max_failed_fraction=CONFIG["max_failed_fraction"],
     message:
         "Keep what lies inside the mask of each cell of {wildcards.dataset}, shard {wildcards.shard}"

@@ -22,7 +22,7 @@ rule sample:
     conda:
         "../../envs/image.yaml"
     params:
-        dataset=dataset_params("kind", "sample"),
+        dataset=dataset_params("form", "sample"),
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
     message:

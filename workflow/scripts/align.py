@@ -3,7 +3,7 @@ from morphobench.files import shards
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shards.stage_module("align", snakemake.params.dataset["kind"]).run(
+        shards.stage_module("align", snakemake.params.dataset["form"]).run(
             snakemake.input[0],
             snakemake.output[0],
             dataset=snakemake.params.dataset,

@@ -3,7 +3,7 @@ from morphobench.files import shards
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shards.stage_module("download", snakemake.params.dataset["kind"]).run(
+        shards.stage_module("download", snakemake.params.dataset["form"]).run(
             snakemake.output[0],
             dataset=snakemake.params.dataset,
             shard=int(snakemake.wildcards.shard),

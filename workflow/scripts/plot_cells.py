@@ -10,6 +10,6 @@ if __name__ == "__main__":
             dataset=snakemake.params.dataset,
             title=snakemake.params.title,
             n_cells=snakemake.params.n_cells,
-            kind=snakemake.params.dataset["kind"],
+            form=snakemake.params.dataset["form"],
             models=snakemake.params.models,
         )

@@ -3,7 +3,7 @@ from morphobench.files import shards
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
-        shards.stage_module("sample", snakemake.params.dataset["kind"]).run(
+        shards.stage_module("sample", snakemake.params.dataset["form"]).run(
             shard_out=snakemake.output[0],
             dataset_name=snakemake.wildcards.dataset,
             # The shard, and for some kinds what all shards share.

@@ -5,19 +5,27 @@ from typing import Any
 
 # Keys of columns that hold numbers.
 _NUMBERS = ("targets", "analyse.volume_bins.column", "analyse.pieces.features")
+# Keys of `source` for raw files other than images.
+FORMS = ("meshes", "point_tables")
 
 
 def source_needs(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a data set needs of its source.
 
-    These are `needs`, the key that needs each column; `numbers`, those of columns of numbers; and
-    `used_channels`, the channels that stages read.
+    These are `needs`, the key that needs each column; `numbers`, those of columns of numbers;
+    `used_channels`, the channels that stages read; and `form`, by which their modules are chosen.
     """
     needs: dict[str, str] = {}
     for column, key in _columns(dataset):
         needs.setdefault(column, key)
     numbers = {column: key for column, key in _columns(dataset) if key in _NUMBERS}
-    return {"needs": needs, "numbers": numbers, "used_channels": used_channels(dataset)}
+    own = {"used_channels": used_channels(dataset), "form": form_of(dataset)}
+    return {"needs": needs, "numbers": numbers} | own
+
+
+def form_of(dataset: Mapping[str, Any]) -> str:
+    """Return the form of a data set's cells, by which stages choose modules: its kind for images."""
+    return next((form for form in FORMS if (dataset.get("source") or {}).get(form)), dataset.get("kind", ""))
 
 
 def used_channels(dataset: Mapping[str, Any]) -> list[str]:

@@ -23,17 +23,19 @@ _PROGRESS_EVERY = 100
 Result = tuple[Mapping[str, Any], Mapping[str, np.ndarray]]
 
 
-def stage_module(stage: str, kind: str) -> ModuleType:
-    """Return the module of a stage for a kind of dataset, such as `morphobench.align.packing`.
+def stage_module(stage: str, form: str) -> ModuleType:
+    """Return the module of a stage for a form of dataset, such as `morphobench.align.packing`.
+
+    The form is the dataset's kind, or that of its raw files where they are no images (`config.needs.form`).
 
     Raises
     ------
     InputError
         When the stage has none for this kind.
     """
-    name = f"morphobench.{stage}.{kind}"
+    name = f"morphobench.{stage}.{form}"
     if importlib.util.find_spec(name) is None:
-        unknown = f"stage {stage} has no module for datasets of kind {kind!r}"
+        unknown = f"stage {stage} has no module for datasets of kind {form!r}"
         raise InputError(f"{unknown}. Set `kind` to one in config/README.md.")
     return importlib.import_module(name)
 

@@ -72,14 +72,14 @@ def run(
     dataset: Mapping[str, Any],
     title: str,
     n_cells: int,
-    kind: str,
+    form: str,
     models: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Write the contact sheet of a dataset as PNG, from the shard folders of each stage (`STAGES`).
 
     `models` are the configurations of the data set's models by name.
     """
-    table, module = files.read_table(manifest), stage_module("plot.contact_sheet", kind)
+    table, module = files.read_table(manifest), stage_module("plot.contact_sheet", form)
     cells = [
         module.read_views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
         for cell, number in choose(table, n_cells)[["CellId", "shard"]].itertuples(index=False)
