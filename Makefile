@@ -22,7 +22,7 @@ STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup demo workstation demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
+.PHONY: help setup new demo workstation demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
 .PHONY: parameters steerable-basis
@@ -97,6 +97,9 @@ test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this mac
 
 test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept in a bucket; needs the package index
 	python -m pytest -m envs -rs tests/envs
+
+new: $(STAMP)  ## NAME=mine FROM=folder_or_table: look at your own data, write config/datasets/mine.yaml
+	@python -m morphobench.new "$(NAME)" "$(FROM)"
 
 check-data: $(STAMP)  ## does the place of DATASET=pcna (or all) look as it should? headers alone, in under a minute each
 	@python -m morphobench.jobs.check_data $(DATASET)

@@ -17,7 +17,7 @@ WRITTEN = {
     "polymorphic": [
         *align._DEFAULTS,
         *crops.MARKS,
-        *polymorphic._DEFAULTS,
+        *polymorphic.DEFAULTS,
         *pieces.FEATURES,
         *sample_polymorphic._LOC,
         *layout.VERTICES,

@@ -38,7 +38,7 @@ ALLOWED = {
 }
 # What every package may import, and each of these only what stands before it. No stage imports another.
 # `jobs` stands over the stages: what it says of a place comes from their own readers.
-LOOKED_INTO = {"jobs": {"download", "published"}}
+LOOKED_INTO = {"jobs": {"download", "published"}, "new": {"download"}}
 SHARED = ("errors", "log", "seeds", "geometry", "files", "remote", "config", "metrics", "models")
 
 

@@ -43,10 +43,9 @@ def inplane_angle(mask_zyx: np.ndarray, *, unique: bool = False) -> float:
     total = counts.sum()
     y, x = y - counts @ y / total, x - counts @ x / total
     var_x, var_y, cov = counts @ x**2 / total, counts @ y**2 / total, counts @ (x * y) / total
-    if np.hypot(var_x - var_y, 2 * cov) <= _ISOTROPIC * (var_x + var_y):
+    angle = _axis(var_x, var_y, cov)
+    if angle is None:
         return 0.0
-    # Of the two directions of the principal axis, the one with x >= 0.
-    angle = np.arctan2(2 * cov, var_x - var_y) / 2
     if unique:
         along = x * np.cos(angle) + y * np.sin(angle)
         third, second = counts @ along**3 / total, counts @ along**2 / total
@@ -70,9 +69,31 @@ def inplane_elongation(mask_zyx: np.ndarray) -> float:
     """
     counts, y, x = _projection(mask_zyx)
     y, x = y - np.average(y, weights=counts), x - np.average(x, weights=counts)
-    cov = np.cov(np.stack([y, x]), fweights=counts, ddof=0)
-    across, along = np.sqrt(np.linalg.eigvalsh(cov).clip(min=0))
+    return _elongation(np.cov(np.stack([y, x]), fweights=counts, ddof=0))
+
+
+def _elongation(covariance: np.ndarray) -> float:
+    across, along = np.sqrt(np.linalg.eigvalsh(covariance).clip(min=0))
     return float(along / across) if across > 1e-9 * along else (np.inf if along > 0 else 1.0)
+
+
+def _axis(var_x: float, var_y: float, cov: float) -> float | None:
+    """Return the angle of the first principal axis, radians, towards x >= 0; None without one."""
+    if np.hypot(var_x - var_y, 2 * cov) <= _ISOTROPIC * (var_x + var_y):
+        return None
+    return float(np.arctan2(2 * cov, var_x - var_y) / 2)
+
+
+def long_axis(covariance: np.ndarray) -> tuple[float, float]:
+    """Return `inplane_angle` and `inplane_elongation` of what has this covariance (3, 3) of x, y, z."""
+    angle = _axis(covariance[0, 0], covariance[1, 1], covariance[0, 1])
+    return float(np.rad2deg(angle or 0.0)), _elongation(covariance[:2, :2])
+
+
+def turn_to_x(points_um: np.ndarray, angle_degrees: float) -> np.ndarray:
+    """Rotate points (n, 3), x, y, z, about z, so that an axis at this angle comes to lie along x."""
+    cos, sin = np.cos(np.deg2rad(angle_degrees)), np.sin(np.deg2rad(angle_degrees))
+    return points_um @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
 def center_zyx(mask_zyx: np.ndarray) -> np.ndarray:

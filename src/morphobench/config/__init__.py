@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from morphobench.config import checks, paths, published_values
+from morphobench.config import checks, paths, published_values, sizes
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.needs import source_needs
 from morphobench.config.schema import (
@@ -103,7 +103,7 @@ def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, roo
     if dataset["start_from"] != "raw":
         # A published manifest has its split in a column of that name.
         dataset["split"] = "split" if dataset["published"].get("split") else None
-    dataset = paths.expanded(dataset, paths.OF_DATASET, source)
+    dataset = sizes.resolved(paths.expanded(dataset, paths.OF_DATASET, source), source)
     return {**_with_text_names(dataset), "name": name}
 
 

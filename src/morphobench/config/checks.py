@@ -142,7 +142,7 @@ def _check_roles(source: str, dataset: Mapping[str, Any]) -> None:
 
 
 def _check_punctate(source: str, dataset: Mapping[str, Any]) -> None:
-    margin, dilation = dataset["align"]["margin_voxel"], dataset["mask"]["dilation_voxel"]
+    margin, dilation = dataset["align"].get("margin_voxel", 0), dataset["mask"].get("dilation_voxel", 0)
     if margin < dilation:
         reason = f"is less than mask.dilation_voxel = {dilation}: the rim would be cut off"
         raise InputError(f"{source}: align.margin_voxel = {margin} {reason}. Set it to {dilation:g} or more.")

@@ -15,7 +15,8 @@ _RESOURCES, _CLONE = "workflow/resources/", Path(__file__).parents[3]
 OF_CONFIG = ("download.cache",)
 OF_MODEL = ("architecture.grid_file",)
 OF_DATASET = (
-    *(f"source.{key}" for key in ("location", "cells", "fovs", "stack", "shapes", "packings")),
+    *(f"source.{key}" for key in ("location", "cells", "fovs", "stack", "stack_table", "shapes")),
+    *(f"source.{key}" for key in ("packings", "meshes", "point_tables")),
     "published.location",
     "scale_factor.file",
     "analyse.drugs.cellprofiler",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from morphobench.download.crops import InShard, warn_of_shared
 from morphobench.errors import InputError, named
-from morphobench.files import channels, identifiers, images, manifests
+from morphobench.files import channels, headers, identifiers, images, manifests
 from morphobench.files.headers import Stated
 from morphobench.files.layout import CROPS
 from morphobench.geometry import labels as labelled
@@ -50,12 +50,12 @@ def cut(
         When the table is missing or wrong.
     """
     path, fov = Path(source["fovs"]), source["fov"]
-    file_columns = ["image", *fov["label_channels"]]
     table = read_table(source, taken)
+    columns = file_columns(source)
     if is_first:
-        warn_of_shared(path, table, "FOVId", ["image"])
+        warn_of_shared(path, table, "FOVId", columns[:1])
     table = table[in_shard(table["FOVId"])]
-    metadata = table.drop(columns=file_columns)
+    metadata = table.drop(columns=columns)
     for kind in CROPS:
         (folder / kind).mkdir()
     rows: list[dict[str, Any]] = []
@@ -63,7 +63,9 @@ def cut(
         try:
             if fault := identifiers.fault(field["FOVId"]):
                 raise InputError(f"{path}: FOVId {fault}")
-            inside = {column: manifests.inside(path.parent, field[column]) for column in file_columns}
+            inside = {
+                column: manifests.inside(path.parent, field[column], absolute=True) for column in columns
+            }
             cells = _cut_field(folder, field | inside, fov)
         except InputError as error:
             cells = [_row(field["FOVId"], 0, str(error))]
@@ -74,16 +76,22 @@ def cut(
     return pd.DataFrame(rows, columns=list(types)).astype(types)
 
 
+def file_columns(source: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a table of fields that name files; without raw channels, label images alone."""
+    has_images = source["fov"].get("channel_names") != []
+    return [*(["image"] if has_images else []), *source["fov"]["label_channels"]]
+
+
 def read_table(source: Mapping[str, Any], taken: Collection[str] = ()) -> pd.DataFrame:
     """Read the table of fields of view, a row per FOVId; InputError when it is missing or wrong.
 
     `taken` are names that its own columns make room for.
     """
-    path, file_columns = Path(source["fovs"]), ["image", *source["fov"]["label_channels"]]
+    path = Path(source["fovs"])
     taken = {*taken, "CellId", *CROPS, "name_dict"}
     group = [one for one in manifests.group_columns(source.get("group")) if one not in ("CellId", "FOVId")]
     units = {"group": group, "derive": source.get("derive"), "taken": taken}
-    table = manifests.read(path, file_columns, text=["FOVId"], **units)
+    table = manifests.read(path, file_columns(source), text=["FOVId"], **units)
     manifests.check_unique(path, table["FOVId"])
     return table
 
@@ -161,14 +169,23 @@ def _read_field(field: Mapping[str, Any], fov: Mapping[str, Any]) -> tuple[Image
     said = {"spacing_um_zyx": fov.get("spacing_um_zyx"), "spacing_from": "source.fov.spacing_um_zyx"}
     known = Stated(fov.get("channel_names"), **said)
     whatever = {"may_be_empty": True, "may_have_gaps": True}
-    raw, spacing_um = images.read_stated(field["image"], None, known, **whatever)
-    shape = next(iter(raw.values())).shape
+    first = fov["label_channels"][0]
+    if "image" in field:
+        place = field["image"]
+        raw, spacing_um = images.read_stated(place, None, known, **whatever)
+        shape = next(iter(raw.values())).shape
+    else:
+        place, raw, shape = field[first], {}, None
+        with named(place):
+            own = known._replace(channel_names=[first])
+            spacing_um = headers.describe(images.read_header(place), own).spacing_um_zyx
     labels = {}
     for name in fov["label_channels"]:
-        own = Stated([name], spacing_um_zyx=spacing_um, spacing_from=f"the image {field['image']}")
+        own = Stated([name], spacing_um_zyx=spacing_um, spacing_from=f"the image {place}")
         labels |= images.read_stated(field[name], [name], own, may_be_empty=True)[0]
+        shape = shape or labels[name].shape
         if labels[name].shape != shape:
-            found = f"labels of shape {labels[name].shape}, but {field['image']} has {shape} (z, y, x)"
+            found = f"labels of shape {labels[name].shape}, but {place} has {shape} (z, y, x)"
             raise InputError(f"{field[name]}: {found}. Export both for the same field of view.")
         with named(field[name]):
             labels[name] = labelled.to_labels(labels[name])
@@ -187,11 +204,12 @@ def _write_cell(
     mask_zyx = next(iter(masks.values()))
     faults = {name: channels.fault(volume_zyx, mask_zyx) for name, volume_zyx in volumes.items()}
     row |= {"channel_faults": "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)}
-    for kind, content in zip(CROPS, (volumes, masks), strict=True):
+    crops = {kind: content for kind, content in zip(CROPS, (volumes, masks), strict=True) if content}
+    for kind, content in crops.items():
         name = f"{kind}/{row['CellId']}_{kind.removeprefix('crop_')}.ome.tif"
         images.write_crop(folder / name, content, spacing_um)
         row |= {kind: name}
-    return row | {"name_dict": str(dict(zip(CROPS, (list(volumes), list(masks)), strict=True)))}
+    return row | {"name_dict": str({kind: list(content) for kind, content in crops.items()})}
 
 
 def _row(field: str, label: int, error: str = "", *, excluded: bool = False) -> dict[str, Any]:

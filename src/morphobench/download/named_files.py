@@ -12,20 +12,23 @@ from pathlib import Path
 from stat import S_ISDIR
 from typing import Any
 
-from morphobench.download import crops, stack
+from morphobench.download import crops, listed, stack
 from morphobench.errors import InputError
 from morphobench.files import manifests
 from morphobench.files.packings import SHAPE_MANIFEST, chosen_shapes, file_names, read_shapes
 from morphobench.remote import local_folder
 
 Config = Mapping[str, Any]
+# Keys of `source` for a table of files other than images, and its column of them.
+LISTED = {"meshes": "mesh", "point_tables": "points"}
 
 
 def tables(source: Config) -> list[Path]:
     """Return the files that the configuration of a local source names, whether or not they exist."""
     root = local_folder(source.get("location"))
-    named = [root / source[key] for key in ("fovs", "stack", "cells") if source.get(key)]
-    named += [root.joinpath(source["stack"]).parent / stack.TABLE] if source.get("stack") else []
+    keys = ("fovs", "stack", "cells", *LISTED)
+    named = [root / source[key] for key in keys if source.get(key)]
+    named += [stack.table_path(source)] if source.get("stack") else []
     return named + ([root / source["shapes"] / SHAPE_MANIFEST] if source.get("shapes") else [])
 
 
@@ -44,6 +47,11 @@ def in_tables(dataset: Config) -> list[str]:
                 folder, values = _of_fields(source)
             elif source.get("cells"):
                 folder, values = _of_crops(dataset)
+            elif form := next((key for key in LISTED if source.get(key)), None):
+                folder, values = (
+                    Path(source[form]).parent,
+                    listed.read_table(source, form, LISTED[form])[LISTED[form]],
+                )
             else:
                 return []
     except InputError:

@@ -8,11 +8,9 @@ here start from the shard folder; existing crops stay in place, or in the cache.
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
-from morphobench.download import crops, fields, first_cells, index, stack
+from morphobench.download import crops, fields, first_cells, index, listed, stack
 from morphobench.errors import InputError
-from morphobench.files import FilePath, manifests, reserved, shards
+from morphobench.files import FilePath, shards
 from morphobench.remote import is_remote
 
 
@@ -53,21 +51,4 @@ def run(
             if shard == 0:
                 # Crops of a folder have no index: the first shard tries the first cells for all.
                 first_cells.check(cells, lambda row: first_cells.read_located(row, dataset), dataset["name"])
-        created.cells = _with_groups(cells, source)
-
-
-def _with_groups(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:
-    """Add the independent unit of each cell; a cell whose unit is not known fails."""
-    columns = manifests.group_columns(source.get("group")) or ["CellId"]
-    columns = [reserved.own_name(column, cells) for column in columns]
-    if missing := [column for column in columns if column not in cells]:
-        found = ", ".join(map(str, cells))
-        raise InputError(f"source.group: the source's table has no column {missing[0]!r} (found {found}).")
-    group = manifests.groups(cells, columns)
-    unknown = group.isna() & cells["success"]
-    reason = f"has no {' or no '.join(columns)}, which source.group needs. Complete the source's table."
-    return cells.assign(
-        group=group.fillna(cells["CellId"]).astype(object),
-        success=cells["success"] & ~unknown,
-        error=cells["error"].where(~unknown, reason),
-    )
+        created.cells = listed.with_groups(cells, source)

@@ -16,6 +16,12 @@ from morphobench.files.layout import CROPS
 from morphobench.geometry.labels import foreground
 
 TABLE = "manifest.csv"
+_REMEDY = "It needs `volumes` of shape (n, z, y, x), bool or uint8; or `packed` and `shape`."
+
+
+def table_path(source: Mapping[str, Any]) -> Path:
+    """Return the table of a stack: the one that the source names, else `TABLE` beside it."""
+    return Path(source["stack_table"]) if source.get("stack_table") else Path(source["stack"]).parent / TABLE
 
 
 def write(
@@ -23,7 +29,7 @@ def write(
 ) -> pd.DataFrame:
     """Write the shapes of a shard as ``crop_seg/<CellId>_seg.ome.tif``, one channel of 0 and 1 each.
 
-    source.stack (`read_volumes`) lies beside `TABLE`, with a row of CellId and metadata for each volume.
+    The table of source.stack (`read_volumes`) has a row of CellId and metadata for each volume.
 
     Returns
     -------
@@ -42,7 +48,7 @@ def write(
     table = read_table(source, taken)
     volumes = read_volumes(path)
     if len(volumes) != len(table):
-        found = f"holds {len(volumes)} volumes, but {path.parent / TABLE} has {len(table)} rows"
+        found = f"holds {len(volumes)} volumes, but {table_path(source)} has {len(table)} rows"
         raise InputError(f"{path}: {found}. They must be the same cells in the same order.")
     (folder / "crop_seg").mkdir()
     channel = source.get("channel") or "structure"
@@ -58,11 +64,11 @@ def write(
 
 
 def read_table(source: Mapping[str, Any], taken: Collection[str] = ()) -> pd.DataFrame:
-    """Read the table beside a stack, a row per CellId; InputError when it is missing or wrong.
+    """Read the table of a stack, a row per CellId; InputError when it is missing or wrong.
 
     `taken` are names that its own columns make room for.
     """
-    path = Path(source["stack"]).parent / TABLE
+    path = table_path(source)
     group = [one for one in manifests.group_columns(source.get("group")) if one != "CellId"]
     units = {"group": group, "derive": source.get("derive")}
     taken = {*taken, *CROPS, "name_dict"}
@@ -75,7 +81,8 @@ def read_volumes(path: Path) -> np.ndarray:
     """Read segmented shapes of one size, bool, shape (n, z, y, x).
 
     An .npz file has `volumes`, bool or uint8, not zero inside, shape (n, z, y, x); or `packed`, uint8, each
-    row the bits of a flat volume (numpy.packbits), and `shape`, that of all volumes.
+    row the bits of a flat volume (numpy.packbits), and `shape`, that of all volumes. An .npy file
+    is `volumes`.
 
     Raises
     ------
@@ -84,27 +91,33 @@ def read_volumes(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. Point source.stack at the shapes.")
-    remedy = "It needs `volumes` of shape (n, z, y, x), bool or uint8; or `packed` and `shape`."
-    try:
-        npz.check_sizes(path)
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("volumes", "packed", "shape") if name in archive}
-    except InputError:
-        raise
-    # numpy takes a file that is no archive for a bare array or a pickle.
-    except (ValueError, OSError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not readable as arrays ({error}). {remedy}") from error
+    arrays = _arrays(path)
     volumes = arrays.get("volumes")
     if volumes is None and len(arrays) == 2:
         volumes = _unpacked(path, arrays["packed"], arrays["shape"])
     if volumes is None or volumes.ndim != 4 or volumes.dtype not in (np.bool_, np.uint8):
         found = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items()) or "none"
-        raise InputError(f"{path}: found {found}. {remedy}")
+        raise InputError(f"{path}: found {found}. {_REMEDY}")
     if volumes.dtype == np.uint8 and volumes.max(initial=0) > 1:
         for number, volume_zyx in enumerate(volumes):
             with named(f"{path}: volume {number}"):
                 foreground(volume_zyx)
     return volumes != 0
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz or .npy file that `read_volumes` knows."""
+    try:
+        if path.suffix.lower() == ".npy":
+            return {"volumes": np.load(path, allow_pickle=False, mmap_mode="r")}
+        npz.check_sizes(path)
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in ("volumes", "packed", "shape") if name in archive}
+    except InputError:
+        raise
+    # numpy takes a file that is no archive for a bare array or a pickle.
+    except (ValueError, OSError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not readable as arrays ({error}). {_REMEDY}") from error
 
 
 def _unpacked(path: Path, packed: np.ndarray, shape: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ Names = Sequence[str | None] | Mapping[str, int]
 # Two sizes of a voxel that differ by more than this share contradict each other.
 _TOLERANCE = 0.01
 # What writers put where a channel has no name: "C:0", "Channel:0:1", "Channel 2".
-_NO_NAME = re.compile(r"(?:C|Channel)[: ]?\d+(?::\d+)*")
+NO_NAME = re.compile(r"(?:C|Channel)[: ]?\d+(?::\d+)*")
 
 
 class Header(NamedTuple):
@@ -138,7 +138,7 @@ def describe(header: Header, stated: Stated) -> Described:
 def _names(header: Header, stated: Stated) -> tuple[list[str | None], str]:
     n_channels = len(header.channel_names)
     if stated.channel_names is None:
-        names = [name if name and not _NO_NAME.fullmatch(name) else None for name in header.channel_names]
+        names = [name if name and not NO_NAME.fullmatch(name) else None for name in header.channel_names]
         return names, "the file" if any(names) else "nowhere"
     if not isinstance(stated.channel_names, Mapping):
         names = list(stated.channel_names)

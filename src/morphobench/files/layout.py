@@ -26,6 +26,8 @@ VOXELS = ("first_voxel", *SIZES)
 # Arrays of the shards of align and mask: packings, images, segmented structures and their surfaces.
 CLOUD = {"points_um": Layout(np.float32, (3,), POINTS)}
 CELL = {"structure": Layout(np.float32, (), VOXELS), "mask": Layout(np.uint8, (), VOXELS)}
+# Points as they were recorded, with the weight of each.
+WEIGHTED_CLOUD = CLOUD | {"weight": Layout(np.float32, (), POINTS)}
 # Beside the sampled clouds and cubes of packings, which are made of them.
 CENTRES = {"centres_um": Layout(np.float32, (3,), POINTS)}
 SEGMENTATION = {"segmentation": Layout(np.uint8, (), VOXELS)}
@@ -57,6 +59,11 @@ def _stored(shard: FilePath, row: Mapping[str, Any], arrays: Mapping[str, Layout
 def stored_cloud(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
     """Return a packing's points out of a shard of align or mask, shape (n_points, 3), micrometres."""
     return _stored(shard, row, CLOUD)[0]
+
+
+def stored_weighted_cloud(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return a cell's points (n, 3), x, y, z, micrometres, and their weights (n,), out of a shard."""
+    return _stored(shard, row, WEIGHTED_CLOUD)
 
 
 def stored_centres(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:

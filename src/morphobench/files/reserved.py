@@ -19,7 +19,7 @@ _MEASURES = ("surface_area_um2", "volume_um3", "distance_um")
 # By kind of dataset: columns that only say where and how a cell is stored, and measured ones.
 _STORED = {
     "packing": ("radius_um", "n_outside", "first", "n_points"),
-    "punctate": (*_ALIGNED, "clip_low", "clip_high", "n_dilated"),
+    "punctate": (*_ALIGNED, "clip_low", "clip_high", "n_dilated", "radius_um", "first", "n_points"),
     "polymorphic": (
         *_ALIGNED,
         "scale_um",
@@ -42,7 +42,7 @@ _MEASURED = {
     "punctate": ("n_voxels", "elongation", "nearly_square", *_MARKS),
     "polymorphic": (
         *_MARKS,
-        *("elongation", "nearly_square"),
+        *("elongation", "nearly_square", "open_share"),
         *("n_voxels", "n_pieces", "n_pieces_label", "volume_um3", "area_um2", "touches_border"),
         *(f"extent_{axis}_um" for axis in "xyz"),
         *(f"{statistic}_{name}" for name in _MEASURES for statistic in ("mean", "std")),

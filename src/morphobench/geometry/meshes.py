@@ -14,12 +14,29 @@ _UNSURE = 0.1
 
 
 def read_closed_mesh(path: str | Path) -> trimesh.Trimesh:
-    """Read a mesh file (OBJ, PLY, STL, ...), merge repeated vertices, and check that it encloses a volume.
+    """Read a mesh file as `read_mesh` does, and check that it encloses a volume.
 
     Raises
     ------
     InputError
         When the file is missing or unreadable, or its surface is open, inconsistently oriented or inside out.
+    """
+    mesh = read_mesh(path)
+    if not mesh.is_watertight:
+        raise InputError(f"{path}: the mesh is not watertight. Close its holes (e.g. trimesh fill_holes).")
+    if not mesh.is_winding_consistent or mesh.volume <= 0:
+        found = f"the faces do not all point outwards (signed volume {mesh.volume:g})"
+        raise InputError(f"{path}: {found}. Orient them (e.g. trimesh fix_normals).")
+    return mesh
+
+
+def read_mesh(path: str | Path) -> trimesh.Trimesh:
+    """Read a mesh file (OBJ, OFF, PLY, STL), open or closed, and merge repeated vertices.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or unreadable, has no faces, or vertices that are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -31,11 +48,6 @@ def read_closed_mesh(path: str | Path) -> trimesh.Trimesh:
     if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all():
         raise InputError(f"{path}: the mesh has no faces, or vertices that are not finite. Export it again.")
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
-    if not mesh.is_watertight:
-        raise InputError(f"{path}: the mesh is not watertight. Close its holes (e.g. trimesh fill_holes).")
-    if not mesh.is_winding_consistent or mesh.volume <= 0:
-        found = f"the faces do not all point outwards (signed volume {mesh.volume:g})"
-        raise InputError(f"{path}: {found}. Orient them (e.g. trimesh fix_normals).")
     return mesh
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from morphobench import config as configuration
 from morphobench import files, log
 from morphobench.config import checks, schema
+from morphobench.download.named_files import LISTED
 from morphobench.errors import InputError
 from morphobench.files import headers
 from morphobench.jobs import check_cells, check_published, check_sources
@@ -70,6 +71,8 @@ def _check_source(report: Report, dataset: Config, config: Config, download_conf
         check_sources.check_stack(report, dataset)
     elif source.get("cells"):
         return check_cells.check(report, dataset, config, download_config)
+    elif dataset["form"] in LISTED:
+        check_sources.check_listed(report, dataset, dataset["form"])
     elif dataset["n_shards"]:
         report.stop("source needs one of the keys fovs, stack and cells.", "source")
     return 0

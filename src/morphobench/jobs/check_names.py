@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from morphobench.download import crops, fields, stack
+from morphobench.download import crops, fields, listed, stack
+from morphobench.download.named_files import LISTED
 from morphobench.errors import InputError, named
 from morphobench.files import headers, images, manifests, reserved, values
 from morphobench.jobs import check_headers
@@ -73,13 +74,16 @@ def check(dataset: Config) -> None:
         path, table = Path(source["fovs"]), fields.read_table(source, crops.reserved_names(dataset))
         made = {"CellId"}
     elif source.get("stack"):
-        path = Path(source["stack"]).parent / stack.TABLE
+        path = stack.table_path(source)
         table, made = stack.read_table(source, crops.reserved_names(dataset)), set()
         if not Path(source["stack"]).is_file():
             raise InputError(f"{source['stack']}: no such file. Point source.stack at the shapes.")
     elif source.get("cells"):
         path = local_folder(source.get("location")) / source["cells"]
         table, made = crops.select(path, dataset, optional=list(dataset.get("needs") or {})), set()
+    elif form := next((form for form in LISTED if source.get(form)), None):
+        path, made = Path(source[form]), set()
+        table = listed.read_table(source, form, LISTED[form], crops.reserved_names(dataset))
     else:
         return
     _check_columns(path, table, dataset, made)
@@ -87,7 +91,8 @@ def check(dataset: Config) -> None:
         if one.key.startswith(_STRICT) and not source.get("max_cells"):
             raise InputError(f"{path}: {reason} ({one.key} in {place})")
         logger.warning("%s: %s (%s in %s)", path, reason, one.key, place)
-    _check_channels(path, table, dataset)
+    if "channels" in dataset:
+        _check_channels(path, table, dataset)
 
 
 def _check_columns(path: Path, table: pd.DataFrame, dataset: Config, made: set[str]) -> None:
@@ -129,11 +134,13 @@ def _described(path: Path, row: Config, dataset: Config) -> dict[Path, headers.D
         raise InputError("its channel has the name of source.channel")
     if source.get("fovs"):
         fov = source["fov"]
-        image = manifests.inside(path.parent, row["image"])
-        stated = headers.Stated(fov.get("channel_names"), "source.fov.channel_names", [1.0, 1.0, 1.0])
+        first, *labels = fields.file_columns(source)
+        image = manifests.inside(path.parent, row[first], absolute=True)
+        own = fov.get("channel_names") or ([first] if first != "image" else None)
+        stated = headers.Stated(own, "source.fov.channel_names", [1.0, 1.0, 1.0])
         with named(image):
             described = headers.describe(images.read_header(image), stated)
-        names = [*described.channel_names, *fov["label_channels"]]
+        names = [*described.channel_names, *labels]
         return {image: described._replace(channel_names=names)}
     store = (
         open_store(source["location"], {}) if source.get("location") else check_headers.AnyFolder(path.parent)

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from morphobench.download import fields, packing, stack
+import numpy as np
+
+from morphobench.download import fields, listed, packing, stack
 from morphobench.download.crops import shard_filter
+from morphobench.download.named_files import LISTED
 from morphobench.errors import InputError, named
-from morphobench.files import headers, identifiers, images, manifests
+from morphobench.files import headers, identifiers, images, manifests, point_files
 from morphobench.files.headers import Stated
 from morphobench.files.layout import positions_name
 from morphobench.geometry import meshes
@@ -21,19 +24,23 @@ Config = Mapping[str, Any]
 def check_fields(report: Report, dataset: Config) -> None:
     """Check the table of fields of view, its files, and three of their headers."""
     source, fov = dataset["source"], dataset["source"]["fov"]
-    path, columns = Path(source["fovs"]), ["image", *fov["label_channels"]]
+    path, columns = Path(source["fovs"]), fields.file_columns(source)
     table = fields.read_table(source)
     for fault in identifiers.faults(table, ["FOVId"]).loc[lambda faults: faults != ""]:
         report.remark(f"{path}: {fault}", "source.fovs")
     report.say("Manifest", f"{path}: {len(table)} fields of view, columns {', '.join(table)}")
-    files = {value: manifests.inside(path.parent, value) for column in columns for value in table[column]}
+    files = {
+        value: manifests.inside(path.parent, value, absolute=True)
+        for column in columns
+        for value in table[column]
+    }
     if missing := [str(file) for file in files.values() if not images.exists(file)]:
         report.stop(
             f"{path}: {len(missing)} of {len(files)} files are missing, first {missing[0]}.", "source.fovs"
         )
     stated = Stated(fov.get("channel_names"), "fov.channel_names", fov.get("spacing_um_zyx"))
     for field in spread(table).to_dict("records"):
-        image = files[field["image"]]
+        image = files[field[columns[0]]]
         with named(image):
             described = headers.describe(images.read_header(image), stated)
         names, edges = described.channel_names, described.spacing_um_zyx
@@ -52,6 +59,23 @@ def check_stack(report: Report, dataset: Config) -> None:
         raise InputError(
             f"{path}: {len(volumes)} volumes for {len(table)} rows. They must be the same cells."
         )
+
+
+def check_listed(report: Report, dataset: Config, form: str) -> None:
+    """Check the table of meshes or of tables of points, and read three of its files."""
+    source, column = dataset["source"], LISTED[form]
+    path, table = Path(source[form]), listed.read_table(source, form, column)
+    report.say("Manifest", f"{path}: {len(table)} rows, columns {', '.join(table)}")
+    for row in spread(table).to_dict("records"):
+        file = listed.checked(row, path, column)
+        if form == "meshes":
+            mesh = meshes.read_mesh(file)
+            sides_um = mesh.extents * source["mesh"]["unit_um"]
+            report.say("Meshes", f"{file}: {len(mesh.faces)} faces, sides x, y, z {sides_um.round(3)} um")
+        else:
+            points_um = point_files.read(file, source["points"]).points_um
+            sides_um = np.ptp(points_um, axis=0).round(3) if len(points_um) else "no"
+            report.say("Points", f"{file}: {len(points_um)} points, sides x, y, z {sides_um} um")
 
 
 def check_packing(report: Report, dataset: Config, download_config: Config, most_failed: float) -> int:

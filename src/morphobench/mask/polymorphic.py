@@ -12,11 +12,11 @@ from morphobench.files.layout import MESH, SEGMENTATION, stored_cell
 from morphobench.geometry import isosurface, labels, region
 from morphobench.mask import pieces
 
-_START = tuple(f"start_{axis}_voxel" for axis in "zyx")
-_EXTENT = tuple(f"extent_{axis}_um" for axis in "xyz")
-_DEFAULTS = (
-    dict.fromkeys((*_START, "n_voxels", "n_pieces"), 0)
-    | dict.fromkeys((*_EXTENT, "volume_um3", "area_um2", *pieces.FEATURES), np.nan)
+START = tuple(f"start_{axis}_voxel" for axis in "zyx")
+EXTENT = tuple(f"extent_{axis}_um" for axis in "xyz")
+DEFAULTS = (
+    dict.fromkeys((*START, "n_voxels", "n_pieces"), 0)
+    | dict.fromkeys((*EXTENT, "volume_um3", "area_um2", *pieces.FEATURES), np.nan)
     | {"touches_border": False, "n_pieces_label": ""}
 )
 
@@ -66,7 +66,7 @@ def run(
 
     with shards.create(shard_out, "mask", max_failed_fraction) as shard:
         cells = files.read_cells(shard_in)
-        shard.fill(cells, mask_cell, SEGMENTATION | MESH, _DEFAULTS, timed=True)
+        shard.fill(cells, mask_cell, SEGMENTATION | MESH, DEFAULTS, timed=True)
 
 
 def measure_structure(
@@ -98,5 +98,5 @@ def measure_structure(
         "touches_border": touches,
     }
     places = (*starts_zyx.tolist(), *np.ptp(vertices_um, axis=0).tolist())
-    columns |= dict(zip((*_START, *_EXTENT), places, strict=True))
+    columns |= dict(zip((*START, *EXTENT), places, strict=True))
     return mask_zyx, vertices_um + starts_zyx[::-1] * spacing_um, faces, columns | features

@@ -1,0 +1,24 @@
+"""`make new NAME=mine FROM=folder_or_table`: write the configuration of a data set of one's own."""
+
+import sys
+from pathlib import Path
+
+from morphobench.errors import InputError
+from morphobench.new import write
+
+
+def main(arguments: list[str]) -> int:
+    """Write the data set and print what was found; return 1, with the reason, where that cannot be."""
+    if len(arguments) != 2 or not all(arguments):
+        print("Give both: make new NAME=mine FROM=folder_or_table", file=sys.stderr)
+        return 1
+    try:
+        print(write.run(arguments[0], Path(arguments[1])))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,168 @@
+"""Look at a folder, a table or a file, and draft the data set that it holds."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from morphobench.errors import InputError, named
+from morphobench.files import point_files
+from morphobench.new import columns, found, images, points, shapes
+
+_FORMS = "images with label images, meshes (PLY, OBJ, OFF, STL), tables of points or an array of volumes"
+
+
+def draft_of(place: Path) -> found.Draft:
+    """Return the data set in a folder, or that a table or another file holds.
+
+    Raises
+    ------
+    InputError
+        When there is nothing, or what there is cannot become one.
+    """
+    if not place.exists():
+        raise InputError(f"{place}: no such file or folder. Point FROM at your folder or table.")
+    if place.is_dir() and found.suffix(place) != ".zarr":
+        return _of_folder(place)
+    if found.suffix(place) in found.STACKS:
+        return _of_stack(place)
+    if found.suffix(place) in found.POINTS:
+        return points.draft([place], found.listing([place], place.parent, "points"))
+    if found.suffix(place) in found.TABLES:
+        return _of_table(place)
+    raise InputError(
+        f"{place}: one file of a data set. Point FROM at its folder, or at a table of its files."
+    )
+
+
+def _of_folder(folder: Path) -> found.Draft:
+    files = found.files_below(folder)
+    by_form = {
+        form: [file for file in files if found.suffix(file) in endings]
+        for form, endings in (("meshes", found.MESHES), ("images", found.IMAGES), ("stacks", found.STACKS))
+    }
+    tables = [file for file in files if found.suffix(file) in found.TABLES]
+    by_form["points"] = [file for file in files if found.suffix(file) in found.POINTS]
+    metadata = _metadata_table(folder, tables, sum(map(len, by_form.values())))
+    if metadata is not None and columns.file_columns(columns.read_table(metadata), folder):
+        return _of_table(metadata)
+    if not any(by_form.values()):
+        by_form["points"] = [file for file in tables if _has_points(file)]
+    form, own = max(by_form.items(), key=lambda item: len(item[1]))
+    if not own:
+        endings = ", ".join(
+            f"{n} {ending or 'without ending'}"
+            for ending, n in Counter(map(found.suffix, files)).most_common(5)
+        )
+        raise InputError(
+            f"{folder}: {f'nothing to use among {endings}' if files else 'empty'}. It needs {_FORMS}."
+        )
+    if form == "stacks":
+        if len(own) > 1:
+            raise InputError(f"{folder}: {len(own)} arrays ({own[0].name}, ...). Point FROM at one of them.")
+        return _of_stack(own[0])
+    if form == "images":
+        pairs = images.pairs_of(own, folder)
+        firsts = [pair.image or next(iter(pair.labels.values())) for pair in pairs]
+        return images.draft(pairs, folder, _joined(firsts, folder, metadata))
+    column = "mesh" if form == "meshes" else "points"
+    listed = found.listing(own, folder, column)
+    extra = _joined(own, folder, metadata)
+    listed = (
+        listed if extra is None else listed.join(extra[extra.columns.difference(listed.columns, sort=False)])
+    )
+    return shapes.draft_of_meshes(own, listed) if form == "meshes" else points.draft(own, listed)
+
+
+def _metadata_table(folder: Path, tables: Sequence[Path], n_files: int) -> Path | None:
+    """Return the table at the top of a folder, where it has only one and other files too."""
+    top = [file for file in tables if file.parent == folder]
+    return top[0] if len(top) == 1 and (n_files or len(tables) > 1) else None
+
+
+def _has_points(file: Path) -> bool:
+    try:
+        return columns.coordinates(point_files.columns_of(file)) is not None
+    except InputError:
+        return False
+
+
+def _joined(files: Sequence[Path], folder: Path, table: Path | None) -> pd.DataFrame | None:
+    """Return the rows of a table of metadata that belong to files, by a column with their names.
+
+    Without such a table, the first folders of the files where they differ, as `class`; or None.
+    """
+    classes = [found.class_of(file, folder) for file in files]
+    own = pd.DataFrame({"class": classes}) if len(set(classes)) > 1 else None
+    if table is None:
+        return own
+    metadata, stems = columns.read_table(table), [found.identifier(file, file.parent) for file in files]
+    for column in metadata:
+        keys = metadata[column].map(lambda value: os.path.splitext(os.path.basename(str(value)))[0])
+        if keys.is_unique and set(stems) & set(keys):
+            rows = metadata.set_index(keys).reindex(stems).reset_index(drop=True)
+            rows = rows.rename(columns={column: f"{column}_in_table"} if column == "CellId" else {})
+            return rows if own is None else rows.assign(**dict(own))
+    return own
+
+
+def _of_table(path: Path) -> found.Draft:
+    """Return the data set of a table that names files, or that is itself the points of many cells."""
+    with named(path):
+        table = columns.read_table(path)
+        files = columns.file_columns(table, path.parent)
+        if not files:
+            if columns.coordinates(list(map(str, table))):
+                return points.draft([path], found.listing([path], path.parent, "points"))
+            there = ", ".join(map(str, table))[:300]
+            raise InputError(f"no column names files, and none holds x and y (found {there}). Add the paths.")
+    endings = set(files.values())
+    located = {column: [path.parent / value for value in table[column].fillna("")] for column in files}
+    if endings <= set(found.IMAGES):
+        return _of_images(path, table, located)
+    if len(files) > 1:
+        raise InputError(f"{path}: columns {', '.join(files)} all name files. Keep the one to use.")
+    ((column, own),) = located.items()
+    is_mesh = endings <= set(found.MESHES)
+    target = "mesh" if is_mesh else "points"
+    listed = found.listing(own, path.parent, target).drop(columns="class", errors="ignore")
+    if (ids := columns.id_column(table, "CellId", [column])) is not None:
+        listed["CellId"] = table[ids]
+    rest = table.drop(columns=[column, "CellId"], errors="ignore")
+    listed = listed.join(rest[rest.columns.difference(listed.columns, sort=False)])
+    return shapes.draft_of_meshes(own, listed) if is_mesh else points.draft(own, listed)
+
+
+def _of_images(path: Path, table: pd.DataFrame, located: dict[str, list[Path]]) -> found.Draft:
+    by_label = {column: images.names_labels(column, files) for column, files in located.items()}
+    raw = [column for column, is_label in by_label.items() if not is_label]
+    segmented = [column for column in located if column not in raw]
+    if len(raw) > 1:
+        raise InputError(f"{path}: columns {', '.join(raw)} name images. Keep one, with all channels.")
+    if not segmented:
+        found_columns = f"column {raw[0]} names images, and no column label images or masks"
+        raise InputError(
+            f"{path}: {found_columns}. Segment the cells, and add a column such as {raw[0]}_label."
+        )
+    n_rows = len(table)
+    pairs = [
+        images.Pair(located[raw[0]][i] if raw else None, {name: located[name][i] for name in segmented})
+        for i in range(n_rows)
+    ]
+    rest = table.drop(columns=list(located))
+    for target in ("CellId", "FOVId"):
+        if target not in rest and (ids := columns.id_column(rest, target, [])) is not None:
+            rest[target] = rest[ids]
+    return images.draft(pairs, path.parent, rest)
+
+
+def _of_stack(path: Path) -> found.Draft:
+    beside = shapes.table_beside(path)
+    table = columns.read_table(beside) if beside else None
+    if table is not None and "CellId" not in table:
+        ids = columns.id_column(table, "CellId", [])
+        own = table[ids] if ids else [f"{path.stem}_{number:05d}" for number in range(len(table))]
+        table = table.assign(CellId=own)
+    return shapes.draft_of_stack(path, table)
