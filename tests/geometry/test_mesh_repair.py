@@ -18,13 +18,13 @@ def directed_edges_cancel(faces):
     return np.array_equal(forth[0], back[0]) and np.array_equal(forth[1], back[1])
 
 
-def some_turned(faces, share):
-    turned = np.random.default_rng(1).random(len(faces)) < share
-    return np.where(turned[:, None], faces[:, ::-1], faces)
+def some_flipped(faces, share):
+    flipped = np.random.default_rng(1).random(len(faces)) < share
+    return np.where(flipped[:, None], faces[:, ::-1], faces)
 
 
 @pytest.mark.parametrize(
-    "faces", [FACES, FACES[:, ::-1], some_turned(FACES, 0.4), np.concatenate([FACES] * 2)]
+    "faces", [FACES, FACES[:, ::-1], some_flipped(FACES, 0.4), np.concatenate([FACES] * 2)]
 )
 def test_whole_surfaces_keep_their_volume(faces):
     vertices, whole, open_share = closed(VERTICES, faces, 0.0)
@@ -33,10 +33,10 @@ def test_whole_surfaces_keep_their_volume(faces):
     assert open_share == 0
 
 
-@pytest.mark.parametrize("turned", [0.0, 0.4])
-def test_a_ball_without_a_cap_is_closed_by_a_plane(turned):
+@pytest.mark.parametrize("flipped", [0.0, 0.4])
+def test_a_ball_without_a_cap_is_closed_by_a_plane(flipped):
     kept = VERTICES[FACES].mean(axis=1)[:, 2] < 4.0
-    vertices, whole, open_share = closed(VERTICES, some_turned(FACES[kept], turned), 0.2)
+    vertices, whole, open_share = closed(VERTICES, some_flipped(FACES[kept], flipped), 0.2)
     assert directed_edges_cancel(whole)
     # Less a cap of height 1 of a ball of radius 5.
     assert enclosed_volume(vertices, whole) == pytest.approx(VOLUME - np.pi * (5 - 1 / 3), rel=0.02)

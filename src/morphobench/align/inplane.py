@@ -90,7 +90,7 @@ def long_axis(covariance: np.ndarray) -> tuple[float, float]:
     return float(np.rad2deg(angle or 0.0)), _elongation(covariance[:2, :2])
 
 
-def turn_to_x(points_um: np.ndarray, angle_degrees: float) -> np.ndarray:
+def rotate_to_x(points_um: np.ndarray, angle_degrees: float) -> np.ndarray:
     """Rotate points (n, 3), x, y, z, about z, so that an axis at this angle comes to lie along x."""
     cos, sin = np.cos(np.deg2rad(angle_degrees)), np.sin(np.deg2rad(angle_degrees))
     return points_um @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])

@@ -7,7 +7,7 @@ import numpy as np
 import trimesh
 
 from morphobench import files
-from morphobench.align.inplane import long_axis, turn_to_x
+from morphobench.align.inplane import long_axis, rotate_to_x
 from morphobench.files import FilePath, shards
 from morphobench.files.layout import MESH, stored_mesh
 
@@ -34,7 +34,7 @@ def run(
         vertices_um, faces = stored_mesh(shard_in, row)
         angle, elongation = long_axis(_covariance(vertices_um.astype(np.float64), faces))
         angle = angle if enabled else 0.0
-        rotated_um = turn_to_x(vertices_um, angle)
+        rotated_um = rotate_to_x(vertices_um, angle)
         columns = {"spacing_um": spacing_um, "angle_degrees": angle, "elongation": elongation}
         return columns, {"vertices_um": rotated_um - rotated_um.min(axis=0) + spacing_um, "faces": faces}
 

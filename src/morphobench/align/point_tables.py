@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from morphobench import files
-from morphobench.align.inplane import long_axis, turn_to_x
+from morphobench.align.inplane import long_axis, rotate_to_x
 from morphobench.files import FilePath, shards
 from morphobench.files.layout import WEIGHTED_CLOUD, stored_weighted_cloud
 
@@ -34,7 +34,10 @@ def run(
         angle, elongation = long_axis(np.cov(points_um, rowvar=False, ddof=0))
         angle = angle if enabled else 0.0
         columns = {"spacing_um": spacing_um, "angle_degrees": angle, "elongation": elongation}
-        return columns, {"points_um": turn_to_x(points_um - points_um.mean(axis=0), angle), "weight": weight}
+        return columns, {
+            "points_um": rotate_to_x(points_um - points_um.mean(axis=0), angle),
+            "weight": weight,
+        }
 
     with shards.create(shard_out, "align", max_failed_fraction) as shard:
         shard.fill(files.read_cells(shard_in), align_cell, WEIGHTED_CLOUD, _DEFAULTS, timed=True)

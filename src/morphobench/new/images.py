@@ -181,10 +181,10 @@ def draft(pairs: Sequence[Pair], folder: Path, metadata: pd.DataFrame | None = N
     first = [next(iter(pair.labels.values())) for pair in pairs]
     _check_shapes(pairs)
     measured = measure(first)
-    shown = read_header(pairs[0].image or first[0])
+    header = read_header(pairs[0].image or first[0])
     is_crops = measured.largest_per_image == 1 and len(pairs) > 1
     make = _crops if is_crops else _fields
-    return make(pairs, folder, metadata, names, shown, measured)
+    return make(pairs, folder, metadata, names, header, measured)
 
 
 def _check_shapes(pairs: Sequence[Pair]) -> None:
@@ -214,11 +214,11 @@ def _absolute(files: Sequence[Path | None]) -> list[str]:
     return [str(Path(file).absolute()) if file else "" for file in files]
 
 
-def _channels(shown: Header, has_image: bool) -> tuple[list[str] | None, str, str]:
+def _channels(header: Header, has_image: bool) -> tuple[list[str] | None, str, str]:
     """Return names of channels to state, None for those of the file; the structure, and a comment on it."""
     if not has_image:
         return [], "", ""
-    names = shown.channel_names
+    names = header.channel_names
     if len(names) == 1:
         return [names[0] or "image"], names[0] or "image", ""
     stated = None if all(names) else [f"channel_{number}" for number in range(len(names))]
@@ -226,7 +226,7 @@ def _channels(shown: Header, has_image: bool) -> tuple[list[str] | None, str, st
 
 
 def _fields(
-    pairs: Sequence[Pair], folder: Path, metadata: Any, names: list[str], shown: Header, measured: Measured
+    pairs: Sequence[Pair], folder: Path, metadata: Any, names: list[str], header: Header, measured: Measured
 ) -> found.Draft:
     has_image = pairs[0].image is not None
     table = _table(pairs, folder, metadata, "FOVId")
@@ -235,7 +235,7 @@ def _fields(
     columns = {name: bodies.channel_name(name) for name in names}
     for name, column in columns.items():
         table[column] = _absolute([pair.labels[name] for pair in pairs])
-    stated, structure, choices = _channels(shown, has_image)
+    stated, structure, choices = _channels(header, has_image)
     mask = columns[names[0]]
     n_cells = round(len(measured.n_voxels) + measured.n_border) * len(pairs) // measured.n_read
     group = "FOVId" if len(pairs) > 4 else "CellId"
@@ -243,37 +243,37 @@ def _fields(
         "  fov:",
         f"    channel_names: {bodies.listed(stated)}   # in the order of the file; null: as the files say",
         f"    label_channels: {bodies.listed(list(columns.values()))}   # the first defines the cells",
-        f"    spacing_um_zyx: {bodies.spacing(shown.spacing_um_zyx)}",
+        f"    spacing_um_zyx: {bodies.spacing(header.spacing_um_zyx)}",
         "    margin_um: 1.0",
         "    z_border: true            # a cell that touches the first or last plane is not whole",
         f"  group: {group}               # the unit whose cells are not independent",
     ]
-    remarks = _remarks(pairs, shown, measured)
+    remarks = _remarks(pairs, header, measured)
     return _draft(
-        table, source, "fovs", mask, structure, choices, shown, measured, len(pairs), n_cells, remarks
+        table, source, "fovs", mask, structure, choices, header, measured, len(pairs), n_cells, remarks
     )
 
 
 def _crops(
-    pairs: Sequence[Pair], folder: Path, metadata: Any, names: list[str], shown: Header, measured: Measured
+    pairs: Sequence[Pair], folder: Path, metadata: Any, names: list[str], header: Header, measured: Measured
 ) -> found.Draft:
     has_image, mask = pairs[0].image is not None, bodies.channel_name(names[0])
     table = _table(pairs, folder, metadata, "CellId")
     if has_image:
         table["crop_raw"] = _absolute([pair.image for pair in pairs])
     table["crop_seg"] = _absolute([pair.labels[names[0]] for pair in pairs])
-    stated, structure, choices = _channels(shown, has_image)
+    stated, structure, choices = _channels(header, has_image)
     crops = ["crop_raw", "crop_seg"] if has_image else ["crop_seg"]
     raw = f"crop_raw: {bodies.listed(stated)}, " if stated else ""
     source = [
         f"  columns: {{{', '.join(f'{one}: {one}' for one in crops)}}}",
         f"  channel_names: {{{raw}crop_seg: [{mask}]}}",
-        f"  spacing_um_zyx: {bodies.spacing(shown.spacing_um_zyx)}",
+        f"  spacing_um_zyx: {bodies.spacing(header.spacing_um_zyx)}",
         "  group: CellId               # the unit whose cells are not independent, such as a well or donor",
     ]
-    remarks = _remarks(pairs, shown, measured)
+    remarks = _remarks(pairs, header, measured)
     n = len(pairs)
-    return _draft(table, source, "cells", mask, structure, choices, shown, measured, n, n, remarks)
+    return _draft(table, source, "cells", mask, structure, choices, header, measured, n, n, remarks)
 
 
 def _draft(
@@ -283,7 +283,7 @@ def _draft(
     mask: str,
     structure: str,
     choices: str,
-    shown: Header,
+    header: Header,
     measured: Measured,
     n_units: int,
     n_cells: int,
@@ -291,19 +291,19 @@ def _draft(
 ) -> found.Draft:
     kind = "punctate" if structure else "polymorphic"
     make = bodies.of_intensities if structure else bodies.of_segmentations
-    body = make(mask, structure, choices, shown.spacing_um_zyx, measured.extents_zyx, measured.n_voxels)
+    body = make(mask, structure, choices, header.spacing_um_zyx, measured.extents_zyx, measured.n_voxels)
     return found.Draft(kind, table, source, key, body, n_units, n_cells, remarks)
 
 
-def _remarks(pairs: Sequence[Pair], shown: Header, measured: Measured) -> list[str]:
+def _remarks(pairs: Sequence[Pair], header: Header, measured: Measured) -> list[str]:
     what = "images with label images" if pairs[0].image else "label images alone"
     n_seen = len(measured.n_voxels) + measured.n_border
-    where = "the files" if shown.spacing_um_zyx else "nowhere in the files"
+    where = "the files" if header.spacing_um_zyx else "nowhere in the files"
     longest = np.median(measured.extents_zyx.max(axis=1))
-    edges = shown.spacing_um_zyx
+    edges = header.spacing_um_zyx
     size = f", {longest * min(edges):.3g} um" if edges else ""
     return [
-        f"{len(pairs)} {what}, shape {shown.shape_zyx} (z, y, x), channels {shown.channel_names}",
+        f"{len(pairs)} {what}, shape {header.shape_zyx} (z, y, x), channels {header.channel_names}",
         f"voxel size (z, y, x): {edges or 'unknown'} um, from {where}",
         f"{n_seen} labels in {measured.n_read} of them, {measured.n_border} touch the border; "
         f"a typical cell is {longest:.0f} voxels long{size}",
