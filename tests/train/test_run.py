@@ -436,6 +436,7 @@ def test_record_tells_what_the_training_was(complete):
     assert record["best_val_loss"] == pytest.approx(curves(complete)["val_loss"].min())
     assert record["best_epoch"] == curves(complete)["val_loss"].argmin()
     assert record["train_s"] == pytest.approx(curves(complete)["seconds"].sum())
+    assert 0 < record["cpu_s"] == pytest.approx(curves(complete)["cpu_seconds"].sum())
     assert record["train_s"] > 0
     assert record["gpu_hours"] == 0
     assert record["device"]

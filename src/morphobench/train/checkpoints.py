@@ -62,6 +62,26 @@ class InterruptSignal:
             os.kill(child.pid, number)
 
 
+class Clock:
+    """Seconds of an epoch, and CPU seconds of this process; both go on from those of an interrupted part."""
+
+    def __init__(self, before: Mapping[str, float] | None = None) -> None:
+        self._before = before or {"seconds": 0.0, "cpu_seconds": 0.0}
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now."""
+        self._start = self._now()
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds so far."""
+        return {name: self._before[name] + now - self._start[name] for name, now in self._now().items()}
+
+    @staticmethod
+    def _now() -> dict[str, float]:
+        return {"seconds": time.perf_counter(), "cpu_seconds": time.process_time()}
+
+
 class CheckpointAndEarlyStopping(Callback):
     """Losses, seconds and memory of every epoch; checkpoints and the end of the training.
 
@@ -75,18 +95,17 @@ class CheckpointAndEarlyStopping(Callback):
         self.save_every_s = save_every_s
         self.rows: list[dict[str, float]] = []
         self.interrupt = InterruptSignal()
-        self._start = self._logged = self._saved = time.perf_counter()
-        self._seconds, self._loss = 0.0, torch.zeros(2)
+        self._clock, self._loss = Clock(), torch.zeros(2)
+        self._logged = self._saved = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far, and seconds and sum of losses of the epoch at hand."""
-        seconds = self._seconds + time.perf_counter() - self._start
-        return {"rows": self.rows, "seconds": seconds, "loss": self._loss.cpu()}
+        return {"rows": self.rows, "seconds": self._clock.seconds(), "loss": self._loss.cpu()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume an interrupted run."""
         self.rows = list(state["rows"])
-        self._seconds, self._loss = state["seconds"], state["loss"]
+        self._clock, self._loss = Clock(state["seconds"]), state["loss"]
 
     def _stops_early(self) -> bool:
         return stops_early([row["val_loss"] for row in self.rows], self.patience, self.min_epochs)
@@ -96,12 +115,13 @@ class CheckpointAndEarlyStopping(Callback):
         trainer.should_stop = self._stops_early()
         # In place of Lightning's handler, which would end the training without a checkpoint.
         self.interrupt.listen()
-        self._start = self._saved = time.perf_counter()
+        self._clock.restart()
+        self._saved = time.perf_counter()
         self._loss = self._loss.to(module.device)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Start the clock and the sum of losses."""
-        self._start, self._seconds = time.perf_counter(), 0.0
+        self._clock = Clock()
         self._loss = torch.zeros_like(self._loss)
 
     def on_train_batch_end(
@@ -121,11 +141,11 @@ class CheckpointAndEarlyStopping(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Add the epoch's row, save it and decide whether to stop."""
-        seconds = self._seconds + time.perf_counter() - self._start
+        seconds = self._clock.seconds()
         total, n_cells = trainer.strategy.reduce(self._loss, reduce_op="sum").tolist()
         losses = {"train_loss": total / n_cells, "val_loss": float(trainer.callback_metrics["val/loss"])}
         is_best = losses["val_loss"] < min((row["val_loss"] for row in self.rows), default=float("inf"))
-        measured = {"seconds": seconds, "peak_memory_mib": peak_memory_mib(module.device)}
+        measured = {**seconds, "peak_memory_mib": peak_memory_mib(module.device)}
         self.rows.append({"epoch": trainer.current_epoch, **losses, **measured})
         for name in (BEST, LAST) if is_best else (LAST,):
             self._save(trainer, name)
@@ -225,6 +245,6 @@ def checkpoint_to_resume(folder: Path, weights: Mapping[str, torch.Tensor] | Non
 
 
 def epoch_rows(checkpoint: Path) -> list[dict[str, float]]:
-    """Return the rows of a checkpoint's epochs: epoch, train_loss, val_loss, seconds, peak_memory_mib."""
+    """Return the rows of a checkpoint's epochs: epoch, losses of train and val, seconds, peak_memory_mib."""
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     return state["callbacks"][CheckpointAndEarlyStopping.__qualname__]["rows"]

@@ -5,6 +5,7 @@ import json
 import platform
 import resource
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,13 +27,20 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's name as Linux lists it, and the number of cores; elsewhere its architecture."""
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.machine()
+
+
 def training_record(
     rows: list[dict], model_config: Mapping[str, Any], train_config: Mapping[str, Any], **more: Any
 ) -> dict[str, Any]:
     """Summarise a training from its `epoch_rows`, for JSON; `more` entries are added.
 
-    Times in seconds and hours, memory in MiB. GPU hours count every GPU, and every run of an interrupted
-    training up to its last whole epoch.
+    Times in seconds (`cpu_s` of the first process) and hours, memory in MiB. GPU hours count every GPU, and
+    every run of an interrupted training up to its last whole epoch.
     """
     seconds, n_devices = sum(row["seconds"] for row in rows), train_config["devices"] * train_config["nodes"]
     modules = {"numpy": np, "torch": torch, "lightning": pl}
@@ -47,8 +55,9 @@ def training_record(
         "final_train_loss": rows[-1]["train_loss"],
         "final_val_loss": rows[-1]["val_loss"],
         "train_s": seconds,
+        "cpu_s": sum(row["cpu_seconds"] for row in rows),
         "peak_memory_mib": max(row["peak_memory_mib"] for row in rows),
-        "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name() if on_gpu else processor_name(),
         "devices": n_devices,
         "gpu_hours": seconds * n_devices / 3600 if on_gpu else 0.0,
         "versions": {**versions, "python": platform.python_version(), "cuda": torch.version.cuda},
