@@ -26,6 +26,8 @@ CLASSES = {
     "red_blood_cells": ["cell_cluster", "multilobate", "knizocyte", "keratocyte"],
     "adrenal": ["normal", "hyperplasia"],
 }
+# Kinds of panels of every method beside each other.
+BESIDE = {"methods", "invariances", "models_by_metrics"}
 COST = {"parameters": ("", 2e5), "encode_time": ("s", 0.008), "emissions": ("kg CO2eq", np.nan)}
 
 
@@ -111,6 +113,8 @@ def scores(
         names = product(labels, ("balanced_accuracy", "auroc"), ("", "_rotated", "_sized"))
         metrics |= {f"classification_{label}_{name}{end}": ("", "high", 0.7) for label, name, end in names}
         metrics |= {f"reconstruction_{name}": ("um", "low", 1.0) for name in ("noise_floor", "other_cell")}
+        changes = ("rotation_distance_uniform", "invariance_reflection", "invariance_order")
+        metrics |= dict.fromkeys(changes, ("of the distance between cells", "low", 0.3))
     rng = np.random.default_rng(2)
     rows = []
     for (metric, (unit, better, value)), model, seed in product(metrics.items(), models, seeds):
@@ -128,7 +132,8 @@ def scores(
         row |= {"value": one, "ci_low": 0.93 * one, "ci_high": 1.07 * one, "n": 40}
         row["reason"] = "not measured on this machine" if np.isnan(one) else ""
         rows += [{**row, "variant": "corrected"}, {**row, "variant": "legacy", "value": 1.1 * one}]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(scaled=rng.uniform(0, 1, len(table))) if beside else table
 
 
 def scaled(table: pd.DataFrame, dataset: str, factor: float) -> pd.DataFrame:
@@ -254,7 +259,7 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     others = [CONFIG["datasets"][name] for name in others_of(figure)]
     labels = [label for one in (dataset, *others) for label in one["labels"]]
     # Three trainings where panels display their spread.
-    asked = {"beside": True, "seeds": (1, 2, 3)} if "methods" in kinds_of(figure) else {}
+    asked = {"beside": True, "seeds": (1, 2, 3)} if kinds_of(figure) & BESIDE else {}
     named = [*models, *baselines_of(figure)]
     table = scores(named, labels, targets=targets, dataset=described["dataset"], **asked)
     both = [
@@ -307,8 +312,10 @@ def inputs(figure: str, n_models: int = 6) -> dict[str, object]:
     }
     found = {name: found[name] for name in names_of(figure)}
     for name in others_of(figure):
-        own = chosen_cells(CLASSES[name], n_archetypes, [])
-        beside = found | dict(zip(("surfaces", "meshes"), surface_tables(own), strict=True))
+        beside = dict(found)
+        if "surfaces" in found:
+            own = chosen_cells(CLASSES[name], n_archetypes, [])
+            beside |= dict(zip(("surfaces", "meshes"), surface_tables(own), strict=True))
         found |= {f"{name}__{table}": beside[table] for table in names_of(figure, name)}
     return found
 

@@ -32,8 +32,8 @@ def read(tmp_path_factory) -> dict:
     return {name: tables_of(name, folder / name) for name in NAMES}
 
 
-def test_there_are_seven_figures_and_every_kind_of_panel_is_in_one():
-    assert [f"fig{number}" for number in range(2, 9)] == NAMES
+def test_there_are_eight_figures_and_every_kind_of_panel_is_in_one():
+    assert [f"fig{number}" for number in range(2, 10)] == NAMES
     kinds = {panel["kind"] for one in FIGURES.values() for panel in figure.list_panels(one)}
     modules = {path.stem for path in Path(figure.__file__).with_name("panels").glob("*.py")} - {"__init__"}
     assert kinds == modules

@@ -54,7 +54,7 @@ def draw(
     looks: Mapping[str, Mapping[str, str]],
     titles: Sequence[str],
     *,
-    label_mm: float = 38,
+    label_mm: float = 44,
     head_mm: float = 22,
 ) -> None:
     """Draw texts on fields of `shades`, 0 to 1 or NaN for none; rows are models, columns have `titles`."""

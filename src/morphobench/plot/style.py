@@ -25,7 +25,7 @@ FEATURES = {
     "cellprofiler": {"label": "CellProfiler", "color": "#DB57D3"},
 }
 # Of the score of one training where there are several.
-TRAINING = {"marker": "D", "ms": 2.2, "mfc": "white", "mec": "black", "mew": 0.5}
+TRAINING = {"marker": "D", "ms": 1.6, "mfc": "white", "mec": "black", "mew": 0.4}
 CONTROL, TREATED = "#8C8C8C", "#D55E00"
 SETTINGS = {
     "font.family": "DejaVu Sans",

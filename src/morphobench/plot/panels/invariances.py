@@ -45,7 +45,7 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     texts = [_text(*pair) for pair in zip(table["value"], table["floor"], strict=True)]
     wide = table.assign(text=texts, shade=1 - table["value"]).set_index(["model", "title"])
     texts, shades = (wide[column].unstack().reindex(names, columns=titles) for column in ("text", "shade"))
-    heatmap.draw(part, texts, shades.astype(float), context.looks(), titles)
+    heatmap.draw(part, texts.fillna(heatmap.number(np.nan)), shades.astype(float), context.looks(), titles)
 
 
 def _text(value: float, floor: float) -> str:

@@ -90,7 +90,7 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     printed = tables["published"]
     lines = dict(zip(dict.fromkeys(printed["method"]), _DASHES * 3, strict=False))
     foot = 2 + layout.draw_legend(part, _handles(scores, printed, lines))
-    margins = layout.margins(part, left=_NAMES_MM, right=3, head=11, foot=foot + 6)
+    margins = layout.margins(part, left=_NAMES_MM, right=3, head=9.5, foot=foot + 6)
     spacing = {**margins, "wspace": 0.12}
     grid = part.subplots(1, len(columns), squeeze=False, sharey=True, gridspec_kw=spacing)
     for axes, name in zip(grid.flat, columns, strict=True):
