@@ -34,6 +34,8 @@ EMBED = {
     "sinkhorn_blur_um": 0.05,
     "sinkhorn_scaling": 0.5,
 }
+# What made the cells of `sampled`, as far as weights are concerned.
+CELLS = {"preprocessing": {"kind": "packing", "voxel_um": 0.2}, "sections": {}, "draw_seed": 42}
 _POINTS = {"latent_dim": 8, "hidden_dim": 4, "k": 6, "folding_hidden": 16, "n_output_points": 32}
 # 9, 5 and 3 voxels: odd at every level, so the 24 rotations of the grid are exact.
 _CUBE = {"size": CUBE_SIZE, "latent_dim": 8, "channels": [2, 3, 4], "strides": [1, 2, 2]}
@@ -89,6 +91,7 @@ def run_training(
     *,
     seed: int = 1,
     source_digest: str = "a",
+    start_weights: Path | None = None,
     **train_config,
 ) -> Path:
     """Call the stage `train` as its rule does; return the folder with model.pt, record.json, curves.csv."""
@@ -106,6 +109,8 @@ def run_training(
         seed=seed,
         source_digest=source_digest,
         threads=1,
+        start_weights=start_weights,
+        cells_config=CELLS,
     )
     return out
 

@@ -298,7 +298,7 @@ def test_cells_sampled_anew_are_trained_on_anew(tmp_path, steps):
 def test_what_a_training_does_not_read_trains_nothing_again(tmp_path, steps):
     case = write_sampled(tmp_path / "data")
     run_training(case, tmp_path / "out", POINTS)
-    before = (tmp_path / "out/model.pt").read_bytes(), (tmp_path / "out/record.json").read_bytes()
+    before = written(tmp_path / "out")
     steps.clear()
     cells = pd.read_parquet(case.manifest)
     cells = cells.assign(treatment="corrected", group="one", rule="another", error="reworded")
@@ -312,7 +312,13 @@ def test_what_a_training_does_not_read_trains_nothing_again(tmp_path, steps):
         np.save(shard, points_um)
     run_training(case, tmp_path / "out", POINTS)
     assert steps == []
-    assert before == ((tmp_path / "out/model.pt").read_bytes(), (tmp_path / "out/record.json").read_bytes())
+    assert written(tmp_path / "out") == before
+
+
+def written(folder):
+    """Return the weights and the record, but for the names of groups, which are those of the manifest."""
+    record = json.loads((folder / "record.json").read_text())
+    return (folder / "model.pt").read_bytes(), {**record, "groups": None}
 
 
 @pytest.mark.parametrize("change", ["moved", "order", "failed"])

@@ -22,7 +22,8 @@ ALLOWED = {
     "align": {"download"},
     "mask": {"align"},
     "sample": {"mask"},
-    "train": {"sample"},
+    # With its weights a training records the box or the factor that its cells shared.
+    "train": {"mask", "sample"},
     # Inputs for the encoder come from sample, for every stage that runs one.
     "embed": {"sample", "train"},
     # Costs and interpolations need the trained model itself.
@@ -37,8 +38,9 @@ ALLOWED = {
     "published": {"download", "mask", "sample", "train", "embed"},
 }
 # What every package may import, and each of these only what stands before it. No stage imports another.
-# `jobs` stands over the stages: what it says of a place comes from their own readers.
-LOOKED_INTO = {"jobs": {"download", "published"}, "new": {"download"}}
+# `jobs` stands over the stages: what it says of a place comes from their own readers. So does `api`: a cell
+# in memory passes the functions of the stages.
+LOOKED_INTO = {"jobs": {"download", "published"}, "new": {"download"}, "api": {"align", "mask", "sample"}}
 SHARED = ("errors", "log", "seeds", "geometry", "files", "remote", "config", "metrics", "models")
 
 

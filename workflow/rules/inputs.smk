@@ -3,10 +3,17 @@ from functools import cache
 
 from morphobench.config import folds
 from morphobench.download import named_files
+from morphobench.files import weights
 from morphobench.jobs import check_names
 from morphobench.remote import is_remote
 
 BUCKETS = ("results", "bucket")
+# What the shards of a dataset share, by kind: the box of point clouds, the scale factors of shapes.
+SHARED = {
+    "packing": {},
+    "punctate": {"box": "box.json"},
+    "polymorphic": {"scale_factor": "scale_factor.parquet"},
+}
 
 
 def fabricated_bucket(wildcards):
@@ -90,6 +97,51 @@ def intensity_models(wildcards):
         for name, model in models.items()
         if model.get("intensity")
     }
+
+
+def start_weights(wildcards):
+    """Params function: the file of weights that a training starts from, if any."""
+    return (dataset_config(wildcards).get("start_weights") or {}).get(wildcards.model)
+
+
+def start_file(wildcards):
+    """Input function: that file, when it is there; the job says if it is not."""
+    file = start_weights(wildcards)
+    return [local(file)] if file and Path(file).is_file() else []
+
+
+def shared_of(name):
+    """The file of stage mask that the cells of a dataset have in common, if any."""
+    dataset = CONFIG["datasets"][name]
+    files = SHARED[dataset["kind"]].values() if dataset["start_from"] == "raw" else ()
+    return [f"results/mask/{name}/{file}" for file in files]
+
+
+def cells_config(wildcards):
+    """Params function: what made the cells that a model reads: preprocessing and the seed of what is drawn."""
+    representation = CONFIG["models"][wildcards.model]["representation"]
+    dataset = dataset_config(wildcards)
+    known = {"preprocessing": weights.preprocessing(dataset, representation)}
+    return {**known, "sections": weights.sections(dataset), "draw_seed": CONFIG["seed"]}
+
+
+def reused_weights(wildcards):
+    """Input function: the weights that a dataset takes from another one or from a folder, and their record."""
+    origin, model, seed = dataset_config(wildcards)["weights_from"], wildcards.model, wildcards.seed
+    if origin in CONFIG["datasets"]:
+        folder = f"results/train/{origin}/{model}/seed-{seed}"
+        return {"weights": f"{folder}/model.pt", "record": f"{folder}/record.json"}
+    path = weights.find(origin, model, int(seed))
+    return {"weights": local(str(path)), "record": local(str(weights.record_of(path)))}
+
+
+def frozen(wildcards):
+    """Input function: the box or the scale factor that a dataset takes over with weights, as a file of them."""
+    origin = dataset_config(wildcards).get("weights_from")
+    if not origin or origin in CONFIG["datasets"]:
+        return shared_of(origin) if origin else []
+    path = weights.find(origin, dataset_config(wildcards)["models"][0], SEEDS[0])
+    return [local(str(weights.record_of(path)))]
 
 
 def published_factors(wildcards):

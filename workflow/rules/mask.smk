@@ -18,7 +18,8 @@ rule mask:
 
 rule mask_box:
     input:
-        shards("mask"),
+        frozen=frozen,
+        shards=shards("mask"),
     output:
         "results/mask/{dataset}/box.json",
     localrule: True
@@ -35,6 +36,7 @@ rule mask_box:
 rule mask_scale_factor:
     input:
         factors=published_factors,
+        frozen=frozen,
         shards=shards("mask"),
     output:
         "results/mask/{dataset}/scale_factor.parquet",

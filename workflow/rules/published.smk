@@ -61,6 +61,7 @@ rule published_checkpoint:
     params:
         model=lambda wildcards: configuration.model_for(CONFIG, wildcards.dataset, wildcards.model),
         dataset=dataset_params("name", "published"),
+        cells_config=cells_config,
         cache=CONFIG["download"]["cache"],
     message:
         "Convert the published weights of {wildcards.model} on {wildcards.dataset}"

@@ -1,11 +1,3 @@
-# What the shards of a dataset share, by kind: the box of point clouds, the scale factors of shapes.
-SHARED = {
-    "packing": {},
-    "punctate": {"box": "box.json"},
-    "polymorphic": {"scale_factor": "scale_factor.parquet"},
-}
-
-
 rule sample:
     input:
         unpack(

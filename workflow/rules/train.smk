@@ -35,6 +35,8 @@ rule train:
     input:
         manifest=manifest,
         shards=shards("sample"),
+        shared=lambda wildcards: shared_of(wildcards.dataset),
+        start=start_file,
     output:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         record="results/train/{dataset}/{model}/seed-{seed}/record.json",
@@ -46,7 +48,7 @@ rule train:
             labels={"dataset": "{dataset}", "model": "{model}", "seed": "{seed}"},
         ),
     wildcard_constraints:
-        dataset=datasets(start_from=["raw", "preprocessed"]),
+        dataset=datasets(start_from=["raw", "preprocessed"], weights_from=False),
     conda:
         "../../envs/torch.yaml"
     threads: CONFIG["train"]["devices"]
@@ -60,10 +62,50 @@ rule train:
         model_name="{model}",
         seed=lambda wildcards: int(wildcards.seed.partition("/")[0]),
         train_config=TRAIN_CONFIG,
+        start_weights=start_weights,
+        cells_config=cells_config,
     message:
         "Train {params.model_name} on {params.dataset}, seed {params.seed}"
     script:
         "../scripts/train.py"
+
+
+rule train_reuse:
+    input:
+        unpack(reused_weights),
+        manifest="results/sample/{dataset}/manifest.parquet",
+    output:
+        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        record="results/train/{dataset}/{model}/seed-{seed}/record.json",
+    wildcard_constraints:
+        dataset=datasets(start_from=["raw"], weights_from=True),
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        model_config=lambda wildcards: configuration.model_for(CONFIG, wildcards.dataset, wildcards.model),
+        cells_config=cells_config,
+    message:
+        "Take weights that are trained for {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/train_reuse.py"
+
+
+# Small enough to travel with a clone: half precision, with the record beside.
+rule train_weights:
+    input:
+        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        record="results/train/{dataset}/{model}/seed-{seed}/record.json",
+    output:
+        model="results/train/weights/{dataset}/seed-{seed}/{model}.pt",
+        record="results/train/weights/{dataset}/seed-{seed}/{model}.json",
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    message:
+        "Write the weights of {wildcards.model} on {wildcards.dataset} in half precision"
+    script:
+        "../scripts/train_weights.py"
 
 
 use rule train as train_sweep_point with:
@@ -82,6 +124,7 @@ use rule train as train_sweep_point with:
         model_name=lambda wildcards: read_sweep(wildcards)["model"],
         seed=SEEDS[0],
         train_config=TRAIN_CONFIG,
+        cells_config={"preprocessing": {}, "sections": {}, "draw_seed": CONFIG["seed"]},
     message:
         "Train point {wildcards.point} of sweep {wildcards.sweep}"
 

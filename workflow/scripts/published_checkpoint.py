@@ -11,5 +11,6 @@ if __name__ == "__main__":
             model_config=snakemake.params.model,
             seed=int(snakemake.wildcards.seed),
             source_digest=snakemake.params.source_digest,
+            cells_config=snakemake.params.cells_config,
             download_config=snakemake.config["download"],
         )

@@ -9,17 +9,12 @@ if __name__ == "__main__":
         nodes.train(
             manifest=snakemake.input.manifest,
             shards=list(snakemake.input.shards),
+            shared=next(iter(snakemake.input.get("shared", ())), None),
             model_out=snakemake.output.model,
             record_out=snakemake.output.record,
             curves_out=snakemake.output.curves,
-            checkpoints=snakemake.params.checkpoints,
-            dataset=snakemake.params.dataset,
-            model_name=snakemake.params.model_name,
-            model_config=snakemake.params.model_config,
-            train_config=snakemake.params.train_config,
-            seed=snakemake.params.seed,
-            source_digest=snakemake.params.source_digest,
             threads=snakemake.threads,
+            **dict(snakemake.params.items()),
         )
         # Here, not in the training itself: the look of a picture must not train a model again.
         curves.run(snakemake.output.curves, snakemake.output.picture, title=snakemake.params.model_name)

@@ -4,10 +4,11 @@ import copy
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from morphobench.config import checks, paths, published_values, sizes
+from morphobench.config import checks, paths, published_values, reuse, sizes
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.needs import source_needs
 from morphobench.config.schema import (
@@ -65,7 +66,8 @@ def resolve(
     models = read_all(Path("config/models"), config["models"], "model", root, recipe)
     for name, model in models.items():
         models[name] = paths.expanded(model, paths.OF_MODEL, f"config/models/{name}.yaml")
-    datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root)
+    complete = partial(reuse.inherit, everywhere=config["start_from"], seed=seeds[0])
+    datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root, complete=complete)
     for name in datasets:
         dataset = datasets[name] = _resolve_dataset(name, datasets[name], config["start_from"], root)
         checks.check_dataset(name, dataset, models)
@@ -75,6 +77,7 @@ def resolve(
             dataset["source"]["max_cells"] = config["max_cells"]
     for name in datasets:
         checks.check_parts(name, datasets)
+        reuse.check(name, datasets, models, seeds)
     checks.check_seeds(seeds, datasets, file_of(OVERLAYS[0], ["train", "seeds"], seeds, root))
     checks.check_scored(config, datasets, models)
     printed = published_values.read(root, datasets)
@@ -103,7 +106,9 @@ def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, roo
     if dataset["start_from"] != "raw":
         # A published manifest has its split in a column of that name.
         dataset["split"] = "split" if dataset["published"].get("split") else None
-    dataset = sizes.resolved(paths.expanded(dataset, paths.OF_DATASET, source), source)
+    files = [f"start_weights.{model}" for model in dataset.get("start_weights") or {}]
+    dataset = paths.expanded(dataset, (*paths.OF_DATASET, *files), source)
+    dataset = sizes.resolved(dataset, source)
     return {**_with_text_names(dataset), "name": name}
 
 

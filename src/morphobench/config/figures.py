@@ -8,6 +8,8 @@ from morphobench.config import published_values
 from morphobench.config.folds import trainings
 
 Config = Mapping[str, Any]
+# Where weights lie that are part of the clone.
+SHIPPED = "workflow/weights"
 
 # Where the tables lie that figures are drawn from. {model} is the dataset's analysis model, {seed} the first.
 _ANALYSED = "results/analyse/{dataset}/{model}/seed-{seed}"
@@ -161,14 +163,31 @@ def _looks_of_baselines(config: Config, dataset: str) -> tuple[dict[str, Any], d
     return looks
 
 
+def weights_note(config: Config, dataset: str) -> str:
+    """Return in words where the weights of a data set's models come from; "" where they start from seeds."""
+    described = config["datasets"][dataset]
+    if origin := described.get("weights_from"):
+        source = config["datasets"].get(origin, {}).get("title", origin)
+        return f"Models were trained on other cells ({source}), none on these."
+    starts = described.get("start_weights") or {}
+    files = [starts[model] for model in described["benchmark"] if starts.get(model)]
+    if not files:
+        return ""
+    is_shipped = all(file.startswith(f"{SHIPPED}/") for file in files)
+    who = "Models start" if len(files) == len(described["benchmark"]) else "Some models start"
+    return f"{who} from weights {'shipped with the clone' if is_shipped else 'in files'}."
+
+
 def describe(config: Config, figure: str) -> dict[str, Any]:
     """Return what the drawing of a figure needs to know besides its tables."""
     described = config["figures"][figure]
+    names = [described["dataset"], *_others(described)]
     return {
         "figure": {**described, "strata": strata(config, described["dataset"])},
         "title": described.get("title", config["datasets"][described["dataset"]]["title"]),
         **_of_dataset(config, described["dataset"]),
         "others": {name: _of_dataset(config, name) for name in _others(described)},
+        "note": " ".join(dict.fromkeys(filter(None, (weights_note(config, name) for name in names)))),
         "gaps": missing(config, figure),
         "width_mm": config["plot"]["width_mm"],
     }

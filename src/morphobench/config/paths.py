@@ -17,6 +17,7 @@ OF_MODEL = ("architecture.grid_file",)
 OF_DATASET = (
     *(f"source.{key}" for key in ("location", "cells", "fovs", "stack", "stack_table", "shapes")),
     *(f"source.{key}" for key in ("packings", "meshes", "point_tables")),
+    "weights_from",
     "published.location",
     "scale_factor.file",
     "analyse.drugs.cellprofiler",

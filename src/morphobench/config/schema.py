@@ -3,7 +3,7 @@
 import copy
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -172,10 +172,12 @@ def read_all(
     kind: str,
     root: Path,
     by_family: Mapping[str, Any] | None = None,
+    complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda entries: entries,
 ) -> dict[str, dict[str, Any]]:
     """Read and validate all YAML files of a folder, by name, with the overrides of some of them.
 
-    What is given `by_family`, or by family.representation, lies over those files, below the overrides.
+    What is given `by_family`, or by family.representation, lies over those files, below the overrides. Before
+    entries are validated, `complete` fills what they take from each other.
     """
     files = list_files(folder, root)
     if unknown := [name for name in overrides if name not in files]:
@@ -191,8 +193,10 @@ def read_all(
         if blanks := _blanks(entry):
             remedy = "Fill in, and delete the blocks that are not needed."
             raise InputError(f"{path}: still {BLANK} at {', '.join(blanks)}. {remedy}")
-        validate(entry, kind, str(path), root)
         entries[name] = entry
+    entries = complete(entries)
+    for name, path in files.items():
+        validate(entries[name], kind, str(path), root)
     return entries
 
 

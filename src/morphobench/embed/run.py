@@ -18,6 +18,7 @@ from morphobench.models.base import Autoencoder
 from morphobench.models.cells import Cells, cell_batch, open_cells
 from morphobench.models.decode import POSE_COLUMNS, VECTORS
 from morphobench.models.device import autocast, load_for_inference, model_device
+from morphobench.models.encode import encode_batch
 
 
 class Encoded(NamedTuple):
@@ -66,7 +67,7 @@ def encode_cells(
         batch = partial(cell_batch, cells, numbers, model_config, seed=subsample_seed, raw=raw, back=back)
         x = torch.cat([batch(rotation=matrices).x for matrices in rotations[some, rows]]).to(device)
         with autocast(precision, device):
-            encoded = _encode(model, x, decoder_inputs)
+            encoded = encode_batch(model, x) if decoder_inputs else {"z": model.encode(x)}
         for name, tensor in encoded.items():
             values = tensor.float().cpu().numpy()
             shape = (len(rotations), len(cells), *values.shape[1:])
@@ -86,16 +87,6 @@ def _batches(n_cells: int, n_rotations: int, batch_size: int) -> Iterator[tuple[
 
 def _equal_parts(n: int, largest: int) -> list[slice]:
     return [slice(part[0], part[-1] + 1) for part in np.array_split(np.arange(n), -(-n // largest))]
-
-
-def _encode(model: Autoencoder, x: torch.Tensor, decoder_inputs: bool) -> dict[str, torch.Tensor]:
-    embedding = model.encode_with_pose(x)
-    encoded = {"z": embedding.z}
-    if decoder_inputs and embedding.pose is not None:
-        encoded["pose"] = embedding.pose
-    if decoder_inputs and type(model).decoder_input is not Autoencoder.decoder_input:
-        encoded["vectors"] = model.decoder_input(x) @ embedding.pose
-    return encoded
 
 
 @torch.inference_mode()

@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-# Configuration reaches a job as parameters; logging and the choice of GPUs leave no trace in its outputs.
-_WITHOUT_EFFECT = ("config", "jobs", "log")
+# Configuration reaches a job as parameters; logging and the choice of GPUs leave no trace in its outputs; the
+# interface for notebooks is in no job.
+_WITHOUT_EFFECT = ("api", "config", "jobs", "log")
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 

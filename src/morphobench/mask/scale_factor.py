@@ -7,7 +7,7 @@ import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
-from morphobench.files import FilePath
+from morphobench.files import FilePath, weights
 from morphobench.files.factors import read_factors
 from morphobench.log import logger
 
@@ -23,6 +23,7 @@ def run(
     margin_voxel: float = 2,
     file: FilePath | None = None,
     reference: bool = False,
+    frozen: FilePath | None = None,
 ) -> None:
     """Write the scale factor of every cell of the shards of stage `mask` as a table.
 
@@ -43,6 +44,9 @@ def run(
     reference
         With extents D in source voxels: resolution / (D + 2 floor(resolution / 1.5)): small cells fill
         less of the grid, and less of a finer one.
+    frozen
+        File of the factor that mode "global" keeps, whatever these cells need (`weights.frozen`). Of larger
+        ones stage `sample` says that they leave the grid.
 
     Raises
     ------
@@ -65,11 +69,25 @@ def run(
         known = read_factors(file)
         factor = np.array([known.get(cell, np.nan) for cell in cells["CellId"]]) / spacing_um
         logger.info("scale_factor: %s lacks %d of %d cells", file, np.isnan(factor[good]).sum(), good.sum())
-    elif reference:
-        factor = resolution / (extent_um + 2 * np.floor(resolution / 1.5) * spacing_um)
     else:
-        factor = (resolution - 2 * margin_voxel) / extent_um
+        grid = {"resolution": resolution, "margin_voxel": margin_voxel, "reference": reference}
+        factor = factor_of(extent_um, spacing_um, **grid)
     if mode == "global":
-        factor = np.full_like(factor, factor[good].min())
+        kept = weights.frozen(frozen, "scale_factor") if frozen else factor[good].min()
+        factor = np.full_like(factor, kept)
     factor[~good] = extent_um[~good] = np.nan
     files.write_table(cells[["CellId"]].assign(scale_factor=factor, max_extent_um=extent_um), out)
+
+
+def factor_of(
+    extent_um: np.ndarray | float,
+    spacing_um: np.ndarray | float,
+    *,
+    resolution: int,
+    margin_voxel: float,
+    reference: bool,
+) -> np.ndarray | float:
+    """Return the factor by which a cell of this longest side fills its grid, voxels per um; see `run`."""
+    if reference:
+        return resolution / (extent_um + 2 * np.floor(resolution / 1.5) * spacing_um)
+    return (resolution - 2 * margin_voxel) / extent_um

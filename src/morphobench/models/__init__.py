@@ -47,7 +47,12 @@ def create(family: str, **architecture: Any) -> Autoencoder:
 
 def save(model: Autoencoder, model_config: Mapping[str, Any], path: FilePath) -> None:
     """Save weights and the content of the model's yaml as tensors and JSON text."""
-    content = {"model_config": json.dumps(model_config, sort_keys=True), "state_dict": model.state_dict()}
+    save_state(model.state_dict(), model_config, path)
+
+
+def save_state(state: Mapping[str, torch.Tensor], model_config: Mapping[str, Any], path: FilePath) -> None:
+    """Save the tensors of a model, of whatever precision, as `save` does."""
+    content = {"model_config": json.dumps(model_config, sort_keys=True), "state_dict": state}
     # Written to a file, the archive would carry the temporary name, and its bytes would differ every time.
     archive = io.BytesIO()
     torch.save(content, archive)

@@ -1,7 +1,7 @@
 """Stored cells of a manifest, memory-mapped, and the loader of their batches."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -212,11 +212,16 @@ def cell_batch(
     """
     raw = cells.raw(rows) if raw is None else raw
     batch = to_batch(raw if rotation is None else cells.rotated(rows, raw, rotation, back), model_config)
+    return subsample_each(batch, cells.table["CellId"].iloc[list(rows)], model_config, seed)
+
+
+def subsample_each(batch: Batch, cell_ids: Iterable[str], model_config: Config, seed: int) -> Batch:
+    """Subsample each cell of a batch by `seed` and its CellId; see `subsample`."""
     if not model_config.get("subsample"):
         return batch
     parts = zip(*(part.split(1) for part in batch if part is not None), strict=True)
     subsampled = [
         subsample(Batch(*part), model_config, torch.Generator().manual_seed(seeds.integer(seed, cell)))
-        for part, cell in zip(parts, cells.table["CellId"].iloc[list(rows)], strict=True)
+        for part, cell in zip(parts, cell_ids, strict=True)
     ]
     return Batch(*(None if part[0] is None else torch.cat(part) for part in zip(*subsampled, strict=True)))

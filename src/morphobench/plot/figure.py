@@ -109,13 +109,14 @@ def draw(
     *,
     title: str,
     scale: str,
+    note: str = "",
     width_mm: float,
     pictures: Pictures | None = None,
 ) -> Figure:
     """Draw a figure from its panels' tables (`read_tables`) alone.
 
     `pictures` of surfaces go by table; None, they are rendered now. Of `scale` "demo" and
-    "workstation" the title line says what that means.
+    "workstation" the title line says what that means, and in `note` where the weights come from.
     """
     style.apply()
     pictures = render_surfaces(tables) if pictures is None else pictures
@@ -123,8 +124,8 @@ def draw(
     page = plt.figure(figsize=(width_mm * style.MM, sum(heights_mm) * style.MM))
     head, *rows = page.subfigures(len(heights_mm), 1, height_ratios=heights_mm)
     head.text(1 / width_mm, 0.5, title, fontsize=9, weight="bold", va="center")
-    if scale in _NOTES:
-        head.text(1 - 1 / width_mm, 0.5, _NOTES[scale], color="#a50f15", va="center", ha="right")
+    said = "\n".join(filter(None, [_NOTES.get(scale), note]))
+    head.text(1 - 1 / width_mm, 0.5, said, color="#a50f15", va="center", ha="right")
     for row, description in zip(rows, figure["rows"], strict=True):
         panels = description["panels"]
         widths = [panel.get("width", 1) for panel in panels]
@@ -163,6 +164,7 @@ def run(
     figure: Description,
     title: str,
     scale: str,
+    note: str = "",
     models: Mapping[str, Mapping[str, str]],
     baselines: Mapping[str, Mapping[str, str]],
     controls: Mapping[str, Mapping[str, str]],
@@ -187,4 +189,5 @@ def run(
         write_tables(figure, read_inputs(inputs), context, part, gaps)
         _write_pages(figure, read_tables(part), context, title, part)
     tables = read_tables(tables_out)
-    style.save(draw(figure, tables, context, title=title, scale=scale, width_mm=width_mm), pdf, png)
+    page = draw(figure, tables, context, title=title, scale=scale, note=note, width_mm=width_mm)
+    style.save(page, pdf, png)

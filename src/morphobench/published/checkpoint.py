@@ -1,6 +1,5 @@
 """Published checkpoints, converted into models of this project and written from them."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -13,6 +12,7 @@ import yaml
 from morphobench import models
 from morphobench.errors import InputError
 from morphobench.files import FilePath, atomic_file, write_json
+from morphobench.files.weights import FORMAT, UNKNOWN, sha256
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
 from morphobench.models.cloud import folding
@@ -37,6 +37,7 @@ def run(
     seed: int,
     source_digest: str,
     download_config: Mapping[str, Any],
+    cells_config: Mapping[str, Any] = UNKNOWN,
 ) -> None:
     """Fetch one checkpoint of `published.checkpoints` and write it as stage `train` would, with its record.
 
@@ -79,12 +80,13 @@ def run(
         raise InputError(f"{fault}. Mend published.checkpoints.{model}.")
     models.save(loaded, model_config, model_out)
     n_parameters = _count_parameters(loaded)
-    with paths[name].open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256(paths[name])
     record = {"dataset": dataset["name"], "model": model, "seed": seed, "source_digest": source_digest}
     record |= {"model_config": model_config, "parameters": n_parameters, "train_s": None, "gpu_hours": None}
     origin = {"location": published["location"], "checkpoint": name, "sha256": digest, "keys": keys}
-    write_json(record | {"published": origin}, record_out)
+    # Neither the box nor the cells of the training are published.
+    cells = {"format": FORMAT, **cells_config, "measured": {}, "groups": {}}
+    write_json(record | cells | {"sha256": sha256(model_out), "published": origin}, record_out)
     logger.info("%s: %s with %d parameters", name, family, n_parameters)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 
 from morphobench import log
+from morphobench.files import FilePath, weights
 
 
 def fingerprint(*parts: Any) -> str:
@@ -35,9 +37,14 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def training_record(
-    rows: list[dict], model_config: Mapping[str, Any], train_config: Mapping[str, Any], **more: Any
+    rows: list[dict],
+    model_config: Mapping[str, Any],
+    train_config: Mapping[str, Any],
+    *,
+    threads: int = 1,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Summarise a training from its `epoch_rows`, for JSON; `more` entries are added.
+    """Summarise a training on so many `threads` from its `epoch_rows`, for JSON; `more` entries are added.
 
     Times in seconds (`cpu_s` of the first process) and hours, memory in MiB. GPU hours count every GPU, and
     every run of an interrupted training up to its last whole epoch.
@@ -60,9 +67,25 @@ def training_record(
         "device": torch.cuda.get_device_name() if on_gpu else processor_name(),
         "devices": n_devices,
         "gpu_hours": seconds * n_devices / 3600 if on_gpu else 0.0,
+        "cpu_hours": None if on_gpu else seconds * threads / 3600,
         "versions": {**versions, "python": platform.python_version(), "cuda": torch.version.cuda},
         "model_config": dict(model_config),
         "train_config": dict(train_config),
         "config": fingerprint(model_config, train_config),
         **more,
+    }
+
+
+def cells_record(
+    cells_config: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], shared: FilePath | None
+) -> dict[str, Any]:
+    """Return what a record says of its cells, so that the weights can meet others; see `run.run`.
+
+    `groups` are the nuclei, wells or cells seen, by split, `measured` the box or the scale factor of all.
+    """
+    return {
+        "format": weights.FORMAT,
+        **cells_config,
+        "measured": weights.measured(shared) if shared else {},
+        "groups": {split: sorted(set(table["group"].astype(str))) for split, table in tables.items()},
     }

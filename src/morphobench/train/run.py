@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment, SLURMEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -19,12 +18,11 @@ from torch.multiprocessing import ProcessRaisedException
 
 from morphobench import models, seeds
 from morphobench.errors import InputError
-from morphobench.files import FilePath, write_json, write_table
+from morphobench.files import FilePath, weights, write_json, write_table
 from morphobench.log import logger
 from morphobench.models.base import Autoencoder
-from morphobench.models.cells import open_cells, with_intensity_scale
+from morphobench.models.cells import open_cells
 from morphobench.models.device import configure_torch
-from morphobench.models.input_scale import with_input_scale
 from morphobench.train.batches import Batches, batch_size_per_device
 from morphobench.train.checkpoints import (
     BEST,
@@ -37,7 +35,8 @@ from morphobench.train.checkpoints import (
 )
 from morphobench.train.module import AutoencoderModule, model_weights, silence_lightning
 from morphobench.train.optimiser import averaging
-from morphobench.train.record import fingerprint, training_record
+from morphobench.train.record import cells_record, fingerprint, training_record
+from morphobench.train.start import start
 
 # Keys of a model's yaml that a training depends on; a new colour or label must not cost days.
 _INPUT_KEYS = ("representation", "input_scale", "z_score", "intensity", "subsample")
@@ -172,17 +171,6 @@ def fit(
     return trainer.is_global_zero
 
 
-def _untrained(model_config: Mapping[str, Any], seed: int) -> Autoencoder:
-    family, representation = model_config["family"], model_config["representation"]
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = models.create(family, **model_config["architecture"])
-    if representation not in model.representations:
-        unread = f"family {family} does not read representation {representation}"
-        raise InputError(f"{unread}. Set one of {', '.join(model.representations)} in the model's yaml.")
-    return model
-
-
 def run(
     manifest: FilePath,
     shards: Sequence[FilePath],
@@ -198,12 +186,18 @@ def run(
     seed: int,
     source_digest: str,
     threads: int,
+    start_weights: FilePath | None = None,
+    cells_config: Mapping[str, Any] = weights.UNKNOWN,
+    shared: FilePath | None = None,
 ) -> None:
     """Train a model on sampled shards and write its weights, its record and its curves (a row per epoch).
 
     An interrupted training resumes from its folder in `checkpoints`, named by the fingerprint of the arrays
     that it reads, configuration, seed and source. `model_config` is the content of the model's yaml,
-    `train_config` section `train` of the configuration; `threads` are shared by all devices.
+    `train_config` section `train` of the configuration; `threads` are shared by all devices. The training
+    begins with the file `start_weights`, where given. For cells that the weights meet later, the record holds
+    what made these: `cells_config`, their preprocessing and the seed of what is drawn of each, and the file
+    of stage mask that they `shared` (box or scale factors).
 
     Raises
     ------
@@ -212,8 +206,10 @@ def run(
     """
     silence_lightning()
     configure_torch(threads, tf32=train_config["tf32"])
-    cells = [open_cells(manifest, shards, model_config, split) for split in ("train", "val")]
-    model_config = with_intensity_scale(with_input_scale(model_config, cells[0]), cells[0])
+    cells = {split: open_cells(manifest, shards, model_config, split) for split in ("train", "val")}
+    base = seeds.integer(seed, dataset, "train", model_name)
+    known = {"preprocessing": cells_config["preprocessing"], "dataset": dataset, "manifest": manifest}
+    model, model_config, origin = start(model_config, cells["train"], base, file=start_weights, **known)
     name = fingerprint(
         dataset,
         {key: model_config.get(key) for key in MODEL_KEYS},
@@ -221,12 +217,12 @@ def run(
         seed,
         source_digest,
         # Not the manifest: a corrected label must not cost days.
-        [split.digest() for split in cells],
+        [split.digest() for split in cells.values()],
+        origin and origin["sha256"],
     )
     folder = Path(checkpoints) / name
     folder.mkdir(parents=True, exist_ok=True)
-    base = seeds.integer(seed, dataset, "train", model_name)
-    model, batches = _untrained(model_config, base), Batches(manifest, shards, model_config, base)
+    batches = Batches(manifest, shards, model_config, base)
     if not fit(model, batches, train_config, folder=folder, threads=threads):
         return
     rows = epoch_rows(checkpoint_to_resume(folder))
@@ -235,6 +231,8 @@ def run(
     write_table(pd.DataFrame(rows), curves_out)
     identity = {"fingerprint": name, "seed": seed, "source_digest": source_digest, "dataset": dataset}
     identity |= {"model": model_name, "parameters": sum(p.numel() for p in model.parameters())}
+    identity |= {"threads": threads, "start_weights": origin, "sha256": weights.sha256(model_out)}
+    identity |= cells_record(cells_config, {split: of.table for split, of in cells.items()}, shared)
     write_json(training_record(rows, model_config, train_config, **identity), record_out)
     for old in Path(checkpoints).iterdir():
         if old.name != name:

@@ -1,0 +1,1 @@
+"""Trained models in Python: `morphobench.load`. Over the stages; the workflow reads nothing of it."""
