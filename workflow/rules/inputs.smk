@@ -101,7 +101,8 @@ def intensity_models(wildcards):
 
 def start_weights(wildcards):
     """Params function: the file of weights that a training starts from, if any."""
-    return (dataset_config(wildcards).get("start_weights") or {}).get(wildcards.model)
+    file = (dataset_config(wildcards).get("start_weights") or {}).get(wildcards.model)
+    return file and file.replace("{seed}", wildcards.seed)
 
 
 def start_file(wildcards):
@@ -126,12 +127,15 @@ def cells_config(wildcards):
 
 
 def reused_weights(wildcards):
-    """Input function: the weights that a dataset takes from another one or from a folder, and their record."""
+    """Input function: the weights that a dataset takes from another one or from a folder, and their record.
+
+    Of a dataset with folds those of the first.
+    """
     origin, model, seed = dataset_config(wildcards)["weights_from"], wildcards.model, wildcards.seed
     if origin in CONFIG["datasets"]:
-        folder = f"results/train/{origin}/{model}/seed-{seed}"
+        folder = f"results/train/{origin}/{model}/seed-{folds.trainings(CONFIG, origin, seed)[0]}"
         return {"weights": f"{folder}/model.pt", "record": f"{folder}/record.json"}
-    path = weights.find(origin, model, int(seed))
+    path = weights.find(origin, model, seed)
     return {"weights": local(str(path)), "record": local(str(weights.record_of(path)))}
 
 

@@ -67,9 +67,10 @@ def check(name: str, datasets: Mapping[str, Any], models: Mapping[str, Any], see
     origin = dataset.get("weights_from")
     if not origin:
         return
-    if dataset["start_from"] != "raw" or dataset.get("start_weights"):
-        other = "start_weights" if dataset.get("start_weights") else f"start_from {dataset['start_from']}"
-        raise InputError(f"{source}: weights_from does not go with {other}. Take one of them out.")
+    others = {key: dataset.get(key) for key in ("start_weights", "folds")}
+    others["start_from"] = None if dataset["start_from"] == "raw" else dataset["start_from"]
+    if clash := next((key for key, value in others.items() if value), None):
+        raise InputError(f"{source}: weights_from does not go with {clash}. Take one of them out.")
     with named(f"{source}: weights_from {origin}"):
         if origin in datasets:
             _check_dataset(dataset, datasets[origin], models)

@@ -28,7 +28,7 @@ def record_of(weights: FilePath) -> Path:
     return path.with_name("record.json") if path.name == "model.pt" else path.with_suffix(".json")
 
 
-def find(folder: FilePath, model: str, seed: int) -> Path:
+def find(folder: FilePath, model: str, seed: int | str) -> Path:
     """Return a model's weights in a folder: <model>.pt, or <model>/seed-<seed>/model.pt as in results."""
     alone = Path(folder) / f"{model}.pt"
     return alone if alone.is_file() else Path(folder) / model / f"seed-{seed}" / "model.pt"
