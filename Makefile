@@ -11,6 +11,9 @@ SHELL := /bin/bash
 CORES ?= 2
 DATASET ?= cellpack
 SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invariant_image_$(kind)) rotation_invariant_pointcloud_sdf
+# The models of figure 2; other trainings by the same names, of folds cellpack/seed-42/fold-0/...
+WEIGHTS ?= $(addprefix cellpack/seed-42/,classical_image rotation_invariant_image classical_pointcloud \
+    rotation_invariant_pointcloud rotation_invariant_pointcloud_jitter)
 WORKSTATION := figures/fig2.pdf figures/fig8.pdf figures/fig9.pdf results/plot/shapes/cellpack.html
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
@@ -22,7 +25,7 @@ STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup new demo workstation demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
+.PHONY: help setup new demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
     test-cluster test-envs lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
 .PHONY: parameters steerable-basis
@@ -48,6 +51,15 @@ workstation: $(STAMP)  ## models that have converged on cellPACK, red blood cell
 	snakemake --profile profiles/workstation --cores $(CORES) $(WORKSTATION)
 	snakemake --profile profiles/workstation --cores $(CORES) --forcerun plot_results -- docs/results.md
 	echo "Done: $(WORKSTATION)."
+
+weights: $(STAMP)  ## train WEIGHTS=dataset/seed-42/model ... at workstation scale, into workflow/weights, in hours
+	@bash workflow/unlock.sh
+	snakemake --profile profiles/workstation --cores $(CORES) $(WEIGHTS:%=results/train/weights/%.pt)
+	for name in $(WEIGHTS); do
+	    mkdir -p workflow/weights/$$(dirname $$name)
+	    cp results/train/weights/$$name.pt results/train/weights/$$name.json workflow/weights/$$(dirname $$name)
+	done
+	python -m pytest -q tests/models/test_shipped_weights.py
 
 demo-cells: $(STAMP)  ## a real field of view to points, cubes, a contact sheet and embeddings, in two minutes
 	@bash workflow/unlock.sh

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,6 +138,19 @@ def test_meshes_have_the_embeddings_and_poses_of_the_workflow(cells, tmp_path, n
     millimetres = [(vertices_um / 1000, faces) for vertices_um, faces in meshes[:1]]
     again = model.encode(millimetres, spacing_um=1000.0, cell_ids=ids[:1])
     np.testing.assert_allclose(again, numbers(table)[:1], rtol=1e-3, atol=1e-4)
+
+
+def test_the_page_of_documentation_runs_as_written(cells, tmp_path, monkeypatch, capsys):
+    name = "rotation_invariant_image_sdf"
+    trained_on_shapes(cells, name, tmp_path / f"results/train/{CELLS}/{name}/seed-42/fold-0")
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/python.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    known = {}
+    exec(code, known)  # noqa: S102 (our own page)
+    assert known["embeddings"].shape == (2, 8)
+    assert known["vertices"].shape[1] == 3
+    # Quarter turns are exact.
+    assert float(capsys.readouterr().out.split(":")[1]) < 1e-4
 
 
 def test_shapes_are_decoded_in_micrometres_of_the_training(cells, tmp_path):

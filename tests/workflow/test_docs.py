@@ -64,7 +64,9 @@ def test_a_make_command_has_its_target(command):
 def test_python_examples_run_from_any_folder(tmp_path):
     if not list(Path(sys.prefix).glob(".ready-*")):
         pytest.skip("needs the environment that `make setup` makes: run `make test`")
-    blocks = [body for page in PAGES for kind, body in FENCED.findall(page.read_text()) if kind == "python"]
+    # python.md needs a trained model: tests/api/test_page.py.
+    pages = [page for page in PAGES if page.name != "python.md"]
+    blocks = [body for page in pages for kind, body in FENCED.findall(page.read_text()) if kind == "python"]
     assert blocks
     for body in blocks:
         environment = {"PATH": "/usr/bin:/bin"}
