@@ -148,6 +148,12 @@ def frozen(wildcards):
     return [local(str(weights.record_of(path)))]
 
 
+def scale_factor(wildcards):
+    """Params function: how large shapes are on their grids, and the grids."""
+    dataset = dataset_config(wildcards)
+    return {**dataset["scale_factor"], "resolution": dataset["sample"]["resolution"]}
+
+
 def published_factors(wildcards):
     """Input function: the file of scale factors that the dataset names, when it is there."""
     file = dataset_config(wildcards)["scale_factor"].get("file")

@@ -44,10 +44,7 @@ rule mask_scale_factor:
     conda:
         "../../envs/image.yaml"
     params:
-        scale_factor=lambda wildcards: {
-            **dataset_config(wildcards)["scale_factor"],
-            "resolution": dataset_config(wildcards)["sample"]["resolution"],
-        },
+        scale_factor=scale_factor,
     message:
         "Find how large the shapes of {wildcards.dataset} are on their grids"
     script:

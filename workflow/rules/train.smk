@@ -91,11 +91,11 @@ rule train_reuse:
         "../scripts/train_reuse.py"
 
 
-# Small enough to travel with a clone: half precision, with the record beside.
 rule train_weights:
     input:
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
         record="results/train/{dataset}/{model}/seed-{seed}/record.json",
+    # Small enough to travel with a clone: half precision, with the record beside.
     output:
         model="results/train/weights/{dataset}/seed-{seed}/{model}.pt",
         record="results/train/weights/{dataset}/seed-{seed}/{model}.json",
@@ -124,7 +124,6 @@ use rule train as train_sweep_point with:
         model_name=lambda wildcards: read_sweep(wildcards)["model"],
         seed=SEEDS[0],
         train_config=TRAIN_CONFIG,
-        cells_config={"preprocessing": {}, "sections": {}, "draw_seed": CONFIG["seed"]},
     message:
         "Train point {wildcards.point} of sweep {wildcards.sweep}"
 

@@ -14,7 +14,6 @@ from morphobench.models.cells import Cells, with_intensity_scale
 from morphobench.models.input_scale import with_input_scale
 from morphobench.models.inputs import INTENSITY
 
-
 _SCALES = ("input_scale", "measured_scale", INTENSITY)
 
 
