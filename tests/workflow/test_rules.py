@@ -40,8 +40,6 @@ ALLOWED = {
 # What every package may import, and each of these only what stands before it. No stage imports another.
 # `jobs` stands over the stages: what it says of a place comes from their own readers. So does `api`: a cell
 # in memory passes the functions of the stages.
-# `jobs` stands over the stages: what it says of a place comes from their own readers. So does `api`: a cell
-# in memory passes the functions of the stages.
 LOOKED_INTO = {"jobs": {"download", "published"}, "new": {"download"}, "api": {"align", "mask", "sample"}}
 SHARED = ("errors", "log", "seeds", "geometry", "files", "remote", "config", "metrics", "models")
 
