@@ -108,5 +108,5 @@ def check_unseen(path: FilePath, record: Mapping[str, Any], dataset: str, manife
 
 def origin(path: FilePath, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the record of a later model says of the weights that it starts from."""
-    keys = ("dataset", "model", "seed", "epochs", "cpu_hours", "gpu_hours", "device", "sha256")
+    keys = ("dataset", "model", "seed", "epochs", "cpu_s", "gpu_hours", "device", "sha256")
     return {"file": str(Path(path)), **{key: record.get(key) for key in keys}}

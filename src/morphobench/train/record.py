@@ -40,11 +40,9 @@ def training_record(
     rows: list[dict],
     model_config: Mapping[str, Any],
     train_config: Mapping[str, Any],
-    *,
-    threads: int = 1,
     **more: Any,
 ) -> dict[str, Any]:
-    """Summarise a training on so many `threads` from its `epoch_rows`, for JSON; `more` entries are added.
+    """Summarise a training from its `epoch_rows`, for JSON; `more` entries are added.
 
     Times in seconds (`cpu_s` of the first process) and hours, memory in MiB. GPU hours count every GPU, and
     every run of an interrupted training up to its last whole epoch.
@@ -67,7 +65,6 @@ def training_record(
         "device": torch.cuda.get_device_name() if on_gpu else processor_name(),
         "devices": n_devices,
         "gpu_hours": seconds * n_devices / 3600 if on_gpu else 0.0,
-        "cpu_hours": None if on_gpu else seconds * threads / 3600,
         "versions": {**versions, "python": platform.python_version(), "cuda": torch.version.cuda},
         "model_config": dict(model_config),
         "train_config": dict(train_config),

@@ -36,6 +36,6 @@ def run(
     models.save(stored.model, {**model_config, **stored.model_config}, model_out)
     own = {"weights_from": weights.origin(weights_in, stored.record), "sha256": sha256(model_out)}
     # Of a model that is not trained here there is no cost of training.
-    own |= {"train_s": None, "gpu_hours": None, "cpu_hours": None}
+    own |= {"train_s": None, "gpu_hours": None, "cpu_s": None}
     write_json({**stored.record, **own}, record_out)
     logger.info("weights of %s, trained on %s", weights_in, stored.record["dataset"])

@@ -231,7 +231,7 @@ def run(
     write_table(pd.DataFrame(rows), curves_out)
     identity = {"fingerprint": name, "seed": seed, "source_digest": source_digest, "dataset": dataset}
     identity |= {"model": model_name, "parameters": sum(p.numel() for p in model.parameters())}
-    identity |= {"threads": threads, "start_weights": origin, "sha256": weights.sha256(model_out)}
+    identity |= {"start_weights": origin, "sha256": weights.sha256(model_out)}
     identity |= cells_record(cells_config, {split: of.table for split, of in cells.items()}, shared)
     write_json(training_record(rows, model_config, train_config, **identity), record_out)
     for old in Path(checkpoints).iterdir():
