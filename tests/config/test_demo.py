@@ -35,6 +35,8 @@ ALLOWED = (
     *("datasets.*.sample.cube.size", "datasets.*.sample.cube.side_um", "datasets.*.sample.resolution"),
     *(f"datasets.*.sample.{key}" for key in ("points.n_points", "n_surface", "n_queries", "n_points")),
     *("datasets.*.subsample.n_points", "datasets.*.subsample.n_queries"),
+    # The same of any data set of a kind; what else they may cut the schema says.
+    "limits.*",
     # Smaller models.
     *("models.*.input_scale", "models.*.intensity.input_scale"),
     *("models.*.architecture.*", "models.*.training.*"),

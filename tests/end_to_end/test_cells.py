@@ -28,7 +28,7 @@ def test_every_label_is_in_the_manifest_and_whole_nuclei_are_sampled(cells):
 
 def test_clouds_are_micrometres_within_their_nucleus_and_intensities_camera_counts(cells):
     for cell, points_um in arrays(cells, NAME, "points_um").items():
-        assert points_um.shape == (20480, 3), cell
+        assert points_um.shape == (2048, 3), cell
         assert 4 < np.abs(points_um).max() < 14, cell
         assert len(np.unique(points_um, axis=0)) == len(points_um)
     counts = np.stack(list(arrays(cells, NAME, "intensity").values()))

@@ -35,7 +35,7 @@ ALLOWED = {
     # A contact sheet shows cells after every stage of preprocessing.
     "plot": {"score", "analyse", "download", "align", "mask", "sample"},
     # Published files are read in place of any stage's results, and written from them.
-    "published": {"download", "mask", "sample", "train", "embed"},
+    "published": {"download", "mask", "sample", "train", "embed", "score", "analyse"},
 }
 # What every package may import, and each of these only what stands before it. No stage imports another.
 # `jobs` stands over the stages: what it says of a place comes from their own readers. So does `api`: a cell

@@ -116,8 +116,6 @@ rule analyse_map:
     output:
         cells="results/analyse/{dataset}/{model}/seed-{seed}/map.parquet",
         archetypes="results/analyse/{dataset}/{model}/seed-{seed}/map_archetypes.parquet",
-    wildcard_constraints:
-        dataset=datasets(analyse="map"),
     conda:
         "../../envs/report.yaml"
     resources:
@@ -222,7 +220,7 @@ rule analyse_retrieval:
     input:
         cellprofiler=cellprofiler_features,
         manifest="results/sample/{dataset}/manifest.parquet",
-        embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
+        embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet", own=True),
     output:
         groups="results/analyse/{dataset}/retrieval.parquet",
         cells="results/analyse/{dataset}/retrieval_cells.parquet",
@@ -233,7 +231,7 @@ rule analyse_retrieval:
     resources:
         **HEAVY,
     params:
-        sets=per_model("{model}/{seed}"),
+        sets=per_model("{model}/{seed}", own=True),
         options=analysis("drugs", "n_null", "n_exchanges", "seed"),
     message:
         "Retrieve the conditions of {wildcards.dataset} from every model"
@@ -264,7 +262,7 @@ rule analyse_lda:
 rule analyse_pieces:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
-        embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet"),
+        embeddings=per_model("results/embed/{dataset}/{model}/seed-{seed}/identity.parquet", own=True),
     output:
         "results/analyse/{dataset}/pieces.parquet",
     wildcard_constraints:
@@ -274,7 +272,7 @@ rule analyse_pieces:
     resources:
         **HEAVY,
     params:
-        sets=per_model("{model}/{seed}"),
+        sets=per_model("{model}/{seed}", own=True),
         options=analysis(settings="pieces", bins="volume_bins"),
     message:
         "Predict the number of pieces of {wildcards.dataset} from embeddings and from shape features"

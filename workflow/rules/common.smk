@@ -19,11 +19,15 @@ config["download"] = CONFIG["download"]
 # For the report.
 config["version"] = log.version()
 SEEDS = CONFIG["train"]["seeds"]
-# By dataset, the baselines without training that are scored on it; they are made from its cells.
+# By dataset, the embeddings that come as tables of the user's own.
+OWN_EMBEDDINGS = {name: dataset.get("embeddings") or {} for name, dataset in CONFIG["datasets"].items()}
+# By dataset, the baselines without training that are scored on it, made from its cells; then its own embeddings.
 BASELINES = {
-    name: list(figures.baselines_of(CONFIG, name))
+    name: [
+        *(figures.baselines_of(CONFIG, name) if dataset["start_from"] != "embeddings" else []),
+        *OWN_EMBEDDINGS[name],
+    ]
     for name, dataset in CONFIG["datasets"].items()
-    if dataset["start_from"] != "embeddings"
 }
 # Those with a decoder: models without weights, by the family that their features name.
 DECODED_BASELINES = [
@@ -84,21 +88,26 @@ def shards(stage, dataset=lambda wildcards: wildcards.dataset):
     return folders
 
 
-def per_model(pattern, baselines=False, seeds=SEEDS):
-    """Input function: `pattern` for each model of the dataset and seed, and once for each baseline."""
+def per_model(pattern, baselines=False, seeds=SEEDS, own=False):
+    """Input function: `pattern` for each model of the dataset and seed, and once for each baseline.
+
+    `own`: of these, for the user's own embeddings alone.
+    """
 
     def paths(wildcards):
         name, models = wildcards.dataset, dataset_config(wildcards)["models"]
-        others = expand(pattern, dataset=name, model=BASELINES.get(name, []), seed=seeds[0])
-        return expand(pattern, dataset=name, model=models, seed=seeds) + (others if baselines else [])
+        others = BASELINES[name] if baselines else OWN_EMBEDDINGS[name] if own else []
+        named = expand(pattern, dataset=name, model=others, seed=seeds[0])
+        return expand(pattern, dataset=name, model=models, seed=seeds) + named
 
     return paths
 
 
 def chosen_modules(wildcards):
     """The modules that a job picks by name: of the dataset's kind and form, the model's family, the figure's panels."""
-    figure = CONFIG["figures"].get(wildcards.get("figure"), {"rows": []})
-    names = {panel["kind"] for row in figure["rows"] for panel in row["panels"]}
+    names = set()
+    if "figure" in wildcards.keys():
+        names = {panel["kind"] for panel in figures.list_panels(figures.figure_of(CONFIG, wildcards.figure))}
     if "dataset" in wildcards.keys():
         names |= {dataset_config(wildcards)[key] for key in ("kind", "form")}
     if "point" in wildcards.keys():

@@ -1,5 +1,38 @@
-ruleorder: embed_baseline > embed
+ruleorder: embed_own > embed_own_rotated > embed_baseline > embed > published_embedding
 ruleorder: embed_baseline > embed_invariances
+
+
+rule embed_own:
+    input:
+        manifest=manifest,
+        file=own_embedding("file"),
+    output:
+        "results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+    wildcard_constraints:
+        model="|".join({name for own in OWN_EMBEDDINGS.values() for name in own}) or "(?!)",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        file=lambda wildcards: OWN_EMBEDDINGS[wildcards.dataset][wildcards.model]["file"],
+        rotations="identity",
+    message:
+        "Check the embedding {wildcards.model} of {wildcards.dataset}"
+    script:
+        "../scripts/embed_own.py"
+
+
+use rule embed_own as embed_own_rotated with:
+    input:
+        manifest=manifest,
+        file=own_embedding("rotated"),
+    output:
+        "results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
+    params:
+        file=lambda wildcards: OWN_EMBEDDINGS[wildcards.dataset][wildcards.model]["rotated"],
+        rotations="lattice",
+    message:
+        "Check the embedding {wildcards.model} of rotated cells of {wildcards.dataset}"
 
 
 rule embed_baseline:

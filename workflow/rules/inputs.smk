@@ -167,11 +167,27 @@ def read_sweep(wildcards):
 def reconstruction_errors(wildcards):
     """Input function: the table of reconstruction errors, of what has a decoder."""
     table = "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet"
-    return {"reconstruction": table.format(**wildcards)} if has_decoder(wildcards.model) else {}
+    return {"reconstruction": table.format(**wildcards)} if has_decoder(wildcards) else {}
 
 
-def has_decoder(model):
-    return model not in CONFIG["baselines"] or model in DECODED_BASELINES
+def has_decoder(wildcards):
+    name = wildcards.model
+    return name in DECODED_BASELINES or not (name in CONFIG["baselines"] or own_keys(wildcards))
+
+
+def own_keys(wildcards):
+    """What is known of a user's own embedding; nothing of models and baselines."""
+    return OWN_EMBEDDINGS[wildcards.dataset].get(wildcards.model) or {}
+
+
+def own_embedding(key):
+    """Input function: a table of a user's own embedding, when it is there; the job says if it is not."""
+
+    def file(wildcards):
+        path = own_keys(wildcards).get(key)
+        return [local(path)] if path and Path(path).is_file() else []
+
+    return file
 
 
 def own_table(wildcards):
@@ -195,7 +211,8 @@ def answers(wildcards):
 def anchors(wildcards):
     """Params function: the controls of a dataset between which scores are scaled, by the end that they are."""
     ends = {"random": "chance", "known": "known"}
-    scored = {name: CONFIG["baselines"][name]["features"] for name in BASELINES.get(wildcards.dataset, [])}
+    known = (name for name in BASELINES[wildcards.dataset] if name in CONFIG["baselines"])
+    scored = {name: CONFIG["baselines"][name]["features"] for name in known}
     return {ends[features]: name for name, features in scored.items() if features in ends}
 
 
@@ -225,12 +242,13 @@ def fold_tables(wildcards):
     Most baselines have no decoder; published embeddings come unrotated.
     """
     name, published = wildcards.dataset, dataset_config(wildcards)["start_from"] == "embeddings"
-    parts, decoded = folds.trainings(CONFIG, name, wildcards.seed), has_decoder(wildcards.model)
+    parts, decoded = folds.trainings(CONFIG, name, wildcards.seed), has_decoder(wildcards)
+    rotated = [] if published else ["lattice", "uniform", "invariances"]
+    if own := own_keys(wildcards):
+        rotated = ["lattice"] * ("rotated" in own)
     places = {
         table: f"results/embed/{name}/{wildcards.model}/seed-{{}}/{table}.parquet"
-        for table in ["identity"]
-        + ["lattice", "uniform", "invariances"] * (not published)
-        + ["reconstruction"] * decoded
+        for table in ["identity", *rotated] + ["reconstruction"] * decoded
     }
     if decoded and not published:
         places["evolution"] = f"results/score/{name}/{wildcards.model}/seed-{{}}/evolution.parquet"
@@ -241,9 +259,10 @@ def fold_tables(wildcards):
 
 
 def cost(wildcards):
-    """Input function: the cost of a model, timed with its first training alone; a baseline has none."""
+    """Input function: the cost of a model, timed with its first training alone; of what is not trained, none."""
+    untrained = wildcards.model in CONFIG["baselines"] or own_keys(wildcards)
     published = dataset_config(wildcards)["start_from"] == "embeddings"
-    if published or wildcards.model in CONFIG["baselines"] or int(wildcards.seed) != SEEDS[0]:
+    if published or untrained or int(wildcards.seed) != SEEDS[0]:
         return []
     first = folds.trainings(CONFIG, wildcards.dataset, wildcards.seed)[0]
     return f"results/score/{wildcards.dataset}/{wildcards.model}/seed-{first}/cost.json"
@@ -311,3 +330,18 @@ def displayed_cells(wildcards):
     tables |= {"lda": "lda_walk"} if asked.get("drugs") else {}
     folder = "results/analyse/{dataset}/{model}/seed-{seed}".format(**wildcards)
     return {role: f"{folder}/{table}.parquet" for role, table in tables.items()}
+
+
+def exported_models(wildcards):
+    """Params function: the models and embeddings of one's own that are exported, that of analyses among them."""
+    dataset = dataset_config(wildcards)
+    named = [dataset["analysis_model"], *dataset["benchmark"], *OWN_EMBEDDINGS[wildcards.dataset]]
+    return list(dict.fromkeys(named))
+
+
+def exported_embeddings(wildcards):
+    """Input function: their embeddings, of the training that figures are drawn from."""
+    name = wildcards.dataset
+    first = folds.trainings(CONFIG, name, SEEDS[0])[0]
+    pattern = f"results/embed/{name}/{{model}}/seed-{first}/identity.parquet"
+    return expand(pattern, model=exported_models(wildcards))

@@ -1,21 +1,15 @@
 from morphobench.config import figures
 
 # Where the report lists the files of a figure.
-CATEGORIES = {
-    name: figures.report_text(
-        f"Figure {name.removeprefix('fig')}: {figure.get('title', CONFIG['datasets'][figure['dataset']]['title'])}"
-    )
-    for name, figure in CONFIG["figures"].items()
-}
-LISTED = dict(category=lambda wildcards: CATEGORIES[wildcards.figure])
+LISTED = dict(category=lambda wildcards: figures.category(CONFIG, wildcards.figure))
 DRAWING = dict(LISTED, subcategory="The figure", caption="../report/figure.rst")
 labels = lambda file: lambda wildcards: {
     "file": file,
-    "dataset": CONFIG["figures"][wildcards.figure]["dataset"],
+    "dataset": figures.figure_of(CONFIG, wildcards.figure)["dataset"],
 }
 
 
-# Any file of config/figures: figures/fig2.pdf, figures/fig3.pdf, ...
+# Any file of config/figures, and any data set: figures/fig2.pdf, figures/fig3.pdf, figures/cellpack.pdf, ...
 rule plot_figure:
     input:
         unpack(lambda wildcards: figures.inputs(CONFIG, wildcards.figure)),
@@ -38,7 +32,7 @@ rule plot_figure:
             labels=labels("warnings of its jobs"),
         ),
     wildcard_constraints:
-        figure="|".join(CONFIG["figures"]),
+        figure="|".join(figures.names(CONFIG)),
     localrule: True
     conda:
         "../../envs/report.yaml"

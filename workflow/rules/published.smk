@@ -175,3 +175,27 @@ rule published_folder:
         "Write the results on {wildcards.dataset} in the published layout"
     script:
         "../scripts/published_folder.py"
+
+
+rule published_export:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        embeddings=exported_embeddings,
+        pca=lambda wildcards: figures.table_path(CONFIG, "pca_scores", wildcards.dataset),
+        plane=lambda wildcards: figures.table_path(CONFIG, "map", wildcards.dataset),
+        scores="results/score/{dataset}/scores.parquet",
+    output:
+        h5ad="results/publish/{dataset}.h5ad",
+        csv="results/publish/{dataset}.csv",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        models=exported_models,
+        model=lambda wildcards: dataset_config(wildcards)["analysis_model"],
+        numbers=lambda wildcards: list(dataset_config(wildcards)["numbers"]),
+        provenance=dataset_params("title", "licence", "citation"),
+        seed=SEEDS[0],
+    message:
+        "Export the cells of {wildcards.dataset} with embeddings and scores, as AnnData and CSV"
+    script:
+        "../scripts/published_export.py"

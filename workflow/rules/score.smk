@@ -123,7 +123,7 @@ rule score_table:
     resources:
         **HEAVY,
     params:
-        models=lambda wildcards: dataset_config(wildcards)["models"] + BASELINES.get(wildcards.dataset, []),
+        models=lambda wildcards: dataset_config(wildcards)["models"] + BASELINES[wildcards.dataset],
         anchors=anchors,
         n_permutations=CONFIG["score"]["n_permutations"],
         seed=CONFIG["seed"],

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from morphobench.config import checks, paths, published_values, reuse, sizes
+from morphobench.config import checks, panels, paths, published_values, reuse, sizes
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.needs import source_needs
 from morphobench.config.schema import (
     FIGURE_NAME,
     OVERLAYS,
+    cut,
     file_of,
     list_files,
     merge,
@@ -63,11 +64,20 @@ def resolve(
     shares, seeds = config["sample"]["split"], config["train"]["seeds"]
     checks.check_split(shares, file_of(OVERLAYS[0], ["sample", "split"], shares, root))
     recipe = _recipe(config["train"]["recipe"], root)
-    models = read_all(Path("config/models"), config["models"], "model", root, recipe)
+    models = read_all(
+        Path("config/models"), config["models"], "model", root, below=partial(_with_recipe, recipe)
+    )
     for name, model in models.items():
         models[name] = paths.expanded(model, paths.OF_MODEL, f"config/models/{name}.yaml")
-    complete = partial(reuse.inherit, everywhere=config["start_from"], seed=seeds[0])
-    datasets = read_all(Path("config/datasets"), config["datasets"], "dataset", root, complete=complete)
+    limits = config["limits"]
+    datasets = read_all(
+        Path("config/datasets"),
+        config["datasets"],
+        "dataset",
+        root,
+        below=lambda dataset: cut(dataset, limits.get(str(dataset.get("kind")))),
+        complete=partial(reuse.inherit, everywhere=config["start_from"], seed=seeds[0]),
+    )
     for name in datasets:
         dataset = datasets[name] = _resolve_dataset(name, datasets[name], config["start_from"], root)
         checks.check_dataset(name, dataset, models)
@@ -83,6 +93,14 @@ def resolve(
     printed = published_values.read(root, datasets)
     figures = _figures(root, datasets)
     return {**config, "datasets": datasets, "models": models, "figures": figures, "published_values": printed}
+
+
+def _with_recipe(recipe: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the file of a model under what a recipe says of its family, and of family.representation."""
+    family, changed = model.get("family"), dict(model)
+    for key in (family, f"{family}.{model.get('representation')}"):
+        changed = merge(changed, recipe.get(key, {}))
+    return changed
 
 
 def _recipe(name: str, root: Path) -> dict[str, Any]:
@@ -107,6 +125,8 @@ def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, roo
         # A published manifest has its split in a column of that name.
         dataset["split"] = "split" if dataset["published"].get("split") else None
     files = [f"start_weights.{model}" for model in dataset.get("start_weights") or {}]
+    own = dataset.get("embeddings") or {}
+    files += [f"embeddings.{one}.{key}" for one in own for key in ("file", "rotated")]
     dataset = paths.expanded(dataset, (*paths.OF_DATASET, *files), source)
     dataset = sizes.resolved(dataset, source)
     return {**_with_text_names(dataset), "name": name}
@@ -131,12 +151,12 @@ def _figures(root: Path, datasets: Mapping[str, Any]) -> dict[str, Any]:
     for name, path in list_files(FIGURES, root, FIGURE_NAME).items():
         source, figure = str(path), read_yaml(root / path)
         validate(figure, "figure", source, root)
-        panels = [panel for row in figure["rows"] for panel in row["panels"]]
-        used = [figure["dataset"], *(panel["dataset"] for panel in panels if "dataset" in panel)]
+        figure.setdefault("dataset", name)
+        listed = [panel for row in figure.get("rows", []) for panel in row["panels"]]
+        used = [figure["dataset"], *(panel["dataset"] for panel in listed if "dataset" in panel)]
         checks.check_known(source, "dataset", used, datasets)
-        letters = [panel["letter"] for panel in panels]
-        if twice := sorted({letter for letter in letters if letters.count(letter) > 1}):
-            raise InputError(f"{source}: two panels are called {twice[0]}. Give each a letter of its own.")
+        figure = panels.expanded(figure, datasets)
+        panels.check_letters(source, figure)
         strata = {text_of(key): value for key, value in (figure.get("strata") or {}).items()}
         figures[name] = {**figure, "strata": strata} if strata else figure
     return figures

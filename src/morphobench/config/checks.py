@@ -65,6 +65,8 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     for model in dataset["models"]:
         if models[model].get("intensity", {}).get("structure_norm") and not dataset.get("structure_norms"):
             raise InputError(f"{source}: {model} normalises by structure, but structure_norms has no ranges.")
+    if taken := sorted(set(dataset.get("embeddings") or {}) & set(models)):
+        raise InputError(f"{source}: embeddings.{taken[0]} has the name of a model. Give it another.")
     if dataset.get("folds"):
         _check_folds(source, dataset)
     if "channels" in dataset:
@@ -197,6 +199,10 @@ def check_scored(config: Mapping[str, Any], datasets: Mapping[str, Any], models:
     for name, baseline in config["baselines"].items():
         if name in models:
             raise InputError(f"{source}: baselines.{name} has the name of a model. Give it another.")
+        for dataset, described in datasets.items():
+            if name in (described.get("embeddings") or {}):
+                reason = f"embeddings.{name} has the name of a baseline of {source}"
+                raise InputError(f"config/datasets/{dataset}.yaml: {reason}. Give it another.")
         check_known(f"{source}: baselines.{name}.datasets", "dataset", baseline.get("datasets", ()), datasets)
     for name, parts in config["score"].get("combined", {}).items():
         check_known(f"{source}: score.combined.{name}", "dataset", parts, datasets)

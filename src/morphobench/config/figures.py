@@ -1,10 +1,11 @@
-"""What the figures of config/figures are drawn from, and what a run cannot give them."""
+"""What figures are drawn from, those of config/figures and of data sets, and what a run cannot give them."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from morphobench.config import published_values
+from morphobench.config import panels, published_values
 from morphobench.config.folds import trainings
 
 Config = Mapping[str, Any]
@@ -16,6 +17,7 @@ _ANALYSED = "results/analyse/{dataset}/{model}/seed-{seed}"
 _OF_MODEL = ("walks", "archetypes", "rotations", "map", "map_archetypes", "volume_bins", "volume_bin_shapes")
 _OF_MODEL += ("surfaces", "stratum_by_archetype", "pca_scores", "lda_scores", "lda_walk", "lda_tests")
 TABLES = {
+    "cells": "results/sample/{dataset}/manifest.parquet",
     "examples": "results/analyse/{dataset}/examples.parquet",
     "scores": "results/score/{dataset}/scores.parquet",
     "item_values": "results/score/{dataset}/items.parquet",
@@ -29,7 +31,6 @@ TABLES = {
 CONTROLS = ("random", "known", "principal_axes")
 # Tables of analyses that a dataset asks for in its block `analyse`, by the key there.
 _ON_REQUEST = {
-    "map": ("map", "map_archetypes"),
     "volume_bins": ("volume_bins", "volume_bin_shapes"),
     "pieces": ("pieces",),
     "drugs": ("retrieval", "lda_scores", "lda_walk", "lda_tests"),
@@ -41,6 +42,9 @@ _DECODED = ("walks", "archetypes", "rotations", "volume_bin_shapes")
 _MASKED = ("surfaces", "meshes")
 _NO_DECODER = "not drawn: the workflow started from published embeddings, with no model to decode"
 _NO_SURFACES = "not drawn: the workflow started from published files, without the surfaces of cells"
+
+# Of embeddings of the user's own that name none.
+_OWN_COLORS = ("#000000", "#882255", "#117733", "#999933")
 
 
 def report_text(text: str) -> str:
@@ -58,6 +62,19 @@ def table_path(config: Config, name: str, dataset: str, combined: str | None = N
     return TABLES[name].format(dataset=dataset, model=model, seed=seed, combined=combined)
 
 
+def names(config: Config) -> list[str]:
+    """Return the names of all figures: of config/figures, and of every data set."""
+    return list(dict.fromkeys([*config["figures"], *config["datasets"]]))
+
+
+def figure_of(config: Config, name: str) -> Config:
+    """Return a figure of config/figures, else the one that follows from what the data set of its name has."""
+    if name in config["figures"]:
+        return config["figures"][name]
+    dataset = config["datasets"][name]
+    return panels.expanded(panels.default_figure(name, dataset), config["datasets"])
+
+
 def list_panels(figure: Config) -> list[Config]:
     """Return the panels of a figure in reading order."""
     return [panel for row in figure["rows"] for panel in row["panels"]]
@@ -70,7 +87,7 @@ def input_name(panel: Config, table: str) -> str:
 
 def missing(config: Config, figure: str) -> dict[str, str]:
     """Return the inputs that this run cannot have, with the reason that stands in their panels."""
-    described, reasons = config["figures"][figure], {}
+    described, reasons = figure_of(config, figure), {}
     for panel in list_panels(described):
         absent = _missing(config, figure, panel.get("dataset", described["dataset"]))
         reasons |= {input_name(panel, table): reason for table, reason in absent.items()}
@@ -78,7 +95,7 @@ def missing(config: Config, figure: str) -> dict[str, str]:
 
 
 def _missing(config: Config, figure: str, name: str) -> dict[str, str]:
-    described, dataset = config["figures"][figure], config["datasets"][name]
+    described, dataset = figure_of(config, figure), config["datasets"][name]
     asked, entry = dataset.get("analyse", {}), dataset["start_from"]
     reasons = {
         name: f"not drawn: analyse.{key} of {dataset['name']} is not set"
@@ -97,7 +114,7 @@ def _missing(config: Config, figure: str, name: str) -> dict[str, str]:
 
 def inputs(config: Config, figure: str) -> dict[str, str]:
     """Return the files that a figure is drawn from, by the name of the table."""
-    described, absent = config["figures"][figure], missing(config, figure)
+    described, absent = figure_of(config, figure), missing(config, figure)
     files = {}
     for panel in list_panels(described):
         at = panel.get("dataset", described["dataset"]), described.get("combined")
@@ -107,7 +124,7 @@ def inputs(config: Config, figure: str) -> dict[str, str]:
 
 def datasets(config: Config, figure: str) -> list[str]:
     """Return the data sets whose jobs a figure depends on."""
-    described = config["figures"][figure]
+    described = figure_of(config, figure)
     own = [described["dataset"], *_others(described)]
     own += config["score"].get("combined", {}).get(described.get("combined"), [])
     shared = [name for one in own for name in config["datasets"][one].get("cells_from", [])]
@@ -117,6 +134,13 @@ def datasets(config: Config, figure: str) -> list[str]:
 def _others(figure: Config) -> list[str]:
     """Return the data sets of single panels."""
     return list(dict.fromkeys(panel["dataset"] for panel in list_panels(figure) if "dataset" in panel))
+
+
+def category(config: Config, figure: str) -> str:
+    """Return the heading of the report under which the files of a figure stand."""
+    described = figure_of(config, figure)
+    title = described.get("title", config["datasets"][described["dataset"]]["title"])
+    return report_text(f"Figure {figure.removeprefix('fig')}: {title}")
 
 
 def shape_inputs(config: Config, dataset: str) -> dict[str, str]:
@@ -134,6 +158,16 @@ def strata(config: Config, dataset: str) -> dict[str, str]:
         if dataset in (figure["dataset"], *_others(figure)):
             names |= figure.get("strata", {})
     return names
+
+
+def _own_looks(config: Config, dataset: str) -> dict[str, dict[str, str]]:
+    """Return label and colour of the embeddings that come as tables of the user's own."""
+    own = config["datasets"][dataset].get("embeddings") or {}
+    colors = itertools.cycle(_OWN_COLORS)
+    return {
+        name: {"label": given.get("label", name), "color": given.get("color", color)}
+        for (name, given), color in zip(own.items(), colors, strict=False)
+    }
 
 
 def _looks(config: Config, models: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -180,7 +214,7 @@ def weights_note(config: Config, dataset: str) -> str:
 
 def describe(config: Config, figure: str) -> dict[str, Any]:
     """Return what the drawing of a figure needs to know besides its tables."""
-    described = config["figures"][figure]
+    described = figure_of(config, figure)
     names = [described["dataset"], *_others(described)]
     return {
         "figure": {**described, "strata": strata(config, described["dataset"])},
@@ -198,7 +232,8 @@ def _of_dataset(config: Config, name: str) -> dict[str, Any]:
     dataset = config["datasets"][name]
     baselines, controls = _looks_of_baselines(config, name)
     return {
-        "models": _looks(config, dataset["benchmark"]),
+        "models": {**_looks(config, dataset["benchmark"]), **_own_looks(config, name)},
+        "own": list(dataset.get("embeddings") or {}),
         "baselines": baselines,
         "controls": controls,
         "analysis_model": dataset["analysis_model"],

@@ -23,7 +23,7 @@ OVERLAYS = ("config/config.yaml", "config/demo.yaml", "config/workstation.yaml")
 # Names of files are those of data sets, models and figures, in paths of results too.
 NAME, FIGURE_NAME = "[a-z0-9_]+", "[A-Za-z0-9_-]+"
 # Folders of results that hold something else.
-_TAKEN = {"config/datasets": ("all", "combined"), "config/figures": ("cells", "shapes")}
+_TAKEN = {"config/datasets": ("all", "cells", "combined", "shapes"), "config/figures": ("cells", "shapes")}
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,18 +166,32 @@ def list_files(folder: Path, root: Path, pattern: str = NAME) -> dict[str, Path]
     return files
 
 
+def cut(value: Any, limits: Any) -> Any:
+    """Return a value with each number that `limits`, mappings of the same keys, name cut to theirs.
+
+    Examples
+    --------
+    >>> cut({"a": {"n": 9, "m": 9}, "k": 1}, {"a": {"n": 5}, "k": 2})
+    {'a': {'n': 5, 'm': 9}, 'k': 1}
+    """
+    if isinstance(value, Mapping) and isinstance(limits, Mapping):
+        return {key: cut(item, limits.get(key)) for key, item in value.items()}
+    is_number = isinstance(value, int) and isinstance(limits, int)
+    return min(value, limits) if is_number else value
+
+
 def read_all(
     folder: Path,
     overrides: Mapping[str, Any],
     kind: str,
     root: Path,
-    by_family: Mapping[str, Any] | None = None,
+    below: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda entries: entries,
 ) -> dict[str, dict[str, Any]]:
     """Read and validate all YAML files of a folder, by name, with the overrides of some of them.
 
-    What is given `by_family`, or by family.representation, lies over those files, below the overrides. Before
-    entries are validated, `complete` fills what they take from each other.
+    `below` changes what a file says, below the overrides. Before entries are validated, `complete` fills what
+    they take from each other.
     """
     files = list_files(folder, root)
     if unknown := [name for name in overrides if name not in files]:
@@ -185,11 +199,7 @@ def read_all(
         raise InputError(f"unknown {kind} {unknown[0]!r}: {known}. Add {added}.")
     entries = {}
     for name, path in files.items():
-        entry = read_yaml(root / path)
-        family = entry.get("family")
-        for key in (family, f"{family}.{entry.get('representation')}"):
-            entry = merge(entry, (by_family or {}).get(key, {}))
-        entry = merge(entry, overrides.get(name) or {})
+        entry = merge(below(read_yaml(root / path)), overrides.get(name) or {})
         if blanks := _blanks(entry):
             remedy = "Fill in, and delete the blocks that are not needed."
             raise InputError(f"{path}: still {BLANK} at {', '.join(blanks)}. {remedy}")

@@ -42,6 +42,8 @@ class Context(NamedTuple):
         Rows of what others printed of this data set: metric, method, value, source.
     others
         Context of the panels of other data sets, by these.
+    own
+        Those of `models` that are embeddings of the user's own: they have no decoder.
     """
 
     models: Models
@@ -54,6 +56,7 @@ class Context(NamedTuple):
     pictures: Pictures = {}
     published: Sequence[Mapping[str, Any]] = ()
     others: Mapping[str, Any] = {}
+    own: Sequence[str] = ()
 
     def of(self, panel: Mapping[str, Any]) -> Self:
         """Return the context of a panel: of its data set, with its options."""

@@ -125,7 +125,7 @@ def draw(
     head, *rows = page.subfigures(len(heights_mm), 1, height_ratios=heights_mm)
     head.text(1 / width_mm, 0.5, title, fontsize=9, weight="bold", va="center")
     said = "\n".join(filter(None, [_NOTES.get(scale), note]))
-    head.text(1 - 1 / width_mm, 0.5, said, color="#a50f15", va="center", ha="right")
+    head.text(1 - 1 / width_mm, 0.5, said, color=style.WARNING, va="center", ha="right")
     for row, description in zip(rows, figure["rows"], strict=True):
         panels = description["panels"]
         widths = [panel.get("width", 1) for panel in panels]
@@ -170,6 +170,7 @@ def run(
     controls: Mapping[str, Mapping[str, str]],
     labels: Sequence[str],
     analysis_model: str,
+    own: Sequence[str] = (),
     width_mm: float,
     published: Sequence[Mapping[str, Any]] = (),
     others: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
@@ -182,7 +183,7 @@ def run(
     """
     strata = figure.get("strata", {})
     beside = {name: Context(**own, strata=strata) for name, own in others.items()}
-    looks = {"models": models, "baselines": baselines, "controls": controls}
+    looks = {"models": models, "baselines": baselines, "controls": controls, "own": own}
     about = {"labels": labels, "strata": strata, "analysis_model": analysis_model, "published": published}
     context = Context(**looks, **about, others=beside)
     with atomic_folder(tables_out) as part:

@@ -14,10 +14,12 @@ from morphobench.files import FilePath, atomic_file
 
 MM = 1 / 25.4
 SMALL = 5.5  # points; nothing in a figure is smaller
+MAX_VECTOR = 3000  # dots; more become a picture within a vector file
 DEPTH_COLORS = ("#9ecae1", "#4292c6", "#08306b")  # far to near; one hue, so it reads in grey as well
 # For colour-blind readers (Okabe and Ito 2008), without black and yellow, which make poor dots; then a dark
 # grey and a dark violet.
 CATEGORIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#5B5B5B", "#331E6B")
+WARNING = "#a50f15"
 SURFACE = "#56B4E9"
 # Sets of features that are neither a model nor a baseline.
 FEATURES = {

@@ -1,4 +1,7 @@
-"""Cells in the plane, coloured by stratum: the map with its archetypes, or two principal components."""
+"""Cells in the plane: the map with its archetypes, or two principal components.
+
+They are coloured by stratum; with the option `colors`, by each of these columns beside each other.
+"""
 
 import matplotlib.patheffects as effects
 import pandas as pd
@@ -6,29 +9,71 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from morphobench.plot import layout, style
+from morphobench.plot import columns, layout, style
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 
 _MAP, _PCA = ["dim_0", "dim_1"], ["PC_1", "PC_2"]
 _SHARES = ["explained_variance_1", "explained_variance_2"]
-# More points than this become a picture within a vector file.
-_MAX_VECTOR = 3000
 
 
 def tables(inputs: Inputs, context: Context) -> Tables:
-    """Return the coordinates of cells, and of archetypes in the map."""
+    """Return the coordinates of cells, and of archetypes in the map, and the columns that colour them."""
     if "pca_scores" in inputs:
-        scores = require(inputs, "pca_scores", ["CellId", "stratum", *_PCA, *_SHARES])
-        return {"pca_scores": context.sort_strata(scores)}
+        cells = require(inputs, "pca_scores", ["CellId", "stratum", *_PCA, *_SHARES])
+        return {"pca_scores": context.sort_strata(cells), **_colors(inputs, cells, context)}
     cells = require(inputs, "map", ["CellId", "stratum", *_MAP])
     if cells[_MAP].isna().all(axis=None):
         raise EmptyPanel("too few cells for a map, or embeddings that are all equal")
     archetypes = require(inputs, "map_archetypes", ["archetype", *_MAP], "no archetypes in the map")
-    return {"map": context.sort_strata(cells), "map_archetypes": archetypes}
+    return {
+        "map": context.sort_strata(cells),
+        "map_archetypes": archetypes,
+        **_colors(inputs, cells, context),
+    }
+
+
+def _colors(inputs: Inputs, cells: pd.DataFrame, context: Context) -> Tables:
+    if "colors" not in context.options:
+        return {}
+    known = require(inputs, "cells", ["CellId"])
+    return {"colors": columns.values_of(known, cells["CellId"], context.options["colors"])}
 
 
 def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     """Draw a dot per cell, a numbered cross per archetype; label components by their variance."""
+    if "colors" in tables:
+        _draw_columns(part, tables, context)
+    else:
+        _draw_strata(part, tables, context)
+
+
+def _draw_columns(part: SubFigure, tables: Tables, context: Context) -> None:
+    """Draw axes for each column, its legend on their right."""
+    is_map = "map" in tables
+    cells, xy = tables["map" if is_map else "pca_scores"], _MAP if is_map else _PCA
+    names = list(dict.fromkeys(tables["colors"]["column"]))
+    room = {"left": 7 if is_map else 10, "right": 20, "head": 9, "foot": 7}
+    spacing = {**layout.margins(part, **room), "wspace": 0.75}
+    grid = part.subplots(1, len(names), squeeze=False, gridspec_kw=spacing)
+    for axes, name in zip(grid.flat, names, strict=True):
+        own = tables["colors"][tables["colors"]["column"] == name].set_index("CellId")
+        own = own.reindex(cells["CellId"]).reset_index()
+        columns.draw(axes, cells[xy].to_numpy(), own, context, size=_size(cells))
+        _finish(axes, tables, cells)
+
+
+def _finish(axes: Axes, tables: Tables, cells: pd.DataFrame) -> None:
+    """Add the archetypes of a map, and the names of the axes."""
+    if "map" in tables:
+        _draw_archetypes(axes, tables["map_archetypes"])
+        axes.set(xticks=[], yticks=[], xlabel="PaCMAP 1", ylabel="PaCMAP 2")
+    else:
+        shares = [f"PC {i + 1} ({100 * cells[share].iloc[0]:.0f} %)" for i, share in enumerate(_SHARES)]
+        axes.set(xlabel=shares[0], ylabel=shares[1])
+        axes.locator_params(nbins=4)
+
+
+def _draw_strata(part: SubFigure, tables: Tables, context: Context) -> None:
     is_map = "map" in tables
     cells = tables["map" if is_map else "pca_scores"]
     names = cells["stratum"].map(context.name)
@@ -38,13 +83,7 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     room = {"foot": 8 + 3.0 * -(-n_strata // 2), "right": 2} if below else {"foot": 8, "right": 27}
     axes = part.subplots(gridspec_kw=layout.margins(part, left=6 if is_map else 9, head=6.5, **room))
     _draw_dots(axes, cells, names, _MAP if is_map else _PCA, context)
-    if is_map:
-        _draw_archetypes(axes, tables["map_archetypes"])
-        axes.set(xticks=[], yticks=[], xlabel="PaCMAP 1", ylabel="PaCMAP 2")
-    else:
-        shares = [f"PC {i + 1} ({100 * cells[share].iloc[0]:.0f} %)" for i, share in enumerate(_SHARES)]
-        axes.set(xlabel=shares[0], ylabel=shares[1])
-        axes.locator_params(nbins=4)
+    _finish(axes, tables, cells)
     look = {"title": None, "handletextpad": 0.1, "labelspacing": 0.3, "borderaxespad": 0.2}
     look |= {"fontsize": style.SMALL if n_strata > 9 else None, "ncols": 2 if below or n_strata > 12 else 1}
     sns.move_legend(axes, "upper left", bbox_to_anchor=(0, -0.06) if below else (1.0, 1.02), **look)
@@ -56,9 +95,13 @@ def _draw_dots(axes: Axes, cells: pd.DataFrame, names: pd.Series, xy: list[str],
     palette = dict(zip(names, cells["stratum"].astype(str).map(colors), strict=True))
     order = cells.sample(frac=1, random_state=0).index
     hue = {"hue": names[order], "hue_order": list(dict.fromkeys(names)), "palette": palette}
-    size = 5 if len(cells) < 500 else 2 if len(cells) < 5000 else 0.6
-    look = {"s": size, "linewidth": 0, "alpha": 0.75, "rasterized": len(cells) > _MAX_VECTOR, "ax": axes}
+    rasterized = len(cells) > style.MAX_VECTOR
+    look = {"s": _size(cells), "linewidth": 0, "alpha": 0.75, "rasterized": rasterized, "ax": axes}
     sns.scatterplot(cells.loc[order], x=xy[0], y=xy[1], **hue, **look)
+
+
+def _size(cells: pd.DataFrame) -> float:
+    return 5 if len(cells) < 500 else 2 if len(cells) < 5000 else 0.6
 
 
 def _draw_archetypes(axes: Axes, table: pd.DataFrame) -> None:

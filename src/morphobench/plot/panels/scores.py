@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import EngFormatter, ScalarFormatter
 
-from morphobench.plot import layout, style
+from morphobench.plot import layout, learnt, style
 from morphobench.plot.context import Context, Inputs, Models, Tables, require
 from morphobench.plot.pages import scores as score_page
 from morphobench.plot.titles import corrected, directed_title, headline, metric_titles, relative
@@ -46,7 +46,7 @@ def tables(inputs: Inputs, context: Context) -> Tables:
         "scores": chosen,
         "scores_all": scores,
         "items": corrected(inputs["item_values"], list(context.models), titles),
-        "polar": relative(chosen),
+        "polar": relative(chosen[~chosen["model"].isin(context.own)]),
         "baselines": headline(scores, list(context.baselines), titles),
     }
 
@@ -92,6 +92,7 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
             draw_trainings(axes, own[0], models)
         draw_references(axes, own[2], scored)
         draw_read_against(axes, tables["scores_all"], metric, models)
+        draw_not_learnt(axes, tables["scores_all"], metric, models)
 
 
 def _draw_polar_part(part: SubFigure, table: pd.DataFrame, models: Models, foot: float) -> None:
@@ -228,3 +229,13 @@ def draw_read_against(axes: Axes, scores: pd.DataFrame, metric: str, models: Mod
         for place, value in enumerate(values):
             if np.isfinite(value):
                 axes.plot([value] * 2, [place - 0.45, place + 0.45], color="black", ls=dash, lw=0.8, zorder=4)
+
+
+def draw_not_learnt(axes: Axes, scores: pd.DataFrame, metric: str, models: Models) -> None:
+    """Say at the bars of models whose error is as large as without any knowledge of the cell."""
+    places = {name: place for place, name in enumerate(models)}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.85}
+    look = {"va": "center", "fontsize": style.SMALL, "color": style.WARNING, "zorder": 6, "bbox": box}
+    for name in learnt.not_learnt(scores, metric, list(models)):
+        where = axes.get_yaxis_transform()
+        axes.text(0.02, places[name], learnt.NOT_LEARNT, transform=where, **look)
