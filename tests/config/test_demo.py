@@ -16,7 +16,7 @@ PUBLISHED = (
 ALLOWED = (
     "max_failed_fraction",
     *("outputs.datasets", "outputs.figures"),
-    *("train.accelerator", "train.gpus"),
+    *("train.recipe", "train.accelerator", "train.gpus"),
     *("embed.n_uniform", "embed.error_points", "embed.sinkhorn_scaling"),
     *("score.n_pairs", "score.n_permutations"),
     *(
@@ -26,8 +26,8 @@ ALLOWED = (
         "analyse.n_null",
         "analyse.n_exchanges",
     ),
-    # Place, counts, and which models.
-    *("datasets.*.source.location", "datasets.*.source.max_cells", "datasets.*.n_shards"),
+    # Place, counts, folds, and which models.
+    *("datasets.*.source.location", "datasets.*.source.max_cells", "datasets.*.n_shards", "datasets.*.folds"),
     *("datasets.*.models", "datasets.*.benchmark", "datasets.*.analysis_model"),
     # Voxels of the coarser copies, and what is counted in them.
     *("datasets.*.source.spacing_um_zyx", "datasets.*.voxel_um"),

@@ -47,7 +47,8 @@ def test_a_run_from_embeddings_has_nothing_decoded_and_no_surfaces(config):
 
 
 def test_what_a_dataset_does_not_ask_for_says_so(config):
-    assert figures.missing(config, "fig2")["map"] == "not drawn: analyse.map of cellpack is not set"
+    reason = "not drawn: analyse.volume_bins of cellpack is not set"
+    assert figures.missing(config, "fig2")["volume_bins"] == reason
 
 
 def test_a_palette_colours_models_by_their_place(config):
