@@ -17,7 +17,8 @@ WEIGHTS ?= $(addprefix cellpack/seed-42/,classical_image rotation_invariant_imag
 WORKSTATION := figures/fig2.pdf figures/fig8.pdf figures/fig9.pdf results/plot/shapes/cellpack.html
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
-SHAPE_PAGES := $(foreach file,$(wildcard config/figures/*.yaml),results/plot/shapes/$(shell sed -n 's/^dataset: //p' $(file)).html)
+SHAPE_PAGES := $(foreach file,$(wildcard config/figures/*.yaml),results/plot/shapes/$(or $(shell sed -n 's/^dataset: //p' $(file)),$(basename $(notdir $(file)))).html)
+DATASET_FIGURES := $(patsubst config/datasets/%.yaml,figures/%.pdf,$(wildcard config/datasets/*.yaml))
 PINS := requirements.lock.txt requirements-numpy2.lock.txt workflow/setup.sh workflow/python.sh
 # By pins and path: a .venv that was moved or copied with its clone starts programs of the old one.
 STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-$(shell pwd -P | sha256sum | cut -c1-8)
@@ -92,7 +93,7 @@ results: $(STAMP)  ## docs/results.md from the scores that are there, at the sca
 	snakemake --cores $(CORES) --forcerun plot_results -- docs/results.md
 
 report: $(STAMP)  ## report.html of every figure, page of shapes and contact sheet that is there
-	@made=$$(ls $(FIGURES) results/plot/shapes/*.html results/plot/cells/*.png 2>/dev/null || true)
+	@made=$$(ls $(FIGURES) $(DATASET_FIGURES) results/plot/shapes/*.html results/plot/cells/*.png 2>/dev/null || true)
 	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
 	snakemake --report report.html $$made
 
