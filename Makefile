@@ -27,7 +27,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: help setup new demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
-    test-cluster test-envs lint bench-pack bench-overhead \
+    test-cluster test-envs test-walk lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
 .PHONY: parameters steerable-basis
 help:  ## list the targets
@@ -98,7 +98,7 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 	snakemake --report report.html $$made
 
 test: $(STAMP)  ## the tests, about 20 minutes: two at a time, then those that run the workflow itself
-	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not figures and not cluster and not envs" \
+	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not figures and not cluster and not envs and not walk" \
 	    --numprocesses 2 --dist loadfile
 	python -m pytest -m end_to_end --numprocesses 2 tests/end_to_end
 
@@ -107,6 +107,9 @@ test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside go
 
 test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages
 	python -m pytest -m cluster -rs tests/cluster
+
+test-walk: $(STAMP)  ## the README's walk-through of one's own cells, twice, in a quarter of an hour
+	python -m pytest -m walk tests/end_to_end/test_walk.py
 
 test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept in a bucket; needs the package index
 	python -m pytest -m envs -rs tests/envs
