@@ -48,6 +48,7 @@ def section(schema: str) -> str:
         "dataset": "datasets/",
         "model": "models/",
         "sweep": "sweeps/",
+        "recipe": "recipes/",
         "figure": "figures/",
         "bucket": "buckets/",
         "published_values": "published_values.yaml",

@@ -148,9 +148,10 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
         assert files.read_cells(folder)["success"].all(), stage
         before = folder
     split = {"train": 0.5, "val": 0.0, "test": 0.5}
+    options = {"split": split, "column": None, "n_folds": None, "label": "rule", "seed": 1}
     out = tmp_path / "manifest.parquet"
     parts = {"input": Items(before), "output": Items(out)}
-    call("sample_manifest", tmp_path, params=SimpleNamespace(split=split, column=None, seed=1), **parts)
+    call("sample_manifest", tmp_path, params=SimpleNamespace(**options), **parts)
     manifest = files.read_table(out)
     assert len(manifest) == 2 * len(source["rules"])
     assert manifest.groupby("group")["split"].nunique().eq(1).all()
