@@ -185,7 +185,7 @@ def encoded(
     device: torch.device,
 ) -> dict[str, float]:
     """Return the seconds per encoding of stage embed in each pose."""
-    exported = model.eval().export().to(device)
+    exported = model.to(device).eval().export()
     keywords = {"batch_size": how["batch_size"], "precision": how["precision"]}
     found = {}
     with torch.inference_mode():

@@ -31,7 +31,7 @@ def load_for_inference(path: FilePath, accelerator: str, threads: int) -> tuple[
     """Return a trained model in its fastest form on its device, and its configuration; see `models.load`."""
     configure_torch(threads)
     model, model_config = models.load(path)
-    return model.export().to(select_device(accelerator)), model_config
+    return model.to(select_device(accelerator)).export(), model_config
 
 
 def model_device(model: torch.nn.Module) -> torch.device:

@@ -1,5 +1,6 @@
 """Batches in model units from the stored arrays of cells: rotation, padding, z-score, subsampling."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -45,6 +46,9 @@ def check_batch(x: torch.Tensor, kind: str, shape: tuple[int | str, ...], note: 
         raise InputError(f"batch of {kind} has shape {tuple(x.shape)}, the model reads ({reads}){note}")
     if len(x) == 0:
         raise InputError(f"batch of {kind} is empty. Check that the split and the shard hold cells.")
+    # One number tells of any; looked at only on the way to the device, it would make a training wait there.
+    if (x.is_cuda and torch.is_grad_enabled()) or math.isfinite(x.detach().sum().item()):
+        return
     bad = (~torch.isfinite(x).flatten(1).all(dim=1)).nonzero().flatten().tolist()
     if bad:
         problem = f"{len(bad)} of {len(x)} {kind} hold NaN or infinite values, the first at row {bad[0]}."

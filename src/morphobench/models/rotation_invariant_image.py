@@ -30,12 +30,12 @@ def pose_from_vectors(vectors: torch.Tensor) -> torch.Tensor:
     axes = torch.eye(3).to(vectors)
     first = _unit_or(vectors[:, 0], axes[0])
     # The axis least along `first` is never parallel to it.
-    spare = axes[first.detach().abs().argmin(dim=-1)]
-    spare = spare - (spare * first).sum(-1, keepdim=True) * first
+    with torch.no_grad():
+        spare = axes[first.abs().argmin(dim=-1)]
+        spare = F.normalize(spare - (spare * first).sum(-1, keepdim=True) * first, dim=-1)
     second = vectors[:, 1] - (vectors[:, 1] * first).sum(-1, keepdim=True) * first
-    second = _unit_or(second, F.normalize(spare, dim=-1))
-    third = torch.linalg.cross(first, second, dim=-1)
-    return torch.stack([first, -second, -third], dim=-1)
+    second = _unit_or(second, spare)
+    return torch.stack([first, -second, torch.linalg.cross(second, first, dim=-1)], dim=-1)
 
 
 def ball_mask(size: int) -> torch.Tensor:

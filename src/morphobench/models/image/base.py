@@ -8,6 +8,8 @@ from torch import nn
 
 from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder
+from morphobench.models.image.dense_decoder import decode_densely
+from morphobench.models.image.dense_encoder import encode_densely
 from morphobench.models.image.plain_encoder import inference_copy
 from morphobench.models.image.residual_decoder import residual_decoder
 from morphobench.models.image.steerable_basis import Group
@@ -43,6 +45,8 @@ class ImageAutoencoder(Autoencoder):
 
     representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
     group: ClassVar[Group]
+    # Formulation: by plain convolutions, as GPUs are fast at; None, where the input lies on one.
+    dense: bool | None = None
 
     def __init__(
         self,
@@ -66,15 +70,21 @@ class ImageAutoencoder(Autoencoder):
     def encoder_output(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return scalars and vectors of cubes, see `SteerableEncoder`; errors as in `check_batch`."""
         check_batch(x, "cubes", ("batch", 1, *[self.size] * 3), ". Pad the cubes, or set architecture.size.")
-        return self.encoder["embedding"](x)
+        encoder = self.encoder["embedding"]
+        steerable = isinstance(encoder, SteerableEncoder)
+        return encode_densely(encoder, x) if steerable and self._densely(x) else encoder(x)
 
     def decoder_output(self, z: torch.Tensor) -> torch.Tensor:
         """Return canonical cubes (batch, 1, size, size, size); an InputError for another `latent_dim`."""
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             problem = f"embeddings have shape {tuple(z.shape)}, the model decodes (batch, {self.latent_dim})."
             raise InputError(f"{problem} Decode them with the model that made them.")
-        return self.decoder["image"](z)
+        decoder = self.decoder["image"]
+        return decode_densely(decoder, z) if self._densely(z) else decoder(z)
+
+    def _densely(self, x: torch.Tensor) -> bool:
+        return x.is_cuda if self.dense is None else self.dense
 
     def export(self) -> Self:
-        """Return a copy for inference with faster parts, see `inference_copy`."""
-        return inference_copy(self)
+        """Return a copy for inference with faster parts, see `inference_copy`; on a GPU the model itself."""
+        return self if self.encoder["embedding"].net[-1].net["0"].weights.is_cuda else inference_copy(self)

@@ -18,15 +18,12 @@ from torch.nn import functional as F  # noqa: N812
 from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder
 from morphobench.models.image.plain_decoder import plain_decoder
+from morphobench.models.image.pooling import along_axes, pool, pooled_shifts
 from morphobench.models.image.steerable import (
     NormReLU,
-    Padding,
     ScalarNorm,
     SteerableConvolution,
     VectorNorm,
-    along_axes,
-    pool,
-    pooling_matrix,
 )
 from morphobench.models.image.steerable_encoder import Block, SteerableEncoder, Unit
 
@@ -37,16 +34,6 @@ Maps = dict[int, torch.Tensor]
 _WORTHWHILE = 2.5
 # Intermediate results of this size stay in the cache.
 _SLAB_BYTES = 2**24
-
-
-def pooled_shifts(size: int, padding: Padding) -> torch.Tensor:
-    """Return the weights of shifts by -1, 0, 1 and pooling along an axis, (3, ceil(size / 2), size), float64.
-
-    A convolution and its pooling are one sum over taps of these, at borders too: pooling drops what the
-    convolution would give outside the grid.
-    """
-    padded = F.pad(torch.eye(size, dtype=torch.float64)[None], [1, 1], mode=padding)[0]
-    return torch.stack([pooling_matrix(size) @ padded[:, t : t + size].T for t in range(3)])
 
 
 def _folded(unit: Unit) -> tuple[dict[int, torch.Tensor], torch.Tensor, torch.Tensor]:
@@ -275,6 +262,7 @@ def inference_copy(model: Image) -> Image:
     """
     plain = PlainEncoder(model.encoder["embedding"])
     exported = copy.deepcopy(model).requires_grad_(False)
+    exported.dense = False
     exported.encoder["embedding"] = plain
     exported.decoder["image"] = plain_decoder(exported.decoder["image"])
     return exported

@@ -7,46 +7,20 @@ group has degree 0 only.
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from morphobench.errors import InputError
+from morphobench.models.image.pooling import Padding, pool
 from morphobench.models.image.steerable_basis import Group, Pair, kernel_bases
 
 Fields = dict[int, torch.Tensor]
 Counts = dict[int, int]
-Padding = Literal["constant", "replicate"]
 
-_VARIANCE_FLOOR, _MOMENTUM = 1e-5, 0.1
-_BLUR_SIGMA_VOXEL = 0.33
-
-
-def pooling_matrix(size: int) -> torch.Tensor:
-    """Return the weights of antialiased pooling along one axis, shape (ceil(size / 2), size), float64.
-
-    A Gaussian of sigma 0.33 voxel over three voxels, zeros outside, around voxels 0, 2, 4, ... (Zhang 2019,
-    arXiv:1904.11486); the published 3^3 filter is the product of three of these.
-    """
-    offsets_voxel = torch.arange(size) - 2 * torch.arange(-(-size // 2))[:, None]
-    weights = torch.exp(-0.5 * (offsets_voxel.double() / _BLUR_SIGMA_VOXEL) ** 2)
-    return weights * (offsets_voxel.abs() <= 1) / (1 + 2 * math.exp(-0.5 / _BLUR_SIGMA_VOXEL**2))
-
-
-def pool(volumes: torch.Tensor) -> torch.Tensor:
-    """Pool each axis of volumes (batch, z, y, x, channels) by `pooling_matrix`."""
-    return along_axes(volumes, [pooling_matrix(size) for size in volumes.shape[1:4]])
-
-
-def along_axes(volumes: torch.Tensor, matrices: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Apply one matrix, shape (size out, size in), along each axis of volumes (batch, z, y, x, channels)."""
-    for axis, matrix in enumerate(matrices, start=1):
-        rows = volumes.flatten(axis + 1)
-        volumes = torch.matmul(matrix.to(volumes), rows).unflatten(-1, volumes.shape[axis + 1 :])
-    return volumes
+VARIANCE_FLOOR, MOMENTUM = 1e-5, 0.1
 
 
 class Responses(NamedTuple):
@@ -58,6 +32,19 @@ class Responses(NamedTuple):
 
     maps: dict[Pair, torch.Tensor]
     coverage: torch.Tensor
+
+
+def _by_component(bases: dict[Pair, torch.Tensor], n_in: int, n_out: int) -> torch.Tensor:
+    """Return all kernels between the components of fields of every degree, scalar first: zero for others.
+
+    For 1 or 2 degrees in and out, shape (kernels, 1 or 4 components out, 1 or 4 in, k, k, k).
+    """
+    blocks = []
+    for (i, o), basis in bases.items():
+        after_in = n_in * n_in - basis.shape[2] - i
+        after_out = n_out * n_out - basis.shape[1] - o
+        blocks.append(F.pad(basis, [0] * 6 + [i, after_in, o, after_out]))
+    return torch.cat(blocks)
 
 
 class SteerableConvolution(nn.Module):
@@ -90,6 +77,7 @@ class SteerableConvolution(nn.Module):
             if i in n_in and o in n_out
         }
         self.n_in, self.n_out = n_in, n_out
+        self.register_buffer("basis", _by_component(bases, len(n_in), len(n_out)), persistent=False)
         self.weight_shapes = {(i, o): (n_out[o], n_in[i], len(basis)) for (i, o), basis in bases.items()}
         for i in n_in:
             kernels = torch.cat([basis.flatten(0, 1) for pair, basis in bases.items() if pair[0] == i])
@@ -110,7 +98,7 @@ class SteerableConvolution(nn.Module):
         """
         n_channels = {o: n * (2 * o + 1) for o, n in self.n_out.items()}
         blocks: dict[int, list[torch.Tensor]] = {i: [] for i in self.n_in}
-        for (i, o), weights in self._pair_weights().items():
+        for (i, o), weights in self.pair_weights().items():
             same = torch.eye(2 * o + 1).to(weights)
             block = torch.einsum("oib,cd->ibcod", weights, same).flatten(3).flatten(1, 2)
             before = n_channels[0] if o else 0
@@ -118,7 +106,7 @@ class SteerableConvolution(nn.Module):
             blocks[i].append(F.pad(block, [before, after]))
         return {i: torch.cat(parts, dim=1) for i, parts in blocks.items()}
 
-    def _pair_weights(self) -> dict[Pair, torch.Tensor]:
+    def pair_weights(self) -> dict[Pair, torch.Tensor]:
         """Return the weights by (input degree, output degree), shape (n_out, n_in, kernels)."""
         parts = self.weights.split([math.prod(shape) for shape in self.weight_shapes.values()])
         pairs = zip(self.weight_shapes.items(), parts, strict=True)
@@ -151,7 +139,7 @@ class SteerableConvolution(nn.Module):
     def mix(self, responses: Responses) -> Fields:
         """Combine the responses to this convolution's input with the learned weights, and add the bias."""
         mixed: Fields = {}
-        for (i, o), weights in self._pair_weights().items():
+        for (i, o), weights in self.pair_weights().items():
             maps = responses.maps[i, o]
             part = torch.matmul(weights.flatten(1), maps.flatten(2))
             part = part.view(len(maps), len(weights), *maps.shape[2:])
@@ -162,6 +150,13 @@ class SteerableConvolution(nn.Module):
     def forward(self, fields: Fields) -> Fields:
         """Convolve (and pool) fields of shape (batch, n, 2 degree + 1, z, y, x)."""
         return self.mix(self.responses(fields))
+
+
+def check_variance(n_values: int) -> None:
+    """Raise an InputError unless a field has more than one value to train on."""
+    if n_values < 2:
+        problem = "training batch: one sample whose grid shrank to one voxel has no variance."
+        raise InputError(f"{problem} Use a batch size of at least 2, or a larger cube.")
 
 
 class ScalarNorm(nn.Module):
@@ -180,7 +175,7 @@ class ScalarNorm(nn.Module):
 
     def affine(self, mean: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scale and shift of each field, shape (n_fields, 1), for statistics of that shape."""
-        scale = self.irrep_0_weight / (variance + _VARIANCE_FLOOR).sqrt()
+        scale = self.irrep_0_weight / (variance + VARIANCE_FLOOR).sqrt()
         return scale, self.irrep_0_bias - mean * scale
 
     def forward(self, fields: Fields) -> Fields:
@@ -194,12 +189,10 @@ class ScalarNorm(nn.Module):
         x = fields[0]
         mean, variance = self.irrep_0_running_mean, self.irrep_0_running_var
         if self.training:
-            if x[:, 0].numel() < 2:
-                problem = "training batch: one sample whose grid shrank to one voxel has no variance."
-                raise InputError(f"{problem} Use a batch size of at least 2, or a larger cube.")
+            check_variance(x[:, 0].numel())
             variance, mean = torch.var_mean(x.detach(), dim=(0, 3, 4, 5), correction=1)
-            self.irrep_0_running_mean.lerp_(mean, _MOMENTUM)
-            self.irrep_0_running_var.lerp_(variance, _MOMENTUM)
+            self.irrep_0_running_mean.lerp_(mean, MOMENTUM)
+            self.irrep_0_running_var.lerp_(variance, MOMENTUM)
         scale, shift = self.affine(mean, variance)
         return {**fields, 0: x * scale[..., None, None, None] + shift[..., None, None, None]}
 
@@ -218,7 +211,7 @@ class VectorNorm(nn.Module):
 
     def scale(self) -> torch.Tensor:
         """Return the factor of each field by the running value, shape (1, n_fields, 1)."""
-        return self.get_parameter("3_weight") / (self.get_buffer("3_running_var") + _VARIANCE_FLOOR).sqrt()
+        return self.get_parameter("3_weight") / (self.get_buffer("3_running_var") + VARIANCE_FLOOR).sqrt()
 
     def forward(self, fields: Fields) -> Fields:
         """Scale ``fields[1]``; other degrees pass."""
@@ -228,7 +221,7 @@ class VectorNorm(nn.Module):
             n_vectors = x[:, 0, 0].numel()
             mean_square = x.detach().square().mean(dim=(0, 2, 3, 4, 5)).view_as(running)
             unbiased = mean_square * (n_vectors / max(n_vectors - 1, 1))
-            running.lerp_(unbiased.to(running), _MOMENTUM)
+            running.lerp_(unbiased.to(running), MOMENTUM)
         return {**fields, 1: x * self.scale()[..., None, None, None]}
 
 
