@@ -34,6 +34,12 @@ MOST_CPU_S = 2 * 8 * 60
 def crops(folder: Path) -> Path:
     """A folder of single cells and a table with their treatment."""
     own_cells.write_single_cells(folder)
+    table = pd.read_csv(folder / "cells.csv")
+    known = [(folder / name).exists() for name in table["picture"]]
+    table[known].to_csv(folder / "cells.csv", index=False)
+    for mask, is_known in zip(table["outline"], known, strict=True):
+        if not is_known:
+            (folder / mask).unlink()
     return folder
 
 
