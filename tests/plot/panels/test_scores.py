@@ -149,3 +149,16 @@ def test_lines_are_named_only_where_there_are_any(tmp_path):
     tables = tables_of("fig2", tmp_path, scores=with_references(scores))
     found = words(drawn("fig2", tables, about=("scores",)))
     assert {name for name in names if name in found} == names - {"mean shape"}
+
+
+def test_models_that_have_not_learnt_are_marked(tmp_path):
+    scores = plot_tables.inputs("fig4")["scores"]
+    errors = scores[(scores["metric"] == "reconstruction") & (scores["variant"] == "corrected")]
+
+    def said(value):
+        other = errors.assign(metric="reconstruction_other_cell", value=value)
+        table = pd.concat([scores, other], ignore_index=True)
+        return " ".join(words(drawn("fig4", tables_of("fig4", tmp_path, scores=table), about=("scores",))))
+
+    assert "has not learnt" in said(errors["value"].min())
+    assert "has not learnt" not in said(2 * errors["value"].max())

@@ -33,6 +33,8 @@ _READ_AGAINST = {
 }
 # Axes of scores of which more is better begin no lower.
 _WORST = -1.0
+# Of models that have not learnt.
+_NOT_LEARNT = {"marker": "X", "ms": 3.5, "mfc": style.WARNING, "mec": "white", "mew": 0.4}
 # Height of title, ticks and unit of a chart.
 _AROUND_MM = 8.6
 
@@ -73,6 +75,8 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
         Line2D([], [], color="black", ls=dash, lw=0.8, label=label)
         for label, dash in _labels_of(tables["scores_all"])
     ]
+    if learnt.not_learnt(tables["scores_all"], "reconstruction", list(models)):
+        lines.append(Line2D([], [], ls="", label=learnt.NOT_LEARNT, **_NOT_LEARNT))
     several = scores["seed"].nunique() > 1
     lines.append(style.training_handle(several))
     foot = 1 + layout.draw_legend(part, [*layout.patches(models), *lines])
@@ -232,10 +236,9 @@ def draw_read_against(axes: Axes, scores: pd.DataFrame, metric: str, models: Mod
 
 
 def draw_not_learnt(axes: Axes, scores: pd.DataFrame, metric: str, models: Models) -> None:
-    """Say at the bars of models whose error is as large as without any knowledge of the cell."""
+    """Mark the bars of models whose error is as large as without any knowledge of the cell."""
     places = {name: place for place, name in enumerate(models)}
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.85}
-    look = {"va": "center", "fontsize": style.SMALL, "color": style.WARNING, "zorder": 6, "bbox": box}
     for name in learnt.not_learnt(scores, metric, list(models)):
-        where = axes.get_yaxis_transform()
-        axes.text(0.02, places[name], learnt.NOT_LEARNT, transform=where, **look)
+        axes.plot(
+            [0.05], [places[name]], transform=axes.get_yaxis_transform(), ls="", zorder=6, **_NOT_LEARNT
+        )
