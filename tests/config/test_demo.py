@@ -1,12 +1,16 @@
 """The overlay of the demo sets sizes, counts, epochs, voxels of coarser copies and places, no more."""
 
 import fnmatch
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import yaml
 from paths import ROOT
+
+from morphobench import config
+from morphobench.config import schema
 
 PUBLISHED = (
     *("cellpack", "pcna", "other_punctate"),
@@ -84,3 +88,17 @@ def test_what_the_overlay_says_of_the_source_replaces_what_the_data_set_says_its
     own = yaml.safe_load((ROOT / f"config/datasets/{name}.yaml").read_text())["source"]
     replaced = overlay()["datasets"].get(name, {}).get("source", {})
     assert {key for key in replaced if own.get(key) is None} <= {"max_cells"}
+
+
+def test_sizes_of_any_data_set_are_cut_but_neither_raised_nor_overrides_touched(tmp_path):
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    own = yaml.safe_load((ROOT / "config/datasets/adrenal.yaml").read_text())
+    own["sample"] |= {"n_surface": 1000, "n_queries": 9999}
+    own["subsample"] |= {"n_points": 100, "n_queries": 9000}
+    (tmp_path / "config/datasets/mine.yaml").write_text(yaml.safe_dump(own))
+    settings = schema.merge(schema.read_yaml(ROOT / "config/config.yaml"), overlay())
+    settings["datasets"] |= {"mine": {"sample": {"n_points": 5000}}}
+    mine = config.resolve(settings, tmp_path)["datasets"]["mine"]
+    sizes = {key: mine["sample"][key] for key in ("n_surface", "n_queries", "n_points", "resolution")}
+    assert sizes == {"n_surface": 1000, "n_queries": 2048, "n_points": 5000, "resolution": 16}
+    assert (mine["subsample"]["n_points"], mine["subsample"]["n_queries"]) == (100, 512)
