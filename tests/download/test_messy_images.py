@@ -64,6 +64,8 @@ def dataset(source):
             "margin_voxel": 2,
             "interpolation": "linear",
             "least_elongation": 1.05,
+            "stray_share": 0.05,
+            "saturated_share": 0.01,
         },
         "mask": {"role": "nucleus_mask"},
         "voxel_um": 0.4,

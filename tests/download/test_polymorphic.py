@@ -48,6 +48,8 @@ def dataset(source, **channels):
             "enabled": False,
             "interpolation": "linear",
             "least_elongation": 1.05,
+            "stray_share": 0.05,
+            "saturated_share": 0.01,
         },
         "mask": {"role": "cell_mask"},
         "voxel_um": VOXEL_UM,

@@ -19,10 +19,13 @@ FIELD = SHARED / "data/hipsc_nuclei_fov"
 SPACING = (0.29, 0.26, 0.26)
 
 
+SHARES = {"stray_share": 0.05, "saturated_share": 0.01}
+
+
 def run(out, source, shard=0, n_shards=1, max_failed_fraction=0.0, **more):
     download.run(
         out,
-        dataset={"name": "test", "source": source} | more,
+        dataset={"name": "test", "source": source, "align": SHARES} | more,
         shard=shard,
         n_shards=n_shards,
         seed=1,
@@ -178,7 +181,7 @@ def test_a_field_without_labels_is_excluded_and_said(fields, tmp_path):
     ("column", "value", "reason"),
     [
         ("image", "../7.ome.tif", "leaves the folder"),
-        ("image", "/etc/passwd", "leaves the folder"),
+        ("image", "/etc/passwd", "/etc/passwd: not readable"),
         ("dna_segmentation", "x/../../7.ome.tif", "leaves the folder"),
         ("image", None, "names no file"),
         ("FOVId", "a/b", "cannot be part of a file name"),

@@ -135,7 +135,7 @@ def test_masked_meshes_lie_where_the_sampled_points_are(shapes):
         vertices_um, faces = masked_mesh(row, shapes.meshes)
         np.testing.assert_allclose(vertices_um.max(axis=0), -vertices_um.min(axis=0), atol=1e-4)
         mesh = vertices_um, faces
-        assert mesh_errors(mesh, mesh, {"error_voxels": 16, "error_points": 9})[0] == 0
+        assert mesh_errors(mesh, mesh, {**EMBED, "error_voxels": 16, "error_points": 9})[0] == 0
         nearest = np.linalg.norm(cloud[:, None] - vertices_um[None], axis=-1).min(axis=1)
         assert nearest.max() < 0.6
 
@@ -353,17 +353,16 @@ def test_another_cell_in_place_of_a_decoded_shape_has_its_errors(shapes, monkeyp
 def test_the_mean_surface_encloses_the_mean_volume_whatever_the_order(shapes):
     manifest = read_table(shapes.manifest)
     cells = manifest[manifest["success"] & (manifest["split"] == "train")]
-    vertices_um, faces = mean_mesh(cells, shapes.meshes, 24, 0)
+    vertices_um, faces = mean_mesh(cells, shapes.meshes, EMBED, 0)
     volumes = [abs(enclosed_volume(*masked_mesh(row, shapes.meshes))) for row in cells.to_dict("records")]
     assert enclosed_volume(vertices_um, faces) == pytest.approx(np.mean(volumes), rel=0.15)
-    np.testing.assert_array_equal(mean_mesh(cells.iloc[::-1], shapes.meshes, 24, 0)[0], vertices_um)
-    assert mean_mesh(cells[:0], shapes.meshes, 24, 0) is None
+    np.testing.assert_array_equal(mean_mesh(cells.iloc[::-1], shapes.meshes, EMBED, 0)[0], vertices_um)
+    assert mean_mesh(cells[:0], shapes.meshes, EMBED, 0) is None
 
 
 def test_the_mean_of_one_shape_is_that_shape(shapes):
     (row,) = read_table(shapes.manifest).query("success")[:1].to_dict("records")
-    only = mean_mesh(pd.DataFrame([row]), shapes.meshes, 48, 0)
-    error, _ = reconstruction.mesh_errors(
-        only, masked_mesh(row, shapes.meshes), {**EMBED, "error_voxels": 48}
-    )
+    embed_config = {**EMBED, "error_voxels": 48}
+    only = mean_mesh(pd.DataFrame([row]), shapes.meshes, embed_config, 0)
+    error, _ = reconstruction.mesh_errors(only, masked_mesh(row, shapes.meshes), embed_config)
     assert error < 0.05

@@ -22,6 +22,7 @@ TRAIN_CONFIG = {
     "precision": "32-true",
     "tf32": False,
     "compile": False,
+    "scale_cells": 256,
     "checkpoint_minutes": 10,
     "loggers": [],
 }
@@ -31,6 +32,8 @@ EMBED = {
     "precision": "32-true",
     "error_points": 24,
     "error_voxels": 24,
+    "speck_share": 0.01,
+    "mean_shape_cells": 128,
     "sinkhorn_blur_um": 0.05,
     "sinkhorn_scaling": 0.5,
 }

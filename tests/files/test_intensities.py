@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from morphobench.errors import InputError
 from morphobench.files import intensities
 
+QUANTILE = 0.99
+
 
 def clouds(seed=0, n_cells=4, n=500):
     rng = np.random.default_rng(seed)
@@ -22,20 +24,20 @@ def clouds(seed=0, n_cells=4, n=500):
 def test_scaled_intensities_do_not_depend_on_the_camera_and_reach_as_far_as_points(gain, input_scale):
     plain = clouds()
     of_camera = [(points_um, counts * gain) for points_um, counts in plain]
-    factor = intensities.measure(of_camera).factor(input_scale)
-    np.testing.assert_allclose(factor * gain, intensities.measure(plain).factor(input_scale))
-    scaled = np.quantile(np.concatenate([counts for _, counts in of_camera]) * factor, intensities.QUANTILE)
+    factor = intensities.measure(of_camera, QUANTILE).factor(input_scale)
+    np.testing.assert_allclose(factor * gain, intensities.measure(plain, QUANTILE).factor(input_scale))
+    scaled = np.quantile(np.concatenate([counts for _, counts in of_camera]) * factor, QUANTILE)
     points_um = np.concatenate([points_um for points_um, _ in of_camera])
-    reach = np.quantile(np.linalg.norm(points_um, axis=1), intensities.QUANTILE) * input_scale
+    reach = np.quantile(np.linalg.norm(points_um, axis=1), QUANTILE) * input_scale
     assert scaled == pytest.approx(reach)
 
 
 def test_the_choice_of_cells_depends_on_their_names_alone():
     cells = [f"c{i}" for i in range(600)]
-    rows = intensities.chosen_rows(cells)
+    rows = intensities.chosen_rows(cells, 256)
     assert len(rows) == 256
     backwards = cells[::-1]
-    assert {cells[row] for row in rows} == {backwards[row] for row in intensities.chosen_rows(backwards)}
+    assert {cells[row] for row in rows} == {backwards[row] for row in intensities.chosen_rows(backwards, 256)}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_the_choice_of_cells_depends_on_their_names_alone():
 )
 def test_what_cannot_be_measured_is_said(given_clouds, reason):
     with pytest.raises(InputError, match=reason):
-        intensities.measure(given_clouds)
+        intensities.measure(given_clouds, QUANTILE)
 
 
 def test_counts_come_into_the_range_of_their_structure():

@@ -34,7 +34,8 @@ def shard(tmp_path):
         "name": "toy",
         "source": {"cells": str(write_cells(tmp_path / "source", cells))},
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
-        "align": align_settings | {"interpolation": "linear", "least_elongation": 1.05},
+        "align": align_settings
+        | {"interpolation": "linear", "least_elongation": 1.05, "stray_share": 0.05, "saturated_share": 0.01},
         "mask": {"role": "nucleus_mask"},
         "voxel_um": 0.108,
     }

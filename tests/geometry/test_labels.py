@@ -114,7 +114,7 @@ def test_the_rule_of_values(values, expected):
 @given(arrays.arrays(np.uint8, (4, 6, 7), elements=st.integers(0, 3)))
 @settings(max_examples=50, deadline=None)
 def test_strays_and_what_is_left_make_up_each_label(label_zyx):
-    cleaned = labels.without_strays(label_zyx)
+    cleaned = labels.without_strays(label_zyx, 0.05)
     assert set(np.unique(cleaned.label_zyx)) == set(np.unique(label_zyx)) | (
         {0} if cleaned.n_stray.any() else set()
     )
@@ -123,8 +123,8 @@ def test_strays_and_what_is_left_make_up_each_label(label_zyx):
     for label in set(np.unique(label_zyx)) - {0}:
         left = np.count_nonzero(cleaned.label_zyx == label)
         assert left + cleaned.n_stray[label] == np.count_nonzero(label_zyx == label)
-    mask_zyx, n_stray = labels.without_stray_pieces(label_zyx > 0)
-    alone = labels.without_strays((label_zyx > 0).astype(np.uint8))
+    mask_zyx, n_stray = labels.without_stray_pieces(label_zyx > 0, 0.05)
+    alone = labels.without_strays((label_zyx > 0).astype(np.uint8), 0.05)
     np.testing.assert_array_equal(mask_zyx, alone.label_zyx > 0)
     assert n_stray == alone.n_stray.sum()
 
@@ -132,20 +132,21 @@ def test_strays_and_what_is_left_make_up_each_label(label_zyx):
 def test_a_piece_of_one_twentieth_is_a_piece_and_a_smaller_one_a_stray():
     label_zyx = box_field((6, 12, 40), {2: [(1, 5), (1, 6), (1, 6)]})
     label_zyx[1, 1, 20:25] = 2
-    cleaned = labels.without_strays(label_zyx)
+    cleaned = labels.without_strays(label_zyx, 0.05)
     assert (cleaned.n_stray[2], cleaned.n_pieces[2]) == (0, 2)
     label_zyx[1, 1, 24] = 0
-    cleaned = labels.without_strays(label_zyx)
+    cleaned = labels.without_strays(label_zyx, 0.05)
     assert (cleaned.n_stray[2], cleaned.n_pieces[2]) == (4, 1)
+    assert not labels.without_strays(label_zyx, 0).n_stray.any()
 
 
 def test_a_field_of_touching_labels_is_one_of_cells_and_two_twins_of_one_label_are_not():
     touching = box_field((6, 12, 40), {1: [(1, 5), (1, 9), (1, 10)], 2: [(1, 5), (1, 9), (10, 20)]})
-    labels.check_cells(labels.without_strays(touching))
+    labels.check_cells(labels.without_strays(touching, 0.05))
     twins = box_field((6, 12, 40), {1: [(1, 5), (1, 9), (1, 10)]})
     twins[1:5, 1:9, 20:29] = 1
     with pytest.raises(InputError, match="1 label in 2 parts of like size"):
-        labels.check_cells(labels.without_strays(twins))
+        labels.check_cells(labels.without_strays(twins, 0.05))
 
 
 @pytest.mark.parametrize("bits", [8, 16])

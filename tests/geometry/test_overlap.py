@@ -23,7 +23,7 @@ GRID_XYZ = (44, 44, 44)
 
 
 def error_of(a, b, n=64):
-    grid = common_grid([a, b], n)
+    grid = common_grid([a, b], n, 0.01)
     return iou_error(voxelise(a, grid), voxelise(b, grid))
 
 
@@ -91,7 +91,7 @@ def test_voxels_are_those_whose_centres_lie_inside(seed):
     (turn,) = rotation.uniform(1, np.random.default_rng(seed))
     vertices, faces = bumpy(seed)
     mesh = rotation.rotate_points(vertices, turn), faces
-    grid = common_grid([mesh], 21)
+    grid = common_grid([mesh], 21, 0.01)
     expected = meshes.inside(centres(grid), *mesh).reshape(grid.n_xyz[::-1])
     np.testing.assert_array_equal(voxelise(mesh, grid), expected)
 
@@ -110,7 +110,7 @@ def test_voxels_of_a_mesh_on_the_grid_itself():
 def test_overlapping_pieces_are_inside_once():
     one, other = ball(3.0, subdivisions=3), ball(3.0, (2, 0, 0), subdivisions=3)
     both = np.concatenate([one[0], other[0]]), np.concatenate([one[1], other[1] + len(one[0])])
-    grid = common_grid([both], 32)
+    grid = common_grid([both], 32, 0.01)
     np.testing.assert_array_equal(voxelise(both, grid), voxelise(one, grid) | voxelise(other, grid))
 
 
@@ -132,9 +132,9 @@ def test_shapes_in_two_grids_are_refused():
     with pytest.raises(InputError, match="one common grid"):
         iou_error(np.ones((2, 2, 2)), np.ones((2, 2, 3)))
     with pytest.raises(InputError, match="none of the shapes"):
-        common_grid([NOTHING], 8)
+        common_grid([NOTHING], 8, 0.01)
     with pytest.raises(InputError, match="one point"):
-        common_grid([(np.zeros((3, 3)), np.array([[0, 1, 2]]))], 8)
+        common_grid([(np.zeros((3, 3)), np.array([[0, 1, 2]]))], 8, 0.01)
 
 
 # Specks
@@ -162,5 +162,7 @@ def test_pieces_that_count_are_in_the_grid():
     assert error_of(together(ball(20.0), piece), ball(20.0), n=96) == pytest.approx(1 / 9, abs=0.01)
     # Many small pieces are no specks together.
     many = together(*(ball(2.0, (8 * n, 0, 0), subdivisions=2) for n in range(20)))
-    assert common_grid([many], 64).n_xyz[0] == 64
-    assert common_grid([many], 64).edge_um[0] == pytest.approx((19 * 8 + 4) / 64, rel=0.02)
+    assert common_grid([many], 64, 0.01).n_xyz[0] == 64
+    assert common_grid([many], 64, 0.01).edge_um[0] == pytest.approx((19 * 8 + 4) / 64, rel=0.02)
+    # At a larger share two of them are.
+    assert common_grid([many], 64, 0.11).edge_um[0] < common_grid([many], 64, 0.01).edge_um[0]

@@ -271,6 +271,8 @@ def test_mitochondria_of_a_field_of_view(tmp_path):
             "enabled": False,
             "interpolation": "linear",
             "least_elongation": 1.05,
+            "stray_share": 0.05,
+            "saturated_share": 0.01,
         },
         "mask": {"role": "cell_mask"},
         "voxel_um": 0.2,

@@ -41,16 +41,17 @@ def test_the_title_says_by_what_intensities_are_multiplied(tmp_path):
     case = write_sampled(tmp_path)
     table = pd.read_parquet(case.manifest)
     models = {
-        "measured": {"input_scale": 0.5, "intensity": {"input_scale": None}},
+        "measured": {"input_scale": 0.5, "intensity": {"input_scale": None, "quantile": 0.99}},
         "fixed": {"input_scale": 0.5, "intensity": {"input_scale": 0.01}},
         "none": {"input_scale": 0.5},
     }
-    found = contact_sheet.scales(table, case.shards, models)
+    found = contact_sheet.scales(table, case.shards, models, 256)
     used = with_intensity_scale(
         {"representation": "points", **models["measured"]},
         open_cells(case.manifest, case.shards, {"representation": "points", "intensity": {"a": 1}}, "train"),
+        256,
     )
     factor = used["intensity"]["input_scale"]
     assert found.startswith(f"Intensity times measured {factor:.3g} (99% of points below ")
     assert found.endswith("counts in 8 training cells), fixed 0.01 (set)")
-    assert contact_sheet.scales(table, case.shards, {"none": models["none"]}) == ""
+    assert contact_sheet.scales(table, case.shards, {"none": models["none"]}, 256) == ""

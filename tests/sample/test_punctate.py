@@ -30,6 +30,8 @@ ALIGN = {
     "enabled": True,
     "interpolation": "linear",
     "least_elongation": 1.05,
+    "stray_share": 0.05,
+    "saturated_share": 0.01,
 }
 
 

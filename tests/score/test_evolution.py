@@ -126,7 +126,7 @@ def test_pose_adds_to_the_legacy_energy_alone(monkeypatch, tmp_path):
 def energies(interpolants, start, end, **changes):
     """Energies of a pair of clouds: decoded, input and published shapes are the same."""
     same = Interpolation(interpolants, [start, end], [start, end], interpolants, [start, end])
-    return evolution.energies(same._replace(**changes), n_voxels=16)
+    return evolution.energies(same._replace(**changes), n_voxels=16, speck_share=0.01)
 
 
 def test_energy_of_a_known_path():
@@ -233,7 +233,7 @@ def test_energy_without_a_distance_is_missing_not_infinite():
 def test_interpolants_between_shifted_boxes_have_known_distances():
     steps = (0.0, 1.0, 2.0)
     start, middle, end = (box((4, 4, 4), (shift, 0, 0)) for shift in steps)
-    (distances,) = shape_distances.mesh_distances([middle], [[start, end]], 48)
+    (distances,) = shape_distances.mesh_distances([middle], [[start, end]], 48, 0.01)
     assert distances.to_start == pytest.approx([1 - 3 / 5], abs=1e-12)
     assert distances.to_end == pytest.approx([1 - 3 / 5], abs=1e-12)
     assert distances.ends == pytest.approx(1 - 2 / 6, abs=1e-12)
@@ -242,12 +242,12 @@ def test_interpolants_between_shifted_boxes_have_known_distances():
 
 
 def test_a_missing_interpolant_is_as_far_as_can_be_and_a_missing_end_has_no_distances():
-    (distances,) = shape_distances.mesh_distances([NOTHING, ball()], [[ball(), ball(10.0)]], 16)
+    (distances,) = shape_distances.mesh_distances([NOTHING, ball()], [[ball(), ball(10.0)]], 16, 0.01)
     np.testing.assert_array_equal(distances.to_start, [1, 0])
     assert distances.to_end[0] == 1
-    (distances,) = shape_distances.mesh_distances([NOTHING, ball()], [[ball(), NOTHING]], 16)
+    (distances,) = shape_distances.mesh_distances([NOTHING, ball()], [[ball(), NOTHING]], 16, 0.01)
     assert np.isnan([*distances.to_start, *distances.to_end, distances.ends]).all()
-    assert np.isnan(shape_distances.mesh_distances([NOTHING], [[NOTHING, NOTHING]], 16)[0].ends)
+    assert np.isnan(shape_distances.mesh_distances([NOTHING], [[NOTHING, NOTHING]], 16, 0.01)[0].ends)
     assert np.isnan(shape_distances.own_box_distances([ball()], [NOTHING, ball()], 1.0).ends)
     assert np.isnan(shape_distances.own_box_distances([NOTHING, ball()], [ball(), ball()], 1.0).to_end[0])
 

@@ -210,7 +210,8 @@ def dataset(folder: Path) -> dict[str, object]:
         "name": "bench",
         "source": {"cells": str(folder / "source" / "manifest.csv")},
         "channels": {"structure": "structure", "nucleus_mask": "dna_segmentation"},
-        "align": settings | {"interpolation": "linear", "least_elongation": 1.05},
+        "align": settings
+        | {"interpolation": "linear", "least_elongation": 1.05, "stray_share": 0.05, "saturated_share": 0.01},
         "mask": {"role": "nucleus_mask"},
         "voxel_um": 0.108,
     }

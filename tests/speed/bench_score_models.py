@@ -37,6 +37,7 @@ REPEATS = 4
 SLOW_S = 20.0
 DEGREES = (0, 90, 180, 270)
 EMBED = {"batch_size": 32, "precision": "32-true", "error_points": 2048, "error_voxels": 32}
+EMBED |= {"speck_share": 0.01, "mean_shape_cells": 128}
 UNIT_UM = {"input_scale": 1.0}
 ENERGY_POINTS = 256
 
@@ -232,7 +233,10 @@ def our_evolution(
     place |= {key: EMBED[key] for key in ("batch_size", "precision")}
     shapes = evolution.interpolate(model, settings, both, np.arange(1, n + 1) / (n + 1), **place)
     return np.concatenate(
-        [evolution.energies(pair, EMBED["error_voxels"])["energy_legacy"] for pair in shapes]
+        [
+            evolution.energies(pair, EMBED["error_voxels"], EMBED["speck_share"])["energy_legacy"]
+            for pair in shapes
+        ]
     )
 
 

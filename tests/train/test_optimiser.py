@@ -94,7 +94,7 @@ def test_doubling_the_data_halves_the_measured_scale(tmp_path):
         for folder in case.shards:
             np.save(folder / "points_um.npy", gain * np.load(folder / "points_um.npy"))
         cells = open_cells(case.manifest, case.shards, recipe(), "train")
-        factors.append(with_input_scale(recipe(), cells)["input_scale"])
+        factors.append(with_input_scale(recipe(), cells, 256)["input_scale"])
     assert factors[1] == pytest.approx(factors[0] / 2)
 
 

@@ -140,7 +140,8 @@ def test_fields_of_view(tmp_path):
     }
     work = tmp_path / "a/b/c/work"
     work.mkdir(parents=True)
-    cells = fields.cut(work, {"fovs": str(folder / "fovs.csv"), "fov": fov}, EVERYTHING)
+    shares = {"stray_share": 0.05, "saturated_share": 0.01}
+    cells = fields.cut(work, {"fovs": str(folder / "fovs.csv"), "fov": fov}, EVERYTHING, **shares)
     leaves = cells["FOVId"] == "good too"
     assert "leaves the folder" in cells.loc[leaves, "error"].item()
     assert_only_good(cells[~leaves], len(IN_FILES), "FOVId")

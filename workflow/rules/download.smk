@@ -24,10 +24,7 @@ rule download:
     conda:
         "../../envs/data.yaml"
     params:
-        dataset=dataset_params(
-            *("name", "kind", "form", "source", "rules", "packing", "voxel_um", "n_shards", "needs"),
-            "used_channels",
-        ),
+        dataset=download_params,
         local_files=local_files,
         # Where crops of a remote source lie, which cell tables hold.
         place=lambda wildcards: {"cache": CONFIG["download"]["cache"] if remote_index(wildcards) else None},

@@ -78,6 +78,26 @@ def published_files(*keys):
     return files
 
 
+def download_params(wildcards):
+    """Params function: what fetching needs; of stage align, only by what labels of fields and channels are checked."""
+    keys = (
+        "name",
+        "kind",
+        "form",
+        "source",
+        "rules",
+        "packing",
+        "voxel_um",
+        "n_shards",
+        "needs",
+        "used_channels",
+    )
+    params, align = dataset_params(*keys)(wildcards), dataset_config(wildcards).get("align")
+    if not params["source"].get("fovs"):
+        return params
+    return {**params, "align": {key: align[key] for key in ("stray_share", "saturated_share")}}
+
+
 def align_params(wildcards):
     """Params function: what aligning needs; of stage mask, only which mask and how it is read."""
     params = dataset_params("voxel_um", "kind", "form", "source", "channels", "align")(wildcards)

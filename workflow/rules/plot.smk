@@ -67,6 +67,7 @@ rule plot_cells:
         title=lambda wildcards: dataset_config(wildcards)["title"],
         n_cells=CONFIG["plot"]["n_cells"],
         models=intensity_models,
+        scale_cells=CONFIG["train"]["scale_cells"],
     message:
         "Draw a contact sheet of the cells of {wildcards.dataset}"
     script:

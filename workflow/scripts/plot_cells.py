@@ -12,4 +12,5 @@ if __name__ == "__main__":
             n_cells=snakemake.params.n_cells,
             form=snakemake.params.dataset["form"],
             models=snakemake.params.models,
+            scale_cells=snakemake.params.scale_cells,
         )

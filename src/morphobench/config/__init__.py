@@ -209,6 +209,9 @@ def _choose_intensity_scale(intensity: dict[str, Any], dataset: Mapping[str, Any
     is_published = dataset["start_from"] != "raw" or dataset["sample"].get("mode") == "reference"
     if intensity and intensity.get("input_scale") is None and is_published:
         intensity["input_scale"] = published
+    if intensity.get("input_scale") is not None:
+        # Nothing is measured.
+        intensity.pop("quantile", None)
 
 
 def check_folder(path: Path) -> None:

@@ -29,6 +29,8 @@ def cut(
     in_shard: InShard,
     taken: Collection[str] = (),
     *,
+    stray_share: float,
+    saturated_share: float,
     is_first: bool = True,
 ) -> pd.DataFrame:
     """Cut the fields of view of a shard into cells.
@@ -36,7 +38,8 @@ def cut(
     Writes ``crop_raw/<CellId>_raw.ome.tif`` with all raw channels and ``crop_seg/<CellId>_seg.ome.tif`` with
     the masks, 0 and 1, of that cell alone. A CellId is ``<FOVId>_<label>``; label 0 stands for a field that
     could not be cut. Cells that touch the border of their field are excluded. Strays of a label are no part
-    of its cell. The first shard tells of images that occur twice.
+    of its cell (`labels.without_strays`); channels are checked (`channels.fault`). The first shard logs
+    images that occur twice.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def cut(
             inside = {
                 column: manifests.inside(path.parent, field[column], absolute=True) for column in columns
             }
-            cells = _cut_field(folder, field | inside, fov)
+            cells = _cut_field(folder, field | inside, fov, stray_share, saturated_share)
         except InputError as error:
             cells = [_row(field["FOVId"], 0, str(error))]
         rows += [{column: field[column] for column in metadata} | cell for cell in cells]
@@ -96,12 +99,19 @@ def read_table(source: Mapping[str, Any], taken: Collection[str] = ()) -> pd.Dat
     return table
 
 
-def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _cut_field(
+    folder: Path,
+    field: Mapping[str, Any],
+    fov: Mapping[str, Any],
+    stray_share: float,
+    saturated_share: float,
+) -> list[dict[str, Any]]:
     """Write the cells of one field; return a row for each label."""
     start = time.perf_counter()
     raw, labels, spacing_um = _read_field(field, fov)
     first, *others = labels
-    cleaned = _cleaned(labels[first], field, first)
+    cleaned = labelled.without_strays(labels[first], stray_share)
+    _check_cleaned(cleaned, field, first)
     labels |= {first: cleaned.label_zyx}
     owner = {name: _owners(labels[name], labels[first], field[name]) for name in others}
     margin_um, z_border = fov.get("margin_um", 1.0), fov.get("z_border", True)
@@ -119,7 +129,8 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
             parts = {name: part_mask(labels[name], owner[name], labels[first], crop) for name in others}
             masks = {first: cell_mask(labels[first], crop)} | parts
             volumes = {name: volume_zyx[crop.box] for name, volume_zyx in raw.items()}
-            row = _write_cell(folder, _row(field["FOVId"], crop.label), volumes, masks, spacing_um)
+            row = _row(field["FOVId"], crop.label)
+            row = _write_cell(folder, row, volumes, masks, spacing_um, saturated_share)
         counts = int(cleaned.n_stray[crop.label]), int(cleaned.n_pieces[crop.label])
         row |= dict(zip(("label_stray_voxels", "label_pieces"), counts, strict=True))
         rows.append(row | {"seconds": shared + time.perf_counter() - start})
@@ -127,9 +138,8 @@ def _cut_field(folder: Path, field: Mapping[str, Any], fov: Mapping[str, Any]) -
     return rows
 
 
-def _cleaned(label_zyx: np.ndarray, field: Mapping[str, Any], name: str) -> labelled.Cleaned:
-    """Return the labels of a field's cells without their strays, and tell of these."""
-    cleaned = labelled.without_strays(label_zyx)
+def _check_cleaned(cleaned: labelled.Cleaned, field: Mapping[str, Any], name: str) -> None:
+    """Check the labels of a field's cells, and warn of strays and of labels in several parts."""
     with named(field[name]):
         labelled.check_cells(cleaned)
     for numbers, what in (
@@ -142,7 +152,6 @@ def _cleaned(label_zyx: np.ndarray, field: Mapping[str, Any], name: str) -> labe
         if len(numbers):
             some = ", ".join(map(str, numbers[:5]))
             logger.warning("download: %s: %d labels %s: %s", field[name], len(numbers), what, some)
-    return cleaned
 
 
 def _owners(part_zyx: np.ndarray, cell_zyx: np.ndarray, path: Path) -> np.ndarray:
@@ -193,7 +202,12 @@ def _read_field(field: Mapping[str, Any], fov: Mapping[str, Any]) -> tuple[Image
 
 
 def _write_cell(
-    folder: Path, row: dict[str, Any], volumes: Images, masks: Images, spacing_um: Spacing
+    folder: Path,
+    row: dict[str, Any],
+    volumes: Images,
+    masks: Images,
+    spacing_um: Spacing,
+    saturated_share: float,
 ) -> dict[str, Any]:
     if empty := [name for name, mask_zyx in masks.items() if not mask_zyx.any()]:
         reason = f"the cell has no voxels of {', '.join(empty)}. Mend the labels or leave the cell out."
@@ -202,7 +216,7 @@ def _write_cell(
         reason = f"channel {gaps[0]!r} has values that are not finite in or beside the cell. Export it again."
         return row | manifests.state(reason)
     mask_zyx = next(iter(masks.values()))
-    faults = {name: channels.fault(volume_zyx, mask_zyx) for name, volume_zyx in volumes.items()}
+    faults = {name: channels.fault(one_zyx, mask_zyx, saturated_share) for name, one_zyx in volumes.items()}
     row |= {"channel_faults": "; ".join(f"{name}: {fault}" for name, fault in faults.items() if fault)}
     crops = {kind: content for kind, content in zip(CROPS, (volumes, masks), strict=True) if content}
     for kind, content in crops.items():

@@ -41,7 +41,8 @@ def run(
     with shards.create(shard_out, "download", max_failed_fraction) as created:
         if source.get("fovs"):
             taken = crops.reserved_names(dataset)
-            cells = fields.cut(created.folder, source, in_shard, taken, is_first=shard == 0)
+            shares = {key: dataset["align"][key] for key in ("stray_share", "saturated_share")}
+            cells = fields.cut(created.folder, source, in_shard, taken, **shares, is_first=shard == 0)
         elif source.get("stack"):
             cells = stack.write(created.folder, source, in_shard, crops.reserved_names(dataset))
         elif is_remote(source.get("location")):

@@ -124,7 +124,9 @@ def _numbers(cells: pd.DataFrame, baseline: Mapping[str, Any], manifest: FilePat
 
 def _columns(cells: pd.DataFrame, columns: Sequence[str], manifest: FilePath) -> np.ndarray:
     if missing := [name for name in columns if name not in cells]:
-        remedy = "Set baselines in config/config.yaml to columns that it has, or leave its kind out there."
+        remedy = (
+            "Set options.columns of the baseline to columns that it has, or leave this kind out of its kinds."
+        )
         raise InputError(f"{manifest} has no column {', '.join(missing)}. {remedy}")
     values = np.stack([numbers(cells[name], f"{manifest}: column {name}") for name in columns], axis=1)
     incomplete = ~np.isfinite(values).all(axis=1)
@@ -141,9 +143,7 @@ def _table(cells: pd.DataFrame, file: FilePath) -> np.ndarray:
     known = cells["CellId"].isin(numbers.index)
     if not known.any() or not numbers.shape[1]:
         found = f"{numbers.shape[1]} columns of numbers, for {known.sum()} of {len(cells)} cells"
-        raise InputError(
-            f"{file} has {found}. Mend the file, or take its baseline out of config/config.yaml."
-        )
+        raise InputError(f"{file} has {found}. Mend the file, or take its baseline out of `baselines`.")
     if not known.all():
         lost = ", ".join(cells.loc[~known, "CellId"][:5])
         logger.warning("%s lacks %d of %d cells (%s ...): left out", file, (~known).sum(), len(cells), lost)

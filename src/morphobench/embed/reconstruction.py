@@ -76,7 +76,7 @@ def run(
             others = other_cells(cells.table, stratum, seeds.integer(seed, dataset, "other cell"))
             known = open_cells(manifest, shards, model_config, "train", required=False).table
             draw = seeds.integer(seed, dataset, "mean shape")
-            mean = mean_mesh(known, meshes, embed_config["error_voxels"], draw)
+            mean = mean_mesh(known, meshes, embed_config, draw)
             errors = shape_errors(*decoded, meshes, others, mean)
         else:
             logger.warning("%s: the reconstruction error stays empty", _NO_MESHES)
@@ -242,7 +242,7 @@ def mesh_errors(shape: Mesh, target: Mesh, embed_config: Mapping[str, Any]) -> t
     """
     if decode.invalid_reason(shape):
         return 1.0, np.nan
-    grid = common_grid([shape, target], embed_config["error_voxels"])
+    grid = common_grid([shape, target], embed_config["error_voxels"], embed_config["speck_share"])
     error = iou_error(voxelise(shape, grid), voxelise(target, grid))
     return error, mean_surface_distance_um(shape, target, n_points=embed_config["error_points"])
 

@@ -16,9 +16,6 @@ from morphobench.geometry.packing import upsample
 from morphobench.models.cells import POINT_CLOUDS, Cells, open_cells
 from morphobench.models.decode_surfaces import masked_mesh, volume_mesh
 
-# So many training cells make a mean surface.
-_N_MEAN = 128
-
 
 class CloudReferences(NamedTuple):
     """Clouds that the stored clouds of test cells are compared with, in micrometres.
@@ -104,17 +101,19 @@ def mean_cloud(cells: Cells, n_points: int, seed: int) -> Tensor:
     return torch.from_numpy(np.stack([cloud[rng.integers(len(cloud))] for cloud in clouds])[None])
 
 
-def mean_mesh(cells: pd.DataFrame, meshes: Sequence[FilePath], n_voxels: int, seed: int) -> Mesh | None:
+def mean_mesh(
+    cells: pd.DataFrame, meshes: Sequence[FilePath], embed_config: Mapping[str, Any], seed: int
+) -> Mesh | None:
     """Return the surface of the voxels that lie in most training cells, as many as a cell has on average.
 
-    Cells are centred by their bounding boxes, `n_voxels` along the longest side of all; up to 128 of them,
-    chosen by `seed` and CellId. None without cells.
+    Cells are centred by their bounding boxes, `error_voxels` along the longest side of all; up to
+    `mean_shape_cells` of them, chosen by `seed` and CellId. None without cells.
     """
-    rows = sorted(cells.to_dict("records"), key=lambda row: seeds.integer(seed, row["CellId"]))[:_N_MEAN]
-    shapes = [masked_mesh(row, meshes) for row in rows]
+    rows = sorted(cells.to_dict("records"), key=lambda row: seeds.integer(seed, row["CellId"]))
+    shapes = [masked_mesh(row, meshes) for row in rows[: embed_config["mean_shape_cells"]]]
     if not shapes:
         return None
-    grid = common_grid(shapes, n_voxels)
+    grid = common_grid(shapes, embed_config["error_voxels"], embed_config["speck_share"])
     count_zyx = np.zeros(grid.n_xyz[::-1])
     for shape in shapes:
         count_zyx += voxelise(shape, grid)

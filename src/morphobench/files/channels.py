@@ -3,22 +3,21 @@
 import numpy as np
 
 DEAD, CONSTANT, SATURATED = "dead", "constant", "saturated"
-# Share of a cell's voxels at the end of the camera's range.
-_SHARE = 0.01
 
 
-def fault(volume_zyx: np.ndarray, mask_zyx: np.ndarray) -> str:
+def fault(volume_zyx: np.ndarray, mask_zyx: np.ndarray, saturated_share: float) -> str:
     """Return what is wrong with a channel, empty for nothing.
 
-    `DEAD` is zero everywhere in the crop, `CONSTANT` has one value in the mask; `SATURATED` holds, in a share
-    of the mask's voxels, the largest number of a camera: 2^n - 1 from 8 bits on, or 1 in fractions.
+    `DEAD` is zero everywhere in the crop, `CONSTANT` has one value in the mask; `SATURATED` holds, in at
+    least this share of the mask's voxels, the largest number of a camera: 2^n - 1 from 8 bits on, or 1 in
+    fractions.
     """
     if not volume_zyx.any():
         return DEAD
     inside = volume_zyx[mask_zyx]
     if not inside.size or not (high := inside.max()) > inside.min():
         return CONSTANT
-    if _is_full_scale(float(high)) and np.count_nonzero(inside == high) >= _SHARE * inside.size:
+    if _is_full_scale(float(high)) and np.count_nonzero(inside == high) >= saturated_share * inside.size:
         return SATURATED
     return ""
 

@@ -71,7 +71,9 @@ def read_cell(
             with named(f"structure ({dataset['channels']['structure']})"):
                 labels.check_outlined(structure_zyx >= 0.5)
     else:
-        marks["structure_fault"] = channels.fault(structure_zyx, masks[kept])
+        marks["structure_fault"] = channels.fault(
+            structure_zyx, masks[kept], dataset["align"]["saturated_share"]
+        )
     edges = (spacing_um_zyx, spacing_um)
     cubic = {
         role: images.resample_isotropic(mask.view(np.uint8), *edges, order=0) for role, mask in masks.items()
@@ -90,7 +92,7 @@ def _own_mask(
         return labels.foreground(volume_zyx), 1, 0
     with named(f"{role} ({dataset['channels'][role]})"):
         mask_zyx, n_labels = labels.own_mask(volume_zyx, _label(row, dataset["source"]))
-    mask_zyx, n_stray = labels.without_stray_pieces(mask_zyx)
+    mask_zyx, n_stray = labels.without_stray_pieces(mask_zyx, dataset["align"]["stray_share"])
     return mask_zyx, n_labels, n_stray
 
 

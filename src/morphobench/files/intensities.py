@@ -11,11 +11,9 @@ from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import FilePath, manifests
 
-QUANTILE, _MOST_CELLS = 0.99, 256
-
 
 class Measured(NamedTuple):
-    """The `QUANTILE` of points' distances from the origin and of their intensities, over some cells.
+    """A quantile of points' distances from the origin and of their intensities, over some cells.
 
     Attributes
     ----------
@@ -36,13 +34,13 @@ class Measured(NamedTuple):
         return self.reach_um * input_scale / self.high
 
 
-def chosen_rows(cells: Sequence[str]) -> np.ndarray:
-    """Return the rows of the cells to measure: up to 256, chosen by their identifiers, in their order."""
-    chosen = manifests.chosen(cells, _MOST_CELLS)
+def chosen_rows(cells: Sequence[str], most_cells: int) -> np.ndarray:
+    """Return the rows of up to `most_cells` cells to measure, chosen by their identifiers, in their order."""
+    chosen = manifests.chosen(cells, most_cells)
     return np.flatnonzero([cell in chosen for cell in cells])
 
 
-def measure(clouds: Iterable[tuple[np.ndarray, np.ndarray]]) -> Measured:
+def measure(clouds: Iterable[tuple[np.ndarray, np.ndarray]], quantile: float) -> Measured:
     """Measure clouds, each points (n, 3), micrometres, and intensities (n,).
 
     Raises
@@ -57,7 +55,7 @@ def measure(clouds: Iterable[tuple[np.ndarray, np.ndarray]]) -> Measured:
     if not distances:
         raise InputError("no training cell has intensities. Check the split, or set intensity.input_scale.")
     reach_um, high = (
-        float(np.quantile(np.concatenate(values).astype(np.float64), QUANTILE))
+        float(np.quantile(np.concatenate(values).astype(np.float64), quantile))
         for values in (distances, intensities)
     )
     if not high > 0:
@@ -84,11 +82,11 @@ def ranges(table: pd.DataFrame, intensity: Mapping[str, Any] | None) -> np.ndarr
 
 
 def of_manifest(
-    manifest: pd.DataFrame, shards: Sequence[FilePath], intensity: Mapping[str, Any] | None
+    manifest: pd.DataFrame, shards: Sequence[FilePath], intensity: Mapping[str, Any], most_cells: int
 ) -> Measured:
     """Measure the training cells of a manifest, as a training does; `intensity` is that of a model's yaml."""
     table = manifest[manifest["success"] & (manifest["split"] == "train")].reset_index(drop=True)
-    table = table.iloc[chosen_rows(table["CellId"].tolist())]
+    table = table.iloc[chosen_rows(table["CellId"].tolist(), most_cells)]
     low_high = ranges(table, intensity)
 
     def read() -> Iterable[tuple[np.ndarray, np.ndarray]]:
@@ -99,7 +97,7 @@ def of_manifest(
             )
             yield points_um, counts if low_high is None else within(counts, *low_high[number])
 
-    return measure(read())
+    return measure(read(), intensity["quantile"])
 
 
 def within(counts: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -112,7 +110,8 @@ def text(measured: Measured | None, intensity: Mapping[str, Any], input_scale: f
     if measured is None:
         return f"{intensity['input_scale']:.3g} (set)"
     unit = "ranges of the structure" if intensity.get("structure_norms") else "counts"
-    taken = f"{QUANTILE:.0%} of points below {measured.high:.4g} {unit} in {measured.n_cells} training cells"
+    below = f"{intensity['quantile']:.0%} of points below {measured.high:.4g} {unit}"
+    taken = f"{below} in {measured.n_cells} training cells"
     # A scale that is measured in training is not known before.
     factor = "as points" if isinstance(input_scale, str) else f"{measured.factor(input_scale):.3g}"
     return f"{factor} ({taken})"

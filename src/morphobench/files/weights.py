@@ -18,8 +18,12 @@ SECTIONS = ("kind", "voxel_um", "align", "mask", "box", "scale_factor", "sample"
 SECTIONS += ("structure_norms",)
 # What made the cells of a training of which nothing is known.
 UNKNOWN: Mapping[str, Any] = MappingProxyType({"preprocessing": {}, "sections": {}, "draw_seed": 0})
-# Keys of sections that decide which cells pass, or name the user's own channels, and leave a cell as it is.
-_NO_EFFECT = {"align": ("mask",), "mask": ("role", "min_voxels", "min_points"), "box": ("quantile",)}
+# Keys of sections that leave a cell as it is: they decide which cells pass or are marked, or name channels.
+_NO_EFFECT = {
+    "align": ("mask", "least_elongation", "saturated_share"),
+    "mask": ("role", "min_voxels", "min_points"),
+    "box": ("quantile",),
+}
 
 
 def record_of(weights: FilePath) -> Path:

@@ -14,8 +14,6 @@ _MAX_LABEL = 2**24
 _MANY = 5
 # Linear interpolation leaves 0 to 1 by rounding errors.
 _ROUNDING = 1e-4
-# Pieces of a label below this share of its largest one are strays, as segmentation programs leave them.
-_STRAY_SHARE = 0.05
 # Values without a core, beside each other, that make an 8-bit mask one of probabilities, and their share.
 _MOST_STEPS, _MOST_IN_STEPS = 8, 0.05
 # Of a volume, along z, y, x.
@@ -148,10 +146,10 @@ def check_labels(label_zyx: np.ndarray) -> None:
         raise InputError(f"labels run from {low} to {high}; expected 0 to {_MAX_LABEL}. Renumber them.")
 
 
-def without_strays(label_zyx: np.ndarray) -> Cleaned:
-    """Remove pieces of a label (26-connected) far smaller than its largest one, in one pass over the image.
+def without_strays(label_zyx: np.ndarray, stray_share: float) -> Cleaned:
+    """Remove pieces of a label (26-connected) below a share of its largest one, in one pass over the image.
 
-    A label whose pieces are of like size keeps them all.
+    Segmentation programs leave such strays. A label whose pieces are of like size keeps them all.
     """
     piece_zyx = measure.label(label_zyx, background=0, connectivity=3)
     sizes = np.bincount(piece_zyx.ravel())
@@ -161,7 +159,7 @@ def without_strays(label_zyx: np.ndarray) -> Cleaned:
     n_labels = int(owner.max(initial=0)) + 1
     largest = np.zeros(n_labels, dtype=np.int64)
     np.maximum.at(largest, owner, sizes)
-    is_stray = sizes < _STRAY_SHARE * largest[owner]
+    is_stray = sizes < stray_share * largest[owner]
     is_piece = (owner > 0) & ~is_stray
     n_stray = np.bincount(owner[is_stray], weights=sizes[is_stray], minlength=n_labels).astype(np.int64)
     if is_stray.any():
@@ -169,12 +167,12 @@ def without_strays(label_zyx: np.ndarray) -> Cleaned:
     return Cleaned(label_zyx, n_stray, np.bincount(owner[is_piece], minlength=n_labels))
 
 
-def without_stray_pieces(mask_zyx: np.ndarray) -> tuple[np.ndarray, int]:
+def without_stray_pieces(mask_zyx: np.ndarray, stray_share: float) -> tuple[np.ndarray, int]:
     """Remove strays from a mask, as `without_strays` does; return it and the number of their voxels."""
     found = ndimage.find_objects(mask_zyx.view(np.uint8))
     if not found:
         return mask_zyx, 0
-    label_zyx, n_stray, _ = without_strays(mask_zyx[found[0]].view(np.uint8))
+    label_zyx, n_stray, _ = without_strays(mask_zyx[found[0]].view(np.uint8), stray_share)
     if not n_stray[1]:
         return mask_zyx, 0
     cleaned = mask_zyx.copy()

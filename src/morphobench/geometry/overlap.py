@@ -16,9 +16,6 @@ Mesh = tuple[np.ndarray, np.ndarray]
 # voxel, far below what any length here means, decides such ties once for all triangles.
 _OFFSET_VOXEL = np.array([1.414e-7, 1.732e-7, 0.0])
 
-# Largest share of a mesh's volume in pieces that do not widen the common grid.
-_SPECKS = 0.01
-
 
 class Grid(NamedTuple):
     """Corner of the first voxel and edges of a voxel, x, y, z, shape (3,), and numbers of voxels."""
@@ -28,18 +25,18 @@ class Grid(NamedTuple):
     n_xyz: tuple[int, int, int]
 
 
-def common_grid(meshes: Sequence[Mesh], n_longest: int) -> Grid:
+def common_grid(meshes: Sequence[Mesh], n_longest: int, speck_share: float) -> Grid:
     """Return a grid of cubic voxels over the bounding box of all meshes, `n_longest` along its longest side.
 
     Specks far away would make voxels coarse everywhere: the box is that of each mesh without its smallest
-    pieces, which together hold at most 1 % of its volume. What of them lies outside is not counted.
+    pieces, which together hold at most `speck_share` of its volume. What of them lies outside is not counted.
 
     Raises
     ------
     InputError
         When no mesh has a vertex, or the box is a point.
     """
-    bodies = [_without_specks(mesh) for mesh in meshes if len(mesh[0])]
+    bodies = [_without_specks(mesh, speck_share) for mesh in meshes if len(mesh[0])]
     boxes = [(vertices.min(axis=0), vertices.max(axis=0)) for vertices in bodies]
     if not boxes:
         raise InputError("none of the shapes to compare has a surface. Leave the cell out of the comparison.")
@@ -52,8 +49,8 @@ def common_grid(meshes: Sequence[Mesh], n_longest: int) -> Grid:
     return Grid(low_um, np.full(3, edge_um), tuple(n_xyz.tolist()))
 
 
-def _without_specks(mesh: Mesh) -> np.ndarray:
-    """Return the vertices of all pieces but the smallest, which hold at most `_SPECKS` of the volume."""
+def _without_specks(mesh: Mesh, speck_share: float) -> np.ndarray:
+    """Return the vertices of all pieces but the smallest, which hold at most this share of the volume."""
     vertices, faces = np.asarray(mesh[0]), np.asarray(mesh[1])
     if not len(faces):
         return vertices
@@ -65,7 +62,7 @@ def _without_specks(mesh: Mesh) -> np.ndarray:
     volumes = np.abs(np.bincount(piece[faces[:, 0]], cones, n_pieces))
     order = np.argsort(volumes, kind="stable")
     kept = np.ones(n_pieces, dtype=bool)
-    kept[order[volumes[order].cumsum() <= _SPECKS * volumes.sum()]] = False
+    kept[order[volumes[order].cumsum() <= speck_share * volumes.sum()]] = False
     # A flat mesh has no volume to go by.
     return vertices[kept[piece]] if kept.any() else vertices
 

@@ -120,20 +120,23 @@ class Cells(Dataset):
         return self.raw(rows)
 
 
-def with_intensity_scale(model_config: Config, cells: Cells) -> dict[str, Any]:
+def with_intensity_scale(model_config: Config, cells: Cells, most_cells: int) -> dict[str, Any]:
     """Return a model's configuration with a factor for its intensities, from training cells if none is set.
 
-    The same cells give the same factor; what it was measured on stands beside it.
+    It is measured on up to `most_cells`: the same cells give the same factor. What it was measured on stands
+    beside it.
     """
     intensity = model_config.get(INTENSITY)
     if not intensity or intensity.get("input_scale") is not None:
         return dict(model_config)
-    rows = intensities.chosen_rows(cells.table["CellId"].tolist())
+    rows = intensities.chosen_rows(cells.table["CellId"].tolist(), most_cells)
     clouds = (cells.raw([row]) for row in rows)
-    measured = intensities.measure((raw["points_um"], raw[INTENSITY]) for raw in clouds)
+    measured = intensities.measure(
+        ((raw["points_um"], raw[INTENSITY]) for raw in clouds), intensity["quantile"]
+    )
     factor = measured.factor(model_config["input_scale"])
     logger.info("intensities are multiplied by %.4g, from %d training cells", factor, measured.n_cells)
-    measurement = {"quantile": intensities.QUANTILE, **measured._asdict()}
+    measurement = {"quantile": intensity["quantile"], **measured._asdict()}
     return {**model_config, INTENSITY: {**intensity, "input_scale": factor, "measured": measurement}}
 
 

@@ -14,11 +14,12 @@ from morphobench.models.inputs import Config
 AUTO = "auto"
 
 
-def with_input_scale(model_config: Config, cells: Cells) -> dict[str, Any]:
-    """Return a model's configuration with a number for `input_scale: auto`, from up to 256 training cells.
+def with_input_scale(model_config: Config, cells: Cells, most_cells: int) -> dict[str, Any]:
+    """Return a model's configuration with a number for `input_scale: auto`, measured on training cells.
 
-    It brings their root mean square distance from the origin to that of the decoder's grid, so that folding
-    starts from a shape of the right size. What it was measured on stands beside it.
+    It brings the root mean square distance from the origin, of up to `most_cells` cells, to that of the
+    decoder's grid, so that folding starts from a shape of the right size. What it was measured on
+    stands beside it.
 
     Raises
     ------
@@ -27,7 +28,7 @@ def with_input_scale(model_config: Config, cells: Cells) -> dict[str, Any]:
     """
     if model_config["input_scale"] != AUTO:
         return dict(model_config)
-    rows = intensities.chosen_rows(cells.table["CellId"].tolist())
+    rows = intensities.chosen_rows(cells.table["CellId"].tolist(), most_cells)
     squares = [np.square(cells.raw([row])["points_um"], dtype=np.float64).sum(-1).mean() for row in rows]
     rms_um, architecture = float(np.sqrt(np.mean(squares))), model_config["architecture"]
     if not rms_um > 0:

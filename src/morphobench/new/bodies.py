@@ -109,6 +109,8 @@ align:
   margin_voxel: 6
   interpolation: linear
   least_elongation: 1.05      # a cell that is hardly longer than wide is marked
+  stray_share: 0.05           # pieces of a label or mask smaller than this share of its largest are left out
+  saturated_share: 0.01       # a channel with so many of a cell's voxels at the camera's end is marked
 mask:
   role: cell_mask
   dilation_voxel: 0           # how far outside the mask points may lie
@@ -149,6 +151,8 @@ align:
   margin_voxel: 1
   interpolation: nearest
   least_elongation: 1.05
+  stray_share: 0.05
+  saturated_share: 0.01
 mask: {{role: cell_mask, fill_holes: volume, min_voxels: 1}}
 {_SHAPES}"""
 

@@ -129,16 +129,16 @@ def _canonical_inputs(ends: Ends, pair: int) -> tuple[list[Any] | None, Any]:
     return shapes, None if again is None else rotate(again, start.T)
 
 
-def energies(shapes: Interpolation, n_voxels: int) -> pd.DataFrame:
+def energies(shapes: Interpolation, n_voxels: int, speck_share: float) -> pd.DataFrame:
     """Return `ENERGIES`, a row per interpolant, whether the energy is `CONSTANT`, and the reason of NaN.
 
-    `n_voxels` is the longest side of the common grid of meshes.
+    `n_voxels` is the longest side of the common grid of meshes, see `common_grid`.
     """
     n, sampling = len(shapes.interpolants), np.nan
     absent = [None] if shapes.inputs is None else []
     end_sets = [shapes.ends] if absent else [shapes.ends, shapes.inputs]
     if isinstance(shapes.ends[0], tuple):
-        distances = mesh_distances(shapes.interpolants, end_sets, n_voxels)
+        distances = mesh_distances(shapes.interpolants, end_sets, n_voxels, speck_share)
         legacy = own_box_distances(shapes.interpolants_legacy, shapes.ends_legacy, shapes.voxel_um)
     else:
         distances = [transport_distances(shapes.interpolants, ends) for ends in end_sets]
@@ -234,9 +234,9 @@ def run(
     ends = read_ends(model, model_config, z, cells, clouds, rows, meshes, **sampling, **drawing)
     options = {key: embed_config[key] for key in ("batch_size", "precision")} | sampling
     pairs_decoded = interpolate(model, model_config, ends, fractions, **options, generator=generators[0])
-    parts = []
+    parts, grid = [], (embed_config["error_voxels"], embed_config["speck_share"])
     for shapes in pairs_decoded:
-        parts.append(energies(shapes, embed_config["error_voxels"]).assign(fraction=fractions))
+        parts.append(energies(shapes, *grid).assign(fraction=fractions))
         if len(parts) % 20 == 0:
             logger.info("interpolated %d of %d pairs", len(parts), len(table))
     columns = pd.concat(parts, ignore_index=True)[["fraction", *ENERGIES, "constant", "reason"]]

@@ -83,19 +83,19 @@ def chamfer_distances(interpolants: Sequence[np.ndarray], ends: Sequence[np.ndar
 
 
 def mesh_distances(
-    interpolants: Sequence[Mesh], end_sets: Sequence[Sequence[Mesh]], n_voxels: int
+    interpolants: Sequence[Mesh], end_sets: Sequence[Sequence[Mesh]], n_voxels: int, speck_share: float
 ) -> list[Distances]:
     """1 - Jaccard index of closed meshes, all in one common grid of `n_voxels` along its longest side.
 
-    One result for each pair of meshes to take for the ends. An interpolant without faces is at 1 from both
-    ends; an end without faces has no distances: NaN.
+    For `speck_share` see `common_grid`. One result for each pair of meshes to take for the ends. An
+    interpolant without faces is at 1 from both ends; an end without faces has no distances: NaN.
     """
     n = len(interpolants)
     meshes = [*interpolants, *(mesh for ends in end_sets for mesh in ends)]
     missing = np.array([len(faces) == 0 for _, faces in meshes])
     if missing.all():
         return [no_distances(n)] * len(end_sets)
-    grid = common_grid(meshes, n_voxels)
+    grid = common_grid(meshes, n_voxels, speck_share)
     masks_zyx = np.stack([voxelise(mesh, grid) for mesh in meshes])
     distances = []
     for place in range(n, len(meshes), 2):

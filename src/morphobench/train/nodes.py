@@ -42,7 +42,7 @@ def train_on_nodes(arguments: Mapping[str, Any]) -> None:
     train_config = arguments["train_config"]
     if "SLURM_JOB_ID" not in os.environ or shutil.which("srun") is None:
         needed = f"train.nodes = {train_config['nodes']} needs a SLURM job"
-        raise InputError(f"{needed}: use --profile slurm-gpu, or set train.nodes to 1 in config/config.yaml.")
+        raise InputError(f"{needed}: use --profile slurm-gpu, or set train.nodes to 1.")
     file = Path(arguments["checkpoints"]) / "arguments.json"
     write_json(dict(arguments), file)
     of_step = [n for n in os.environ if n.startswith(("SLURM_", "SRUN_", "SBATCH_", "PMI"))]

@@ -66,7 +66,7 @@ def make_loggers(names: Sequence[str], folder: Path) -> list[Logger]:
     for name in chosen:
         if importlib.util.find_spec(name) is None:
             missing = f"train.loggers names {name}, which is not installed"
-            raise InputError(f"{missing}: pip install {name}, or take it out of config/config.yaml.")
+            raise InputError(f"{missing}: pip install {name}, or take it out of train.loggers.")
     return [makers[name]() for name in chosen]
 
 
@@ -112,7 +112,7 @@ def make_trainer(max_epochs: int, train_config: Mapping[str, Any], **more: Any) 
     except MisconfigurationException as error:
         asked = f"train.accelerator = {accelerator} with train.devices = {devices}"
         reason = f"does not fit this machine: {' '.join(str(error).split())}"
-        raise InputError(f"{asked} {reason} Set them in config/config.yaml to what it has.") from error
+        raise InputError(f"{asked} {reason} Set them to what it has.") from error
 
 
 @contextmanager
@@ -209,6 +209,7 @@ def run(
     cells = {split: open_cells(manifest, shards, model_config, split) for split in ("train", "val")}
     base = seeds.integer(seed, dataset, "train", model_name)
     known = {"preprocessing": cells_config["preprocessing"], "dataset": dataset, "manifest": manifest}
+    known |= {"scale_cells": train_config["scale_cells"]}
     model, model_config, origin = start(model_config, cells["train"], base, file=start_weights, **known)
     name = fingerprint(
         dataset,

@@ -52,10 +52,12 @@ def start(
     preprocessing: Mapping[str, Any],
     dataset: str,
     manifest: FilePath,
+    scale_cells: int,
 ) -> Start:
     """Return the model that a training begins with: seeded, or with the weights of `file`.
 
-    Scales of points and intensities are those of the weights; without, measured on the training `cells`.
+    Scales of points and intensities are those of the weights; without, measured on up to
+    `scale_cells` of the training `cells`.
 
     Raises
     ------
@@ -63,7 +65,8 @@ def start(
         When the weights are of another model, of cells preprocessed otherwise, or have seen test cells.
     """
     if not file:
-        model_config = with_intensity_scale(with_input_scale(model_config, cells), cells)
+        model_config = with_input_scale(model_config, cells, scale_cells)
+        model_config = with_intensity_scale(model_config, cells, scale_cells)
         return Start(untrained(model_config, seed), model_config, None)
     stored = weights.read(file)
     weights.check(file, stored, model_config, preprocessing)

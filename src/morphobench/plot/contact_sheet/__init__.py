@@ -52,14 +52,17 @@ def marks(manifest: pd.DataFrame) -> str:
 
 
 def scales(
-    manifest: pd.DataFrame, shards: Sequence[FilePath], models: Mapping[str, Mapping[str, Any]]
+    manifest: pd.DataFrame,
+    shards: Sequence[FilePath],
+    models: Mapping[str, Mapping[str, Any]],
+    most_cells: int,
 ) -> str:
     """Return by what the models that read intensities multiply them."""
     parts = []
     for name, model_config in models.items():
         if intensity := model_config.get("intensity"):
             is_set = intensity.get("input_scale") is not None
-            measured = None if is_set else intensities.of_manifest(manifest, shards, intensity)
+            measured = None if is_set else intensities.of_manifest(manifest, shards, intensity, most_cells)
             parts.append(f"{name} {intensities.text(measured, intensity, model_config['input_scale'])}")
     return f"Intensity times {', '.join(parts)}" if parts else ""
 
@@ -74,15 +77,17 @@ def run(
     n_cells: int,
     form: str,
     models: Mapping[str, Mapping[str, Any]],
+    scale_cells: int,
 ) -> None:
     """Write the contact sheet of a dataset as PNG, from the shard folders of each stage (`STAGES`).
 
-    `models` are the configurations of the data set's models by name.
+    `models` are the configurations of the data set's models by name; the factors of their intensities are
+    measured on up to `scale_cells` training cells.
     """
     table, module = files.read_table(manifest), stage_module("plot.contact_sheet", form)
     cells = [
         module.read_views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
         for cell, number in choose(table, n_cells)[["CellId", "shard"]].itertuples(index=False)
     ]
-    said = [f"{title}: {summary(table)}", marks(table), scales(table, shards["sample"], models)]
+    said = [f"{title}: {summary(table)}", marks(table), scales(table, shards["sample"], models, scale_cells)]
     style.save(module.draw(cells, ". ".join(filter(None, said))), out)
