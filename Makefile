@@ -26,7 +26,7 @@ STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup new demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
+.PHONY: help setup new freeze demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
     test-cluster test-envs test-walk lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
 .PHONY: parameters steerable-basis
@@ -83,6 +83,14 @@ publish: $(STAMP)  ## results of the demo on DATASET=cellpack as a folder for ot
 	@bash workflow/unlock.sh
 	snakemake --profile profiles/demo --cores $(CORES) results/publish/$(DATASET)
 	echo "Done: results/publish/$(DATASET); to start from it, see its published.yaml and config/README.md."
+
+freeze: $(STAMP)  ## keep split, weights and embeddings of DATASET=mine for when cells are added (`freeze: true`)
+	@if [ -e results/frozen/$(DATASET) ]; then
+	    echo "results/frozen/$(DATASET) is there already. To freeze anew, remove it first." >&2; exit 1
+	fi
+	bash workflow/unlock.sh
+	snakemake --cores $(CORES) results/frozen/$(DATASET)
+	echo "Done: results/frozen/$(DATASET). Set freeze: true in config/datasets/$(DATASET).yaml, then add cells."
 
 figures: $(STAMP)  ## every figure of config/figures and its page of shapes, at the scale that results/ holds
 	@bash workflow/unlock.sh
@@ -171,6 +179,6 @@ bench-score: $(STAMP)  ## time the scores beside the published procedure, and me
 bench-download: $(STAMP)  ## time fetching beside boto3, and the indexing of large manifests
 	python tests/speed/bench_download.py
 
-clean:  ## remove everything that the workflow made; the environment and what was fetched stay
-	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache -exec rm -rf {} +
+clean:  ## remove everything that the workflow made; the environment, what was fetched and what was frozen stay
+	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache ! -name frozen -exec rm -rf {} +
 	rm -rf figures logs benchmarks report.html .snakemake

@@ -196,3 +196,9 @@ def test_reused_weights_are_those_of_the_training_and_cost_nothing(case, trained
 def test_reused_weights_of_another_kind_are_refused(case, trained, tmp_path):
     with pytest.raises(InputError, match="family is"):
         reused(case, trained, tmp_path / "out", config=small_config("classical_image"))
+
+
+def test_weights_of_the_same_data_set_keep_record_and_bytes(case, trained, tmp_path):
+    path = reused(case, trained, tmp_path / "out", dataset=DATASET)
+    assert path.read_bytes() == trained.read_bytes()
+    assert weights.read(path).record == weights.read(trained).record

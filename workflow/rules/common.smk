@@ -60,16 +60,16 @@ def dataset_params(*keys):
     return lambda wildcards: {key: dataset_config(wildcards).get(key) for key in keys}
 
 
-def datasets(start_from=(), analyse=None, weights_from=None):
+def datasets(start_from=(), analyse=None, **has):
     """Wildcard constraint: the datasets with one of these entries, or that ask for an analysis.
 
-    With `weights_from`, only those that take the weights of others (True), or have their own (False).
+    With `weights_from` or `freeze`, only those that have this key (True), or that do not (False).
     """
     names = [
         name
         for name, dataset in CONFIG["datasets"].items()
         if (dataset["start_from"] in start_from or dataset.get("analyse", {}).get(analyse))
-        and weights_from in (None, bool(dataset.get("weights_from")))
+        and all(bool(dataset.get(key)) == value for key, value in has.items())
     ]
     return "|".join(names) or "(?!)"
 

@@ -68,6 +68,7 @@ rule embed:
         manifest=manifest,
         shards=shards("sample"),
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        frozen=frozen_rows,
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/{rotations}.parquet",
     wildcard_constraints:
@@ -85,6 +86,24 @@ rule embed:
         "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, rotations: {wildcards.rotations}"
     script:
         "../scripts/embed.py"
+
+
+rule embed_freeze:
+    input:
+        manifest="results/sample/{dataset}/manifest.parquet",
+        shards=shards("sample"),
+        trainings=frozen_files,
+    output:
+        local(directory("results/frozen/{dataset}")),
+    wildcard_constraints:
+        dataset=datasets(start_from=["raw"], freeze=False),
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    message:
+        "Freeze split, weights and embeddings of {wildcards.dataset}"
+    script:
+        "../scripts/embed_freeze.py"
 
 
 rule embed_invariances:

@@ -3,6 +3,7 @@ from functools import cache
 
 from morphobench.config import folds
 from morphobench.download import named_files
+from morphobench.files import frozen as frozen_datasets
 from morphobench.files import weights
 from morphobench.jobs import check_names
 from morphobench.remote import is_remote
@@ -166,6 +167,29 @@ def frozen(wildcards):
         return shared_of(origin) if origin else []
     path = weights.find(origin, dataset_config(wildcards)["models"][0], SEEDS[0])
     return [local(str(weights.record_of(path)))]
+
+
+def frozen_manifest(wildcards):
+    """Input function: the manifest of a frozen dataset, whose groups keep their split."""
+    file = frozen_datasets.folder(wildcards.dataset) / frozen_datasets.MANIFEST
+    return [local(str(file))] if dataset_config(wildcards).get("freeze") else []
+
+
+def frozen_rows(wildcards):
+    """Input function: the embeddings that the cells of a frozen dataset keep."""
+    folder = frozen_datasets.folder(wildcards.dataset) / wildcards.model / f"seed-{wildcards.seed}"
+    file = folder / f"{wildcards.rotations}.parquet"
+    return [local(str(file))] if dataset_config(wildcards).get("freeze") else []
+
+
+def frozen_files(wildcards):
+    """Input function: what is kept of every training of a dataset: weights, records and embeddings."""
+    trained = [
+        f"results/train/{{dataset}}/{{model}}/seed-{{seed}}/{name}" for name in ("model.pt", "record.json")
+    ]
+    sets = ("identity", "lattice", "uniform")
+    embedded = [f"results/embed/{{dataset}}/{{model}}/seed-{{seed}}/{name}.parquet" for name in sets]
+    return [path for pattern in trained + embedded for path in per_model(pattern)(wildcards)]
 
 
 def scale_factor(wildcards):

@@ -25,7 +25,8 @@ rule sample:
 
 rule sample_manifest:
     input:
-        shards("sample"),
+        shards=shards("sample"),
+        frozen=frozen_manifest,
     output:
         "results/sample/{dataset}/manifest.parquet",
     wildcard_constraints:

@@ -11,6 +11,7 @@ if __name__ == "__main__":
             snakemake.input.model,
             snakemake.output[0],
             rotations=snakemake.wildcards.rotations,
+            frozen=next(iter(snakemake.input.get("frozen", ())), None),
             cube=(snakemake.params.packing or {}).get("cube"),
             dataset=snakemake.wildcards.dataset,
             embed_config=snakemake.params.embed_config,

@@ -200,6 +200,8 @@ def _looks_of_baselines(config: Config, dataset: str) -> tuple[dict[str, Any], d
 def weights_note(config: Config, dataset: str) -> str:
     """Return in words where the weights of a data set's models come from; "" where they start from seeds."""
     described = config["datasets"][dataset]
+    if described.get("freeze"):
+        return "Models were trained before cells were added."
     if origin := described.get("weights_from"):
         source = config["datasets"].get(origin, {}).get("title", origin)
         return f"Models were trained on other cells ({source}), none on these."

@@ -7,7 +7,7 @@ from typing import Any
 from morphobench.config.entry import entry_of, overlays
 from morphobench.config.schema import merge
 from morphobench.errors import InputError, named
-from morphobench.files import weights
+from morphobench.files import frozen, weights
 
 # Besides how cells are preprocessed, what a data set takes from another one.
 _MODELS = ("models", "benchmark", "analysis_model")
@@ -22,10 +22,12 @@ def inherit(datasets: dict[str, Any], everywhere: str, seed: int) -> dict[str, A
     Raises
     ------
     InputError
-        When the weights of a folder are missing or no weights.
+        When the weights of a folder are missing or no weights, or nothing was frozen.
     """
     completed = dict(datasets)
     for name, dataset in datasets.items():
+        if dataset.get("freeze"):
+            dataset = {**dataset, "weights_from": _frozen(name, dataset)}
         if origin := dataset.get("weights_from"):
             with named(f"config/datasets/{name}.yaml: weights_from {origin}"):
                 if origin in datasets:
@@ -34,6 +36,19 @@ def inherit(datasets: dict[str, Any], everywhere: str, seed: int) -> dict[str, A
                     taken = _of_folder(dataset, seed)
             completed[name] = {**taken, **dataset}
     return completed
+
+
+def _frozen(name: str, dataset: Mapping[str, Any]) -> str:
+    """Return the folder of weights of a frozen data set."""
+    source, folder = f"config/datasets/{name}.yaml", frozen.folder(name)
+    if dataset.get("weights_from"):
+        raise InputError(
+            f"{source}: freeze does not go with weights_from: weights are in {folder}. Take it out."
+        )
+    if not (folder / frozen.MANIFEST).is_file():
+        order = f"Take freeze out, run `make freeze DATASET={name}`, set it again, then add cells"
+        raise InputError(f"{source}: freeze is set, and nothing is frozen in {folder}. {order}.")
+    return str(folder)
 
 
 def _of_dataset(name: str, origin: dict[str, Any], everywhere: str) -> dict[str, Any]:
@@ -67,11 +82,12 @@ def check(name: str, datasets: Mapping[str, Any], models: Mapping[str, Any], see
     origin = dataset.get("weights_from")
     if not origin:
         return
-    others = {key: dataset.get(key) for key in ("start_weights", "folds")}
+    key = "freeze" if dataset.get("freeze") else "weights_from"
+    others = {other: dataset.get(other) for other in ("start_weights", "folds")}
     others["start_from"] = None if dataset["start_from"] == "raw" else dataset["start_from"]
-    if clash := next((key for key, value in others.items() if value), None):
-        raise InputError(f"{source}: weights_from does not go with {clash}. Take one of them out.")
-    with named(f"{source}: weights_from {origin}"):
+    if clash := next((other for other, value in others.items() if value), None):
+        raise InputError(f"{source}: {key} does not go with {clash}. Take one of them out.")
+    with named(f"{source}: {key} {origin}"):
         if origin in datasets:
             _check_dataset(dataset, datasets[origin], models)
         else:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from morphobench import seeds
+from morphobench.embed import freeze
 from morphobench.files import FilePath, write_table
 from morphobench.files.tables import embedding_table
 from morphobench.geometry import rotation
@@ -98,6 +99,7 @@ def run(
     *,
     rotations: str,
     cube: Mapping[str, Any] | None = None,
+    frozen: FilePath | None = None,
     dataset: str,
     embed_config: Mapping[str, Any],
     seed: int,
@@ -110,12 +112,17 @@ def run(
     rotated by its first rotation and back (column `rotated_back`), which differs from "identity" by what
     resampling does alone; for `cube`, of packings, see `Cells`. "identity" also has pose_00 ...
     pose_22 (canonical to observed frame) of models with a pose, and `vectors` (x, y, z of each of D,
-    canonical frame) of the implicit model, whose mu are their lengths and do not hold the shape.
+    canonical frame) of the implicit model, whose mu are their lengths and do not hold the shape. Cells of
+    the table `frozen` keep their rows and are not encoded.
     """
     model, model_config = load_for_inference(model_path, accelerator, threads)
     identity = rotations == "identity"
-    split = None if identity else "test"
-    cells = open_cells(manifest, shards, model_config, split, required=identity, cube=cube)
+    cells = open_cells(
+        manifest, shards, model_config, None if identity else "test", required=identity, cube=cube
+    )
+    kept = freeze.kept_rows(frozen, cells.table) if frozen else None
+    if kept is not None:
+        cells = cells.without(kept["CellId"])
     matrices = rotation.rotation_sets(
         rotations, cells.table["CellId"], embed_config["n_uniform"], seed, dataset
     )
@@ -132,4 +139,4 @@ def run(
         table[POSE_COLUMNS] = encoded.pose.reshape(-1, 9).astype(np.float64)
     if encoded.vectors is not None:
         table[VECTORS] = list(encoded.vectors.reshape(len(table), -1))
-    write_table(table, out)
+    write_table(table if kept is None else freeze.with_kept(table, kept, len(matrices)), out)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -74,6 +74,11 @@ class Cells(Dataset):
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def without(self, cell_ids: Iterable[str]) -> Self:
+        """Return these cells but for some."""
+        table = self.table[~self.table["CellId"].isin(set(cell_ids))]
+        return type(self)(table, self._shards, self._model_config, self._cube)
 
     def raw(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
         """Return the stored arrays of these rows by name, stacked; see `inputs.to_batch`."""

@@ -34,8 +34,10 @@ def run(
     weights.check(weights_in, stored, model_config, cells_config["preprocessing"], architecture=False)
     weights.check_unseen(weights_in, stored.record, dataset, read_table(manifest))
     models.save(stored.model, {**model_config, **stored.model_config}, model_out)
-    own = {"weights_from": weights.origin(weights_in, stored.record), "sha256": sha256(model_out)}
-    # Of a model that is not trained here there is no cost of training.
-    own |= {"train_s": None, "gpu_hours": None, "cpu_s": None}
+    own: dict[str, Any] = {"sha256": sha256(model_out)}
+    if stored.record["dataset"] != dataset:
+        own["weights_from"] = weights.origin(weights_in, stored.record)
+        # Of a model that is not trained here there is no cost of training.
+        own |= {"train_s": None, "gpu_hours": None, "cpu_s": None}
     write_json({**stored.record, **own}, record_out)
     logger.info("weights of %s, trained on %s", weights_in, stored.record["dataset"])
