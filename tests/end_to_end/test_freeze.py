@@ -65,13 +65,3 @@ def test_cells_that_are_added_leave_the_others_as_they_are(clone):
     assert [sizes[0][axis] for axis in "zyx"] == [sizes[1][axis] for axis in "zyx"]
     log = next((clone / "logs/embed/mine").rglob("identity.log")).read_text()
     assert f"{len(old)} cells keep their embeddings, {own_cells.N_CELLS - N_BEFORE} are new" in log
-
-
-@pytest.mark.end_to_end
-def test_a_frozen_cell_that_changes_stops_the_run_by_name(clone):
-    picture = clone / "mine_cells/1.tif"
-    picture.write_bytes((clone / "mine_cells/2.tif").read_bytes())
-    done = snakemake(clone, "--cores", "2", *CONFIG, FILES["embedding"], check=False)
-    assert done.returncode
-    log = next((clone / "logs/sample_manifest").rglob("*.log")).read_text()
-    assert "frozen cells have other arrays now, n1 first. Restore its files" in log
