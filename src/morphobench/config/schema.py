@@ -3,8 +3,7 @@
 import copy
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from morphobench.config.checks import check_renamed
+from morphobench.config.typed import kinds_of, subschemas, typed
 from morphobench.errors import InputError, named
 
 SCHEMAS = Path("config/schemas")
@@ -42,67 +42,13 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def typed(value: Any, *schemas: Mapping[str, Any]) -> Any:
-    """Convert text that came through --config to numbers, booleans and null where no text may stand.
-
-    `schemas` say what may stand at its place; without any, whatever looks like a number becomes one.
-
-    Examples
-    --------
-    >>> typed({"lr": "1e-3", "gpus": "0", "packings": "null", "name": "7a"})
-    {'lr': 0.001, 'gpus': 0, 'packings': None, 'name': '7a'}
-    >>> typed({"title": "2024", "n": "3"}, {"properties": {"title": {"type": "string"}}})
-    {'title': '2024', 'n': 3}
-    """
-    schemas = [part for schema in schemas for part in _alternatives(schema)]
-    if isinstance(value, Mapping):
-        return {key: typed(item, *_below(schemas, key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [typed(item, *(schema["items"] for schema in schemas if "items" in schema)) for item in value]
-    if not isinstance(value, str):
-        return value
-    kinds = {kind for schema in schemas for kind in _kinds(schema)}
-    if value.lower() == "null" and (not kinds or "null" in kinds):
-        return None
-    if "string" in kinds:
-        return value
-    for convert in (int, float):
-        with suppress(ValueError):
-            return convert(value)
-    return {"true": True, "false": False}.get(value.lower(), value)
-
-
-def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and all those that it is combined with."""
-    yield schema
-    for key in ("allOf", "anyOf", "oneOf"):
-        for part in schema.get(key, ()):
-            yield from _alternatives(part)
-    for key in ("then", "else"):
-        if key in schema:
-            yield from _alternatives(schema[key])
-
-
-def _below(schemas: Sequence[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
-    named = [schema["properties"][key] for schema in schemas if key in schema.get("properties", {})]
-    others = [schema.get("additionalProperties") for schema in schemas]
-    return named or [schema for schema in others if isinstance(schema, Mapping)]
-
-
-def _kinds(schema: Mapping[str, Any]) -> list[str]:
-    """Return the types that a schema names; those of its values where it lists them."""
-    stated = schema.get("type", [])
-    listed = [*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])]
-    kinds = {str: "string", type(None): "null"}
-    return [*([stated] if isinstance(stated, str) else stated), *(kinds.get(type(one), "") for one in listed)]
-
-
 def typed_config(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
     """Convert what came through --config by the schemas of config.yaml, data sets and models; see `typed`."""
     own, dataset, model = (read_schema(name, root) for name in ("config", "dataset", "model"))
     sections = {"datasets": {"additionalProperties": dataset}, "models": {"additionalProperties": model}}
     return {
-        key: typed(value, *_below([{"properties": sections}, own], key)[:1]) for key, value in given.items()
+        key: typed(value, *subschemas([{"properties": sections}, own], key)[:1])
+        for key, value in given.items()
     }
 
 
@@ -272,7 +218,7 @@ def _explain(error: ValidationError, source: str, own: Sequence[str], root: Path
         message, file = f"missing at {place}: {missing}", source
     if (
         error.validator == "type"
-        and "string" in _kinds(error.schema)
+        and "string" in kinds_of(error.schema)
         and not isinstance(error.instance, list | dict)
     ):
         message += "; put it in quotes"
