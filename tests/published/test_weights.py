@@ -112,7 +112,7 @@ def test_published_intensity_layers_are_not_the_corrected_ones(tmp_path):
     with torch.no_grad():
         assert error(model.encode(turned["any"]), model.encode(x)) > 1e-2
         assert error(model.encode(turned["quarter"]), model.encode(x)) < 1e-5
-        assert error(corrected.encode(turned["any"]), corrected.encode(x)) < 1e-5
+        assert error(corrected.encode(turned["any"]), corrected.encode(x)) < 2e-5
         assert error(corrected.encode(x), model.encode(x)) > 1e-2
 
 

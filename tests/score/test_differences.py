@@ -11,7 +11,6 @@ from morphobench.score.collect import (
     collect_dataset,
     combine_datasets,
     concatenate,
-    scaled_values,
     spread_rows,
 )
 from morphobench.score.differences import difference_table, paired_differences
@@ -216,31 +215,6 @@ def test_collecting_writes_the_three_tables_of_a_dataset(written, tmp_path):
     assert (scores["seed"] == -1).sum() == 9
     assert len(items) == 3 * 2 * 2 * 30
     assert len(differences) == 6
-
-
-def test_scores_are_scaled_between_chance_and_the_answers():
-    values = {
-        ("auroc", "high"): {"chance": 0.4, "known": 1.0, "mine": 0.7, "worse": 0.1},
-        ("distance", "low"): {"chance": 1.0, "known": 0.0, "mine": 0.25, "worse": 2.0},
-        ("alike", "low"): {"chance": 2.0, "known": 2.0, "mine": 1.0, "worse": 0.0},
-        ("decoded", "low"): {"chance": np.nan, "known": np.nan, "mine": 1.0, "worse": 2.0},
-        ("size", "none"): {"chance": 1.0, "known": 2.0, "mine": 1.5, "worse": 1.0},
-    }
-    rows = [
-        {"metric": metric, "better": better, "model": model, "variant": "corrected", "value": value}
-        for (metric, better), models in values.items()
-        for model, value in models.items()
-    ]
-    table = pd.DataFrame(rows)
-    ends = {"chance": "chance", "known": "known"}
-    scaled = table.assign(scaled=scaled_values(table, ends)).pivot(
-        index="metric", columns="model", values="scaled"
-    )
-    np.testing.assert_allclose(scaled.loc["auroc"], [0, 1, 0.5, -0.5], atol=1e-12)
-    np.testing.assert_allclose(scaled.loc["distance"], [0, 1, 0.75, -1], atol=1e-12)
-    assert scaled.loc[["alike", "decoded", "size"]].isna().all(axis=None)
-    assert scaled_values(table, {}).isna().all()
-    assert scaled_values(table, {"known": "known"}).isna().all()
 
 
 def test_datasets_are_joined_and_compared_with_the_best(written, tmp_path):

@@ -59,8 +59,14 @@ def test_both_clusters_group_rules_that_exist_and_are_submitted():
         assert class_of(rule, blocks) in ("LIGHT", "HEAVY")
 
 
+def parent_of(block: str) -> str:
+    """The rule that another one uses, which has its localrule too."""
+    return (re.match(r"use rule (\w+) as", block) or [None, ""])[1]
+
+
 def test_the_plan_knows_what_is_not_submitted():
     local = {name for name, (_, block) in rule_blocks().items() if "localrule: True" in block}
+    local |= {name for name, (_, block) in rule_blocks().items() if parent_of(block) in local}
     assert set(plan._LOCAL) == local - {"train_sweep"}
 
 

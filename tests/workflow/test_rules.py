@@ -197,7 +197,7 @@ def test_several_datasets_share_a_table(clone):
         (["--config", "sed=1"], ["unknown key 'sed'", "did you mean 'seed'"]),
         (["--config", "datasets={celpack: {n_shards: 2}}"], ["unknown dataset 'celpack'", "cellpack"]),
         (["--config", "models={vit: {}}"], ["unknown model 'vit'"]),
-        (["--config", "scale=huge"], ["scale must be demo or paper"]),
+        (["--config", "scale=huge"], ["scale must be one of demo, "]),
     ],
 )
 def test_a_bad_configuration_stops_before_the_plan(clone, arguments, words):

@@ -141,8 +141,12 @@ def shared_of(name):
 
 def cells_config(wildcards):
     """Params function: what made the cells that a model reads: preprocessing and the seed of what is drawn."""
-    representation = CONFIG["models"][wildcards.model]["representation"]
-    dataset = dataset_config(wildcards)
+    return preprocessing_of(wildcards.dataset, wildcards.model)
+
+
+def preprocessing_of(name, model):
+    """What made the cells of a dataset that a model reads."""
+    dataset, representation = CONFIG["datasets"][name], CONFIG["models"][model]["representation"]
     known = {"preprocessing": weights.preprocessing(dataset, representation)}
     return {**known, "sections": weights.sections(dataset), "draw_seed": CONFIG["seed"]}
 

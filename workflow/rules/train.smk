@@ -124,6 +124,10 @@ use rule train as train_sweep_point with:
         model_name=lambda wildcards: read_sweep(wildcards)["model"],
         seed=SEEDS[0],
         train_config=TRAIN_CONFIG,
+        start_weights=None,
+        cells_config=lambda wildcards: preprocessing_of(
+            *(read_sweep(wildcards)[key] for key in ("dataset", "model"))
+        ),
     message:
         "Train point {wildcards.point} of sweep {wildcards.sweep}"
 

@@ -139,7 +139,11 @@ def _along_tree(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Restore it, or remove its row.")
     try:
-        lines = "".join(line for line in path.read_text(errors="replace").splitlines(True) if line.strip())
+        lines = "".join(
+            line
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines(True)
+            if line.strip()
+        )
         nodes = np.atleast_2d(np.loadtxt(io.StringIO(lines), comments="#", usecols=range(7)))
         place = {int(node): number for number, node in enumerate(nodes[:, 0])}
         joined = [(number, place[int(up)]) for number, up in enumerate(nodes[:, 6]) if up >= 0]

@@ -220,6 +220,8 @@ def cell_batch(
     """
     raw = cells.raw(rows) if raw is None else raw
     batch = to_batch(raw if rotation is None else cells.rotated(rows, raw, rotation, back), model_config)
+    if not model_config.get("subsample"):
+        return batch
     return subsample_each(batch, cells.table["CellId"].iloc[list(rows)], model_config, seed)
 
 

@@ -261,8 +261,14 @@ def test_earth_mover_is_the_least_cost_of_matching_and_ignores_order():
     least = torch.tensor([min(row) for row in costs], dtype=torch.float64)
     torch.testing.assert_close(LOSSES["earth_mover"](a, b), least)
     torch.testing.assert_close(LOSSES["earth_mover"](a, b[:, torch.randperm(5)]), least)
-    with pytest.raises(InputError, match="5 and 4 points, which must be equal"):
-        LOSSES["earth_mover"](a, b[:, :4])
+
+
+def test_earth_mover_repeats_the_points_of_the_smaller_cloud():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 2, 6, 3, generator=generator)
+    twice = b[:, :3].repeat_interleave(2, dim=1)
+    torch.testing.assert_close(LOSSES["earth_mover"](a, b[:, :3]), LOSSES["earth_mover"](a, twice))
+    assert LOSSES["earth_mover"](a, a[:, :4]).max() < LOSSES["earth_mover"](a, b).min()
 
 
 def test_dice_is_zero_for_equal_shapes_one_for_disjoint_ones_whatever_their_size():

@@ -41,7 +41,7 @@ def kernel_bases(edge: int, group: Group) -> MappingProxyType[Pair, np.ndarray]:
         raise ValueError(f"kernels of edge {edge}, not among {EDGES}: add it to EDGES, make steerable-basis")
     pairs = [(i, o) for i in degrees(group) for o in degrees(group)]
     bases = {}
-    with np.load(TABLE) as table:
+    with np.load(TABLE, allow_pickle=False) as table:
         for pair in pairs:
             if (name := entry(edge, group, pair)) in table:
                 bases[pair] = table[name]

@@ -50,18 +50,11 @@ def earth_mover(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     Exact, by assignment on the CPU (Jonker and Volgenant 1987), which takes the third power of the number of
     points: milliseconds for clouds of 256. For clouds (batch, n_points, dim), in their unit, shape (batch,).
-
-    Raises
-    ------
-    InputError
-        As `comparable`, and when the numbers of points differ.
+    Points of the smaller cloud are repeated, as evenly as can be. Errors as in `comparable`.
     """
     a, b = comparable(a, b)
-    if a.shape[1] != b.shape[1]:
-        problem = (
-            f"The earth_mover loss got clouds of {a.shape[1]} and {b.shape[1]} points, which must be equal."
-        )
-        raise InputError(f"{problem} Set architecture.n_output_points to the points of a cloud.")
+    n_points = max(a.shape[1], b.shape[1])
+    a, b = (cloud[:, torch.arange(n_points) * cloud.shape[1] // n_points] for cloud in (a, b))
     costs = (pair_distances(*pair).cpu().numpy() for pair in zip(a.detach(), b.detach(), strict=True))
     matched = np.stack([linear_sum_assignment(cost)[1] for cost in costs])
     return _mean_distance(a, b, torch.from_numpy(matched).to(a.device))
