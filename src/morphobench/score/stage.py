@@ -85,7 +85,7 @@ def run(
     rows_embeddings.add_interpolation(rows, read, score_config["n_fractions"], n_legacy, width)
     for label, rules in labels.items():
         add_classification(rows, read, label, rules)
-        if dataset_config.get("scale_factor", {}).get("mode") == "per_cell":
+        if (dataset_config.get("scale_factor") or {}).get("mode") == "per_cell":
             add_sized_classification(rows, read, label, rules)
     add_regression(rows, read, dataset_config.get("targets") or ())
     if dataset_config.get("outlier"):
