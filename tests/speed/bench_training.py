@@ -33,6 +33,7 @@ from morphobench.geometry import rotation
 from morphobench.models import inputs
 from morphobench.models.cells import Cells, open_cells
 from morphobench.models.device import autocast, configure_torch, select_device
+from morphobench.models.input_scale import with_input_scale
 from morphobench.models.losses import LOSSES
 from morphobench.train import run as train
 from morphobench.train.batches import Batches
@@ -215,10 +216,11 @@ def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -
         manifest = fabricate(
             folder, config["datasets"][dataset], model_config, batch_size * (WARM_UP + TIMED)
         )
+        cells = open_cells(manifest, [folder], model_config, "train")
+        model_config = with_input_scale(model_config, cells, train_config["scale_cells"])
         configure_torch(threads, tf32=tf32)
         train_s, validate_s = trained(manifest, model, model_config, train_config)
         peak_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else float("nan")
-        cells = open_cells(manifest, [folder], model_config, "train")
         step_s = stepped(cells, model, model_config, precision, device)
         configure_torch(threads)
         few = Cells(cells.table[:TURNED], {0: folder}, model_config)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from morphobench.models.inputs import Batch
-from morphobench.train.augment import augment, sample_rotations
+from morphobench.train.augment import augment, encode_fewer, sample_rotations
 
 
 def generator(seed=0):
@@ -81,3 +81,16 @@ def test_the_same_generator_gives_the_same_batch():
 def test_nothing_asked_nothing_done():
     x = torch.rand(2, 30, 3)
     assert augmented(Batch(x), "none").x is x
+
+
+@pytest.mark.parametrize("n_columns", [3, 4])
+def test_the_encoder_reads_whole_points_of_each_cloud_and_all_are_the_target(n_columns):
+    clouds = torch.randn(2, 10, n_columns, generator=generator())
+    fewer = encode_fewer(Batch(clouds), {"encoded_points": 6}, generator(1))
+    assert fewer.x.shape == (2, 6, n_columns)
+    for read, cloud in zip(fewer.x.tolist(), clouds.tolist(), strict=True):
+        assert len({tuple(point) for point in read}) == 6
+        assert all(point in cloud for point in read)
+    assert fewer.target is clouds
+    for enough in (10, 30, None):
+        assert encode_fewer(Batch(clouds), {"encoded_points": enough}, generator()).x is clouds

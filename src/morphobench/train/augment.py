@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from morphobench.geometry import rotation
-from morphobench.models.inputs import Batch, rotate_clouds, subsample
+from morphobench.models.inputs import INTENSITY, Batch, rotate_clouds, subsample
 
 # Published: steps of 15 degrees about the optical axis.
 _N_STEPS = 24
@@ -34,11 +34,12 @@ def sample_rotations(kind: str, n: int, generator: torch.Generator) -> torch.Ten
 
 
 def encode_fewer(batch: Batch, training: Mapping[str, Any], generator: torch.Generator) -> Batch:
-    """Let the encoder read `encoded_points` random points of each cloud; the whole cloud is the target."""
-    n_points = training.get("encoded_points")
-    if n_points is None:
+    """Let the encoder read `encoded_points` random points of each cloud, if it has more; all are the target."""
+    n_points = training.get("encoded_points") or math.inf
+    if n_points >= batch.x.shape[1]:
         return batch
-    fewer = subsample(batch._replace(queries=None), {"subsample": {"n_points": n_points}}, generator)
+    every_column = {"subsample": {"n_points": n_points}, INTENSITY: True}
+    fewer = subsample(batch._replace(queries=None), every_column, generator)
     return batch._replace(x=fewer.x, target=batch.x)
 
 
