@@ -10,7 +10,6 @@ from fabricate.sampled import write_sampled
 from fabricate.trained import run_training, small_config
 
 from morphobench import models
-from morphobench.errors import InputError
 from morphobench.models.cells import open_cells
 from morphobench.models.input_scale import with_input_scale
 from morphobench.train import checkpoints, optimiser
@@ -105,10 +104,3 @@ def test_the_measured_scale_stands_with_the_weights_and_in_the_record(case, tmp_
     record = json.loads((out / "record.json").read_text())
     assert record["model_config"]["input_scale"] == stored["input_scale"]
     assert record["model_config"]["measured_scale"]["rms_um"] > 0
-
-
-def test_clouds_of_another_size_than_decoded_ones_are_refused(case, tmp_path):
-    chosen = recipe()
-    chosen["architecture"] = {**chosen["architecture"], "n_output_points": 32}
-    with pytest.raises(InputError, match="Set architecture.n_output_points"):
-        run_training(case, tmp_path, chosen)

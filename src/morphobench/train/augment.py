@@ -34,7 +34,7 @@ def sample_rotations(kind: str, n: int, generator: torch.Generator) -> torch.Ten
 
 
 def encode_fewer(batch: Batch, training: Mapping[str, Any], generator: torch.Generator) -> Batch:
-    """Let the encoder read `encoded_points` random points of each cloud, if it has more; all are the target."""
+    """Let the encoder read at most `encoded_points` random points of each cloud; all are the target."""
     n_points = training.get("encoded_points") or math.inf
     if n_points >= batch.x.shape[1]:
         return batch
