@@ -313,7 +313,7 @@ def cost(wildcards):
     if published or untrained or int(wildcards.seed) != SEEDS[0]:
         return []
     first = folds.trainings(CONFIG, wildcards.dataset, wildcards.seed)[0]
-    return f"results/score/{wildcards.dataset}/{wildcards.model}/seed-{first}/cost.json"
+    return [f"results/score/{wildcards.dataset}/{wildcards.model}/seed-{first}/cost.json"]
 
 
 def trainings(wildcards):
