@@ -32,6 +32,9 @@ class Items(list):
         super().__init__(map(str, (*paths, *named.values())))
         self._named = named
 
+    def get(self, name: str, default: object) -> object:
+        return self._named.get(name, default)
+
     def items(self) -> list[tuple[str, object]]:
         return list(self._named.items())
 
@@ -150,7 +153,7 @@ def test_the_light_stages_run_one_after_the_other(source, tmp_path):
     split = {"train": 0.5, "val": 0.0, "test": 0.5}
     options = {"split": split, "column": None, "n_folds": None, "label": "rule", "seed": 1}
     out = tmp_path / "manifest.parquet"
-    parts = {"input": Items(before), "output": Items(out)}
+    parts = {"input": Items(shards=[before]), "output": Items(out)}
     call("sample_manifest", tmp_path, params=SimpleNamespace(**options), **parts)
     manifest = files.read_table(out)
     assert len(manifest) == 2 * len(source["rules"])
