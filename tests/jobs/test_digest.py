@@ -19,6 +19,11 @@ def reachable(script, *chosen):
     return digests.reachable(SCRIPTS / f"{script}.py", frozenset(chosen))
 
 
+def forget():
+    for known in (digests._file_of, digests._parse, digests._resolve, digests.digest):
+        known.cache_clear()
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     (tmp_path / "a.py").write_text(
@@ -31,15 +36,13 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(digests, "PACKAGE", tmp_path)
 
     def digest(module: str, *chosen: str) -> str:
-        digests._parse.cache_clear()
-        digests.digest.cache_clear()
+        forget()
         script = tmp_path / f"script_{module}.py"
         script.write_text(f"from morphobench import {module}\n{SCRIPT}")
         return digests.digest(script, frozenset(chosen))
 
     yield tmp_path, digest
-    digests._parse.cache_clear()
-    digests.digest.cache_clear()
+    forget()
 
 
 def test_comments_layout_and_docstrings_do_not_count(package):

@@ -12,6 +12,7 @@ os.environ["IGL_NUM_THREADS"] = "1"
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -23,7 +24,7 @@ import vtk
 from morphobench.geometry import surface_points
 from morphobench.sample import distances
 
-REPEATS = 5
+REPEATS = 1 if "--quick" in sys.argv else 5
 # A call slower than this is not repeated.
 SLOW_S = 2.0
 SHARE = 0.66

@@ -33,7 +33,7 @@ from morphobench.models import losses
 from morphobench.models.cells import EpochOrder, data_loader, open_cells
 from morphobench.models.losses.sinkhorn import sinkhorn
 
-REPEATS = 5
+REPEATS = 1 if "--quick" in sys.argv else 5
 # A call slower than this is its own warm-up; repeats end when they have taken this long together.
 SLOW_S = 10.0
 BLUR, SCALING = 0.01, 0.5

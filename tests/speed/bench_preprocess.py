@@ -43,7 +43,7 @@ from morphobench.sample.reference import VARIANTS, reference_encoding, reference
 
 ROOT = Path(__file__).parents[2]
 
-REPEATS = 5
+REPEATS = 1 if "--quick" in sys.argv else 5
 # A call slower than this is not repeated.
 SLOW_S = 5.0
 VARIANT, DILATION_VOXEL, JITTER_VOXEL = "pcna", 4, 0.001

@@ -11,6 +11,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from morphobench.models.decode import to_shapes_um
 from morphobench.models.inputs import rotate_arrays
 from morphobench.score import evolution
 
-REPEATS = 4
+REPEATS = 1 if "--quick" in sys.argv else 4
 # No repeat is begun after so long.
 SLOW_S = 20.0
 DEGREES = (0, 90, 180, 270)

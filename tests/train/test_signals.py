@@ -72,9 +72,11 @@ def interrupted(case, out, which, on_step, number, **trainer):
     return steps
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("on_step", [1, 6, 7, N_BATCHES * 2])
-def test_it_stops_after_the_step_and_goes_on_with_the_next(case, complete, tmp_path, number, on_step):
+@pytest.mark.parametrize(
+    ("on_step", "number"),
+    [(1, signal.SIGTERM), (6, signal.SIGUSR1), (7, signal.SIGTERM), (N_BATCHES * 2, signal.SIGUSR1)],
+)
+def test_it_stops_after_the_step_and_goes_on_with_the_next(case, complete, tmp_path, on_step, number):
     before = interrupted(case, tmp_path, chosen(), on_step, number)
     assert len(before) == on_step
     after = interrupted(case, tmp_path, chosen(), None, None)
@@ -161,9 +163,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(
-    ("devices", "number"), [(1, signal.SIGTERM), (1, signal.SIGUSR1), (2, signal.SIGTERM)]
-)
+@pytest.mark.parametrize(("devices", "number"), [(1, signal.SIGUSR1), (2, signal.SIGTERM)])
 def test_a_process_that_is_refused_ends_all_of_its_own(case, tmp_path, devices, number):
     """From outside, at any moment; with two processes that train, the first tells the others."""
     script = tmp_path / "job.py"

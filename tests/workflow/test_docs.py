@@ -15,6 +15,16 @@ from paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+# Planned by test_profiles, test_rules and test_sweep, or run by the tests of the demo.
+ELSEWHERE = {
+    "snakemake -n figures/fig2.pdf",
+    "snakemake --profile profiles/demo figures/fig2.pdf",
+    "snakemake --profile profiles/demo results/train/sweeps/example.csv",
+    "snakemake --profile profiles/local figures/fig3.pdf",
+    "snakemake --profile slurm-gpu figures/fig3.pdf",
+    "snakemake --profile slurm-gpu -n all",
+    "snakemake all",
+}
 INLINE = re.compile(r"`([^`]+)`")
 
 
@@ -48,9 +58,15 @@ def clone(tmp_path_factory):
 def test_there_are_commands():
     assert len(of("snakemake")) > 10
     assert {"make demo", "make test"} <= set(of("make"))
+    assert set(of("snakemake")) >= ELSEWHERE
 
 
-@pytest.mark.parametrize("command", of("snakemake"))
+def plans() -> list[str]:
+    """Return the commands of Snakemake to try, once each whatever their cores."""
+    return sorted({re.sub(r" --cores \d+", "", line) for line in of("snakemake") if line not in ELSEWHERE})
+
+
+@pytest.mark.parametrize("command", plans())
 def test_a_snakemake_command_plans(clone, command):
     snakemake(clone, "--dry-run", "--quiet=all", *shlex.split(command)[1:])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,7 +27,8 @@ def module_file(name: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
-def at_import(path: Path) -> set[str]:
+@cache
+def at_import(path: Path) -> frozenset[str]:
     """What importing a file imports: not what stands inside functions or is for type checkers alone."""
     names, waiting = set(), list(ast.parse(path.read_text()).body)
     while waiting:
@@ -39,15 +41,17 @@ def at_import(path: Path) -> set[str]:
             isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         ):
             waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-    return names
+    return frozenset(names)
 
 
+@cache
 def of_kinds(path: Path) -> list[str]:
     """Modules of a stage that a file picks by the kind of dataset."""
     stages = re.findall(r'stage_module\("(\w+)"', path.read_text())
     return [f"morphobench.{stage}.{kind}" for stage in stages for kind in KINDS]
 
 
+@cache
 def imported_by(script: str) -> dict[str, str]:
     """Packages from elsewhere that a script imports, and a module of ours that asks for each."""
     path = ROOT / "workflow/scripts" / script
@@ -83,11 +87,18 @@ def with_requirements(package: str) -> frozenset[str]:
     return frozenset(seen)
 
 
+@cache
 def provided(environment: str) -> set[str]:
     entries = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text())["dependencies"]
     pip = next((entry["pip"] for entry in entries if isinstance(entry, dict)), [])
     names = [re.split(r"[ =]", entry)[0] for entry in [*entries, *pip] if isinstance(entry, str)]
     return set().union(*(with_requirements(ALIAS.get(name, name)) for name in names))
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """The names on the package index of what can be imported here."""
+    return metadata.packages_distributions()
 
 
 @pytest.mark.parametrize("rule", sorted(rule_blocks()))
@@ -96,7 +107,7 @@ def test_what_a_script_imports_is_in_its_environment(rule):
     script, environment = re.search(r"scripts/(\w+\.py)", block), re.search(r"envs/(\w+)\.yaml", block)
     if not (script and environment):
         pytest.skip("takes script and environment from another rule")
-    there, owners = provided(environment[1]), metadata.packages_distributions()
+    there, owners = provided(environment[1]), distributions()
     missing = {
         package: asked
         for package, asked in imported_by(script[1]).items()

@@ -172,26 +172,16 @@ def test_without_gpus_no_job_asks_for_one(clone):
     assert "set-resources" not in profile("slurm-cpu")
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ("outputs={datasets: [celpack]}", ["outputs.datasets: unknown dataset 'celpack'", "cellpack"]),
-        ("outputs={figures: [fig99]}", ["outputs.figures: unknown figure 'fig99'", "fig2"]),
-    ],
-)
-def test_unknown_outputs_are_named(clone, change, words):
-    done = snakemake(clone, "-n", "--config", change, "--", "all", check=False)
+def test_unknown_outputs_are_named(clone):
+    done = snakemake(clone, "-n", "--config", "outputs={figures: [fig99]}", "--", "all", check=False)
+    text = done.stdout + done.stderr
     assert done.returncode == 1
-    assert all(word in done.stdout + done.stderr for word in words)
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "outputs.figures: unknown figure 'fig99'" in text
+    assert "fig2" in text
+    assert "Traceback" not in text
 
 
 def test_all_at_demo_scale_is_the_demo(clone):
     counts = job_counts(snakemake(clone, "-n", "--config", "scale=demo", "--", "all").stdout)
     assert counts["plot_figure"] == 1
     assert counts["download"] == 2
-
-
-def test_the_workflow_is_linted(clone):
-    done = snakemake(clone, "--lint", check=False)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -195,8 +195,6 @@ def test_several_datasets_share_a_table(clone):
     ("arguments", "words"),
     [
         (["--config", "sed=1"], ["unknown key 'sed'", "did you mean 'seed'"]),
-        (["--config", "datasets={celpack: {n_shards: 2}}"], ["unknown dataset 'celpack'", "cellpack"]),
-        (["--config", "models={vit: {}}"], ["unknown model 'vit'"]),
         (["--config", "scale=huge"], ["scale must be one of demo, "]),
     ],
 )

@@ -52,22 +52,42 @@ def typed_config(given: Mapping[str, Any], root: Path) -> dict[str, Any]:
     }
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML in which a key stands once, and 1e-3 is a number, as in YAML 1.2."""
 
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"):
-                line = key.start_mark.line + 1
-                if key.value in lines:
-                    found = f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}"
-                    raise InputError(
-                        f"{found}. Keep one of them (of the template, delete the blocks not needed)."
-                    )
-                lines[key.value] = line
-        return node
+    def get_single_node(self) -> yaml.Node | None:
+        root = super().get_single_node()
+        _check_keys(root)
+        return root
+
+
+def _check_keys(root: yaml.Node | None) -> None:
+    """Raise InputError where a mapping has a key twice."""
+    # Nodes that aliases repeat are looked at once.
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            _check_lines([key for key, _ in node.value])
+            waiting += [value for _, value in node.value]
+        else:
+            waiting += node.value
+
+
+def _check_lines(keys: Sequence[yaml.Node]) -> None:
+    lines: dict[str, int] = {}
+    for key in keys:
+        if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"):
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                found = f"key {key.value!r} stands twice, in lines {lines[key.value]} and {line}"
+                raise InputError(
+                    f"{found}. Keep one of them (of the template, delete the blocks not needed)."
+                )
+            lines[key.value] = line
 
 
 _Loader.add_implicit_resolver(

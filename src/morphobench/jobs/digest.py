@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ _WITHOUT_EFFECT = ("api", "config", "jobs", "log")
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
+@cache
 def _file_of(module: str) -> Path | None:
     package, *parts = module.split(".")
     if package != "morphobench" or parts[:1] and parts[0] in _WITHOUT_EFFECT:
@@ -31,27 +33,26 @@ def _name(node: ast.expr, module: str) -> str:
     return module if ast.unparse(node) == "__name__" else "{}"
 
 
-def _imports(tree: ast.Module, module: str) -> frozenset[str]:
+def _imports(nodes: Sequence[ast.AST], module: str) -> frozenset[str]:
     """Return what a module imports, also by `import_module(...)` or `stage_module(stage, ...)`."""
     names = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call):
-            function = ast.unparse(node.func).rpartition(".")[2]
-            arguments = [_name(argument, module) for argument in node.args]
+            function = getattr(node.func, "attr", getattr(node.func, "id", None))
             if function == "stage_module":
-                names.add(f"morphobench.{'.'.join(arguments)}")
+                names.add(f"morphobench.{'.'.join(_name(one, module) for one in node.args)}")
             elif function == "import_module":
-                names.update(arguments)
+                names.update(_name(one, module) for one in node.args)
     return frozenset(names)
 
 
-def _meaning(tree: ast.Module, path: Path) -> str:
+def _meaning(tree: ast.Module, nodes: Sequence[ast.AST], path: Path) -> str:
     """Return the syntax without comments and docstrings, with the template or table beside the module."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     beside = [path.with_suffix(suffix) for suffix in (".html", ".npz")]
@@ -62,11 +63,13 @@ def _meaning(tree: ast.Module, path: Path) -> str:
 @cache
 def _parse(path: Path, module: str = "") -> tuple[frozenset[str], str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return _imports(tree, module), _meaning(tree, path)
+    nodes = list(ast.walk(tree))
+    return _imports(nodes, module), _meaning(tree, nodes, path)
 
 
-def _resolve(names: frozenset[str], chosen: frozenset[str]) -> set[str]:
-    return set(filter(_file_of, {name.format(choice) for name in names for choice in chosen} | names))
+@cache
+def _resolve(names: frozenset[str], chosen: frozenset[str]) -> frozenset[str]:
+    return frozenset(filter(_file_of, {name.format(choice) for name in names for choice in chosen} | names))
 
 
 def reachable(script: Path, chosen: frozenset[str] = frozenset()) -> set[str]:
@@ -75,7 +78,7 @@ def reachable(script: Path, chosen: frozenset[str] = frozenset()) -> set[str]:
     Of modules picked by name at run time, those in `chosen` count: a kind, a family, kinds of panels.
     A picture beside the results of another stage does not count.
     """
-    waiting, seen = _resolve(_parse(script)[0], chosen), set()
+    waiting, seen = set(_resolve(_parse(script)[0], chosen)), set()
     if not script.name.startswith("plot_"):
         waiting = {name for name in waiting if not f"{name}.".startswith("morphobench.plot.")}
     while waiting:

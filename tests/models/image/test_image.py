@@ -273,9 +273,9 @@ class TestSymmetry:
                     model.reconstruct(x_rotated), rotated(model.reconstruct(x), rotation), rtol=0, atol=1e-8
                 )
 
-    @pytest.mark.parametrize("size", [33, 65])
-    def test_published_strides_keep_every_level_odd(self, size):
-        """Code and pose on all cube rotations; what interpolation costs at other angles is printed.
+    @pytest.mark.parametrize(("size", "rotations"), [(33, ROTATIONS), (65, ROTATIONS[[1, 9]])])
+    def test_published_strides_keep_every_level_odd(self, size, rotations):
+        """Embedding and pose on cube rotations; what interpolation costs at other angles is printed.
 
         At the published 129 voxels, which take half a minute, the 24 gave 3e-7 and 5e-7.
         """
@@ -289,11 +289,11 @@ class TestSymmetry:
         free = torch.from_numpy(uniform(1, np.random.default_rng(4))).float()
         with torch.no_grad():
             z, pose = model.encode_with_pose(x)
-            found = [model.encode_with_pose(rotated(x, rotation)) for rotation in ROTATIONS]
+            found = [model.encode_with_pose(rotated(x, rotation)) for rotation in rotations]
             embeddings = max(relative_error(one.z, z) for one in found)
             poses = max(
                 relative_error(one.pose, torch.from_numpy(r).float() @ pose)
-                for one, r in zip(found, ROTATIONS, strict=True)
+                for one, r in zip(found, rotations, strict=True)
             )
             resampled = relative_error(model.encode(rotate_volumes(x, free, 0.0)), z)
         print(f"{size}: embedding {embeddings:.1e}, pose {poses:.1e}; free angle: {resampled:.1e}")
@@ -304,7 +304,8 @@ class TestSymmetry:
         changes = {"size": 35, "channels": [3, 3, 4, 4, 5, 5, 6], "strides": [1, 1, 2, 2, 2, 2, 2]}
         model, x = settled("rotation_invariant", **changes), blobs(1, 35, seed=9)
         with torch.no_grad():
-            errors = [relative_error(model.encode(rotated(x, r)), model.encode(x)) for r in ROTATIONS[1:6]]
+            z = model.encode(x)
+            errors = [relative_error(model.encode(rotated(x, r)), z) for r in ROTATIONS[1:4]]
         print(f"35: embedding {min(errors):.1e} to {max(errors):.1e} at quarter and half turns")
         assert max(errors) > 1e-3
 
@@ -312,7 +313,8 @@ class TestSymmetry:
         model = settled("classical")
         x = blobs(1, 17, seed=9)
         with torch.no_grad():
-            errors = [relative_error(model.encode(rotated(x, r)), model.encode(x)) for r in ROTATIONS[1:]]
+            z = model.encode(x)
+            errors = [relative_error(model.encode(rotated(x, r)), z) for r in ROTATIONS[1:]]
         assert min(errors) > 0.01
 
     @pytest.mark.parametrize("kind", MODELS)
@@ -361,15 +363,13 @@ class TestExport:
             (14, {"num_res_units": 1}),
             (13, {"channels": [4, 4, 4], "strides": [2, 1, 1]}),
             (35, PUBLISHED),
-            (35, {**PUBLISHED, "num_res_units": 1}),
         ],
     )
     @pytest.mark.parametrize("worthwhile", [0, np.inf])
-    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-    def test_both_forms_at_all_shapes(self, monkeypatch, kind, size, changes, worthwhile, dtype, tolerance):
+    def test_both_forms_at_all_shapes(self, monkeypatch, kind, size, changes, worthwhile):
         monkeypatch.setattr(plain_encoder, "_WORTHWHILE", worthwhile)
-        model = self.shaken(kind, size=size, **changes).to(dtype)
-        x = blobs(3, size, seed=9).to(dtype)
+        model = self.shaken(kind, size=size, **changes).double()
+        x = blobs(3, size, seed=9).double()
         with torch.no_grad():
             expected = model.encoder["embedding"](x)
             exported = model.export().encoder["embedding"]
@@ -377,7 +377,7 @@ class TestExport:
                 for ours, theirs in zip(exported(x[:n]), expected, strict=True):
                     assert (ours is None) == (theirs is None)
                     if ours is not None:
-                        assert relative_error(ours, theirs[:n]) < tolerance
+                        assert relative_error(ours, theirs[:n]) < 1e-12
 
     @pytest.mark.parametrize("slab_bytes", [1, 2**16])
     @pytest.mark.parametrize("worthwhile", [0, np.inf])
