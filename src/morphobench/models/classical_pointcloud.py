@@ -6,7 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from morphobench.models.base import Embedding
 from morphobench.models.cloud.base import PointcloudAutoencoder
-from morphobench.models.cloud.folding import FoldingNet, make_grid
+from morphobench.models.cloud.folding import FoldingNet, Start, make_grid
 from morphobench.models.cloud.graph import gather_neighbours, nearest_features, nearest_points
 from morphobench.models.priors import Prior
 
@@ -101,8 +101,10 @@ class ClassicalPointcloud(PointcloudAutoencoder):
         grid: str = "sphere",
         grid_file: str | None = None,
         folding_hidden: int = 512,
+        decoder_start: Start = "default",
         prior: Prior = "identity",
     ) -> None:
         points = make_grid(grid, n_output_points, grid_file)
         encoder = ScalarEncoder(latent_dim, hidden_dim, k)
-        super().__init__(encoder, FoldingNet(latent_dim, folding_hidden, points), prior)
+        decoder = FoldingNet(latent_dim, folding_hidden, points, start=decoder_start)
+        super().__init__(encoder, decoder, prior)

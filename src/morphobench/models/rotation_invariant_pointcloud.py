@@ -6,7 +6,7 @@ from torch import nn
 from morphobench.errors import InputError
 from morphobench.models.base import Embedding
 from morphobench.models.cloud.base import PointcloudAutoencoder
-from morphobench.models.cloud.folding import FoldingNet, make_grid
+from morphobench.models.cloud.folding import FoldingNet, Start, make_grid
 from morphobench.models.cloud.vector_encoder import Variant, VectorBackbone
 from morphobench.models.cloud.vector_neurons import VectorFrame, VectorLinear
 from morphobench.models.principal_axes import Pose, check_pose, principal_frame
@@ -73,6 +73,7 @@ class RotationInvariantPointcloud(PointcloudAutoencoder):
         grid: str = "sphere",
         grid_file: str | None = None,
         folding_hidden: int = 512,
+        decoder_start: Start = "default",
         intensity: bool = False,
         variant: Variant = "corrected",
         prior: Prior = "identity",
@@ -80,4 +81,5 @@ class RotationInvariantPointcloud(PointcloudAutoencoder):
     ) -> None:
         points = make_grid(grid, n_output_points, grid_file)
         encoder = VectorEncoder(latent_dim, hidden_dim, k, intensity, variant, pose)
-        super().__init__(encoder, FoldingNet(latent_dim, folding_hidden, points, 3 + intensity), prior)
+        decoder = FoldingNet(latent_dim, folding_hidden, points, 3 + intensity, start=decoder_start)
+        super().__init__(encoder, decoder, prior)

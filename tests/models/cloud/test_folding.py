@@ -36,6 +36,25 @@ def test_sphere_has_exactly_the_points_asked_for_evenly_spread():
     assert nearest.max() < 2 * nearest.min()
 
 
+def test_ball_is_filled_evenly():
+    grid = folding.ball(4000)
+    radii = np.linalg.norm(grid, axis=1) / folding.EXTENT
+    assert grid.shape == (4000, 3)
+    assert np.allclose(np.quantile(radii**3, [0.25, 0.5, 0.75, 1]), [0.25, 0.5, 0.75, 1], atol=0.01)
+    second = grid.T @ grid / len(grid)
+    assert np.allclose(second, np.eye(3) * folding.EXTENT**2 / 5, atol=2e-4)
+
+
+def test_a_decoder_that_starts_by_he_keeps_more_of_the_grids_spread():
+    torch.manual_seed(0)
+    z = torch.randn(8, 16)
+    nets = [folding.FoldingNet(16, 64, folding.ball(256), start=start) for start in ("default", "he")]
+    shrunk, spread = (net(z).std(dim=1).mean().item() for net in nets)
+    assert spread > 30 * shrunk
+    with pytest.raises(InputError, match=r"decoder_start = 'zero' is unknown. Choose one of default, he"):
+        folding.FoldingNet(16, 64, grid, start="zero")
+
+
 def test_plane_is_the_published_one():
     grid = folding.plane(2048)
     assert grid.shape == (2025, 2)
