@@ -52,7 +52,7 @@ def test_a_decoder_that_starts_by_he_keeps_more_of_the_grids_spread():
     shrunk, spread = (net(z).std(dim=1).mean().item() for net in nets)
     assert spread > 30 * shrunk
     with pytest.raises(InputError, match=r"decoder_start = 'zero' is unknown. Choose one of default, he"):
-        folding.FoldingNet(16, 64, grid, start="zero")
+        folding.FoldingNet(16, 64, folding.ball(4), start="zero")
 
 
 def test_plane_is_the_published_one():
