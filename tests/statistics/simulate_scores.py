@@ -1,11 +1,11 @@
 """Intervals of scores and p values between models, where what they should cover is known.
 
-`coverage` gives how often the 95 % interval of each kind of score is right, `levels` how often the p
-value of two models that are alike is at most 0.05; alone: python tests/statistics/simulate_scores.py.
+`coverage` gives how often the 95 % interval of a kind of score is right, `level` how often the p value of two
+models that are alike is at most 0.05; `COVERAGE` and `LEVELS` are the rows of both tables, a call with the
+number of test sets each.
 """
 
-import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -37,6 +37,8 @@ COVER = (0.92, 0.98)
 # Cells of a unit, and the share of their variance that they have in common.
 N_CELLS, SHARED = 6, 0.3
 N_BLOCKS, N_PERMUTATIONS = 200, 199
+# Units of a test set for the p values: below six none can be 0.05.
+UNITS_P = (4, 6, 8, 38, 200)
 # Share of hits; for intervals of shares any between two: coverage goes up and down with the share.
 HITS, ALL_HITS = 0.84, (0.5, 0.9)
 # Cells of an estimate of dimension.
@@ -179,14 +181,12 @@ def covered(kind: str, n_units: int, n: int) -> float:
     return float(np.mean(held))
 
 
-def coverage(n: int) -> Iterator[dict[str, object]]:
-    """Yield the kind of score and its coverage at each number of units."""
-    for kind in KINDS:
-        # A dimension is jackknifed over up to 200 units, which takes longest.
-        least = n // 4 if kind == "dimension" else n
-        yield {"95 % interval of": kind} | {
-            f"{number} units": covered(kind, number, least) for number in UNITS
-        }
+def coverage(kind: str, n: int) -> dict[str, object]:
+    """Return the kind of score and its coverage at each number of units."""
+    # A dimension is jackknifed over up to 200 units, which takes longest.
+    least = n // 4 if kind == "dimension" else n
+    shares = {f"{number} units": covered(kind, number, least) for number in UNITS}
+    return {"95 % interval of": kind} | shares
 
 
 def paired_p(kind: str, n_units: int, rng: np.random.Generator) -> tuple[float, float]:
@@ -223,28 +223,16 @@ def p_values(kind: str, n_units: int, n: int) -> np.ndarray:
     return np.array([paired_p(kind, n_units, np.random.default_rng((3, seed))) for seed in range(n)])
 
 
-def levels(n: int) -> Iterator[dict[str, object]]:
-    """Yield test, number of units, share of p <= 0.05, where it can be so small, and number of test sets.
+def level(kind: str, n_units: int, n: int) -> dict[str, object]:
+    """Return test, number of units, share of p <= 0.05, where it can be so small, and number of test sets.
 
     NaN without a p value.
     """
-    for kind in (*MEANS, *STATISTICS):
-        for n_units in (4, 6, 8, 38, 200):
-            p = p_values(kind, n_units, n if n_units < MANY else n // 2)
-            share, possible = np.where(np.isnan(p).all(axis=0), np.nan, (p <= LEVEL).mean(axis=0))
-            design = f"{n_units} units"
-            yield {
-                "test": f"two models, {kind}",
-                "without effect, but": design,
-                "share of p <= 0.05": float(share),
-                "where it can be": float(possible),
-                "n": len(p),
-            }
+    p = p_values(kind, n_units, n if n_units < MANY else n // 2)
+    share, possible = np.where(np.isnan(p).all(axis=0), np.nan, (p <= LEVEL).mean(axis=0))
+    row = {"test": f"two models, {kind}", "without effect, but": f"{n_units} units"}
+    return row | {"share of p <= 0.05": float(share), "where it can be": float(possible), "n": len(p)}
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=1000, help="test sets per row")
-    arguments = parser.parse_args()
-    for row in (*coverage(arguments.n), *levels(arguments.n)):
-        print("| " + " | ".join(map(str, row.values())) + " |", flush=True)
+COVERAGE = [partial(coverage, kind) for kind in KINDS]
+LEVELS = [partial(level, kind, n_units) for kind in (*MEANS, *STATISTICS) for n_units in UNITS_P]

@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 from simulate_exchange import DESIGNS, HIGHEST, LEVEL, LOWEST, TESTS, Design, p_values, screen
 
-# Few exchanges of few cells, so that many screens take seconds.
-N, N_DRAWS = 160, 39
+# Few cells, so that many screens take seconds.
+N = 160
 FEW = {"n_cells": 1, "dimension": 6}
 
 
 @pytest.mark.parametrize("test", TESTS)
 def test_without_an_effect_the_level_is_kept_where_wells_and_plates_shift(test):
-    p = p_values(test, DESIGNS["plates, unlike shares"]._replace(**FEW), N, N_DRAWS)
+    p = p_values(test, DESIGNS["plates, unlike shares"]._replace(**FEW), N)
     assert LOWEST <= (p <= LEVEL).mean() <= HIGHEST
 
 
 @pytest.mark.parametrize("test", TESTS)
 def test_an_effect_is_found(test):
     strong = DESIGNS["wells, many"]._replace(effect=4.0, **FEW)
-    assert (p_values(test, strong, 12, N_DRAWS) <= LEVEL).mean() > 0.8
+    assert (p_values(test, strong, 12) <= LEVEL).mean() > 0.8
 
 
 @pytest.mark.parametrize("test", TESTS)

@@ -62,7 +62,7 @@ def fit_axis(x: np.ndarray, is_condition: np.ndarray) -> Axis:
 
     Formula: direction ~ W^+ (m_1 - m_0), with W the covariance within the classes and m their means.
     """
-    direction, middle, _ = _fit(x, is_condition)
+    (direction,), (middle,), _ = _fit(x, is_condition, np.ones((1, len(x))))
     length = np.linalg.norm(direction)
     return Axis(direction / length if length > 0 else direction, middle)
 
@@ -148,17 +148,28 @@ def walk_cells(x: np.ndarray, axis: Axis, n_steps: int) -> tuple[np.ndarray, np.
     return positions, np.array(rows, dtype=int), np.array(distances)
 
 
-def _fit(x: np.ndarray, is_condition: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return direction, middle, and the standard deviation of scores within the classes."""
-    treated, controls = x[is_condition], x[~is_condition]
-    mean_treated, mean_controls = treated.mean(axis=0), controls.mean(axis=0)
-    treated, controls = treated - mean_treated, controls - mean_controls
-    within = (treated.T @ treated + controls.T @ controls) / max(len(x) - 2, 1)
+def _fit(
+    x: np.ndarray, is_condition: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit an axis to each choice of cells, `counts` (m, n) of 1 and 0.
+
+    Returns directions (m, d), middles (m, d), and the standard deviations of scores within classes (m,).
+    """
+    # The sums of squares below lose fewer digits.
+    origin = x.mean(axis=0)
+    x = x - origin
+    of_classes = np.stack([counts * is_condition, counts * ~is_condition], axis=1)
+    n_cells = of_classes.sum(axis=2, keepdims=True)
+    means = of_classes @ x / n_cells
+    within = (counts[:, None] * x.T) @ x - means.swapaxes(1, 2) @ (n_cells * means)
+    within /= np.maximum(counts.sum(axis=1) - 2, 1)[:, None, None]
     # As a pseudo-inverse: classes of few cells do not span all directions.
-    within[np.diag_indices_from(within)] += 1e-9 * max(np.trace(within), 1e-300)
-    direction = np.linalg.solve(within, mean_treated - mean_controls)
-    sd = float(np.sqrt(max(direction @ within @ direction, 1e-300)))
-    return direction, (mean_treated + mean_controls) / 2, sd
+    least = 1e-9 * np.maximum(np.trace(within, axis1=1, axis2=2), 1e-300)
+    within += least[:, None, None] * np.eye(x.shape[1])
+    apart = means[:, 0] - means[:, 1]
+    direction = np.linalg.solve(within, apart[..., None])[..., 0]
+    sd = np.sqrt(np.maximum((direction * apart).sum(axis=1), 1e-300))
+    return direction, means.mean(axis=1) + origin, sd
 
 
 def _cross_validate(
@@ -171,12 +182,10 @@ def _cross_validate(
     fold = np.empty(len(treated), dtype=int)
     for members in (treated, ~treated):
         fold[members] = rng.permutation(np.arange(members.sum()) % n_folds)
-    scores = np.empty(len(x))
-    for number in range(n_folds):
-        test = fold[unit] == number
-        direction, middle, sd = _fit(x[~test], is_condition[~test])
-        scores[test] = (x[test] - middle) @ direction / sd
-    return scores
+    test = fold[unit] == np.arange(n_folds)[:, None]
+    direction, middle, sd = _fit(x, is_condition, 1.0 - test)
+    scores = (x @ direction.T - (middle * direction).sum(axis=1)) / sd
+    return scores[np.arange(len(x)), fold[unit]]
 
 
 def _control_areas(
