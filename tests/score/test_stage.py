@@ -2,16 +2,19 @@
 
 import json
 import logging
+import re
+from fnmatch import fnmatch
 
 import numpy as np
 import pandas as pd
 import pytest
+from paths import ROOT
 from scipy.stats import binomtest
 
 from morphobench.errors import InputError
 from morphobench.files.tables import describe_cells, read_checked
 from morphobench.geometry.rotation import cube_rotations, uniform
-from morphobench.score import collect, rows_rotation
+from morphobench.score import collect, rows_embeddings, rows_rotation
 from morphobench.score import pairs as score_pairs
 from morphobench.score import stage as score_stage
 
@@ -22,6 +25,7 @@ ERRORS = {
     **{f"{name}_chamfer_um": 0.05 for name in ("sampling_distance", "other_cell", "mean_shape")},
     "reconstruction_sinkhorn_legacy": 7.0,
 }
+PAGE = ROOT / "docs/statistics.md"
 FRACTIONS = np.linspace(0.1, 0.9, 9)
 # How far a cell that is rotated and back is from itself.
 RESAMPLED = 0.05
@@ -860,3 +864,43 @@ def test_shapes_scaled_to_one_size_are_classified_with_their_volume_too(stage):
     assert accuracy["classification_rule_balanced_accuracy"] < 0.8
     stage["dataset_config"]["scale_factor"] = {"mode": "global"}
     assert not any(metric.endswith("_sized") for metric, _ in run(stage)[0].index)
+
+
+# What docs/statistics.md says of random embeddings, here of six labels alike in number.
+RANDOM = {
+    "classification_rule_top_1": 1 / 6,
+    "classification_rule_top_3": 1 / 2,
+    "classification_rule_balanced_accuracy": 1 / 6,
+    "classification_rule_auroc": 1 / 2,
+    "classification_rule_auroc_rotated": 1 / 2,
+    "rotation_invariance_error_lattice": 0.71,
+    "rotation_invariance_error_uniform": 0.71,
+    "rotation_distance_uniform": 1.0,
+    "rotation_rank_uniform": 1 / 2,
+    "invariance_order": 1.0,
+    "interpolation_distance": 0.89,
+}
+
+
+def test_random_embeddings_get_what_the_page_of_statistics_says(stage):
+    rng = np.random.default_rng(3)
+    mu = [f"mu_{number}" for number in range(8)]
+    for path in (*stage["embeddings"].values(), stage["invariances"]):
+        rewrite(path, lambda t: t.assign(**{name: rng.normal(size=len(t)) for name in mu}))
+    found = run(stage)[0]["value"].xs("corrected", level="variant")
+    assert found[list(RANDOM)].to_dict() == pytest.approx(RANDOM, abs=0.2)
+
+
+def test_the_page_of_statistics_explains_every_metric(stage):
+    lines = [
+        line.strip("| ").split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| `")
+    ]
+    # Number, what it is, range, perfect, random, average shape, what the interval resamples.
+    assert all(len(line) == 7 and all(line) for line in lines)
+    patterns = [pattern for line in lines for pattern in re.findall("`([^`]+)`", line[0])]
+    scores, _ = run(stage)
+    known = set(scores.xs("corrected", level="variant").index)
+    known |= {metric.name for metric in rows_embeddings._SHAPE_ERRORS.values()}
+    known |= {"classification_rule_auroc_sized", f"reconstruction{collect.SPREAD}"}
+    assert [name for name in sorted(known) if not any(fnmatch(name, one) for one in patterns)] == []
+    assert [one for one in patterns if not any(fnmatch(name, one) for name in known)] == []
