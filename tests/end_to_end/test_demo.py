@@ -5,10 +5,22 @@ import time
 
 import pandas as pd
 import pytest
+import yaml
 from harness.clone import job_counts, make_clone, snakemake
 from harness.demo import make_demo
+from harness.packing import packed_anew_um
+
+from morphobench.models.losses.sinkhorn import sinkhorn
 
 pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture(scope="module")
+def corrected(demo):
+    """The corrected scores of the demo: a row per metric, a column per model."""
+    scores = pd.read_parquet(demo / "results/score/cellpack/scores.parquet")
+    scores = scores[scores["variant"] == "corrected"]
+    return scores.pivot_table(index="metric", columns="model", values="value")
 
 
 def test_it_ends_with_figure_tables_and_report(demo):
@@ -38,11 +50,8 @@ def test_the_killed_training_went_on_from_its_checkpoint(demo):
         assert table[["train_loss", "val_loss"]].notna().all().all()
 
 
-def test_it_shows_the_science(demo):
-    scores = pd.read_parquet(demo / "results/score/cellpack/scores.parquet")
-    table = scores[scores["variant"] == "corrected"].pivot_table(
-        index="metric", columns="model", values="value"
-    )
+def test_it_shows_the_science(demo, corrected):
+    table = corrected
     shown = ["rotation_invariance_error_uniform", "rotation_invariance_error_lattice"]
     shown += ["classification_rule_top_1", "classification_rule_majority", "reconstruction"]
     print("\n" + table.loc[shown].to_string())
@@ -68,6 +77,32 @@ def test_it_shows_the_science(demo):
     # So few test nuclei allow no p below 0.05, and no p is given: each row says so.
     assert compared["q"].isna().all()
     assert compared["reason"].str.contains("independent units: the smallest possible p is").all()
+
+
+def test_the_invariant_cloud_is_as_near_as_another_packing(demo, corrected):
+    manifest = pd.read_parquet(demo / "results/sample/cellpack/manifest.parquet")
+    cells = manifest[manifest["split"] == "test"]
+    dataset = yaml.safe_load((demo / "config/datasets/cellpack.yaml").read_text()) | {"name": "cellpack"}
+    # The first as the demo packed them.
+    packed_um = [packed_anew_um(cells, dataset, seed, demo) for seed in (42, 43)]
+    another_um = float(sinkhorn(*packed_um, blur=0.01, scaling=0.8).mean())
+    reached_um = corrected.loc["reconstruction"]
+    print(f"another packing {another_um:.2f} um\n{reached_um.to_string()}")
+    for model in ("rotation_invariant_pointcloud", "rotation_invariant_pointcloud_jitter"):
+        assert reached_um[model] < 1.2 * another_um
+        assert reached_um[model] < 0.7 * corrected.loc["reconstruction_mean_shape", model]
+
+
+def test_the_best_invariant_model_knows_the_rules_better_than_every_invariant_descriptor(corrected):
+    known = corrected.loc["classification_rule_balanced_accuracy"].dropna()
+    print("\n" + known.sort_values().to_string())
+    trained = corrected.columns[corrected.loc["parameters"].notna()]
+    models = [name for name in trained if name.startswith("rotation_invariant")]
+    descriptors = ["radial_histogram", "pairwise_histogram", "harmonic_power"]
+    assert known[models].max() > known[descriptors].max() + 0.05
+    # Controls at their ends.
+    assert known["control_known"] == known.max() == 1.0
+    assert known["control_random"] < 1 / 6 + 0.15
 
 
 def test_the_second_run_has_nothing_to_do(demo):

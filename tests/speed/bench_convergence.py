@@ -6,6 +6,7 @@ when the mean error of validation cells is within 1.1 of the distance to another
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,14 +19,13 @@ import torch
 
 from morphobench import config as configuration
 from morphobench.config import schema
-from morphobench.download import packing as download
-from morphobench.files.layout import PACKINGS, TRANSLATION, positions_name
-from morphobench.files.packings import read_positions
-from morphobench.geometry.rotation import packing_to_um
 from morphobench.models.cells import Cells, cell_batch, open_cells
 from morphobench.models.decode_clouds import to_points_um
 from morphobench.models.losses import earth_mover
 from morphobench.train import run as train
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from harness.packing import packed_anew_um  # noqa: E402
 
 ROOT = Path()
 WITHIN, BELOW = 1.1, 0.25
@@ -58,19 +58,6 @@ def resolved(recipe: str) -> dict:
 def spheres_um(cells: Cells) -> torch.Tensor:
     """Return the packed spheres, shape (n, 256, 3)."""
     return torch.from_numpy(np.stack([cells.centres_um(row) for row in range(len(cells))])).float()
-
-
-def packed_anew_um(cells: Cells, dataset: dict, seed: int) -> torch.Tensor:
-    """Return another packing of the same nuclei by the same rules, shape (n, 256, 3)."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "shard"
-        download.run(out, dataset=dataset, shard=0, n_shards=1, seed=seed, max_failed_fraction=0.25)
-        clouds = []
-        for row in cells.table.to_dict("records"):
-            name = positions_name(row["rule"], row["group"], row["angle"])
-            packed_um = packing_to_um(read_positions(out / PACKINGS / name), dataset["voxel_um"])
-            clouds.append(packed_um + [row[column] for column in TRANSLATION])
-    return torch.from_numpy(np.stack(clouds)).float()
 
 
 def cloud_error(cells: Cells, model_config: dict, dataset: dict) -> Callable[[torch.nn.Module], float]:
@@ -174,7 +161,7 @@ def main() -> None:
         if name == "cellpack":
             cells = open_cells(*stored(name), {"representation": "points", "input_scale": 1.0}, "val")
             goal = WITHIN * float(
-                earth_mover(packed_anew_um(cells, dataset, seed=43), spheres_um(cells)).mean()
+                earth_mover(packed_anew_um(cells.table, dataset, seed=43), spheres_um(cells)).mean()
             )
         for model in models:
             if chosen.models and model not in chosen.models:
