@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from morphobench.download.crops import reserved_names
+from morphobench.download.stage import Request
 from morphobench.errors import InputError
 from morphobench.files import identifiers, manifests, reserved
 
@@ -26,6 +28,17 @@ def read_table(source: Mapping[str, Any], key: str, column: str, taken: Collecti
     table = manifests.read(path, [], text=["CellId", column], **units, taken=taken)
     manifests.check_unique(path, table["CellId"])
     return table[table["CellId"].isin(manifests.chosen(table["CellId"], source.get("max_cells")))]
+
+
+def read_shard(request: Request, key: str, column: str) -> pd.DataFrame:
+    """Read the cells of a shard, those of one file together, with their groups and `manifests.STATE`.
+
+    Arguments and errors as those of `read_table`.
+    """
+    source = request.dataset["source"]
+    table = read_table(source, key, column, reserved_names(request.dataset))
+    table = table[request.in_shard(table["CellId"])].sort_values(column, kind="stable")
+    return with_groups(table.assign(**manifests.state()).reset_index(drop=True), source)
 
 
 def checked(row: Mapping[str, Any], table: Path, column: str) -> Path:

@@ -9,6 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files, seeds
-from morphobench.download import first_cells, pack
-from morphobench.download.crops import InShard, shard_filter
+from morphobench.download import first_cells, pack, stage
+from morphobench.download.crops import InShard
 from morphobench.errors import InputError, named
 from morphobench.files import FilePath, derived, manifests, shards
 from morphobench.files.layout import PACKINGS, POSITION_KEYS, SHAPES, positions_name
@@ -43,40 +44,26 @@ _COLUMNS = (
 )
 
 
-def run(
-    shard_out: FilePath,
-    *,
-    dataset: Config,
-    shard: int,
-    n_shards: int,
-    seed: int,
-    max_failed_fraction: float,
-    manifest: FilePath | None = None,
-    download_config: Config | None = None,
-) -> None:
-    """Write one shard of raw cells; a remote source needs its `manifest` (`index.run`) and `download_config`.
+def write(created: shards.Shard, request: stage.Request) -> None:
+    """Write the packings and shapes of a shard; InputError when the source is missing or incomplete."""
+    dataset = request.dataset
+    shapes, find = locate(dataset, request.in_shard, request.manifest, request.download_config)
+    (created.folder / PACKINGS).mkdir()
+    (created.folder / SHAPES).mkdir()
+    rows: list[dict[str, Any]] = []
+    for number, shape in enumerate(shapes.itertuples(index=False), start=1):
+        rows += _write_shape(created.folder, dataset, find, shape, request.seed)
+        logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
+    created.cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    derive = dataset["source"].get("derive") or {}
+    derived.check_names(derive, created.cells, "source.derive")
+    created.cells = derived.add(created.cells, derive, "source.derive")
+    written = created.cells.dropna(subset="volume_of_nucleus_um3").drop_duplicates("group")
+    written = written[["group", "angle", "volume_of_nucleus_um3"]].rename(columns={"group": "CellId"})
+    files.write_table(written, created.folder / SHAPES / SHAPE_MANIFEST)
 
-    Raises
-    ------
-    InputError
-        When the source is missing or incomplete, or too many cells fail.
-    """
-    in_shard = shard_filter(shard, n_shards)
-    shapes, find = locate(dataset, in_shard, manifest, download_config)
-    with shards.create(shard_out, "download", max_failed_fraction) as created:
-        (created.folder / PACKINGS).mkdir()
-        (created.folder / SHAPES).mkdir()
-        rows: list[dict[str, Any]] = []
-        for number, shape in enumerate(shapes.itertuples(index=False), start=1):
-            rows += _write_shape(created.folder, dataset, find, shape, seed)
-            logger.info("download: shape %s, %d of %d", shape.CellId, number, len(shapes))
-        created.cells = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
-        derive = dataset["source"].get("derive") or {}
-        derived.check_names(derive, created.cells, "source.derive")
-        created.cells = derived.add(created.cells, derive, "source.derive")
-        written = created.cells.dropna(subset="volume_of_nucleus_um3").drop_duplicates("group")
-        written = written[["group", "angle", "volume_of_nucleus_um3"]].rename(columns={"group": "CellId"})
-        files.write_table(written, created.folder / SHAPES / SHAPE_MANIFEST)
+
+run = partial(stage.run, write)
 
 
 def _write_shape(

@@ -51,34 +51,35 @@ def crop_folder(shard: FilePath, source: Mapping[str, Any]) -> Path:
     return Path(shard) if source.get("fovs") or source.get("stack") else Path()
 
 
-def _stored(shard: FilePath, row: Mapping[str, Any], arrays: Mapping[str, Layout]) -> Sequence[np.ndarray]:
+def stored(shard: FilePath, row: Mapping[str, Any], arrays: Mapping[str, Layout]) -> Sequence[np.ndarray]:
+    """Return a cell's arrays out of a shard, in the order of their layouts."""
     # Opened for each cell: what a mapped file has read stays in memory for as long as it is mapped.
     return tuple(select(files.read_array(shard, name), row, arrays[name].columns) for name in arrays)
 
 
 def stored_cloud(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
     """Return a packing's points out of a shard of align or mask, shape (n_points, 3), micrometres."""
-    return _stored(shard, row, CLOUD)[0]
+    return stored(shard, row, CLOUD)[0]
 
 
 def stored_weighted_cloud(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return a cell's points (n, 3), x, y, z, micrometres, and their weights (n,), out of a shard."""
-    return _stored(shard, row, WEIGHTED_CLOUD)
+    return stored(shard, row, WEIGHTED_CLOUD)
 
 
 def stored_centres(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
     """Return a packing's sphere centres out of a shard of stage sample, shape (n, 3), micrometres."""
-    return _stored(shard, row, CENTRES)[0]
+    return stored(shard, row, CENTRES)[0]
 
 
 def stored_cell(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return a cell's intensities and mask, each of shape (z, y, x), out of a shard of align or mask."""
-    return _stored(shard, row, CELL)
+    return stored(shard, row, CELL)
 
 
 def stored_segmentation(shard: FilePath, row: Mapping[str, Any]) -> np.ndarray:
     """Return a structure's filled segmentation out of a mask shard, uint8, shape (z, y, x)."""
-    return _stored(shard, row, SEGMENTATION)[0]
+    return stored(shard, row, SEGMENTATION)[0]
 
 
 def stored_mesh(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -91,4 +92,4 @@ def stored_mesh(shard: FilePath, row: Mapping[str, Any]) -> tuple[np.ndarray, np
     faces
         int32, shape (n_faces, 3), outward.
     """
-    return tuple(map(np.array, _stored(shard, row, MESH)))
+    return tuple(map(np.array, stored(shard, row, MESH)))
