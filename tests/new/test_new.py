@@ -17,7 +17,7 @@ from paths import ROOT
 from morphobench import config
 from morphobench.errors import InputError
 from morphobench.jobs import check_names
-from morphobench.new import images, write
+from morphobench.new import pairs, write
 from morphobench.new.__main__ import main
 
 
@@ -131,10 +131,10 @@ FIELD_NAMES = ["{}_cp_masks.tif", "{}_label.tif", "{}-seg.tif", "masks/{}.tif"]
 @pytest.mark.parametrize("label_name", FIELD_NAMES)
 def test_images_and_label_images_are_paired_by_name(tmp_path, label_name):
     own_files.write_fields(tmp_path, label_name)
-    pairs = images.pairs_of(sorted(tmp_path.rglob("*.tif")), tmp_path)
-    assert [pair.image.name for pair in pairs] == ["f0.tif", "f1.tif"]
-    assert [list(pair.labels) for pair in pairs] == [["labels"]] * 2
-    files = [str(file.relative_to(tmp_path)) for pair in pairs for file in pair.labels.values()]
+    paired = pairs.pairs_of(sorted(tmp_path.rglob("*.tif")), tmp_path)
+    assert [pair.image.name for pair in paired] == ["f0.tif", "f1.tif"]
+    assert [list(pair.labels) for pair in paired] == [["labels"]] * 2
+    files = [str(file.relative_to(tmp_path)) for pair in paired for file in pair.labels.values()]
     assert files == [label_name.format("f0"), label_name.format("f1")]
 
 

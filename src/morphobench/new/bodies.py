@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -70,15 +70,17 @@ def spacing(edges: Sequence[float] | None) -> str:
     return f"{[rounded(edge, 6) for edge in edges]}   # as the files say"
 
 
-def of_intensities(
-    mask: str,
-    structure: str,
-    choices: str,
-    spacing_um_zyx: Sequence[float] | None,
-    extents_zyx: np.ndarray,
-    n_voxels: np.ndarray,
-) -> str:
-    """Return the body of punctate structures in images; extents (n, 3) and voxels (n,) are of its cells."""
+class Sizes(NamedTuple):
+    """Edges of a voxel, None where they are asked; extents (n, 3) of cells, and their voxels (n,)."""
+
+    spacing_um_zyx: Sequence[float] | None
+    extents_zyx: np.ndarray
+    n_voxels: np.ndarray
+
+
+def of_intensities(mask: str, structure: str, choices: str, sizes: Sizes) -> str:
+    """Return the body of punctate structures in images, of one channel; `choices` comments on it."""
+    spacing_um_zyx, extents_zyx, n_voxels = sizes
     edges = np.array(spacing_um_zyx or [1.0, 1.0, 1.0])
     extents_um = extents_zyx * edges
     # Rotated in the plane, a cell may lie along its diagonal; planes may be three times as far apart.
@@ -129,15 +131,9 @@ subsample: {{n_points: {n_points}, weight: uniform}}
 {models}"""
 
 
-def of_segmentations(
-    mask: str,
-    _: str,
-    __: str,
-    spacing_um_zyx: Sequence[float] | None,
-    extents_zyx: np.ndarray,
-    ___: np.ndarray,
-) -> str:
-    """Return the body of segmented shapes; `extents_zyx` (n, 3), voxels, are of its cells."""
+def of_segmentations(mask: str, sizes: Sizes) -> str:
+    """Return the body of segmented shapes in a channel."""
+    spacing_um_zyx, extents_zyx, _ = sizes
     edges = np.array(spacing_um_zyx or [1.0, 1.0, 1.0])
     longest_um = (extents_zyx * edges).max()
     voxel = rounded(max(edges.min(), longest_um / _MOST_ALONG)) if spacing_um_zyx else "null"

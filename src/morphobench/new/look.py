@@ -9,7 +9,7 @@ import pandas as pd
 
 from morphobench.errors import InputError, named
 from morphobench.files import point_files
-from morphobench.new import columns, found, images, points, shapes
+from morphobench.new import columns, found, images, pairs, points, shapes
 
 _FORMS = "images with label images, meshes (PLY, OBJ, OFF, STL), tables of points or an array of volumes"
 
@@ -50,6 +50,9 @@ def _of_folder(folder: Path) -> found.Draft:
         return _of_table(metadata)
     if not any(by_form.values()):
         by_form["points"] = [file for file in tables if _has_points(file)]
+        if tables and not by_form["points"]:
+            # Says what its columns are.
+            return _of_table(tables[0])
     form, own = max(by_form.items(), key=lambda item: len(item[1]))
     if not own:
         endings = ", ".join(
@@ -64,9 +67,8 @@ def _of_folder(folder: Path) -> found.Draft:
             raise InputError(f"{folder}: {len(own)} arrays ({own[0].name}, ...). Point FROM at one of them.")
         return _of_stack(own[0])
     if form == "images":
-        pairs = images.pairs_of(own, folder)
-        firsts = [pair.image or next(iter(pair.labels.values())) for pair in pairs]
-        return images.draft(pairs, folder, _joined(firsts, folder, metadata))
+        paired = pairs.pairs_of(own, folder)
+        return images.draft(paired, folder, _joined([pair.first for pair in paired], folder, metadata))
     column = "mesh" if form == "meshes" else "points"
     listed = found.listing(own, folder, column)
     extra = _joined(own, folder, metadata)
@@ -77,8 +79,10 @@ def _of_folder(folder: Path) -> found.Draft:
 
 
 def _metadata_table(folder: Path, tables: Sequence[Path], n_files: int) -> Path | None:
-    """Return the table at the top of a folder, where it has only one and other files too."""
+    """Return the table at the top of a folder that is none of points, where it is the only one."""
     top = [file for file in tables if file.parent == folder]
+    if not n_files and len(tables) > 1:
+        top = [file for file in top if not _has_points(file)]
     return top[0] if len(top) == 1 and (n_files or len(tables) > 1) else None
 
 
@@ -117,7 +121,9 @@ def _of_table(path: Path) -> found.Draft:
             if columns.coordinates(list(map(str, table))):
                 return points.draft([path], found.listing([path], path.parent, "points"))
             there = ", ".join(map(str, table))[:300]
-            raise InputError(f"no column names files, and none holds x and y (found {there}). Add the paths.")
+            raise InputError(
+                f"no column names files, and none holds x and y (found {there}). Name them in its first row."
+            )
     endings = set(files.values())
     located = {column: [path.parent / value for value in table[column].fillna("")] for column in files}
     if endings <= set(found.IMAGES):
@@ -136,7 +142,7 @@ def _of_table(path: Path) -> found.Draft:
 
 
 def _of_images(path: Path, table: pd.DataFrame, located: dict[str, list[Path]]) -> found.Draft:
-    by_label = {column: images.names_labels(column, files) for column, files in located.items()}
+    by_label = {column: pairs.names_labels(column, files) for column, files in located.items()}
     raw = [column for column, is_label in by_label.items() if not is_label]
     segmented = [column for column in located if column not in raw]
     if len(raw) > 1:
@@ -147,15 +153,15 @@ def _of_images(path: Path, table: pd.DataFrame, located: dict[str, list[Path]]) 
             f"{path}: {found_columns}. Segment the cells, and add a column such as {raw[0]}_label."
         )
     n_rows = len(table)
-    pairs = [
-        images.Pair(located[raw[0]][i] if raw else None, {name: located[name][i] for name in segmented})
+    paired = [
+        pairs.Pair(located[raw[0]][i] if raw else None, {name: located[name][i] for name in segmented})
         for i in range(n_rows)
     ]
     rest = table.drop(columns=list(located))
     for target in ("CellId", "FOVId"):
         if target not in rest and (ids := columns.id_column(rest, target, [])) is not None:
             rest[target] = rest[ids]
-    return images.draft(pairs, path.parent, rest)
+    return images.draft(paired, path.parent, rest)
 
 
 def _of_stack(path: Path) -> found.Draft:

@@ -11,8 +11,8 @@ from morphobench.errors import InputError
 from morphobench.geometry import meshes
 from morphobench.new import bodies, found
 
-# Micrometres that a cell, an organelle or a small organ may be long; in another unit, meshes leave them.
-_LIKELY_UM = (0.1, 1000.0)
+# Micrometres that a cell or an organelle may be long. A unit that makes meshes longer or shorter is asked.
+_LIKELY_UM = (0.1, 200.0)
 _MESH_UNITS = {1000.0: "millimetres", 0.001: "nanometres", 1.0: "micrometres"}
 _MAX_OPEN = 0.2
 
@@ -67,6 +67,7 @@ def draft_of_stack(path: Path, table: pd.DataFrame | None) -> found.Draft:
         table = pd.DataFrame({"CellId": [f"{path.stem}_{number:05d}" for number in range(len(volumes))]})
     inside = [np.argwhere(volume) for volume in volumes[:: max(1, len(volumes) // found.N_SAMPLED)]]
     extents_zyx = np.array([np.ptp(where, axis=0) + 1 for where in inside if len(where)])
+    n_voxels = np.array([len(where) for where in inside if len(where)])
     if not len(extents_zyx):
         raise InputError(f"{path}: all volumes tried are empty. Export them again.")
     source = [
@@ -78,7 +79,7 @@ def draft_of_stack(path: Path, table: pd.DataFrame | None) -> found.Draft:
         f"{len(volumes)} volumes of shape {volumes.shape[1:]} (z, y, x)",
         f"a typical shape is {np.median(extents_zyx.max(axis=1)):.0f} voxels long, of unknown size",
     ]
-    body = bodies.of_segmentations("shape", "", "", None, extents_zyx, extents_zyx)
+    body = bodies.of_segmentations("shape", bodies.Sizes(None, extents_zyx, n_voxels))
     table.attrs["stack"] = str(path.absolute())
     return found.Draft("polymorphic", table, source, "stack", body, len(volumes), len(volumes), remarks)
 
