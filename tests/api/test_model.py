@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,21 @@ def cells(tmp_path_factory):
     return root, described
 
 
-def trained_on_shapes(cells, name, out):
+@pytest.fixture(scope="module")
+def trained(cells, tmp_path_factory):
+    """Return a function: the folder of a model that was trained on the cells, and their embeddings."""
+    root, _ = cells
+    place = (root / f"sample/{CELLS}/manifest.parquet", [folder(root, "sample", CELLS, 0)])
+
+    @cache
+    def on_shapes(name):
+        out = train_on_shapes(cells, name, tmp_path_factory.mktemp(name))
+        return out, embedding(*place, out / "model.pt", out / "identity.parquet", CELLS)
+
+    return on_shapes
+
+
+def train_on_shapes(cells, name, out):
     root, described = cells
     model_config = config.model_for(described, CELLS, name)
     small = small_config(model_config["family"], max_epochs=1)
@@ -100,11 +115,9 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", SHAPE_MODELS[1:])
-def test_volumes_have_the_embeddings_of_the_workflow(cells, tmp_path, name):
-    root, described = cells
-    out = trained_on_shapes(cells, name, tmp_path / "out")
-    place = (root / f"sample/{CELLS}/manifest.parquet", [folder(root, "sample", CELLS, 0)])
-    table = embedding(*place, out / "model.pt", tmp_path / "identity.parquet", CELLS)
+def test_volumes_have_the_embeddings_of_the_workflow(cells, trained, name):
+    _, described = cells
+    out, table = trained(name)
     source = ROOT / described["datasets"][CELLS]["source"]["stack"]
     known = pd.read_csv(source.with_name("manifest.csv"))["CellId"].tolist()
     every = read_volumes(source)
@@ -125,11 +138,9 @@ def masked(root, table):
 
 
 @pytest.mark.parametrize("name", SHAPE_MODELS)
-def test_meshes_have_the_embeddings_and_poses_of_the_workflow(cells, tmp_path, name):
+def test_meshes_have_the_embeddings_and_poses_of_the_workflow(cells, trained, name):
     root, _ = cells
-    out = trained_on_shapes(cells, name, tmp_path / "out")
-    place = (root / f"sample/{CELLS}/manifest.parquet", [folder(root, "sample", CELLS, 0)])
-    table = embedding(*place, out / "model.pt", tmp_path / "identity.parquet", CELLS)
+    out, table = trained(name)
     meshes, ids, model = masked(root, table), list(table.index), morphobench.load(out)
     z, pose = decode.decoder_inputs(table.reset_index())
     np.testing.assert_allclose(model.decoder_input(meshes, cell_ids=ids), z, rtol=1e-5, atol=1e-6)
@@ -140,9 +151,11 @@ def test_meshes_have_the_embeddings_and_poses_of_the_workflow(cells, tmp_path, n
     np.testing.assert_allclose(again, numbers(table)[:1], rtol=1e-3, atol=1e-4)
 
 
-def test_the_page_of_documentation_runs_as_written(cells, tmp_path, monkeypatch, capsys):
+def test_the_page_of_documentation_runs_as_written(trained, tmp_path, monkeypatch, capsys):
     name = "rotation_invariant_image_sdf"
-    trained_on_shapes(cells, name, tmp_path / f"results/train/{CELLS}/{name}/seed-42/fold-0")
+    place = tmp_path / f"results/train/{CELLS}/{name}/seed-42/fold-0"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(trained(name)[0])
     (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/python.md").read_text(), re.M | re.S)
     monkeypatch.chdir(tmp_path)
     known = {}
@@ -153,9 +166,8 @@ def test_the_page_of_documentation_runs_as_written(cells, tmp_path, monkeypatch,
     assert float(capsys.readouterr().out.split(":")[1]) < 1e-4
 
 
-def test_shapes_are_decoded_in_micrometres_of_the_training(cells, tmp_path):
-    out = trained_on_shapes(cells, "rotation_invariant_pointcloud_sdf", tmp_path / "out")
-    model = morphobench.load(out)
+def test_shapes_are_decoded_in_micrometres_of_the_training(trained):
+    model = morphobench.load(trained("rotation_invariant_pointcloud_sdf")[0])
     ball = np.linalg.norm(np.indices((25, 25, 25)) - 12, axis=0) < 9
     vectors = model.decoder_input([ball], spacing_um=1.0)
     (one,), (twice,) = (model.decode(vectors, sizes_um=[size]) for size in (18.0, 36.0))
@@ -203,6 +215,12 @@ def test_cubes_have_the_embeddings_of_the_workflow(points, tmp_path):
     np.testing.assert_array_equal(model.pose(cubes[:2]), np.tile(np.eye(3), (2, 1, 1)))
 
 
+@pytest.fixture(scope="module")
+def model_of_points(points, tmp_path_factory):
+    out = tmp_path_factory.mktemp("points") / "out"
+    return morphobench.load(run_training(points, out, small_config("classical_pointcloud", max_epochs=1)))
+
+
 @pytest.mark.parametrize(
     ("cells_in", "options", "reason"),
     [
@@ -212,10 +230,9 @@ def test_cubes_have_the_embeddings_of_the_workflow(points, tmp_path):
         ([np.zeros((64, 3))] * 2, {"cell_ids": ["a"]}, "1 cell_ids for 2 cells"),
     ],
 )
-def test_cells_of_another_kind_are_named(points, tmp_path, cells_in, options, reason):
-    out = run_training(points, tmp_path / "out", small_config("classical_pointcloud", max_epochs=1))
+def test_cells_of_another_kind_are_named(model_of_points, cells_in, options, reason):
     with pytest.raises(InputError, match=reason):
-        morphobench.load(out).encode(cells_in, **options)
+        model_of_points.encode(cells_in, **options)
 
 
 def test_a_folder_without_weights_is_named(tmp_path):

@@ -10,6 +10,8 @@ Config = Mapping[str, Any]
 
 # Panels of cells in the plane have axes for so many columns at most, unless a yaml names others.
 _MAX_COLORS = 3
+# Rows of the figure of a data set, below its title, fit a page.
+_PAGE_MM = 232
 _SCORES = "test cells: mean, 95 % interval, single values; \u2191 higher is better, \u2193 lower is better"
 
 
@@ -137,30 +139,38 @@ def _asked(dataset: Config, analysis: str) -> Any:
 
 
 def default_figure(name: str, dataset: Config) -> dict[str, Any]:
-    """Return the figure of a data set that follows from its kind and from what it has."""
-    rows = [[{"panel": panel, **more} for panel, more in row] for row in _default_rows(dataset)]
-    return {"dataset": name, "rows": [{"panels": row} for row in rows]}
+    """Return the figure of a data set that follows from its kind and from what it has, of one page."""
+    rows = list(_default_rows(dataset))
+    share = min(1.0, _PAGE_MM / sum(height_mm for height_mm, _ in rows))
+    return {
+        "dataset": name,
+        "rows": [
+            {
+                "height_mm": round(share * height_mm, 1),
+                "panels": [{"panel": panel, **more} for panel, more in row],
+            }
+            for height_mm, row in rows
+        ],
+    }
 
 
-def _default_rows(dataset: Config) -> Iterator[list[tuple[str, dict[str, Any]]]]:
-    yield [("examples", {})]
-    yield [("scores", {})]
-    if len(colors(dataset)) > 1:
-        yield [("map", {})]
-        yield [("pca", {})]
+def _default_rows(dataset: Config) -> Iterator[tuple[float, list[tuple[str, dict[str, Any]]]]]:
+    """Yield heights, millimetres, and panels with what differs from `PANELS`."""
+    analyses = [(key, {}) for key in ("volume_bins", "pieces", "drugs") if _asked(dataset, key)]
+    is_packing = dataset["kind"] == "packing"
+    columns = colors(dataset)[: 1 if analyses or is_packing else _MAX_COLORS]
+    planes = [(panel, {"options": {"colors": columns}}) for panel in ("map", "pca")]
+    yield 44 if _asked(dataset, "drugs") else 34, [("examples", {})]
+    yield 70, [("scores", {})]
+    if len(columns) > 1:
+        yield from ((40, [plane]) for plane in planes)
     else:
-        yield [("map", {}), ("pca", {})]
-    yield [("walks", {})]
-    yield [("archetypes", {"width": 1.3}), ("strata", {})]
-    if dataset["kind"] == "packing":
-        yield [("rotations", {})]
-    if volumes := [(key, {}) for key in ("volume_bins", "pieces") if _asked(dataset, key)]:
-        yield volumes
-    if _asked(dataset, "drugs"):
-        yield [("drugs", {})]
-        if dataset["kind"] == "polymorphic":
-            yield [("lda", {})]
-        yield [("lda_control", {})]
+        yield 46, planes
+    yield 54, [("walks", {"width": 1.5}), ("archetypes", {}), ("strata", {})]
+    if is_packing:
+        yield 66, [("rotations", {})]
+    if analyses:
+        yield 44, analyses
 
 
 def expanded(figure: Config, datasets: Mapping[str, Config]) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def read_volumes(path: Path) -> np.ndarray:
     if volumes is None and len(arrays) == 2:
         volumes = _unpacked(path, arrays["packed"], arrays["shape"])
     if volumes is None or volumes.ndim != 4 or volumes.dtype not in (np.bool_, np.uint8):
-        found = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items()) or "none"
+        found = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in arrays.items())
+        found = found or f"none of these among {', '.join(_names(path)) or 'nothing'}"
         raise InputError(f"{path}: found {found}. {_REMEDY}")
     if volumes.dtype == np.uint8 and volumes.max(initial=0) > 1:
         for number, volume_zyx in enumerate(volumes):
@@ -118,6 +119,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     # numpy takes a file that is no archive for a bare array or a pickle.
     except (ValueError, OSError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not readable as arrays ({error}). {_REMEDY}") from error
+
+
+def _names(path: Path) -> list[str]:
+    with np.load(path, allow_pickle=False) as archive:
+        return archive.files
 
 
 def _unpacked(path: Path, packed: np.ndarray, shape: np.ndarray) -> np.ndarray:

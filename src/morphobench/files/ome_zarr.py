@@ -45,6 +45,8 @@ class ZarrImage:
 
         if (path / "zarr.json").exists():
             raise InputError(f"{path}: written in version 3 of Zarr, which is not read here. {_REMEDY}")
+        if (path / ".zarray").exists():
+            raise InputError(f"{path}: one bare array, so no OME-Zarr image. {_REMEDY}")
         group = zarr.open_group(str(path), mode="r")
         multiscales = group.attrs.get("multiscales")
         if not multiscales:

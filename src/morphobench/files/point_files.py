@@ -127,11 +127,21 @@ def _with_hdf5(path: Path, work: Any) -> Any:
             ]
             name = "locs" if "locs" in found else found[0] if len(found) == 1 else None
             if name is None:
-                tables = f"tables {', '.join(found)}" if found else "no table of points"
-                raise InputError(f"{path}: has {tables}; expected one, or `locs`. Export it as CSV.")
+                raise InputError(f"{path}: {_no_table(file, found)}")
             return work(file[name])
     except OSError as error:
         raise InputError(f"{path}: not readable as HDF5 ({error}). Restore or export it again.") from error
+
+
+def _no_table(file: Mapping[str, Any], tables: Sequence[str]) -> str:
+    """Return why an HDF5 file has not the one table of points, and the remedy."""
+    if tables:
+        return f"has tables {', '.join(tables)}; expected one, or `locs`. Export it as CSV."
+    arrays = [f"{name} {data.shape}" for name, data in file.items() if getattr(data, "ndim", 0) > 2]
+    if arrays:
+        volumes = f"has no table of points, but arrays {', '.join(arrays)}"
+        return f"{volumes}. Export images and their label images as TIFF or OME-Zarr, a file for each."
+    return f"has no table of points among {', '.join(file) or 'nothing'}. Export it as CSV."
 
 
 def _along_tree(path: Path) -> pd.DataFrame:

@@ -45,8 +45,11 @@ def read_mesh(path: str | Path) -> trimesh.Trimesh:
         mesh = trimesh.load(path, process=False, force="mesh")
     except Exception as error:  # the parsers behind trimesh raise whatever a broken byte leads them to
         raise InputError(f"{path}: not readable as a mesh ({error!r}). Export it again.") from error
-    if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all():
-        raise InputError(f"{path}: the mesh has no faces, or vertices that are not finite. Export it again.")
+    if len(mesh.faces) == 0:
+        remedy = "Export the surface again; points alone as CSV with columns x, y, z"
+        raise InputError(f"{path}: the mesh has no faces. {remedy}.")
+    if not np.isfinite(mesh.vertices).all():
+        raise InputError(f"{path}: the mesh has vertices that are not finite. Export it again.")
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
     return mesh
 

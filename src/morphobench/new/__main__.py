@@ -1,5 +1,6 @@
 """`make new NAME=mine FROM=folder_or_table`: write the configuration of a data set of one's own."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2 or not all(arguments):
         print("Give both: make new NAME=mine FROM=folder_or_table", file=sys.stderr)
         return 1
+    # Of a truncated TIFF it repeats a line for every page; the error says it once.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         print(write.run(arguments[0], Path(arguments[1])))
     except InputError as error:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,14 +113,30 @@ def class_of(path: Path, folder: Path) -> str:
     return parts[0] if len(parts) > 1 else ""
 
 
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are alike: a.stl and a.obj, or "a b" and a_b, had one."""
+    counts, used = Counter(), set(names)
+    numbered = []
+    for name in names:
+        counts[name] += 1
+        own = name if counts[name] == 1 else f"{name}_{counts[name]}"
+        while counts[name] > 1 and own in used:
+            counts[name] += 1
+            own = f"{name}_{counts[name]}"
+        used.add(own)
+        numbered.append(own)
+    return numbered
+
+
 def listing(files: Sequence[Path], folder: Path, column: str, id_column: str = "CellId") -> pd.DataFrame:
     """Return a table of files: identifiers, absolute paths, and `class` where they lie in several folders.
 
-    Identifiers are names without folders where these differ.
+    Identifiers are names without folders where these differ; of those that are still alike, the later ones
+    have a number.
     """
     names = [identifier(file, file.parent) for file in files]
     if len(set(names)) < len(names):
-        names = [identifier(file, folder) for file in files]
+        names = _numbered([identifier(file, folder) for file in files])
     table = pd.DataFrame({id_column: names, column: [os.path.abspath(file) for file in files]})
     classes = [class_of(file, folder) for file in files]
     return table.assign(**{"class": classes}) if len(set(classes)) > 1 else table

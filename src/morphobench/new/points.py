@@ -17,7 +17,8 @@ from morphobench.new import bodies, columns, found
 _LIKELY_UM = (0.05, 500.0)
 # Camera pixels of localisation microscopes are 0.1 to 0.16 um wide.
 _PIXEL_UM = 0.13
-_FILE_ROWS = 10**6
+# Clustering calls points of no cluster so.
+_NOISE = "-1"
 
 
 def draft(files: Sequence[Path], table: pd.DataFrame) -> found.Draft:
@@ -45,11 +46,6 @@ def draft(files: Sequence[Path], table: pd.DataFrame) -> found.Draft:
         clouds, table = _parts(files[0], options)
     else:
         clouds = [point_files.read(file, options).points_um for file in found.spread(files)]
-    clouds = [cloud for cloud in clouds if len(cloud) > 1]
-    if not clouds:
-        raise InputError(
-            f"{files[0]}: has one point or none, as all files tried. A cell needs several points."
-        )
     return _draft(files, table, known, options, clouds)
 
 
@@ -60,7 +56,7 @@ def _parts(file: Path, options: dict[str, Any]) -> tuple[list[np.ndarray], pd.Da
     if len(indices) < 2:
         column = options["columns"]["part"]
         raise InputError(f"{file}: column {column} has one value: the points of one cell. Add more cells.")
-    names = sorted(indices)
+    names = sorted(set(indices) - {_NOISE}) if len(indices) > 2 else sorted(indices)
     table = pd.DataFrame(
         {"CellId": [f"{file.stem}_{name}" for name in names], "points": os.path.abspath(file)}
     )
@@ -74,6 +70,11 @@ def _draft(
     options: dict[str, Any],
     clouds: list[Any],
 ) -> found.Draft:
+    n_read, clouds = len(clouds), [cloud for cloud in clouds if len(cloud) > 1]
+    if not clouds:
+        raise InputError(
+            f"{files[0]}: has one point or none, as all files tried. A cell needs several points."
+        )
     wide_xy = float(np.median([np.ptp(cloud[:, :2], axis=0).max() for cloud in clouds]))
     units, um, said = _units(files[0], known, wide_xy)
     reach_um = max(np.linalg.norm((cloud - cloud.mean(axis=0)) * um, axis=1).max() for cloud in clouds)
@@ -88,10 +89,15 @@ def _draft(
     ]
     remarks = [
         f"{len(table)} cells in {len(files)} files of points, columns {named}",
-        f"{counts.min()} to {counts.max()} points in {len(counts)} cells read; unit: {said}",
+        f"{counts.min()} to {counts.max()} points in {len(counts)} cells read; unit: {said}"
+        + (f"; {n_read - len(clouds)} more have one point or none, and fail" if n_read > len(clouds) else ""),
         f"a typical cell is {wide_xy * um[0]:.3g} um wide"
         + (", all in one plane" if "z" not in options["columns"] else ""),
     ]
+    if "part" in table and _NOISE not in set(table["part"]):
+        remarks.append(
+            f"rows of {options['columns']['part']} {_NOISE}, which clustering gives to none, are left out"
+        )
     weighted = "weight" in options["columns"]
     body = bodies.of_points(float(reach_um), n_points, weighted=weighted)
     return found.Draft("punctate", table, source, "point_tables", body, len(table), len(table), remarks)

@@ -126,6 +126,8 @@ def _message(name: str, out: Path, draft: found.Draft, text: str) -> str:
     said = "\n".join(f"  {remark}" for remark in draft.remarks)
     asked = [line.strip() for line in text.splitlines() if re.search(rf": {BLANK}\b", line)]
     answer = "".join(f"\nAnswer in it:\n  {line}" for line in asked)
-    command = f"snakemake --cores 2 --config scale=paper -- results/plot/cells/{name}.png"
+    command = "snakemake --cores 2 --config scale=demo --"
+    made = f"figures/{name}.pdf results/plot/shapes/{name}.html results/publish/{name}.h5ad"
     written = f"Written: {out} and {out.with_suffix('.csv')}"
-    return f"Found:\n{said}\n{written}{answer}\nThen look at the cells:\n  {command}"
+    look = f"Then look at the cells:\n  {command} results/plot/cells/{name}.png"
+    return f"Found:\n{said}\n{written}{answer}\n{look}\nThen the figure and the tables:\n  {command} {made}"
