@@ -185,6 +185,17 @@ def test_a_table_says_what_the_files_are_and_its_columns_stay(root, tmp_path):
     assert all(os.path.isabs(path) for path in written["image"])
 
 
+def test_a_table_of_images_alone_takes_the_label_images_beside_them(root, tmp_path):
+    own_files.write_fields(tmp_path / "fields", n=4)
+    rows = {"picture": [f"f{i}.tif" for i in (2, 0)], "treatment": ["none", "drug"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "fields/table.csv", index=False)
+    made(root, tmp_path / "fields")
+    written = pd.read_csv(root / "config/datasets/mine.csv")
+    assert [os.path.basename(path) for path in written["image"]] == rows["picture"]
+    assert [os.path.basename(path) for path in written["labels"]] == ["f2_cp_masks.tif", "f0_cp_masks.tif"]
+    assert written["treatment"].tolist() == rows["treatment"]
+
+
 def test_one_array_of_volumes(root, tmp_path, monkeypatch):
     volumes = np.zeros((6, 12, 12, 12), np.uint8)
     for number in range(6):

@@ -52,6 +52,6 @@ def test_the_title_says_by_what_intensities_are_multiplied(tmp_path):
         256,
     )
     factor = used["intensity"]["input_scale"]
-    assert found.startswith(f"Intensity times measured {factor:.3g} (99% of points below ")
+    assert found.startswith(f"Factor of intensities: measured {factor:.3g} (99% of points below ")
     assert found.endswith("counts in 8 training cells), fixed 0.01 (set)")
     assert contact_sheet.scales(table, case.shards, {"none": models["none"]}, 256) == ""

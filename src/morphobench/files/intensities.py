@@ -113,5 +113,5 @@ def text(measured: Measured | None, intensity: Mapping[str, Any], input_scale: f
     below = f"{intensity['quantile']:.0%} of points below {measured.high:.4g} {unit}"
     taken = f"{below} in {measured.n_cells} training cells"
     # A scale that is measured in training is not known before.
-    factor = "as points" if isinstance(input_scale, str) else f"{measured.factor(input_scale):.3g}"
+    factor = "like that of points" if isinstance(input_scale, str) else f"{measured.factor(input_scale):.3g}"
     return f"{factor} ({taken})"

@@ -180,6 +180,14 @@ def without_stray_pieces(mask_zyx: np.ndarray, stray_share: float) -> tuple[np.n
     return cleaned, int(n_stray[1])
 
 
+def check_background(label_zyx: np.ndarray) -> None:
+    """Raise an InputError for a label image whose background has a label."""
+    corners = label_zyx[_CORNERS]
+    if corners[0] > 0 and (corners == corners[0]).all():
+        found = f"label {corners[0]} lies in all corners of the field: it is the background"
+        raise InputError(f"{found}, or the image is inverted. Give the background the value 0.")
+
+
 def check_cells(cleaned: Cleaned) -> None:
     """Check that a label image numbers cells.
 
@@ -191,10 +199,7 @@ def check_cells(cleaned: Cleaned) -> None:
     label_zyx, _, n_pieces = cleaned
     if n_pieces.sum() == 0:
         return
-    corners = label_zyx[_CORNERS]
-    if corners[0] > 0 and (corners == corners[0]).all():
-        found = f"label {corners[0]} lies in all corners of the field: it is the background"
-        raise InputError(f"{found}, or the image is inverted. Give the background the value 0.")
+    check_background(label_zyx)
     found = n_pieces[n_pieces > 0]
     if (len(found) == 1 and found[0] > 1) or found.min() > 2:
         what = f"{len(found)} label{'s' * (len(found) > 1)} in {found.sum()} parts of like size"

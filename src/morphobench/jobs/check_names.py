@@ -137,9 +137,7 @@ def _described(path: Path, row: Config, dataset: Config) -> dict[Path, headers.D
         first, *labels = fields.file_columns(source)
         image = manifests.inside(path.parent, row[first], absolute=True)
         own = fov.get("channel_names") or ([first] if first != "image" else None)
-        stated = headers.Stated(own, "source.fov.channel_names", [1.0, 1.0, 1.0])
-        with named(image):
-            described = headers.describe(images.read_header(image), stated)
+        described = _channels(image, headers.Stated(own, "source.fov.channel_names"))
         names = [*described.channel_names, *labels]
         return {image: described._replace(channel_names=names)}
     store = (
@@ -148,7 +146,12 @@ def _described(path: Path, row: Config, dataset: Config) -> dict[Path, headers.D
     found = {}
     for kind, name in check_headers.needed(store, row, dataset).items():
         file = store.fetch([name], dataset=dataset["name"])[name] if isinstance(store, Folder) else Path(name)
-        stated = headers.stated(row, source, kind)._replace(spacing_um_zyx=[1.0, 1.0, 1.0])
-        with named(file):
-            found[file] = headers.describe(images.read_header(file), stated)
+        found[file] = _channels(file, headers.stated(row, source, kind))
     return found
+
+
+def _channels(file: Path, stated: headers.Stated) -> headers.Described:
+    """Describe an image by its channels alone: its voxels are of no interest here, whoever states them."""
+    alone = headers.Stated(stated.channel_names, stated.names_from, [1.0, 1.0, 1.0])
+    with named(file):
+        return headers.describe(images.read_header(file)._replace(spacing_um_zyx=None), alone)

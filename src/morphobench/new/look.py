@@ -147,21 +147,29 @@ def _of_images(path: Path, table: pd.DataFrame, located: dict[str, list[Path]]) 
     segmented = [column for column in located if column not in raw]
     if len(raw) > 1:
         raise InputError(f"{path}: columns {', '.join(raw)} name images. Keep one, with all channels.")
-    if not segmented:
-        found_columns = f"column {raw[0]} names images, and no column label images or masks"
-        raise InputError(
-            f"{path}: {found_columns}. Segment the cells, and add a column such as {raw[0]}_label."
-        )
-    n_rows = len(table)
     paired = [
         pairs.Pair(located[raw[0]][i] if raw else None, {name: located[name][i] for name in segmented})
-        for i in range(n_rows)
+        for i in range(len(table))
     ]
+    if not segmented:
+        paired = _with_labels_beside(path, raw[0], located[raw[0]])
     rest = table.drop(columns=list(located))
     for target in ("CellId", "FOVId"):
         if target not in rest and (ids := columns.id_column(rest, target, [])) is not None:
             rest[target] = rest[ids]
     return images.draft(paired, path.parent, rest)
+
+
+def _with_labels_beside(path: Path, column: str, files: list[Path]) -> list[pairs.Pair]:
+    """Pair the images of a table with label images below its folder, by their names."""
+    there = [file for file in found.files_below(path.parent) if found.suffix(file) in found.IMAGES]
+    by_image = {
+        os.path.abspath(pair.image): pair for pair in pairs.pairs_of(there, path.parent) if pair.image
+    }
+    if missing := [file for file in files if os.path.abspath(file) not in by_image]:
+        reason = f"column {column} names images, no column label images or masks, and none is called as {missing[0]}"
+        raise InputError(f"{path}: {reason}. Segment the cells, and add a column such as {column}_label.")
+    return [by_image[os.path.abspath(file)] for file in files]
 
 
 def _of_stack(path: Path) -> found.Draft:

@@ -94,6 +94,7 @@ def measure(files: Sequence[Path]) -> Measured:
         volume_zyx = _volume(file)
         with named(file):
             label_zyx = labelled.to_labels(volume_zyx)
+            labelled.check_background(label_zyx)
             cells = labelled.find_cells(label_zyx, [_PIXEL_UM] * 3, margin_um=0)
         counts = np.bincount(label_zyx.ravel())
         largest, n_cells = max(largest, len(cells)), n_cells + len(cells)

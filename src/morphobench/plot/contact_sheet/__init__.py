@@ -64,7 +64,7 @@ def scales(
             is_set = intensity.get("input_scale") is not None
             measured = None if is_set else intensities.of_manifest(manifest, shards, intensity, most_cells)
             parts.append(f"{name} {intensities.text(measured, intensity, model_config['input_scale'])}")
-    return f"Intensity times {', '.join(parts)}" if parts else ""
+    return f"Factor of intensities: {', '.join(parts)}" if parts else ""
 
 
 def run(
