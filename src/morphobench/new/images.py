@@ -77,8 +77,8 @@ class Images:
         what = "images with label images" if self.has_image else "label images alone"
         where = "the files" if header.spacing_um_zyx else "nowhere in the files"
         longest = np.median(measured.extents_zyx.max(axis=1))
-        edges = header.spacing_um_zyx
-        size = f", {longest * min(edges):.3g} um" if edges else ""
+        edges = header.spacing_um_zyx and [found.rounded(edge, 6) for edge in header.spacing_um_zyx]
+        size = f", {np.median((measured.extents_zyx * edges).max(axis=1)):.3g} um" if edges else ""
         return [
             f"{len(self.pairs)} {what}, shape {header.shape_zyx} (z, y, x), channels {header.channel_names}",
             f"voxel size (z, y, x): {edges or 'unknown'} um, from {where}",

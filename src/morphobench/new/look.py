@@ -167,7 +167,7 @@ def _with_labels_beside(path: Path, column: str, files: list[Path]) -> list[pair
         os.path.abspath(pair.image): pair for pair in pairs.pairs_of(there, path.parent) if pair.image
     }
     if missing := [file for file in files if os.path.abspath(file) not in by_image]:
-        reason = f"column {column} names images, no column label images or masks, and none is called as {missing[0]}"
+        reason = f"column {column} names images, no column label images, and none is called as {missing[0]}"
         raise InputError(f"{path}: {reason}. Segment the cells, and add a column such as {column}_label.")
     return [by_image[os.path.abspath(file)] for file in files]
 
