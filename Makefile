@@ -122,8 +122,8 @@ test-walk: $(STAMP)  ## the README's walk-through of one's own cells, twice, in 
 test-envs: $(STAMP)  ## every environment of envs/ made anew, and results kept in a bucket; needs the package index
 	python -m pytest -m envs -rs tests/envs
 
-new: $(STAMP)  ## NAME=mine FROM=folder_or_table: look at your own data, write config/datasets/mine.yaml
-	@python -m morphobench.new "$(NAME)" "$(FROM)"
+new: $(STAMP)  ## NAME=mine FROM=folder_or_table [WEIGHTS_FROM=data_set_or_folder]: your own data, config/datasets/mine.yaml
+	@python -m morphobench.new "$(NAME)" "$(FROM)" "$(WEIGHTS_FROM)"
 
 check-data: $(STAMP)  ## does the place of DATASET=pcna (or all) look as it should? headers alone, in under a minute each
 	@python -m morphobench.jobs.check_data $(DATASET)

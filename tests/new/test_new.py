@@ -209,6 +209,27 @@ def test_one_array_of_volumes(root, tmp_path, monkeypatch):
     assert table["success"].all()
 
 
+def test_new_cells_take_the_weights_of_a_data_set_of_their_kind(root, tmp_path):
+    own_files.write_meshes(tmp_path / "shapes")
+    own_files.write_thunderstorm(tmp_path / "points", counts=[150, 300, 200])
+    write.run("mine", tmp_path / "shapes", root)
+    write.run("more", tmp_path / "shapes", root, weights="mine")
+    settings = yaml.safe_load((root / "config/config.yaml").read_text())
+    datasets = config.resolve(settings, root)["datasets"]
+    own = yaml.safe_load((root / "config/datasets/more.yaml").read_text())
+    assert own["weights_from"] == "mine"
+    assert not set(own) & {"voxel_um", "sample", "models"}
+    for key in ("voxel_um", "scale_factor", "sample", "models"):
+        assert datasets["more"][key] == datasets["mine"][key]
+    for weights, reason in (
+        ("mine", "of kind polymorphic.*these cells are punctate"),
+        ("none", "no data set"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            write.run("other", tmp_path / "points", root, weights=weights)
+    assert not (root / "config/datasets/other.yaml").exists()
+
+
 def empty(folder):
     folder.mkdir()
 

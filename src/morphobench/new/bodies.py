@@ -78,8 +78,14 @@ class Sizes(NamedTuple):
     n_voxels: np.ndarray
 
 
-def of_intensities(mask: str, structure: str, choices: str, sizes: Sizes) -> str:
-    """Return the body of punctate structures in images, of one channel; `choices` comments on it."""
+def channels(structure: str, mask: str, comment: str = "") -> str:
+    """Return the section of the channels that are used."""
+    own = structure if structure == "FILL" else quoted(structure)
+    return f"channels:\n  structure: {own}{comment}\n  cell_mask: {mask}\n"
+
+
+def of_intensities(sizes: Sizes) -> str:
+    """Return the body of punctate structures in images."""
     spacing_um_zyx, extents_zyx, n_voxels = sizes
     edges = np.array(spacing_um_zyx or [1.0, 1.0, 1.0])
     extents_um = extents_zyx * edges
@@ -99,10 +105,6 @@ def of_intensities(mask: str, structure: str, choices: str, sizes: Sizes) -> str
     n_points = power_of_two(few, 32, 2048)
     models = _CLOUDS.format(model="rotation_invariant_pointcloud_intensity")
     return f"""voxel_um: {voxel:<20} # edge of the cubic voxels that follow; null: smallest of the source
-
-channels:
-  structure: {quoted(structure) if structure != "FILL" else structure}{choices}
-  cell_mask: {mask}
 
 align:
   enabled: true               # lay the long axis along x
@@ -131,15 +133,14 @@ subsample: {{n_points: {n_points}, weight: uniform}}
 {models}"""
 
 
-def of_segmentations(mask: str, sizes: Sizes) -> str:
-    """Return the body of segmented shapes in a channel."""
+def of_segmentations(sizes: Sizes) -> str:
+    """Return the body of segmented shapes."""
     spacing_um_zyx, extents_zyx, _ = sizes
     edges = np.array(spacing_um_zyx or [1.0, 1.0, 1.0])
     longest_um = (extents_zyx * edges).max()
     voxel = rounded(max(edges.min(), longest_um / _MOST_ALONG)) if spacing_um_zyx else "null"
     return f"""voxel_um: {voxel!s:<20} # edge of the cubic voxels that follow; null: smallest of the source
 
-channels: {{structure: {mask}, cell_mask: {mask}}}   # nothing around the shape
 align:
   enabled: false              # true lays the long axis along x
   mask: cell_mask

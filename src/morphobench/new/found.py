@@ -36,6 +36,8 @@ class Draft(NamedTuple):
         Lines of section `source`, below the key that names the table.
     key
         That key.
+    channels
+        Section `channels` with the end of its line; "" for none.
     body
         The rest of the yaml from voxel_um on, but for stratum and labels.
     n_units, n_cells
@@ -48,6 +50,7 @@ class Draft(NamedTuple):
     table: pd.DataFrame
     source: list[str]
     key: str
+    channels: str
     body: str
     n_units: int
     n_cells: int

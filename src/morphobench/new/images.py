@@ -162,8 +162,11 @@ def _draft(
 ) -> found.Draft:
     mask = bodies.channel_name(images.label_names[0])
     if not images.has_image:
-        kind, body = "polymorphic", bodies.of_segmentations(mask, images.sizes)
+        # Nothing around the shape.
+        kind, channels = "polymorphic", bodies.channels(mask, mask)
+        body = bodies.of_segmentations(images.sizes)
     else:
         _, structure, choices = images.channels()
-        kind, body = "punctate", bodies.of_intensities(mask, structure, choices, images.sizes)
-    return found.Draft(kind, table, source, key, body, n_units, n_cells, images.remarks())
+        kind, channels = "punctate", bodies.channels(structure, mask, choices)
+        body = bodies.of_intensities(images.sizes)
+    return found.Draft(kind, table, source, key, channels, body, n_units, n_cells, images.remarks())

@@ -100,7 +100,7 @@ def _draft(
         )
     weighted = "weight" in options["columns"]
     body = bodies.of_points(float(reach_um), n_points, weighted=weighted)
-    return found.Draft("punctate", table, source, "point_tables", body, len(table), len(table), remarks)
+    return found.Draft("punctate", table, source, "point_tables", "", body, len(table), len(table), remarks)
 
 
 def _units(file: Path, known: columns.Coordinates, wide: float) -> tuple[list[str], np.ndarray, str]:

@@ -38,7 +38,7 @@ def draft_of_meshes(files: Sequence[Path], table: pd.DataFrame) -> found.Draft:
         f"a typical one is {typical:.3g} units long, the longest {longest:.3g}",
     ]
     body = bodies.of_meshes(longest * likely)
-    return found.Draft("polymorphic", table, source, "meshes", body, len(files), len(files), remarks)
+    return found.Draft("polymorphic", table, source, "meshes", "", body, len(files), len(files), remarks)
 
 
 def _likely(typical: float) -> float:
@@ -79,9 +79,12 @@ def draft_of_stack(path: Path, table: pd.DataFrame | None) -> found.Draft:
         f"{len(volumes)} volumes of shape {volumes.shape[1:]} (z, y, x)",
         f"a typical shape is {np.median(extents_zyx.max(axis=1)):.0f} voxels long, of unknown size",
     ]
-    body = bodies.of_segmentations("shape", bodies.Sizes(None, extents_zyx, n_voxels))
+    body = bodies.of_segmentations(bodies.Sizes(None, extents_zyx, n_voxels))
+    channels = bodies.channels("shape", "shape")
     table.attrs["stack"] = str(path.absolute())
-    return found.Draft("polymorphic", table, source, "stack", body, len(volumes), len(volumes), remarks)
+    return found.Draft(
+        "polymorphic", table, source, "stack", channels, body, len(volumes), len(volumes), remarks
+    )
 
 
 def table_beside(path: Path) -> Path | None:

@@ -10,7 +10,7 @@ from morphobench import files
 from morphobench.config.schema import BLANK, NAME, list_files
 from morphobench.errors import InputError
 from morphobench.files import reserved
-from morphobench.new import columns, found, look
+from morphobench.new import columns, found, look, reused
 from morphobench.new.bodies import quoted
 
 FOLDER = Path("config/datasets")
@@ -27,15 +27,17 @@ source:
 {source}
 
 n_shards: {n_shards}                   # jobs per stage
-{body}n_archetypes: 4
+{channels}{body}n_archetypes: 4
 
 stratum: {stratum}
 labels: {labels}
 {units}"""
 
 
-def run(name: str, place: Path, root: Path = Path()) -> str:
+def run(name: str, place: Path, root: Path = Path(), weights: str = "") -> str:
     """Write config/datasets/<name>.yaml and .csv for what lies at a place; return what to print.
+
+    `weights`, a data set or a folder, embed its cells (`weights_from`): the preprocessing is theirs.
 
     Raises
     ------
@@ -51,6 +53,8 @@ def run(name: str, place: Path, root: Path = Path()) -> str:
                 f"{path}: exists already, and is not written over. Take another NAME, or remove it."
             )
     draft = look.draft_of(place.expanduser())
+    if weights:
+        draft = draft._replace(body=reused.body(weights, draft.kind, root / FOLDER))
     text, table = describe(name, place, draft, FOLDER / manifest.name)
     files.write_table(table, manifest)
     try:
@@ -89,6 +93,7 @@ def describe(name: str, place: Path, draft: found.Draft, manifest: Path) -> tupl
         key=key if draft.key != "stack" else f"{key}\n  stack_table: {manifest}",
         source="\n".join(draft.source),
         n_shards=max(1, min(draft.n_units, _MOST_SHARDS, -(-draft.n_cells // _CELLS_PER_SHARD))),
+        channels=draft.channels,
         body=draft.body,
         stratum=f"{quoted(stratum)}   # {comment}{others.replace('   #', ',')}",
         labels=f"[{', '.join(map(quoted, known.labels[:3]))}]   # columns to classify",
