@@ -101,6 +101,7 @@ def test_each_bad_cell_is_kept_with_its_reason(tmp_path, name, words):
     cells = run(shard, tmp_path / "out")
     assert words in cells.loc["bad", "error"]
     assert cells["success"].tolist() == [True, False, True, False]
+    assert cells.loc["bad", "excluded"] == (name in ("few", "flat"))
     assert cells.loc["old", "error"] == "no file"
     assert cells.loc["bad", ["size_z", "box_z", "n_voxels"]].tolist() == [0, 0, 0]
     np.testing.assert_array_equal(

@@ -49,7 +49,7 @@ def run(
     clip, quantile, structure_clips
         Intensity range, see `_clip_range`.
     min_voxels
-        A cell whose mask has fewer voxels fails.
+        A cell whose mask has fewer voxels is left out.
     """
     if reference and dilation_voxel != int(dilation_voxel):
         raise InputError(f"mask.dilation_voxel is {dilation_voxel:g}; mask.reference needs a whole number.")
@@ -61,7 +61,7 @@ def run(
             raise InputError(f"the mask ({where}) is empty. Check the segmentation, or remove the cell.")
         if n_voxels < min_voxels:
             few = f"has {n_voxels} voxels, fewer than mask.min_voxels = {min_voxels}"
-            raise InputError(f"the mask ({where}) {few}. Lower it, or remove the cell.")
+            raise Excluded(f"the mask ({where}) {few}. Lower it, or remove the cell.")
         structure_zyx, labels_zyx = cut(raw_zyx, core_zyx, dilation_voxel=dilation_voxel, reference=reference)
         inside_zyx = labels_zyx == region.MASK
         inside = structure_zyx[inside_zyx]

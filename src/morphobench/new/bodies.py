@@ -13,6 +13,8 @@ _MOST_ALONG, _CUBE = 160, 65
 _SHAPE_ALONG = 64
 # Cells that were not read may be larger.
 _ROOM = 1.4
+# Of the voxels of a typical cell: smaller labels are no cells, and give no sizes.
+SPECK = 0.1
 _SPACING_CHOICES = (
     "edges of a voxel along z, y, x, micrometres, such as [0.29, 0.108, 0.108]; the files do not say"
 )
@@ -96,7 +98,7 @@ def of_intensities(sizes: Sizes) -> str:
     )
     voxel_um = max(edges.min(), extents_um.max() / _MOST_ALONG)
     # All voxels of a mask would be its shape alone: a quarter of them, the bright ones more often.
-    few = np.quantile(n_voxels, 0.02) / 4
+    few = np.quantile(n_voxels[n_voxels >= SPECK * np.median(n_voxels)], 0.02) / 4
     if spacing_um_zyx:
         voxel, side = f"{rounded(voxel_um)}", f"side_um: {rounded(reach_um)}"
         few *= edges.prod() / voxel_um**3
@@ -118,7 +120,7 @@ align:
 mask:
   role: cell_mask
   dilation_voxel: 0           # how far outside the mask points may lie
-  min_voxels: {n_points}            # cells with smaller masks fail
+  min_voxels: {n_points}            # cells with smaller masks are left out
   clip: quantile
   quantile: 0.999
 box: {{quantile: 1.0, policy: drop}}

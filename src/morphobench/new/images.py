@@ -79,10 +79,13 @@ class Images:
         longest = np.median(measured.extents_zyx.max(axis=1))
         edges = header.spacing_um_zyx and [found.rounded(edge, 6) for edge in header.spacing_um_zyx]
         size = f", {np.median((measured.extents_zyx * edges).max(axis=1)):.3g} um" if edges else ""
+        seen = f"{measured.n_cells} labels in {measured.n_read} of them"
+        n_specks = int((measured.n_voxels < bodies.SPECK * np.median(measured.n_voxels)).sum())
+        specks = f", {n_specks} are specks below a tenth of the others" if n_specks else ""
         return [
             f"{len(self.pairs)} {what}, shape {header.shape_zyx} (z, y, x), channels {header.channel_names}",
             f"voxel size (z, y, x): {edges or 'unknown'} um, from {where}",
-            f"{measured.n_cells} labels in {measured.n_read} of them, {measured.n_border} touch the border; "
+            f"{seen}, {measured.n_border} touch the border{specks}; "
             f"a typical cell is {longest:.0f} voxels long{size}",
         ]
 
