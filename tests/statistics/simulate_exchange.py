@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from morphobench.analyse.lda import separate
-from morphobench.metrics.retrieval import retrieval_map
+from morphobench.metrics.exchange import nested
+from morphobench.metrics.retrieval import standardise_on_controls
+from morphobench.metrics.retrieval_null import exchange_p
 
 LEVEL = 0.05
 # What the share of p <= 0.05 must lie in.
@@ -75,12 +77,11 @@ def screen(design: Design, rng: np.random.Generator) -> Screen:
 
 
 def retrieval_p(drawn: Screen, seed: int, n_draws: int) -> float:
-    """P value of retrieving the condition, positives from other wells."""
-    places = {"unit": drawn.well, "plate": drawn.plate, "apart": drawn.well}
-    is_control = drawn.condition == CONTROL
-    draws = {"n_null": 1, "n_exchanges": n_draws, "seed": seed}
-    table = retrieval_map(drawn.x, drawn.condition, is_control, **places, **draws).groups
-    return float(table["p"].iloc[0])
+    """P value of retrieving the condition, positives from other wells; as `retrieval_map` asks for it."""
+    is_control, rng = drawn.condition == CONTROL, np.random.default_rng((seed, 2))
+    well, plate = nested(drawn.well, drawn.plate, len(drawn.x))
+    x, _ = standardise_on_controls(drawn.x, is_control)
+    return exchange_p(x, well, ~is_control, plate, well, n_draws=n_draws, rng=rng)[0]
 
 
 def lda_p(drawn: Screen, seed: int, n_draws: int) -> float:

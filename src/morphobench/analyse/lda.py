@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from morphobench.metrics import exchange
 
@@ -118,15 +117,16 @@ def separate(
 
 
 def auroc(scores: np.ndarray, is_condition: np.ndarray) -> float:
-    """Return the area under the ROC curve; ties count half (scikit-learn's takes 30 times as long).
+    """Return the area under the ROC curve; ties count half.
 
     Examples
     --------
     >>> auroc(np.array([0.0, 1.0, 1.0, 2.0]), np.array([False, False, True, True]))
     0.875
     """
-    n, rank_sum = is_condition.sum(), rankdata(scores)[is_condition].sum()
-    return float((rank_sum - n * (n + 1) / 2) / (n * (len(scores) - n)))
+    treated, controls = scores[is_condition], np.sort(scores[~is_condition])
+    below, not_above = (np.searchsorted(controls, treated, side).sum() for side in ("left", "right"))
+    return float((below + not_above) / (2 * len(treated) * len(controls)))
 
 
 def walk_cells(x: np.ndarray, axis: Axis, n_steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
