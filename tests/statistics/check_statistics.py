@@ -8,7 +8,7 @@ import argparse
 import operator
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -47,12 +47,20 @@ def outside(share: float, least: float, most: float) -> bool:
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
     """Return rows as a table in Markdown; a share that is not known is a dash."""
-    lines = [
-        list(rows[0]),
-        ["---"] * len(rows[0]),
-        *([text(value) for value in row.values()] for row in rows),
-    ]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
+    return "\n".join(map(line, lines))
+
+
+def line(values: Iterable[object]) -> str:
+    """Return values as a line of a table."""
+    return "| " + " | ".join(map(text, values)) + " |"
+
+
+def printed(rows: Iterable[Mapping[str, object]]) -> Iterator[Mapping[str, object]]:
+    """Yield rows, and print each as it comes."""
+    for row in rows:
+        print(line(row.values()), flush=True)
+        yield row
 
 
 def text(value: object) -> str:
@@ -79,9 +87,8 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         made = [pool.map(operator.call, rows, repeat(arguments.n)) for rows in (LEVELS, COVERAGE)]
-        levels, coverage = map(list, made)
+        levels, coverage = (list(printed(rows)) for rows in made)
     tables = {"coverage": table(coverage), "levels": table(levels)}
     write(arguments.docs, tables)
-    print(*tables.values(), sep="\n\n")
     if found := faults(coverage, levels):
         sys.exit("beyond what is promised:\n" + "\n".join(found))
