@@ -3,7 +3,6 @@
 from functools import partial
 
 import numpy as np
-import trimesh
 
 from morphobench.align import coordinates
 from morphobench.files.layout import MESH
@@ -11,6 +10,8 @@ from morphobench.files.layout import MESH
 
 def _covariance(vertices_um: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Return the covariance (3, 3) of x, y, z over the solid, square micrometres."""
+    import trimesh
+
     centred_um = vertices_um - vertices_um.mean(axis=0)
     solid = trimesh.Trimesh(centred_um, faces, process=False).mass_properties
     # The inertia about the centre of mass is the trace less the second moments.

@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 
 from morphobench.analyse.pca import principal_components, varies
 from morphobench.errors import InputError
@@ -104,6 +102,9 @@ def archetypes(z: np.ndarray, k: int, *, n_starts: int, rng: np.random.Generator
 
 def _distance(points: Sequence[HullPoint], others: Sequence[HullPoint]) -> float:
     """Return the mean distance between two sets of equally many archetypes, in the best order."""
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
     costs = cdist(*(np.stack([point.position for point in side]) for side in (points, others)))
     return float(costs[linear_sum_assignment(costs)].mean())
 

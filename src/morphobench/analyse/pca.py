@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 # Of a sum of loadings.
 _ZERO = 1e-9
@@ -33,6 +32,8 @@ class Components(NamedTuple):
 
 def principal_components(z: np.ndarray, n: int | None = None) -> Components:
     """Return the first n principal components of embeddings (n_cells, D), at most min(n_cells, D); exact."""
+    from sklearn.decomposition import PCA
+
     # Centred first: the covariance of scikit-learn loses digits where the mean is large.
     centred = z - z.mean(axis=0)
     solver = "full" if len(z) < z.shape[1] else "covariance_eigh"

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import linear_sum_assignment
-from scipy.special import gammaln
-from scipy.stats import false_discovery_control
 
 from morphobench.metrics.exchange import LEVEL
 
@@ -37,6 +34,8 @@ def stratum_by_archetype(
     -----
     Tests the claim of Vasan et al. 2025, Fig. 3c, that eight archetypes are the eight stages.
     """
+    from scipy.stats import false_discovery_control
+
     labelled = pd.notna(np.asarray(strata, dtype=object))
     names, which = np.unique(np.asarray(strata)[labelled].astype(str), return_inverse=True)
     weights, unit = (
@@ -69,6 +68,8 @@ def _pure(which: np.ndarray, unit: np.ndarray) -> np.ndarray:
 
 def _too_few(which: np.ndarray, unit: np.ndarray) -> str:
     """Return why there are too few permutations for a p value; empty where there are enough."""
+    from scipy.special import gammaln
+
     pure = _pure(which, unit)
     first = np.unique(unit, return_index=True)[1]
     # Their logarithm: permutations among pure units, and within each of the others.
@@ -97,6 +98,8 @@ def _means(weights: np.ndarray, which: np.ndarray) -> np.ndarray:
 
 def _pair(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each stratum's mean weight on its paired archetype, 0 without one, and the pairs as a mask."""
+    from scipy.optimize import linear_sum_assignment
+
     assigned = np.zeros(mean.shape, dtype=bool)
     assigned[linear_sum_assignment(mean, maximize=True)] = True
     return np.where(assigned, mean, 0.0).sum(axis=1), assigned

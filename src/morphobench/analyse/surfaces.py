@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import igl
 import numpy as np
 import pandas as pd
 
@@ -59,6 +58,8 @@ def decimate(vertices: np.ndarray, faces: np.ndarray, n_faces: int) -> tuple[np.
 
     Vertices (n, 3), faces (m, 3). A surface that is no manifold is returned as it is.
     """
+    import igl
+
     if len(faces) <= n_faces:
         return vertices, faces
     decimated = igl.decimate(vertices.astype(np.float64), faces.astype(np.int64), n_faces)

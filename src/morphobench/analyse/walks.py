@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import cdist
 
 from morphobench.analyse.pca import principal_components, varies
 from morphobench.files.tables import with_embeddings
@@ -57,6 +56,8 @@ def closest_cells(z_points: np.ndarray, z_cells: np.ndarray, ids: Sequence[str])
 
     Of equally near cells the first id in sorted order is taken.
     """
+    from scipy.spatial.distance import cdist
+
     ids = np.asarray(ids).astype(str)
     order = np.argsort(ids)
     distance = cdist(z_points, z_cells[order])

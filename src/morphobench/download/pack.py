@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
 
 from morphobench.errors import InputError
 from morphobench.geometry import meshes
@@ -48,6 +46,8 @@ def nucleus_grid(
     InputError
         When the nucleus leaves the box, or is too small to hold a grid point.
     """
+    from scipy.ndimage import distance_transform_edt
+
     low, high = np.asarray(box, dtype=np.float64)
     bottom, top = vertices.min(axis=0), vertices.max(axis=0)
     if (bottom < low).any() or (top > high).any():
@@ -173,6 +173,8 @@ def _place(
     grid: NucleusGrid, moved: np.ndarray, depth: np.ndarray, placed: np.ndarray, n_spheres: int, radius: float
 ) -> np.ndarray:
     """Add moved points in their order until `n_spheres` are placed; batches only save work."""
+    from scipy.spatial import cKDTree
+
     batch_size = 4 * n_spheres
     for start in range(0, len(moved), batch_size):
         batch, bound = moved[start : start + batch_size], depth[start : start + batch_size]
@@ -190,6 +192,8 @@ def _place(
 
 def _first_come(points: np.ndarray, distance: float) -> np.ndarray:
     """Return which points stay when each one yields to every earlier, staying point within `distance`."""
+    from scipy.spatial import cKDTree
+
     stays = np.ones(len(points), dtype=bool)
     if len(points) == 0:
         return stays

@@ -3,7 +3,6 @@
 from functools import cache
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from morphobench.geometry.harmonics import real_harmonics, sphere_nodes
 
@@ -71,6 +70,8 @@ def _surface_moments(sdf_zyx: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _distance(sdf_zyx: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Interpolate distances at points (..., 3), voxels; beyond the grid, the way to its border is added."""
+    from scipy.ndimage import map_coordinates
+
     last = len(sdf_zyx) - 1
     index = points[..., ::-1] + len(sdf_zyx) // 2
     within = np.clip(index, 0, last)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from morphobench import seeds
@@ -109,6 +108,8 @@ def mean_mesh(
     Cells are centred by their bounding boxes, `error_voxels` along the longest side of all; up to
     `mean_shape_cells` of them, chosen by `seed` and CellId. None without cells.
     """
+    from scipy.ndimage import gaussian_filter
+
     rows = sorted(cells.to_dict("records"), key=lambda row: seeds.integer(seed, row["CellId"]))
     shapes = [masked_mesh(row, meshes) for row in rows[: embed_config["mean_shape_cells"]]]
     if not shapes:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from morphobench.errors import InputError, named
 from morphobench.files import FilePath, headers, image_library, limits, tiff_files
@@ -171,6 +170,8 @@ def resample_isotropic(
     InputError
         When the result would be absurdly large, as for a voxel size in another unit.
     """
+    from scipy import ndimage
+
     ratio = spacing_um / np.asarray(spacing_um_zyx, dtype=float)
     if np.abs(1 / ratio - 1).max() < ISOTROPY_TOLERANCE:
         return volume_zyx

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
-from skimage import measure
 
 from morphobench.errors import InputError
 
@@ -62,6 +60,8 @@ def find_cells(
     InputError
         When the image does not hold labels.
     """
+    from scipy import ndimage
+
     check_labels(label_zyx)
     margin = [int(np.ceil(margin_um / edge_um - 1e-9)) for edge_um in spacing_um_zyx]
     cells = []
@@ -151,6 +151,8 @@ def without_strays(label_zyx: np.ndarray, stray_share: float) -> Cleaned:
 
     Segmentation programs leave such strays. A label whose pieces are of like size keeps them all.
     """
+    from skimage import measure
+
     piece_zyx = measure.label(label_zyx, background=0, connectivity=3)
     sizes = np.bincount(piece_zyx.ravel())
     sizes[0] = 0
@@ -169,6 +171,8 @@ def without_strays(label_zyx: np.ndarray, stray_share: float) -> Cleaned:
 
 def without_stray_pieces(mask_zyx: np.ndarray, stray_share: float) -> tuple[np.ndarray, int]:
     """Remove strays from a mask, as `without_strays` does; return it and the number of their voxels."""
+    from scipy import ndimage
+
     found = ndimage.find_objects(mask_zyx.view(np.uint8))
     if not found:
         return mask_zyx, 0
@@ -252,6 +256,8 @@ def check_no_steps(volume_zyx: np.ndarray) -> None:
 
     Of labels, nearly all have a core: voxels with nothing but their like around them.
     """
+    from scipy import ndimage
+
     cross = ndimage.generate_binary_structure(volume_zyx.ndim, 1)
     low = ndimage.minimum_filter(volume_zyx, footprint=cross, mode="nearest")
     high = ndimage.maximum_filter(volume_zyx, footprint=cross, mode="nearest")

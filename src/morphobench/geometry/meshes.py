@@ -1,13 +1,16 @@
 """Triangle meshes: checked reading, writing, points inside, and exact distances to the surface."""
 
-from pathlib import Path
+from __future__ import annotations
 
-import igl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
-import trimesh
-from trimesh.exchange.ply import export_ply
 
 from morphobench.errors import InputError
+
+if TYPE_CHECKING:
+    import trimesh
 
 # The fast winding number is off by a few hundredths; this close to one half it does not decide the side.
 _UNSURE = 0.1
@@ -38,6 +41,8 @@ def read_mesh(path: str | Path) -> trimesh.Trimesh:
     InputError
         When the file is missing or unreadable, has no faces, or vertices that are not finite.
     """
+    import trimesh
+
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such mesh file. Add it, or remove its row from the manifest.")
@@ -56,6 +61,9 @@ def read_mesh(path: str | Path) -> trimesh.Trimesh:
 
 def write_ply(path: str | Path, vertices: np.ndarray, faces: np.ndarray) -> None:
     """Write a mesh as binary PLY with float32 vertices and nothing else, in a folder made where missing."""
+    import trimesh
+    from trimesh.exchange.ply import export_ply
+
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
     Path(path).write_bytes(export_ply(mesh, vertex_normal=False, include_attributes=False))
@@ -67,6 +75,8 @@ def inside(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.nd
     Holes, overlaps and repeated faces of the mesh do no harm (Jacobson et al. 2013). The number is the fast
     one of Barill et al. 2018, and the exact one for points where that comes close to one half.
     """
+    import igl
+
     if len(points) == 0:
         return np.empty(0, dtype=bool)
     points, vertices, faces = _contiguous(points, vertices, faces)
@@ -79,6 +89,8 @@ def inside(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.nd
 
 def distance(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the exact distance (n,) of points to a mesh, and the closest points (n, 3) of its surface."""
+    import igl
+
     if len(points) == 0:
         return np.empty(0), np.empty((0, 3))
     squared, _, nearest = igl.point_mesh_squared_distance(*_contiguous(points, vertices, faces))

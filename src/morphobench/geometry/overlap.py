@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from morphobench.errors import InputError
 
@@ -51,6 +49,9 @@ def common_grid(meshes: Sequence[Mesh], n_longest: int, speck_share: float) -> G
 
 def _without_specks(mesh: Mesh, speck_share: float) -> np.ndarray:
     """Return the vertices of all pieces but the smallest, which hold at most this share of the volume."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     vertices, faces = np.asarray(mesh[0]), np.asarray(mesh[1])
     if not len(faces):
         return vertices

@@ -1,11 +1,17 @@
 """Packings of spheres in a nucleus: frames, masking, jittered copies of the points, and spheres as voxels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import trimesh
 
 from morphobench.errors import InputError
 from morphobench.geometry import meshes
 from morphobench.geometry.rotation import packing_to_um, um_to_packing
+
+if TYPE_CHECKING:
+    import trimesh
 
 
 def to_packing_frame(
@@ -20,6 +26,8 @@ def to_packing_frame(
     centred
         Whether to move the centroid of the volume to the origin. Shapes of published packings must stay.
     """
+    import trimesh
+
     vertices = np.asarray(mesh.vertices) - (mesh.center_mass if centred else 0.0)
     is_last = axes == "depth_last"
     vertices = um_to_packing(vertices * unit_um, voxel_um) if is_last else vertices * (unit_um / voxel_um)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import ndimage
 
 AXES = "zyx"
 # Labels of a stored mask: beside it, the rim that dilation added, the mask itself.
@@ -12,6 +11,8 @@ OUTSIDE, RIM, MASK = 0, 1, 2
 
 def bounds(mask_zyx: np.ndarray) -> tuple[slice, slice, slice]:
     """Return the bounding box of a mask with at least one voxel, first and last plane included."""
+    from scipy import ndimage
+
     return ndimage.find_objects((mask_zyx != 0).view(np.int8))[0]
 
 

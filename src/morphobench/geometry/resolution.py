@@ -1,7 +1,6 @@
 """Volumes at half their resolution."""
 
 import numpy as np
-from scipy.ndimage import convolve1d
 
 # Share of a voxel of twice the edge that each voxel around its middle makes up.
 _WEIGHTS = (0.25, 0.5, 0.25)
@@ -12,6 +11,8 @@ def half_resolution(volumes_zyx: np.ndarray) -> np.ndarray:
 
     Means over voxels of twice the edge, centred on every second voxel, are interpolated linearly in between.
     """
+    from scipy.ndimage import convolve1d
+
     halved = np.asarray(volumes_zyx, np.float32)
     for axis in (-3, -2, -1):
         means = convolve1d(halved, _WEIGHTS, axis=axis, mode="nearest")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from morphobench import seeds
 
@@ -19,11 +18,15 @@ def about_z(degrees: float) -> np.ndarray:
     >>> about_z(90).round(6) @ np.array([1.0, 0.0, 0.0])
     array([0., 1., 0.])
     """
+    from scipy.spatial.transform import Rotation
+
     return Rotation.from_euler("z", degrees, degrees=True).as_matrix()
 
 
 def cube_rotations() -> np.ndarray:
     """Return the 24 rotations that map the cube grid to itself, shape (24, 3, 3), exact, identity first."""
+    from scipy.spatial.transform import Rotation
+
     # Adding zero makes -0 a 0.
     matrices = np.rint(Rotation.create_group("O").as_matrix()) + 0.0
     return np.array(sorted(matrices, key=lambda matrix: (-np.trace(matrix), matrix.tolist())))
@@ -31,6 +34,8 @@ def cube_rotations() -> np.ndarray:
 
 def uniform(n: int, rng: np.random.Generator) -> np.ndarray:
     """Draw `n` rotations uniformly from SO(3) (Haar measure), shape (n, 3, 3), float64."""
+    from scipy.spatial.transform import Rotation
+
     return Rotation.random(n, random_state=rng).as_matrix()
 
 

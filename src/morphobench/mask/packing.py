@@ -1,18 +1,22 @@
 """Stage `mask` for packings: keep what lies inside the nucleus of each cell."""
 
+from __future__ import annotations
+
 import shutil
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import trimesh
 
 from morphobench import files
 from morphobench.files import FilePath, shards
 from morphobench.files.layout import CLOUD, NUCLEI, stored_cloud
 from morphobench.geometry import meshes
 from morphobench.geometry.packing import keep_inside
+
+if TYPE_CHECKING:
+    import trimesh
 
 
 def run(

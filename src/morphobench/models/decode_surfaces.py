@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from skimage.filters import threshold_otsu
-from skimage.measure import marching_cubes
 
 from morphobench.files import FilePath
 from morphobench.files.layout import stored_mesh
@@ -20,6 +18,8 @@ def volume_mesh(inside_zyx: np.ndarray, edge_um: float, origin_voxel: float) -> 
     What reaches the border of the volume is closed there. `origin_voxel` is the index of the value at the
     origin, the same along each axis. A field that is nowhere positive, or not finite, gives an empty mesh.
     """
+    from skimage.measure import marching_cubes
+
     # A false comparison with NaN, too.
     if not (inside_zyx.max() > 0 and np.isfinite(inside_zyx).all()):
         return EMPTY_MESH
@@ -36,6 +36,8 @@ def inside_field(volume_zyx: np.ndarray, representation: str, scale: float, lega
     Distances are negative inside; "seg" is inside above one half of the occupancy 1, which is `scale` in
     model units, or with `legacy` above Otsu's threshold of each volume, as published.
     """
+    from skimage.filters import threshold_otsu
+
     if representation != "seg":
         return -volume_zyx
     # Otsu's threshold needs two values; false with NaN, too.

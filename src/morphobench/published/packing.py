@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import tifffile
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
@@ -142,6 +141,8 @@ def read_image(path: Path, size: int) -> np.ndarray:
     InputError
         When the file is damaged or has other axes or sizes.
     """
+    import tifffile
+
     with explained(path):
         limits.check_tiff(path)
         image = tifffile.imread(path)
@@ -165,6 +166,8 @@ def write(
     Positions and shapes are in packing units. Images hold the nucleus and the spheres in sub-voxels of the
     cubes, centred on the nucleus. The manifest needs no paths: names follow from rule, shape and angle.
     """
+    import tifffile
+
     (folder / _FIGURES).mkdir(parents=True)
     (folder / SHAPES).mkdir()
     shapes = [

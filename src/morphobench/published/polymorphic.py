@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import trimesh
 
 from morphobench import files, seeds
 from morphobench.errors import InputError
@@ -164,6 +163,8 @@ def write(
     Lengths are in source voxels and distance grids have axes x, y, z, as published; points are float32, not
     rounded to float16, so that distances belong to them. Meshes are centred on the mean of their vertices.
     """
+    import trimesh
+
     clouds, meshes = folder / f"pointcloud/{_CATEGORY}", folder / "outputs_mesh"
     for path in (clouds, meshes, *((folder / name).parent for name in _GRIDS.values())):
         path.mkdir(parents=True)

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plyfile
-import tifffile
 
 from morphobench import files
 from morphobench.errors import InputError
@@ -67,6 +65,8 @@ def read_cloud(path: Path, voxel_um: float) -> tuple[np.ndarray, np.ndarray]:
     InputError
         When the file is damaged, lacks a property, or has coordinates that are not finite.
     """
+    import plyfile
+
     with explained(path):
         vertices = plyfile.PlyData.read(str(path))["vertex"].data
         if missing := [name for name in (*_AXES, _INTENSITY) if name not in (vertices.dtype.names or ())]:
@@ -94,6 +94,8 @@ def write(
     dataset
         Its configuration.
     """
+    import tifffile
+
     for name in _FILES.values():
         (folder / name).parent.mkdir()
     names = ("points_um", "intensity", "cube")
@@ -108,6 +110,8 @@ def write(
 
 def write_cloud(path: Path, points_um: np.ndarray, intensity: np.ndarray, voxel_um: float) -> None:
     """Write points, shape (n, 3), and intensities, (n,), as binary PLY: double properties z, y, x, s."""
+    import plyfile
+
     vertices = np.empty(len(points_um), dtype=[(name, "<f8") for name in (*_AXES[::-1], _INTENSITY)])
     for name, column in zip(_AXES, np.asarray(points_um, dtype=np.float64).T, strict=True):
         vertices[name] = column / voxel_um

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from morphobench.errors import InputError
 from morphobench.models.losses import sinkhorn
@@ -50,6 +49,8 @@ def _assignment(costs: np.ndarray) -> np.ndarray:
 
     Less its least entry, in each column and then in each row, the same assignment is found in half the time.
     """
+    from scipy.optimize import linear_sum_assignment
+
     reduced = costs - costs.min(axis=0)
     return linear_sum_assignment(reduced - reduced.min(axis=1, keepdims=True))[1]
 
