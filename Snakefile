@@ -19,7 +19,6 @@ wildcard_constraints:
     seed=r"\d+(/fold-\d+)?",
     fold=r"fold-\d+",
     shard=r"\d+",
-    rotations="identity|lattice|uniform",
     bucket=r"[A-Za-z0-9_]+",
     sweep=r"[A-Za-z0-9_]+",
     point=r"p[0-9a-f]{8}",

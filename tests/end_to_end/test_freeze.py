@@ -63,5 +63,5 @@ def test_cells_that_are_added_leave_the_others_as_they_are(clone):
     assert (clone / FILES["weights"]).read_bytes() == weights
     sizes = [yaml.safe_load(text) for text in (box, (clone / FILES["box"]).read_bytes())]
     assert [sizes[0][axis] for axis in "zyx"] == [sizes[1][axis] for axis in "zyx"]
-    log = next((clone / "logs/embed/mine").rglob("identity.log")).read_text()
+    log = next((clone / "logs/embed/mine").rglob("seed-42.log")).read_text()
     assert f"{len(old)} cells keep their embeddings, {own_cells.N_CELLS - N_BEFORE} are new" in log

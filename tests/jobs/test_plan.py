@@ -33,7 +33,7 @@ def cost(path, rule, config):
 
 def test_an_output_tells_its_rule_dataset_and_model(config):
     path = "results/embed/pcna/classical_image/seed-42/uniform.parquet"
-    assert output(path, "embed", config) == ("embed", "pcna", "classical_image", "uniform")
+    assert output(path, "embed_rotated", config) == ("embed_rotated", "pcna", "classical_image", "uniform")
     assert output("figures/fig2.pdf", "plot_figure", config) == ("plot_figure", None, None, "fig2")
     assert plan.outputs_of("output_file\tdate\trule\tlog\tstatus\tplan\nConfig file\n", config) == []
 
@@ -75,12 +75,15 @@ def test_volumes_take_the_nearest_size_that_was_measured(config):
         assert plan._gpu_seconds({"architecture": {"size": size}}, known, "train") == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("pose", ["identity", "lattice", "uniform"])
-def test_every_pose_costs_its_encodings(pose, config):
-    found = cost(f"results/embed/cellpack/classical_pointcloud/seed-42/{pose}.parquet", "embed", config).gpu_h
-    turns = {"identity": 1, "lattice": 0.15 * 24, "uniform": 0.15 * (config["embed"]["n_uniform"] + 1)}[pose]
-    per_encoding = COSTS["gpu_s"]["classical_pointcloud/points"][pose]
-    assert found * 3600 == pytest.approx(per_encoding * turns * config["datasets"]["cellpack"]["n_cells"])
+@pytest.mark.parametrize(("rule", "name"), [("embed", "identity"), ("embed_rotated", "uniform")])
+def test_every_pose_costs_its_encodings(rule, name, config):
+    found = cost(f"results/embed/cellpack/classical_pointcloud/seed-42/{name}.parquet", rule, config).gpu_h
+    test, n_uniform = 0.15, config["embed"]["n_uniform"]
+    rotated = {"lattice": test * 24, "uniform": test * (n_uniform + 1)}
+    passes = {"embed": {"identity": 1}, "embed_rotated": rotated}[rule]
+    known = COSTS["gpu_s"]["classical_pointcloud/points"]
+    per_cell = sum(n * known[kind] for kind, n in passes.items())
+    assert found * 3600 == pytest.approx(per_cell * config["datasets"]["cellpack"]["n_cells"])
 
 
 def test_a_job_with_several_outputs_counts_once(config):

@@ -159,8 +159,7 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert counts["download"] == counts["align"] == counts["mask"] == counts["sample"] == shards
     assert counts["train"] == counts["score_cost"] == counts["score_evolution"] == 5
     assert counts["score_model"] == 5 + counts["embed_baseline"]
-    assert counts["embed"] == 15
-    assert counts["embed_reconstruction"] == 5
+    assert counts["embed"] == counts["embed_rotated"] == counts["embed_reconstruction"] == 5
     assert counts.get("download_manifest", 0) == (figure == "figures/fig3.pdf")
     # Beside the shards, a plan has few jobs: none per cell.
     assert counts["total"] - 4 * shards < 80
@@ -176,7 +175,7 @@ def test_real_cells_of_known_classes_are_scored_with_a_baseline_that_has_a_decod
     assert counts["train"] == 5 * 5 + 5
     assert counts["train_baseline"] == 5 + 1
     assert counts["embed_reconstruction"] == counts["score_evolution"] == 5 * 6 + 6
-    assert counts["embed"] == 3 * counts["embed_reconstruction"]
+    assert counts["embed"] == counts["embed_rotated"] == counts["embed_reconstruction"]
     # A score is of all folds together; what a training costs is measured once.
     assert counts["score_cost"] == 2 * 5
     assert counts["score_model"] == 2 * (6 + counts["embed_baseline"] // 6)

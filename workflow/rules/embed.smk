@@ -1,5 +1,5 @@
 ruleorder: embed_own > embed_own_rotated > embed_baseline > embed > published_embedding
-ruleorder: embed_baseline > embed_invariances
+ruleorder: embed_own_rotated > embed_baseline > embed_rotated
 
 
 rule embed_own:
@@ -68,9 +68,9 @@ rule embed:
         manifest=manifest,
         shards=shards("sample"),
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        frozen=frozen_rows,
+        frozen=frozen_rows("identity"),
     output:
-        "results/embed/{dataset}/{model}/seed-{seed}/{rotations}.parquet",
+        "results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     wildcard_constraints:
         dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
     conda:
@@ -83,7 +83,7 @@ rule embed:
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
     message:
-        "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, rotations: {wildcards.rotations}"
+        "Embed {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
     script:
         "../scripts/embed.py"
 
@@ -106,13 +106,17 @@ rule embed_freeze:
         "../scripts/embed_freeze.py"
 
 
-rule embed_invariances:
+# What only scores read of one training: one job, which loads model and libraries once.
+rule embed_rotated:
     input:
         manifest=manifest,
         shards=shards("sample"),
         model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        frozen=frozen_rows("lattice", "uniform"),
     output:
-        "results/embed/{dataset}/{model}/seed-{seed}/invariances.parquet",
+        lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
+        uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
+        invariances="results/embed/{dataset}/{model}/seed-{seed}/invariances.parquet",
     wildcard_constraints:
         dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
     conda:
@@ -125,9 +129,9 @@ rule embed_invariances:
         seed=CONFIG["seed"],
         accelerator=CONFIG["train"]["accelerator"],
     message:
-        "Embed changed cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
+        "Embed rotated and changed cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
     script:
-        "../scripts/embed_invariances.py"
+        "../scripts/embed_rotated.py"
 
 
 rule embed_reconstruction:

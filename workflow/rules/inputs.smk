@@ -179,11 +179,15 @@ def frozen_manifest(wildcards):
     return [local(str(file))] if dataset_config(wildcards).get("freeze") else []
 
 
-def frozen_rows(wildcards):
-    """Input function: the embeddings that the cells of a frozen dataset keep."""
-    folder = frozen_datasets.folder(wildcards.dataset) / wildcards.model / f"seed-{wildcards.seed}"
-    file = folder / f"{wildcards.rotations}.parquet"
-    return [local(str(file))] if dataset_config(wildcards).get("freeze") else []
+def frozen_rows(*rotations):
+    """Input function: the embeddings under these rotations that the cells of a frozen dataset keep."""
+
+    def files(wildcards):
+        folder = frozen_datasets.folder(wildcards.dataset) / wildcards.model / f"seed-{wildcards.seed}"
+        named = [local(str(folder / f"{name}.parquet")) for name in rotations]
+        return named if dataset_config(wildcards).get("freeze") else []
+
+    return files
 
 
 def frozen_files(wildcards):

@@ -10,7 +10,7 @@ if __name__ == "__main__":
             snakemake.input.shards,
             snakemake.input.model,
             snakemake.output[0],
-            rotations=snakemake.wildcards.rotations,
+            rotations="identity",
             frozen=next(iter(snakemake.input.get("frozen", ())), None),
             cube=(snakemake.params.packing or {}).get("cube"),
             dataset=snakemake.wildcards.dataset,

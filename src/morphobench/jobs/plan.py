@@ -22,6 +22,7 @@ from morphobench.jobs.status import jobs_of
 
 COSTS = Path("config/costs.yaml")
 _SHARDED = ("download", "align", "mask", "sample")
+_ON_A_GPU = ("train", "embed", "embed_rotated")
 _LOCAL = (
     *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "sample_fold"),
     *("train_baseline", "train_reuse", "train_weights", "embed_own", "embed_own_rotated", "embed_freeze"),
@@ -76,14 +77,16 @@ def _gpu_seconds(model: Config, known: Mapping[Any, Any], key: str) -> float:
     return known[measured][key] * (size / measured) ** 3
 
 
-def _passes(output: Output, model: Config, config: Config) -> float:
-    """Return how often each cell of the data set passes through the model, on average."""
+def _passes(rule: str, model: Config, config: Config) -> dict[str, float]:
+    """Return how often a job passes each cell of the data set through the model, on average, by what for."""
     split = config["sample"]["split"]
+    if rule == "train":
+        return {"train": split["train"] * model["training"]["max_epochs"]}
+    if rule == "embed":
+        return {"identity": 1}
     # One of the uniform rotations there and back.
     rotations = {"lattice": 24, "uniform": config["embed"]["n_uniform"] + 1}
-    if output.rule == "train":
-        return split["train"] * model["training"]["max_epochs"]
-    return 1 if output.name == "identity" else split["test"] * rotations[output.name]
+    return {name: split["test"] * n for name, n in rotations.items()}
 
 
 def cost_of(output: Output, config: Config, costs: Config) -> Cost:
@@ -95,12 +98,12 @@ def cost_of(output: Output, config: Config, costs: Config) -> Cost:
         n_cells = dataset["n_cells"] / max(1, sum(config["datasets"][name]["n_shards"] for name in names))
         cell_s, cell_mb = (costs[key][dataset["kind"]][rule] for key in ("cells_s", "cells_mb"))
         return Cost(cpu_h=(seconds + cell_s * n_cells) / 3600, disk_gb=cell_mb * n_cells / 1000)
-    if rule in ("train", "embed"):
+    if rule in _ON_A_GPU:
         model = configuration.model_for(config, output.dataset, output.model)
         known = costs["gpu_s"][f"{model['family']}/{model['representation']}"]
-        per_cell = _gpu_seconds(model, known, "train" if rule == "train" else output.name)
-        gpu_s = dataset["n_cells"] * _passes(output, model, config) * per_cell
-        return Cost(cpu_h=seconds / 3600, gpu_h=gpu_s / 3600)
+        passes = _passes(rule, model, config).items()
+        cell_s = sum(n * _gpu_seconds(model, known, kind) for kind, n in passes)
+        return Cost(cpu_h=seconds / 3600, gpu_h=dataset["n_cells"] * cell_s / 3600)
     return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
 
 
@@ -178,7 +181,7 @@ def measure(roots: Iterable[Path], job_start_s: float) -> dict[str, Any]:
     costs["jobs_s"] = {
         rule: round(sum(values) / len(values), 2)
         for rule, values in sorted(jobs.items())
-        if rule not in ("train", "embed")
+        if rule not in _ON_A_GPU
     }
     return costs
 
