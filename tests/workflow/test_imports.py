@@ -29,8 +29,8 @@ MODELS = {
     *("train_baseline", "train_reuse", "train_weights"),
 }
 PICTURES = {"train", *(name for name in SCRIPTS if name.startswith(("plot_", "fabricate_")))}
-# In this order, in one process: what the scripts of a group may load when they are imported, besides what those
-# before it may. A training loads torch and Lightning later.
+# In this order, in one process: what scripts of a group may load when imported, beside what those before may.
+# A training loads torch and Lightning later.
 GROUPS = [(SCRIPTS - MODELS - PICTURES, []), (PICTURES, ["matplotlib", "scipy"]), (MODELS, ["torch"])]
 PROGRAM = """
 import json, runpy, sys
@@ -44,7 +44,8 @@ for scripts, allowed in json.loads(sys.argv[2]):
 """
 
 
-def test_scripts_load_heavy_libraries_only_where_they_use_them():
+def test_scripts_run_nothing_when_imported_and_load_heavy_libraries_only_where_they_use_them():
+    # Without a snakemake object, anything that ran would raise NameError.
     assert MODELS <= SCRIPTS
     groups = [(sorted(scripts), allowed) for scripts, allowed in GROUPS]
     command = [sys.executable, "-c", PROGRAM, json.dumps(sorted(HEAVY)), json.dumps(groups)]

@@ -86,13 +86,6 @@ def test_a_script_does_everything_behind_its_guard_inside_a_job(script):
     assert len(guard.body) == 1
 
 
-@each_script
-def test_a_script_runs_nothing_when_imported(script):
-    # Without a snakemake object, anything that ran would raise NameError.
-    space = runpy.run_path(str(script), run_name="imported")
-    assert "snakemake" not in space
-
-
 def rule_texts() -> dict[str, str]:
     return {name: text for name, (_, text) in rule_blocks().items() if text.startswith("rule ")}
 
