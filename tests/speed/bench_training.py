@@ -1,7 +1,8 @@
 """Seconds per cell of every kind of model at paper settings, in training and in stage embed.
 
-Prints a table, and what of it config/costs.yaml holds. Minutes on a GPU, hours on two cores; --quick takes
-demo scale, to see that everything runs. Cells are fabricated: only their sizes matter here.
+Prints a table; what a training step computes, and its share of what products of large matrices reach here;
+and what config/costs.yaml holds of it. Minutes on a GPU, hours on two cores; --quick takes demo scale, to see
+that everything runs. Cells are fabricated: only their sizes matter here.
 Run from anywhere: python tests/speed/bench_training.py [--precision bf16-mixed] [--full] [MODEL/DATASET ...]
 """
 
@@ -16,14 +17,16 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
 import yaml
+from operators import Step, counted, flop, matrix_rate, median_seconds, wait
 from snakemake.utils import update_config
+from training_table import Row, StepCost, costs_of, print_header
 
 from morphobench import config as configuration
 from morphobench import models
@@ -32,12 +35,12 @@ from morphobench.embed import run as embed
 from morphobench.geometry import rotation
 from morphobench.models import inputs
 from morphobench.models.cells import Cells, open_cells
-from morphobench.models.device import autocast, configure_torch, select_device
+from morphobench.models.device import configure_torch, select_device
 from morphobench.models.input_scale import with_input_scale
-from morphobench.models.losses import LOSSES
 from morphobench.train import run as train
 from morphobench.train.batches import Batches
 from morphobench.train.module import AutoencoderModule, silence_lightning
+from morphobench.train.record import peak_memory_mib, processor_name
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,34 +61,24 @@ KINDS = (
 POSES = ("identity", "lattice", "uniform")
 # Batches: --quick has fewer.
 WARM_UP, TIMED = (1, 2) if "--quick" in sys.argv else (3, 8)
+# Of volumes larger than this a side, fewer batches are timed too.
+LARGE, TIMED_LARGE = 100, 2
 # Cells of which every rotation is encoded.
 TURNED = 1 if "--quick" in sys.argv else 4
+# Of matrices whose product shows what the device can do.
+MATRIX = {"cuda": 8192, "cpu": 512 if "--quick" in sys.argv else 2048}
 SEED = 1
 
 
-class Row(NamedTuple):
-    """Seconds per cell of a kind of model; `step_s` is what of `train_s` takes a batch that is at hand."""
-
-    model: str
-    dataset: str
-    batch_size: int
-    train_s: float
-    step_s: float
-    validate_s: float
-    embed_s: dict[str, float]
-    peak_gb: float
-
-    def line(self) -> str:
-        seconds = [self.train_s, self.step_s, self.validate_s, *self.embed_s.values()]
-        times = " | ".join(f"{1e3 * value:.3g}" for value in seconds)
-        return f"| {self.model} | {self.dataset} | {self.batch_size} | {times} | {self.peak_gb:.1f} |"
-
-
 class Clock(pl.Callback):
-    """When batches ended."""
+    """When batches of training were at hand, and when batches ended."""
 
     def __init__(self) -> None:
+        self.starts: list[float] = []
         self.ends: dict[str, list[float]] = {"train": [], "val": []}
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.starts.append(time.perf_counter())
 
     def _end(self, phase: str) -> None:
         wait()
@@ -101,10 +94,23 @@ class Clock(pl.Callback):
         """Return the median from one to the next, after a warm-up."""
         return statistics.median(np.diff(self.ends[phase][WARM_UP - 1 :]))
 
+    def loader(self) -> float:
+        """Return the share of training from the end of one batch until the next is at hand."""
+        waits = np.array(self.starts[WARM_UP:]) - self.ends["train"][WARM_UP - 1 : -1]
+        return statistics.median(waits) / self.seconds("train")
 
-def wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+
+def n_timed(model_config: Mapping[str, Any]) -> int:
+    """Return how many batches of a model are timed."""
+    return TIMED_LARGE if model_config["architecture"].get("size", 0) > LARGE else TIMED
+
+
+def size_of(dataset: Mapping[str, Any], model_config: Mapping[str, Any]) -> str:
+    """Return the resolution that a model reads: voxels a side, or points."""
+    if size := model_config["architecture"].get("size"):
+        return f"{size}^3"
+    shape, _ = stored(dataset)["surface" if model_config["representation"] == "surface" else "points_um"]
+    return f"{model_config.get('subsample', {}).get('n_points', shape[0])} points"
 
 
 def stored(dataset: Mapping[str, Any]) -> dict[str, tuple[tuple[int, ...], type]]:
@@ -139,14 +145,14 @@ def fabricate(folder: Path, dataset: Mapping[str, Any], model_config: Mapping[st
 
 def trained(
     manifest: Path, model: torch.nn.Module, model_config: Mapping[str, Any], train_config: Mapping[str, Any]
-) -> tuple[float, float]:
-    """Train for an epoch as stage train does; return the seconds per batch of training and of validation."""
+) -> Clock:
+    """Train for an epoch as stage train does; return when batches began and ended."""
     clock = Clock()
     options = {"callbacks": [clock], "logger": False, "default_root_dir": manifest.parent}
     module = AutoencoderModule(model, model_config, train_config, SEED, torch.get_num_threads())
     batches = Batches(manifest, [manifest.parent], model_config, SEED)
     train.make_trainer(1, train_config, **options).fit(module, batches)
-    return clock.seconds("train"), clock.seconds("val")
+    return clock
 
 
 def stepped(
@@ -155,27 +161,15 @@ def stepped(
     model_config: Mapping[str, Any],
     precision: str,
     device: torch.device,
-) -> float:
-    """Return the seconds of forward and backward pass with a batch that lies on the device already."""
+) -> StepCost:
+    """Return what a training step costs with a batch that lies on the device already."""
     training = model_config["training"]
-    compare = partial(LOSSES[training["loss"]], **(training.get("loss_options") or {}))
-    generator = torch.Generator().manual_seed(SEED)
     batch = inputs.to_batch(cells.raw(range(training["batch_size"])), model_config)
-    batch = inputs.subsample(batch, model_config, generator)
+    batch = inputs.subsample(batch, model_config, torch.Generator().manual_seed(SEED))
     batch = inputs.Batch(*(None if part is None else part.to(device) for part in batch))
-    model = model.to(device).train()
-    times = []
-    for _ in range(WARM_UP + TIMED):
-        wait()
-        start = time.perf_counter()
-        with autocast(precision, device):
-            terms = model.loss_terms(batch, generator)
-            loss = compare(terms.output, terms.target).mean()
-        loss.backward()
-        model.zero_grad()
-        wait()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[WARM_UP:])
+    step = Step(model.to(device), batch, training["loss"], precision, **(training.get("loss_options") or {}))
+    seconds = median_seconds(step, WARM_UP, n_timed(model_config))
+    return StepCost(seconds, flop(step), sum(counted(step).counts.values()))
 
 
 def encoded(
@@ -214,39 +208,21 @@ def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         manifest = fabricate(
-            folder, config["datasets"][dataset], model_config, batch_size * (WARM_UP + TIMED)
+            folder, config["datasets"][dataset], model_config, batch_size * (WARM_UP + n_timed(model_config))
         )
         cells = open_cells(manifest, [folder], model_config, "train")
         model_config = with_input_scale(model_config, cells, train_config["scale_cells"])
         configure_torch(threads, tf32=tf32)
-        train_s, validate_s = trained(manifest, model, model_config, train_config)
-        peak_gb = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else float("nan")
-        step_s = stepped(cells, model, model_config, precision, device)
+        clock = trained(manifest, model, model_config, train_config)
+        peak_gb = peak_memory_mib(device) * 2**20 / 1e9
+        step = stepped(cells, model, model_config, precision, device)
         configure_torch(threads)
         few = Cells(cells.table[:TURNED], {0: folder}, model_config)
         embed_s = encoded(few, model, model_config, config["embed"], device)
-    seconds = (second / batch_size for second in (train_s, step_s, validate_s))
-    return Row(name, dataset, batch_size, *seconds, embed_s, peak_gb)
-
-
-def costs_of(rows: list[Row], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries `gpu_s` of config/costs.yaml: seconds per training cell and epoch, and per encoding.
-
-    With every training cell its share of validation cells is looked at.
-    """
-    split = config["sample"]["split"]
-    found: dict[str, Any] = {}
-    for row in rows:
-        model_config = configuration.model_for(config, row.dataset, row.model)
-        seconds = row.train_s + row.validate_s * split["val"] / split["train"]
-        kind = f"{model_config['family']}/{model_config['representation']}"
-        size = model_config["architecture"].get("size")
-        entry = {key: float(f"{value:.3g}") for key, value in {"train": seconds, **row.embed_s}.items()}
-        if size:
-            found.setdefault(kind, {})[size] = entry
-        else:
-            found.setdefault(kind, entry)
-    return found
+    train_s, validate_s = (clock.seconds(phase) / batch_size for phase in ("train", "val"))
+    size = size_of(config["datasets"][dataset], model_config)
+    timed = (train_s, clock.loader(), step, validate_s, embed_s, peak_gb)
+    return Row(name, dataset, size, batch_size, *timed)
 
 
 def main() -> None:
@@ -262,19 +238,28 @@ def main() -> None:
     if chosen.quick:
         update_config(config, schema.read_yaml(ROOT / "config/demo.yaml"))
     config = configuration.resolve(config, ROOT)
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    known = torch.cuda.is_available()
+    where = torch.cuda.get_device_name() if known else f"no GPU at hand: {processor_name()}"
     tf32 = not chosen.full
-    print(f"{where}, {os.cpu_count()} cores, torch {torch.__version__}; {chosen.precision}, TF32 {tf32}\n")
+    print(f"{where}; torch {torch.__version__}; {chosen.precision}, TF32 {tf32}\n")
     print(
         "milliseconds per cell, in training with loader and draws; per encoding, with reading and turning\n"
     )
-    columns = ("model", "data set", "batch", "training", "of it the step", "validation", *POSES, "peak, GB")
-    print(f"| {' | '.join(columns)} |")
-    print("|---" * len(columns) + "|")
+    print_header("model", "data set", "batch", "training", "of it the step", "validation", *POSES, "peak, GB")
     rows = []
     for kind in chosen.kinds:
         rows.append(measured(kind, config, chosen.precision, tf32))
         print(rows[-1].line(), flush=True)
+    device = select_device(config["train"]["accelerator"])
+    configure_torch(len(os.sched_getaffinity(0)), tf32=tf32)
+    rate = matrix_rate(device, chosen.precision, MATRIX[device.type])
+    print(
+        f"\na training step, beside {rate / 1e12:.3g} TFLOP/s of matrix products of {MATRIX[device.type]}\n"
+    )
+    per_cell = ("step, ms per cell", "GFLOP per cell", "TFLOP/s", "of matrix products")
+    print_header("model", "resolution", "batch", *per_cell, "operators per step", "loader", "peak, GB")
+    for row in rows:
+        print(row.step_line(rate))
     print(f"\n{yaml.safe_dump({'gpu_s': costs_of(rows, config)}, sort_keys=False)}")
 
 

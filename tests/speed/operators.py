@@ -1,8 +1,11 @@
-"""What a training step launches, counted without a GPU, and its products."""
+"""What a training step launches, counted without a GPU, its products and its seconds."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +15,7 @@ from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
 
 from morphobench.models.base import Autoencoder
+from morphobench.models.device import autocast
 from morphobench.models.inputs import Batch
 from morphobench.models.losses import LOSSES
 
@@ -40,15 +44,18 @@ class Operators(TorchDispatchMode):
 class Step:
     """A training step without Lightning: forward pass, loss, backward pass and optimizer."""
 
-    def __init__(self, model: Autoencoder, batch: Batch, loss: str, **options: Any) -> None:
-        self.model, self.batch = model.train(), batch
+    def __init__(
+        self, model: Autoencoder, batch: Batch, loss: str, precision: str = "32-true", **options: Any
+    ) -> None:
+        self.model, self.batch, self.precision = model.train(), batch, precision
         self.compare = partial(LOSSES[loss], **options)
         self.generator = torch.Generator().manual_seed(0)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
 
     def loss(self) -> torch.Tensor:
-        terms = self.model.loss_terms(self.batch, self.generator)
-        return (self.compare(terms.output, terms.target) + terms.divergence).mean()
+        with autocast(self.precision, self.batch.x.device):
+            terms = self.model.loss_terms(self.batch, self.generator)
+            return (self.compare(terms.output, terms.target) + terms.divergence).mean()
 
     def __call__(self) -> torch.Tensor:
         loss = self.loss()
@@ -71,3 +78,28 @@ def flop(step: Step) -> int:
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
+
+
+def wait() -> None:
+    """Wait for what a GPU still computes."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def median_seconds(run: Callable[[], Any], warm_up: int, timed: int) -> float:
+    """Return the median seconds of calls, each to the end of what it launched."""
+    times = []
+    for _ in range(warm_up + timed):
+        wait()
+        start = time.perf_counter()
+        run()
+        wait()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[warm_up:])
+
+
+def matrix_rate(device: torch.device, precision: str, n: int) -> float:
+    """Return the floating-point operations per second of products of n x n matrices, as torch now rounds."""
+    left, right = torch.randn(2, n, n, device=device)
+    with autocast(precision, device):
+        return 2 * n**3 / median_seconds(lambda: left @ right, 2, 5)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 HERE = Path(__file__).parent
@@ -118,9 +119,16 @@ def test_retrieval_agrees_with_copairs(scores):
 def test_trainings_report_their_seconds_and_what_the_plan_reads():
     kind = "rotation_invariant_pointcloud/cellpack"
     printed = run("bench_training", kind)
-    (cells,) = table_lines(printed)
+    cells, _, of_step = table_lines(printed)
     training, step, validation = map(float, cells[3:6])
     assert min(training, step, validation) > 0
+    assert torch.cuda.is_available() or printed.startswith("no GPU at hand: ")
+    step_ms, gflop, tflops = map(float, of_step[3:6])
+    assert step_ms == step
+    assert tflops == pytest.approx(gflop / step_ms, rel=0.02)
+    assert of_step[1].strip().endswith(" points")
+    assert 100 < int(of_step[7]) < 1000
+    assert 0 <= float(of_step[8].strip(" %")) < 100
     (known,) = yaml.safe_load(printed[printed.index("gpu_s:") :])["gpu_s"].values()
     assert known.keys() == {"train", "identity", "lattice", "uniform"}
     assert known["train"] == pytest.approx((training + validation * 0.15 / 0.7) / 1e3, rel=0.02)
