@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).parents[1]
 # Configuration reaches a job as parameters; logging and the choice of GPUs leave no trace in its outputs; the
 # interface for notebooks is in no job.
 _WITHOUT_EFFECT = ("api", "config", "jobs", "log")
+_IMPORTING = ("stage_module", "import_module")
+_WITH_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -33,6 +35,14 @@ def _name(node: ast.expr, module: str) -> str:
     return module if ast.unparse(node) == "__name__" else "{}"
 
 
+def _statements(tree: ast.Module) -> list[ast.AST]:
+    """Return the tree and the statements in it, a tenth of its nodes."""
+    nodes: list[ast.AST] = [tree]
+    for node in nodes:
+        nodes += [child for child in ast.iter_child_nodes(node) if isinstance(child, _WITH_STATEMENTS)]
+    return nodes
+
+
 def _imports(nodes: Sequence[ast.AST], module: str) -> frozenset[str]:
     """Return what a module imports, also by `import_module(...)` or `stage_module(stage, ...)`."""
     names = set()
@@ -43,9 +53,9 @@ def _imports(nodes: Sequence[ast.AST], module: str) -> frozenset[str]:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Call):
             function = getattr(node.func, "attr", getattr(node.func, "id", None))
-            if function == "stage_module":
+            if function == _IMPORTING[0]:
                 names.add(f"morphobench.{'.'.join(_name(one, module) for one in node.args)}")
-            elif function == "import_module":
+            elif function == _IMPORTING[1]:
                 names.update(_name(one, module) for one in node.args)
     return frozenset(names)
 
@@ -62,8 +72,9 @@ def _meaning(tree: ast.Module, nodes: Sequence[ast.AST], path: Path) -> str:
 
 @cache
 def _parse(path: Path, module: str = "") -> tuple[frozenset[str], str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = list(ast.walk(tree))
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    nodes = list(ast.walk(tree)) if any(name in text for name in _IMPORTING) else _statements(tree)
     return _imports(nodes, module), _meaning(tree, nodes, path)
 
 
