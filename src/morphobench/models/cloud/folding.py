@@ -5,7 +5,6 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from scipy.stats import qmc
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -45,6 +44,8 @@ def ball(n_points: int) -> np.ndarray:
 
     Halton's sequence. A cloud that fills a volume needs no folding of a surface to resemble it.
     """
+    from scipy.stats import qmc
+
     radius, height, turn = qmc.Halton(3, scramble=False).random(n_points + 1)[1:].T
     z, longitude = 2 * height - 1, 2 * np.pi * turn
     ring = np.sqrt(1 - z**2)
