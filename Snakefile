@@ -58,6 +58,10 @@ onstart:
     if workflow.executor_plugin.name == "slurm":
         submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
         or_stop(slurm.check, {job.resources.get("slurm_partition") for job in submitted} - {None})
+    else:
+        # Its limit of jobs per second wakes the scheduler once more in every second for each job that has ended
+        # (Snakemake 9.27): after 300 jobs it takes half a core, and nothing is submitted here that needs a limit.
+        workflow.scheduler.job_rate_limiter = None
     or_stop(configuration.remember_scale, SCALE, SCALE_MARKER)
 
 
