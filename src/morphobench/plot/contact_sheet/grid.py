@@ -13,6 +13,8 @@ from morphobench.plot import style
 
 _TITLE_WIDTH, _ID_WIDTH = 110, 20  # characters
 _MAX_POINTS = 4000
+# Square points that all points of a cell cover together.
+_INK = 1200
 
 
 def empty_sheet(n_rows: int, columns: Sequence[str], title: str) -> tuple[Figure, np.ndarray]:
@@ -46,9 +48,13 @@ def limit(axes: Axes, reach: float) -> None:
 
 
 def draw_points(axes: Axes, points: np.ndarray, values: np.ndarray, reach: float, **look: Any) -> None:
-    """Draw up to 4000 points (n, 3) in projection along z, coloured by their values (n,)."""
+    """Draw up to 4000 points (n, 3) in projection along z, coloured by their values (n,).
+
+    Without a size `s`, few points are larger ones.
+    """
     step = max(1, len(points) // _MAX_POINTS)
     x, y, _ = points[::step].T
-    axes.scatter(x, y, c=values[::step], lw=0, **look)
+    size = {"s": float(np.clip(_INK / len(x), 0.4, 4))}
+    axes.scatter(x, y, c=values[::step], lw=0, **{**size, **look})
     limit(axes, reach)
     axes.set_aspect("equal")

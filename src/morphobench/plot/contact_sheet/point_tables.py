@@ -45,9 +45,9 @@ def draw(cells: Sequence[Views], title: str) -> Figure:
     reach_um = max(float(np.abs(cell.recorded_um[:, :2]).max()) for cell in cells) * 1.05
     for row, cell in zip(grid, cells, strict=True):
         for axes, points_um in zip(row, (cell.recorded_um, cell.aligned_um, cell.points_um), strict=False):
-            draw_points(axes, points_um, points_um[:, 2], reach_um, s=0.6, cmap="viridis")
+            draw_points(axes, points_um, points_um[:, 2], reach_um, cmap="viridis")
         top = np.percentile(cell.weight, _BRIGHTEST)
-        draw_points(row[3], cell.points_um, cell.weight, reach_um, s=0.6, cmap="viridis", vmin=0, vmax=top)
+        draw_points(row[3], cell.points_um, cell.weight, reach_um, cmap="viridis", vmin=0, vmax=top)
         extent = (-cell.half_um, cell.half_um) * 2
         row[4].imshow(cell.cube_yx, cmap="gray", origin="lower", extent=extent)
         limit(row[4], reach_um)

@@ -93,7 +93,7 @@ def draw(cells: Sequence[Views], title: str) -> Figure:
         for axes, picture in zip(row[[0, 1, 2, 4]], (*cell.pictures, cell.cube), strict=True):
             _draw_picture(axes, picture, reach_um)
         brightest = np.percentile(cell.intensity, _BRIGHTEST)
-        draw_points(row[3], cell.points_um, cell.intensity, reach_um, s=0.4, cmap="viridis", vmax=brightest)
+        draw_points(row[3], cell.points_um, cell.intensity, reach_um, cmap="viridis", vmax=brightest)
         row[0].set_ylabel(wrap_identifier(cell.cell))
     layout.draw_scale_bar(grid[-1][0], reach_um, length_um=5)
     return figure
