@@ -161,12 +161,14 @@ def _default_rows(dataset: Config) -> Iterator[tuple[float, list[tuple[str, dict
     columns = colors(dataset)[: 1 if analyses or is_packing else _MAX_COLORS]
     planes = [(panel, {"options": {"colors": columns}}) for panel in ("map", "pca")]
     yield 44 if _asked(dataset, "drugs") else 34, [("examples", {})]
-    yield 70, [("scores", {})]
+    yield 84, [("scores", {})]
     if len(columns) > 1:
         yield from ((40, [plane]) for plane in planes)
     else:
         yield 46, planes
-    yield 54, [("walks", {"width": 1.5}), ("archetypes", {}), ("strata", {})]
+    nearest = "cells nearest to latent walks of each class (component 1)"
+    narrow = nearest if dataset["kind"] == "polymorphic" else "latent walk of each class (component 1)"
+    yield 54, [("walks", {"width": 1.5, "caption": narrow}), ("archetypes", {}), ("strata", {})]
     if is_packing:
         yield 66, [("rotations", {})]
     if analyses:

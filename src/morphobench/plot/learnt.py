@@ -6,7 +6,7 @@ import pandas as pd
 
 # Metric -> those of what knows nothing of the cell: another cell, the mean shape.
 _KNOWS_NOTHING = {"reconstruction": ("reconstruction_other_cell", "reconstruction_mean_shape")}
-NOT_LEARNT = "has not learnt: no nearer than another cell or the mean shape"
+NOT_LEARNT = "has not learnt: no nearer than another cell"
 
 
 def not_learnt(scores: pd.DataFrame, metric: str, models: Sequence[str]) -> list[str]:

@@ -58,7 +58,7 @@ def training_handle(several: bool) -> Line2D:
     """Return the entry of a legend for scores of single trainings; of one, that their spread is unknown."""
     if several:
         return Line2D([], [], ls="", label="single trainings", **TRAINING)
-    return Line2D([], [], ls="", label="one training of each model: spread over trainings unknown")
+    return Line2D([], [], ls="", label="one training each: spread over trainings unknown")
 
 
 def save(figure: Figure, *paths: FilePath) -> None:

@@ -52,7 +52,7 @@ def _draw_columns(part: SubFigure, tables: Tables, context: Context) -> None:
     is_map = "map" in tables
     cells, xy = tables["map" if is_map else "pca_scores"], _MAP if is_map else _PCA
     names = list(dict.fromkeys(tables["colors"]["column"]))
-    room = {"left": 7 if is_map else 10, "right": 20, "head": 9, "foot": 7}
+    room = {"left": 7 if is_map else 10, "right": 20, "head": 9, "foot": 7 if is_map else 9.5}
     spacing = {**layout.margins(part, **room), "wspace": 0.75}
     grid = part.subplots(1, len(names), squeeze=False, gridspec_kw=spacing)
     for axes, name in zip(grid.flat, names, strict=True):

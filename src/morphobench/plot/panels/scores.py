@@ -1,5 +1,7 @@
 """Scores: the models relative to each other on a polar axis, and every metric as measured."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -37,6 +39,8 @@ _WORST = -1.0
 _NOT_LEARNT = {"marker": "X", "ms": 3.5, "mfc": style.WARNING, "mec": "white", "mew": 0.4}
 # Height of title, ticks and unit of a chart.
 _AROUND_MM = 8.6
+# Letters of two lines, which fit a chart.
+_MOST_REASON = 62
 
 
 def tables(inputs: Inputs, context: Context) -> Tables:
@@ -153,7 +157,9 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
         reasons = table["reason"].dropna()
         # The cause stands last, behind how many values are missing.
         reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
-        layout.write_reason(axes, reason or "no value", width=30, size=style.SMALL)
+        # The whole reason stands in the table.
+        short = textwrap.shorten(reason or "no value", _MOST_REASON, placeholder=" \u2026")
+        layout.write_reason(axes, short, width=34, size=style.SMALL)
         return
     by = {"x": "value", "y": "model", "order": list(models), "orient": "h"}
     hue = layout.by_hue("model", models, axes)

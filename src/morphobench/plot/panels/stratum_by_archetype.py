@@ -35,7 +35,7 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     bar.tick_params(labelsize=style.SMALL, pad=1, width=0.5, length=2)
     q = table.drop_duplicates("stratum").set_index("stratum")["q"]
     right = weights.shape[1] + 0.2
-    axes.text(right, -0.5, "q", style="italic", va="center")
+    layout.annotate(axes, "q", (right, 0), (0, 3), style="italic", annotation_clip=False)
     for row, stratum in enumerate(strata):
         axes.text(right, row + 0.5, q_text(q[stratum]), va="center", fontsize=style.SMALL)
     if "assigned" in table:
