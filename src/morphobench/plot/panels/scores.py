@@ -40,7 +40,7 @@ _NOT_LEARNT = {"marker": "X", "ms": 3.5, "mfc": style.WARNING, "mec": "white", "
 # Height of title, ticks and unit of a chart.
 _AROUND_MM = 8.6
 # Letters of two lines, which fit a chart.
-_MOST_REASON = 62
+_MOST_REASON = 58
 
 
 def tables(inputs: Inputs, context: Context) -> Tables:
@@ -159,7 +159,7 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
         reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
         # The whole reason stands in the table.
         short = textwrap.shorten(reason or "no value", _MOST_REASON, placeholder=" \u2026")
-        layout.write_reason(axes, short, width=34, size=style.SMALL)
+        layout.write_reason(axes, short, width=30, size=style.SMALL)
         return
     by = {"x": "value", "y": "model", "order": list(models), "orient": "h"}
     hue = layout.by_hue("model", models, axes)
