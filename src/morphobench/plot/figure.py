@@ -21,7 +21,7 @@ from morphobench.plot.context import Context, EmptyPanel, Inputs, Pictures, Tabl
 _HEAD_MM = 8
 _NOTES = {
     "demo": "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers.",
-    "workstation": "Workstation scale: models narrower than the paper's, trained until they converged.",
+    "workstation": "Workstation scale: narrow models, each trained for minutes.",
 }
 _REASON = "missing"
 _PIXELS = 360

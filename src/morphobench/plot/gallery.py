@@ -30,16 +30,19 @@ class Gallery(NamedTuple):
         Half the width of every picture, micrometres.
     draw
         Draws one shape, by its number, into axes.
+    unit
+        Of lengths: another one where that of the cells is unknown, and micrometres are nominal.
     """
 
     labels: pd.DataFrame
     half_um: float
     draw: Callable[[Axes, int], None]
+    unit: str = layout.UM
 
     def take(self, numbers: Sequence[int]) -> Self:
         """Return these shapes in this order, at the scale of all."""
         labels = self.labels.iloc[list(numbers)].reset_index(drop=True)
-        return Gallery(labels, self.half_um, lambda axes, i: self.draw(axes, int(numbers[i])))
+        return self._replace(labels=labels, draw=lambda axes, i: self.draw(axes, int(numbers[i])))
 
     def with_labels(self, **columns: Sequence[Any]) -> Self:
         """Return the same shapes with further label columns."""
@@ -108,7 +111,8 @@ def from_tables(
             extent = (-half_um, half_um, -half_um, half_um)
             axes.imshow(pictures[i], extent=extent, interpolation="antialiased")
 
-    return Gallery(tables[name].reset_index(drop=True), half_um, draw)
+    unit = context.options.get("unit", layout.UM)
+    return Gallery(tables[name].reset_index(drop=True), half_um, draw, unit)
 
 
 def mesh_tables(inputs: Inputs, role: str, name: str, strata: Sequence[str] | None = None) -> Tables:
@@ -171,7 +175,7 @@ def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns
         heading = part.add_axes(place.get_position(part).bounds, frameon=False, xticks=[], yticks=[])
         heading.set_title(layout.readable(block), pad=10, weight="bold")
         if place.colspan.start == 0:
-            _scale(axes[-1, 0], gallery.half_um)
+            _scale(axes[-1, 0], gallery)
             for axis, row in zip(axes[:, 0], row_values, strict=True):
                 axis.set_ylabel(layout.readable(row), rotation=0, ha="right", va="center")
 
@@ -181,9 +185,10 @@ def _values(labels: pd.Series) -> list[Any]:
     return list(labels.cat.categories) if ordered else list(dict.fromkeys(labels))
 
 
-def _scale(axes: Axes, half_um: float) -> None:
-    length_um = 5 if 8 <= half_um <= 40 else layout.scale_bar_length(half_um)
-    layout.draw_scale_bar(axes, half_um, length_um)
+def _scale(axes: Axes, gallery: Gallery) -> None:
+    known = gallery.unit == layout.UM and 8 <= gallery.half_um <= 40
+    length = 5 if known else layout.scale_bar_length(gallery.half_um)
+    layout.draw_scale_bar(axes, gallery.half_um, length, gallery.unit)
 
 
 def wrap(part: SubFigure, margins: Margins, gallery: Gallery, titles: Sequence[str], *, n_rows: int) -> None:
@@ -200,4 +205,4 @@ def wrap(part: SubFigure, margins: Margins, gallery: Gallery, titles: Sequence[s
         gallery.draw(axis, i)
         axis.set_title(title, pad=1.5, fontsize=style.SMALL if n_lines > 1 else None)
     layout.shape_axes(axes[-1, 0], gallery.half_um)
-    _scale(axes[-1, 0], gallery.half_um)
+    _scale(axes[-1, 0], gallery)

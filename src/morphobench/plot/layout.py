@@ -14,6 +14,8 @@ from matplotlib.textpath import TextPath
 
 from morphobench.plot import style
 
+UM = "µm"
+
 
 def write_reason(axes: Axes, reason: str, *, width: int = 60, size: float | None = None) -> None:
     """Write into empty axes why they are empty, in lines of at most `width` characters."""
@@ -88,12 +90,12 @@ def draw_cloud(axes: Axes, points_um: np.ndarray, *, half_um: float, size: float
     shape_axes(axes, half_um)
 
 
-def draw_scale_bar(axes: Axes, half_um: float, length_um: float) -> None:
+def draw_scale_bar(axes: Axes, half_um: float, length_um: float, unit: str = UM) -> None:
     """Draw a horizontal bar of `length_um` just below the axes of a shape, its length beside it."""
     ends, low = [-half_um, -half_um + length_um], -1.06 * half_um
     axes.plot(ends, [low, low], color="black", lw=1, solid_capstyle="butt", clip_on=False)
     look = {"va": "center", "fontsize": style.SMALL, "annotation_clip": False}
-    annotate(axes, f"{length_um:g} µm", (ends[1], low), (2, 0), **look)
+    annotate(axes, f"{length_um:g} {unit}", (ends[1], low), (2, 0), **look)
 
 
 def annotate(axes: Axes, text: str, place: Sequence[float], offset: Sequence[float], **look: Any) -> None:

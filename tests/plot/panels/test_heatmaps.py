@@ -92,10 +92,11 @@ def test_the_page_has_a_row_for_each_model_and_sorts_by_value(scores):
     assert "A &lt;title&gt;" in page
 
 
-def test_a_change_has_its_floor_in_brackets(scores):
+def test_a_change_has_a_field_and_its_floor_stands_in_the_table(scores):
     tables = invariances.tables({"scores": scores}, CONTEXT)
     (axes,) = drawn(invariances, tables).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["Rotated, any angle", "Mirrored"]
-    assert [text.get_text() for text in axes.texts][:2] == ["0.02 (0.01)", "0.40"]
+    assert [text.get_text() for text in axes.texts][:2] == ["0.02", "0.40"]
+    assert tables["invariances"]["floor"].iloc[0] == pytest.approx(0.01)
     with pytest.raises(EmptyPanel):
         invariances.tables({"scores": scores[scores["metric"] == "reconstruction"]}, CONTEXT)

@@ -38,17 +38,12 @@ def tables(inputs: Inputs, context: Context) -> Tables:
 
 
 def draw(part: SubFigure, tables: Tables, context: Context) -> None:
-    """Draw a field for each model and change, light where nothing changes, with the floor in brackets."""
+    """Draw a field for each model and change, light where nothing changes; floors stand in the table."""
     table = tables["invariances"]
     names, titles = (list(dict.fromkeys(table[column])) for column in ("model", "title"))
     titles = [title for title, _ in METRICS.values() if title in titles]
-    texts = [_text(*pair) for pair in zip(table["value"], table["floor"], strict=True)]
-    wide = table.assign(text=texts, shade=1 - table["value"]).set_index(["model", "title"])
+    wide = table.assign(text=table["value"].map(heatmap.number), shade=1 - table["value"]).set_index(
+        ["model", "title"]
+    )
     texts, shades = (wide[column].unstack().reindex(names, columns=titles) for column in ("text", "shade"))
     heatmap.draw(part, texts.fillna(heatmap.number(np.nan)), shades.astype(float), context.looks(), titles)
-
-
-def _text(value: float, floor: float) -> str:
-    """Return a distance, and its floor in brackets where there is one."""
-    text = heatmap.number(value)
-    return f"{text} ({heatmap.number(floor)})" if np.isfinite(value) and np.isfinite(floor) else text
