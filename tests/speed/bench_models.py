@@ -77,7 +77,9 @@ class Row:
 
     def line(self) -> str:
         agreement = "" if self.difference is None else f"{self.difference:.0e}"
-        numbers = f"{self.plain:.3g} {self.unit} | {self.ours:.3g} {self.unit} | {self.plain / self.ours:.1f}"
+        # A step may add nothing to the memory of a process that held more before.
+        ratio = f"{self.plain / self.ours:.1f}" if self.ours else "?"
+        numbers = f"{self.plain:.3g} {self.unit} | {self.ours:.3g} {self.unit} | {ratio}"
         return f"| {self.name} | {numbers} | {agreement} |"
 
 
