@@ -97,10 +97,10 @@ def test_invariant_models_code_all_turns_alike(cells, model):
 
 
 def test_other_grids_of_the_same_cells_share_their_meshes(cells):
-    assert stacked(cells, "sdf", "adrenal_fine").shape == (N_SHAPES, 24, 24, 24)
+    assert stacked(cells, "sdf", "adrenal_coarse").shape == (N_SHAPES, 12, 12, 12)
     jobs = [path.relative_to(cells / "benchmarks").parts for path in (cells / "benchmarks").rglob("*.tsv")]
-    of_fine = [parts[0] for parts in jobs if parts[1].removesuffix(".tsv") == "adrenal_fine"]
-    assert Counter(of_fine) == {"mask_scale_factor": 1, "sample": 2, "sample_manifest": 1}
+    of_coarse = [parts[0] for parts in jobs if parts[1].removesuffix(".tsv") == "adrenal_coarse"]
+    assert Counter(of_coarse) == {"mask_scale_factor": 1, "sample": 2, "sample_manifest": 1}
 
 
 def test_mitochondria_of_whole_cells_run_from_the_field_of_view(cells):

@@ -42,12 +42,12 @@ TOMM20 = SHARED / "data/hipsc_tomm20_fov"
 
 
 def add_datasets(folder: Path) -> None:
-    """Add cells of a user's own, finer grids of the shapes, and mitochondria where they are at hand."""
+    """Add cells of a user's own, coarser grids of the shapes, and mitochondria where they are at hand."""
     own_cells.write_single_cells(folder / "mine_cells")
     own_cells.write_field(folder / "mine_field")
     _add(folder, "mine_cells", own_cells.filled(("A", "C"), own_cells.SINGLE))
     _add(folder, "mine", own_cells.filled(("B", "C"), own_cells.FIELD))
-    _add_finer_shapes(folder)
+    _add_coarser_shapes(folder)
     if TOMM20.is_dir():
         _add_mitochondria(folder)
     (folder / "overlay.yaml").write_text(yaml.safe_dump(OVERLAY))
@@ -61,10 +61,10 @@ def _shapes(folder: Path) -> dict:
     return yaml.safe_load((folder / "config/datasets/adrenal.yaml").read_text())
 
 
-def _add_finer_shapes(folder: Path) -> None:
+def _add_coarser_shapes(folder: Path) -> None:
     described = _shapes(folder) | {"cells_from": ["adrenal"], "n_shards": 0, "source": {}}
-    described["sample"]["resolution"] = 24
-    _add(folder, "adrenal_fine", yaml.safe_dump(described))
+    described["sample"]["resolution"] = 12
+    _add(folder, "adrenal_coarse", yaml.safe_dump(described))
 
 
 def _add_mitochondria(folder: Path) -> None:
@@ -115,7 +115,7 @@ def targets(folder: Path) -> list[str]:
         contact_sheet("adrenal"),
         *(embedding("adrenal", model, name) for model in SHAPE_MODELS for name in ("identity", "lattice")),
         *(scores("adrenal", baseline) for baseline in SHAPE_BASELINES),
-        manifest("adrenal_fine"),
+        manifest("adrenal_coarse"),
         *(contact_sheet(name) for name in OWN_CELLS),
         *(embedding(name, OWN_MODEL) for name in OWN_CELLS),
         *([contact_sheet("tomm20")] if (folder / "field").is_dir() else []),
