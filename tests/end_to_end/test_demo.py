@@ -69,7 +69,8 @@ def test_it_shows_the_science(demo, corrected):
     assert (table.loc["reconstruction", trained] < 5).all()
     without_training = table.loc[:, table.columns.difference(trained)]
     assert set(without_training) >= {"radial_histogram", "pairwise_histogram", "harmonic_power"}
-    assert (without_training.loc["rotation_invariance_error_uniform"] > 0.05).sum() == 1
+    descriptors = without_training.drop(columns=["control_random", "control_known", "control_pose"])
+    assert (descriptors.loc["rotation_invariance_error_uniform"] > 0.05).sum() == 1
     assert without_training.loc["rotation_invariance_error_uniform", "harmonic_coefficients"] > 0.05
     differences = pd.read_parquet(demo / "results/score/cellpack/differences.parquet")
     compared = differences[differences["difference"].notna()]
@@ -144,7 +145,8 @@ def planned(demo):
 
 
 def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
-    edited("config/models/classical_image.yaml", "patience: 50", "patience: 49")
+    # A key that the recipe leaves alone.
+    edited("config/models/classical_image.yaml", "jitter: 0.0", "jitter: 0.001")
     downstream = {"score_evolution": 1, "score_cost": 1, "score_model": 1, "score_table": 1, "plot_figure": 1}
     embedded = {"embed": 1, "embed_rotated": 1, "embed_reconstruction": 1}
     plan = snakemake(demo, "-n", "figures/fig2.pdf").stdout
