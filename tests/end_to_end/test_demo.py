@@ -146,7 +146,7 @@ def planned(demo):
 
 def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
     # A key that the recipe leaves alone.
-    edited("config/models/classical_image.yaml", "jitter: 0.0", "jitter: 0.001")
+    edited("config/models/classical_image.yaml", "input_scale: 0.1 ", "input_scale: 0.11 ")
     downstream = {"score_evolution": 1, "score_cost": 1, "score_model": 1, "score_table": 1, "plot_figure": 1}
     embedded = {"embed": 1, "embed_rotated": 1, "embed_reconstruction": 1}
     plan = snakemake(demo, "-n", "figures/fig2.pdf").stdout
