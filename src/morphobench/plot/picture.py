@@ -19,4 +19,5 @@ def run(png: FilePath, out: FilePath) -> None:
     if picture.width > _WIDTH:
         picture = picture.resize((_WIDTH, height), Image.Resampling.LANCZOS)
     with atomic_file(Path(out)) as part:
-        picture.quantize(_COLORS, method=_BY, dither=Image.Dither.NONE).save(part, format="PNG", optimize=True)
+        few = picture.quantize(_COLORS, method=_BY, dither=Image.Dither.NONE)
+        few.save(part, format="PNG", optimize=True)
