@@ -77,7 +77,7 @@ def test_it_shows_the_science(demo, corrected):
     assert len(compared) > 100
     # So few test nuclei allow no p below 0.05, and no p is given: each row says so.
     assert compared["q"].isna().all()
-    assert compared["reason"].str.contains("independent units: the smallest possible p is").all()
+    assert compared["reason"].str.contains("independent units differ: the smallest possible p is").all()
 
 
 def test_the_invariant_cloud_is_as_near_as_another_packing(demo, corrected):

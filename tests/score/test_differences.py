@@ -52,6 +52,15 @@ def test_too_few_units_have_no_p_but_its_least_value(n_units):
     assert found.ci_low < found.difference < found.ci_high
 
 
+@pytest.mark.parametrize(("n_differ", "has_p"), [(4, False), (5, True)])
+def test_where_too_few_units_differ_there_is_no_p(n_differ, has_p):
+    hits = (np.arange(6) < n_differ).astype(float)[:, None]
+    (found,) = compare(hits, np.zeros_like(hits), np.arange(6))
+    assert found.smallest_p == 1 / 2**n_differ + 1 / 2**6
+    assert np.isfinite(found.p) == has_p == (found.smallest_p <= 0.05)
+    assert found.n_differ == n_differ
+
+
 def test_many_groups_agree_with_the_t_test():
     rng = np.random.default_rng(1)
     a = rng.normal(0.25, 1, size=(80, 1))
@@ -101,7 +110,8 @@ def test_missing_items_are_left_out_of_their_pair_and_ignorance_is_admitted():
     assert part.difference == 2.5
     assert np.isnan([lonely.ci_low, lonely.ci_high, lonely.p]).all()
     (equal,) = compare(np.ones((6, 1)), np.ones((6, 1)), np.arange(6))
-    assert (equal.difference, equal.p) == (0, 1)
+    assert (equal.difference, equal.n_differ, equal.smallest_p) == (0, 0, 1)
+    assert np.isnan(equal.p)
     (nothing,) = compare(np.empty((0, 1)), np.empty((0, 1)), np.empty(0))
     assert nothing.n == 0
     assert np.isnan([nothing.difference, nothing.p]).all()

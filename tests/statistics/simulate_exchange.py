@@ -101,10 +101,10 @@ def p_values(test: str, design: Design, n: int, n_draws: int = N_DRAWS) -> np.nd
 
 
 def level(test: str, name: str, n: int) -> dict[str, object]:
-    """Return test, design, share of p <= 0.05, where it can be so small, and number of screens."""
+    """Return test, design, share of p <= 0.05, of how many screens there is p, and number of screens."""
     p = p_values(test, DESIGNS[name], n)
     row = {"test": test, "without effect, but": name, "share of p <= 0.05": float((p <= LEVEL).mean())}
-    return row | {"where it can be": float(np.isfinite(p).mean()), "n": n}
+    return row | {"with p": float(np.isfinite(p).mean()), "n": n}
 
 
 ROWS = [partial(level, test, name) for test in TESTS for name in DESIGNS]

@@ -41,10 +41,10 @@ def p_values(name: str, n: int, n_permutations: int = N_PERMUTATIONS, *, by_cell
 
 
 def level(name: str, n: int) -> dict[str, object]:
-    """Return test, design, share of p <= 0.05, where it can be so small, and number of screens."""
+    """Return test, design, share of p <= 0.05, of how many screens there is p, and number of screens."""
     p = p_values(name, n)
     row = {"test": "strata", "without effect, but": name, "share of p <= 0.05": float((p <= LEVEL).mean())}
-    return row | {"where it can be": float(np.isfinite(p).mean()), "n": n}
+    return row | {"with p": float(np.isfinite(p).mean()), "n": n}
 
 
 ROWS = [partial(level, name) for name in DESIGNS]

@@ -21,9 +21,9 @@ def test_intervals_hold_the_truth_with_few_units(kind, n_units):
 
 @pytest.mark.parametrize("kind", [*MEANS, *STATISTICS])
 def test_two_models_that_are_alike_seldom_differ(kind):
-    p, least = p_values(kind, 8, N_P).T
+    p = p_values(kind, 8, N_P)
+    p = p[np.isfinite(p)]
     assert 0 < (p <= LEVEL).mean() <= MOST
-    assert (least <= p).all()
     assert np.isnan(p_values(kind, 4, 2)).all()
 
 
@@ -54,12 +54,11 @@ def test_tables_go_between_their_marks_and_name_what_fails(tmp_path):
     assert (lines[0], lines[-1], lines[-3]) == ("a", "z", "| means | 0.910 | - | 3 |")
     assert "old" not in lines
     level = {"test": "strata", "without effect, but": "units", "share of p <= 0.05": 0.08}
-    level |= {"where it can be": 1.0, "n": 3}
+    level |= {"with p": 1.0, "n": 3}
     assert faults(rows, [level]) == ["interval of means, 4 units: 0.910", "p of strata, units: 0.080"]
     rare = {"share of p <= 0.05": 0.01}
     assert len(faults([rows[0] | {"4 units": 0.99}], [level | rare])) == 2
-    fine = [level | {"share of p <= 0.05": 0.03}, level | rare | {"where it can be": 0.4}]
-    assert not faults([rows[0] | {"4 units": 0.93}], fine)
+    assert not faults([rows[0] | {"4 units": 0.93}], [level | {"share of p <= 0.05": 0.03}])
 
 
 def test_the_page_has_every_interval_and_test():

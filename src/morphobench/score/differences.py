@@ -31,8 +31,8 @@ _UNLIMITED = Range()
 class Paired(NamedTuple):
     """Difference of two means over the same n items of n_units units, 95 % interval and two-sided p value.
 
-    `smallest_p` is the least that p can be with so many units. NaN without a common item; interval and p are
-    NaN for fewer than two units, and p where even the smallest is above 0.05.
+    `smallest_p` is the least that p can be where so many units, `n_differ`, differ. NaN without a common
+    item; interval and p are NaN for fewer than two units, and p where even the smallest is above 0.05.
     """
 
     difference: float
@@ -40,6 +40,7 @@ class Paired(NamedTuple):
     ci_high: float
     n: int
     n_units: int
+    n_differ: int
     p: float
     smallest_p: float
 
@@ -53,7 +54,8 @@ def paired_differences(
     one unit, `units` of shape (n,), are not independent: their sums are compared, and their signs flip
     together. If the two models of a pair were alike, the difference of each unit would have either sign. Up
     to 12 units all signs are tried, beyond that `n_permutations` at random, with the observed one counted
-    among them. Other signs that only tie with the observed ones count half: hits of few cells often tie.
+    among them. Other signs that only tie with the observed ones count half: hits of few cells often tie. How
+    many units differ does not depend on signs, so that leaving p out where too few do keeps its level.
 
     Source: Fisher's sign-flip test, see Nichols and Holmes 2002; exact given exchangeable units. Ties: mid-p
     of Lancaster 1961, which holds the level on average. Intervals: `mean_interval`.
@@ -61,7 +63,8 @@ def paired_differences(
     apart = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     total, count = unit_sums(apart, np.asarray(units))
     mean, error, n_units = clustered_mean(total, count)
-    p, smallest = _sign_flips(total, n_units, n_permutations, rng)
+    n_differ = (np.abs(total) > 0).sum(axis=0)
+    p, smallest = _sign_flips(total, n_units, n_differ, n_permutations, rng)
     n = count.sum(axis=0).astype(int)
     low, high = np.transpose(
         [bounds(*one, one[2], _UNLIMITED) for one in zip(mean, error, n_units, strict=True)]
@@ -71,12 +74,12 @@ def paired_differences(
         alike = (mean == 0) & (error == 0)
         most = 1 - TAIL ** (1 / np.maximum(n_units, 1))
         low, high = np.where(alike, -most, low), np.where(alike, most, high)
-    columns = (column.tolist() for column in (mean, low, high, n, n_units, p, smallest))
+    columns = (column.tolist() for column in (mean, low, high, n, n_units, n_differ, p, smallest))
     return [Paired(*row) for row in zip(*columns, strict=True)]
 
 
 def _sign_flips(
-    total: np.ndarray, n_units: np.ndarray, n_permutations: int, rng: Generator
+    total: np.ndarray, n_units: np.ndarray, n_differ: np.ndarray, n_permutations: int, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the share of sign flips whose sum is farther from zero, ties half, and the least it can be."""
     observed = np.abs(total.sum(axis=0))
@@ -92,7 +95,8 @@ def _sign_flips(
     # where nothing ties. Units without a value take either sign.
     p = (beyond + 2.0 ** (len(total) - n_units)) / n if exact else (1 + beyond) / (1 + n)
     p = np.where(observed <= rounding, 1.0, p)
-    smallest = np.maximum(2.0 ** (1 - n_units), 0.0 if exact else 1 / (1 + n))
+    # Signs of units that do not differ tie.
+    smallest = np.clip(2.0**-n_differ + 2.0**-n_units, 0.0 if exact else 1 / (1 + n), 1.0)
     return np.where((n_units > 1) & (smallest <= LEVEL), p, np.nan), smallest
 
 
@@ -171,8 +175,10 @@ def _explained(one: Paired) -> dict[str, object]:
     elif not one.n:
         reason = "no common value"
     else:
-        reason = f"{one.n_units} independent units: the smallest possible p is {one.smallest_p:.2g}"
-    return one._asdict() | {"reason": reason}
+        differ = f"{one.n_differ} of {one.n_units} independent units differ"
+        reason = f"{differ}: the smallest possible p is {one.smallest_p:.2g}"
+    row = one._asdict() | {"reason": reason}
+    return {name: row[name] for name in row if name in COLUMNS}
 
 
 def _by_replicates(
