@@ -45,7 +45,7 @@ class ImageAutoencoder(Autoencoder):
 
     representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
     group: ClassVar[Group]
-    # Formulation: by plain convolutions, as GPUs are fast at; None, where the input lies on one.
+    # Formulation: by plain convolutions; None, where these are the faster ones: on GPUs, and without symmetry.
     dense: bool | None = None
 
     def __init__(
@@ -83,7 +83,7 @@ class ImageAutoencoder(Autoencoder):
         return decode_densely(decoder, z) if self._densely(z) else decoder(z)
 
     def _densely(self, x: torch.Tensor) -> bool:
-        return x.is_cuda if self.dense is None else self.dense
+        return (x.is_cuda or self.group == "trivial") if self.dense is None else self.dense
 
     def export(self) -> Self:
         """Return a copy for inference with faster parts, see `inference_copy`; on a GPU the model itself."""
