@@ -459,8 +459,8 @@ class TestPublished:
         assert loss.item() == pytest.approx(float(published["train_loss"]), rel=1e-5)
         norms = {key: float(norm) for key, norm in published["grad_norms"].items()}
         found = {key: p.grad.norm().item() for key, p in model.named_parameters()}
-        # Near-parallel pose vectors again: float64 differs from the published float32 by up to 1 %. Biases before
-        # a normalisation have gradients of rounding errors.
+        # Near-parallel pose vectors again: float64 differs from the published float32 by up to 1 %. Biases
+        # before a normalisation have gradients of rounding errors.
         assert found == pytest.approx({key: norms[key] for key in found}, rel=0.03, abs=2e-5)
 
     @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class ImageAutoencoder(Autoencoder):
 
     representations: ClassVar[tuple[str, ...]] = ("cube", "sdf", "seg")
     group: ClassVar[Group]
-    # Formulation: by plain convolutions; None, where these are the faster ones: on GPUs, and without symmetry.
+    # Formulation: by plain convolutions; None, where these are faster: on GPUs, and without symmetry.
     dense: bool | None = None
 
     def __init__(
