@@ -73,9 +73,8 @@ def checkpoints(bucket, tmp_path_factory):
 @pytest.fixture(scope="module")
 def preprocessed(bucket, checkpoints):
     """Models trained on the published cells, in the same clone."""
-    # What a training alone writes: converted weights of this clone may pass for its model.pt.
-    curves = [f"results/train/cellpack/{model}/seed-42/curves.csv" for model in MODELS]
-    return start(checkpoints.clone, bucket, "preprocessed", *curves)
+    weights = [f"results/train/cellpack/{model}/seed-42/model.pt" for model in MODELS]
+    return start(checkpoints.clone, bucket, "preprocessed", *weights)
 
 
 def figure_text(clone):

@@ -151,7 +151,7 @@ rule analyse_volume_bins:
 
 rule analyse_decoded_walks:
     input:
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/walks.parquet",
@@ -170,7 +170,7 @@ rule analyse_decoded_walks:
 
 use rule analyse_decoded_walks as analyse_decoded_archetypes with:
     input:
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/archetypes.parquet",
@@ -183,7 +183,7 @@ use rule analyse_decoded_walks as analyse_decoded_archetypes with:
 
 use rule analyse_decoded_walks as analyse_decoded_volume_bins with:
     input:
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
         embeddings="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_embeddings.parquet",
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_shapes.parquet",
@@ -200,7 +200,7 @@ rule analyse_rotations:
     input:
         manifest=manifest,
         shards=shards("sample"),
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
     output:
         "results/analyse/{dataset}/{model}/seed-{seed}/rotations.parquet",
     conda:

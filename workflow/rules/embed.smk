@@ -67,7 +67,7 @@ rule embed:
     input:
         manifest=manifest,
         shards=shards("sample"),
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
         frozen=frozen_rows("identity"),
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
@@ -111,7 +111,7 @@ rule embed_rotated:
     input:
         manifest=manifest,
         shards=shards("sample"),
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
         frozen=frozen_rows("lattice", "uniform"),
     output:
         lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
@@ -139,7 +139,7 @@ rule embed_reconstruction:
         manifest=manifest,
         shards=shards("sample"),
         meshes=masked_meshes,
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
         "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet",

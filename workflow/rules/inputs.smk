@@ -151,6 +151,23 @@ def preprocessing_of(name, model):
     return {**known, "sections": weights.sections(dataset), "draw_seed": CONFIG["seed"]}
 
 
+def trained(file):
+    """Input function: this file of a training, or of the published checkpoint that stands for it.
+
+    Those have a folder of their own: Snakemake would take converted weights for a training's when data sets start
+    from raw data again.
+    """
+
+    def path(wildcards):
+        dataset, model, seed = wildcards.dataset, wildcards.model, wildcards.seed
+        converted = (
+            dataset_config(wildcards)["start_from"] == "checkpoints" and model not in DECODED_BASELINES
+        )
+        return f"results/{'published' if converted else 'train'}/{dataset}/{model}/seed-{seed}/{file}"
+
+    return path
+
+
 def reused_weights(wildcards):
     """Input function: the weights that a dataset takes from another one or from a folder, and their record.
 

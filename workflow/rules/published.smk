@@ -52,8 +52,8 @@ rule published_checkpoint:
     input:
         published_files("checkpoints", "grid_file"),
     output:
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        record="results/train/{dataset}/{model}/seed-{seed}/record.json",
+        model="results/published/{dataset}/{model}/seed-{seed}/model.pt",
+        record="results/published/{dataset}/{model}/seed-{seed}/record.json",
     wildcard_constraints:
         dataset=datasets(start_from=["checkpoints"]),
     conda:

@@ -29,7 +29,7 @@ rule score_evolution:
         manifest=manifest,
         shards=shards("sample"),
         meshes=masked_meshes,
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
+        model=trained("model.pt"),
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
         pairs=pairs,
     output:
@@ -54,8 +54,8 @@ rule score_cost:
         manifest=manifest,
         shards=shards("sample"),
         meshes=masked_meshes,
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        record="results/train/{dataset}/{model}/seed-{seed}/record.json",
+        model=trained("model.pt"),
+        record=trained("record.json"),
     output:
         "results/score/{dataset}/{model}/seed-{seed}/cost.json",
     conda:
