@@ -19,6 +19,8 @@ CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rota
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
 SHAPE_PAGES := $(foreach file,$(wildcard config/figures/*.yaml),results/plot/shapes/$(or $(shell sed -n 's/^dataset: //p' $(file)),$(basename $(notdir $(file)))).html)
 DATASET_FIGURES := $(patsubst config/datasets/%.yaml,figures/%.pdf,$(wildcard config/datasets/*.yaml))
+# The report of a run, by the same command.
+WITH_REPORT := --report report.html --report-after-run
 PINS := requirements.lock.txt requirements-numpy2.lock.txt workflow/setup.sh workflow/python.sh
 # By pins and path: a .venv that was moved or copied with its clone starts programs of the old one.
 STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-$(shell pwd -P | sha256sum | cut -c1-8)
@@ -41,15 +43,12 @@ $(STAMP): $(PINS)
 
 demo: $(STAMP)  ## figures/fig2.pdf and report.html at demo scale, in about five minutes
 	@bash workflow/unlock.sh
-	snakemake --profile profiles/demo --cores $(CORES) figures/fig2.pdf results/plot/shapes/cellpack.html
-	if [ ! -e report.html ] || [ figures/fig2.pdf -nt report.html ]; then
-	    snakemake --profile profiles/demo --report report.html figures/fig2.pdf results/plot/shapes/cellpack.html
-	fi
+	snakemake --profile profiles/demo --cores $(CORES) $(WITH_REPORT) -- figures/fig2.pdf results/plot/shapes/cellpack.html
 	echo "Done: figures/fig2.pdf, the tables behind it in results/plot/fig2, and report.html (open it in a browser)."
 
 workstation: $(STAMP)  ## models that have converged on cellPACK, red blood cells and adrenal glands: figures 2 and 8, in hours
 	@bash workflow/unlock.sh
-	snakemake --profile profiles/workstation --cores $(CORES) $(WORKSTATION)
+	snakemake --profile profiles/workstation --cores $(CORES) $(WITH_REPORT) -- $(WORKSTATION)
 	snakemake --profile profiles/workstation --cores $(CORES) --forcerun plot_results -- docs/results.md
 	echo "Done: $(WORKSTATION)."
 
@@ -94,7 +93,7 @@ freeze: $(STAMP)  ## keep split, weights and embeddings of DATASET=mine for when
 
 figures: $(STAMP)  ## every figure of config/figures and its page of shapes, at the scale that results/ holds
 	@bash workflow/unlock.sh
-	snakemake --keep-going --cores $(CORES) $(FIGURES) $(SHAPE_PAGES)
+	snakemake --keep-going --cores $(CORES) $(WITH_REPORT) -- $(FIGURES) $(SHAPE_PAGES)
 
 results: $(STAMP)  ## docs/results.md from the scores that are there, at the scale that results/ holds
 	@bash workflow/unlock.sh

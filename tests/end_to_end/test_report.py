@@ -137,8 +137,7 @@ def report_html(tmp_path_factory):
         targets += [f"figures/{figure}.pdf", f"results/plot/shapes/{dataset}.html"]
     # What the stages before would make is there already; of them nothing else is.
     chosen = ["--config", "scale=paper", "--allowed-rules", "plot_figure", "plot_shapes", "--"]
-    snakemake(folder, "--cores", "1", *chosen, *targets)
-    snakemake(folder, "--report", "report.html", *chosen, *targets)
+    snakemake(folder, "--cores", "1", "--report", "report.html", "--report-after-run", *chosen, *targets)
     return folder / "report.html"
 
 
@@ -189,4 +188,30 @@ def test_the_report_opens_with_figures_by_their_datasets(report_html):
         )
         assert size is not None
         assert min(size) > 1000
+        assert page.errors == []
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("width", [1280, 600])
+def test_the_report_begins_with_the_question_numbers_and_the_figure(report_html, width):
+    with opened(report_html) as page:
+        page.resize(width, 900)
+        page.wait("document.querySelector('#rulegraph canvas, #rulegraph svg')")
+        said = page.run("document.querySelector('.landing').parentElement.innerText")
+        order = ["Which representation", "Figure 2: ", "95 % interval", "What was run", "What is missing"]
+        assert [said.index(words) for words in order] == sorted(said.index(words) for words in order)
+        assert "Parts of this report" in said
+        assert "different runs" not in said
+        # The question is seen without scrolling, every picture has words, nothing is wider than its room.
+        assert page.run("document.querySelector('.landing h1').getBoundingClientRect().y") in range(200)
+        assert page.run(
+            "[...document.querySelectorAll('.summary img')].every(one => one.naturalWidth && one.alt)"
+        )
+        room = "document.querySelector('.landing').closest('.overflow-auto')"
+        assert page.run(f"{room}.scrollWidth - {room}.clientWidth") <= 0
+        # What a part stands under opens in the menu.
+        page.run(
+            "[...document.querySelectorAll('.landing a')].find(one => one.text === 'Shapes in 3-D').click()"
+        )
+        page.wait("document.querySelector('nav').textContent.includes('cellpack')")
         assert page.errors == []

@@ -129,7 +129,7 @@ def scores(
             "unit": unit,
             "better": better,
         }
-        row |= {"value": one, "ci_low": 0.93 * one, "ci_high": 1.07 * one, "n": 40}
+        row |= {"value": one, "ci_low": 0.93 * one, "ci_high": 1.07 * one, "n": 40, "n_units": 20}
         row["reason"] = "not measured on this machine" if np.isnan(one) else ""
         rows += [{**row, "variant": "corrected"}, {**row, "variant": "legacy", "value": 1.1 * one}]
     table = pd.DataFrame(rows)

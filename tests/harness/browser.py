@@ -75,6 +75,11 @@ class Page:
             assert time.monotonic() < deadline, f"never true: {expression}"
             time.sleep(0.1)
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page another size, in pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.ask("Emulation.setDeviceMetricsOverride", **size)
+
     def picture(self) -> np.ndarray:
         """Return the pixels that are seen, (height, width, 3)."""
         data = base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"])

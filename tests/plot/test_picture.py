@@ -1,9 +1,13 @@
-"""Pictures of figures for a page."""
+"""Pictures of figures and contact sheets for a page."""
+
+import html
+import re
 
 import numpy as np
 from PIL import Image
 
 from morphobench.plot import picture
+from morphobench.plot.pages import sheet
 
 
 def test_a_picture_is_small_and_the_same_every_time(tmp_path):
@@ -19,3 +23,12 @@ def test_a_picture_is_small_and_the_same_every_time(tmp_path):
         assert image.size == (1100, 165)
         assert len(image.convert("RGB").getcolors()) <= 256
         assert np.abs(np.asarray(image.convert("RGB"), float)[80, 550] - 127.5).max() < 4
+
+
+def test_the_page_of_a_contact_sheet_says_what_it_displays(tmp_path):
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
+    said = 'My "cells": 2 of 3 cells sampled, 1 failed (first: <no> file)'
+    page = sheet.page(tmp_path / "a.png", said)
+    assert said in html.unescape(re.search(r'alt="([^"]*)"', page)[1])
+    assert f"<p>{html.escape(said)}</p>" in page
+    assert 'src="data:image/png;base64,' in page

@@ -18,6 +18,7 @@ CONFIG = or_stop(configuration.resolve, config, CONFIG_ROOT, workflow.config_set
 config["download"] = CONFIG["download"]
 # For the report.
 config["version"] = log.version()
+config["figure_names"] = list(CONFIG["figures"])
 SEEDS = CONFIG["train"]["seeds"]
 # By dataset, the embeddings that come as tables of the user's own.
 OWN_EMBEDDINGS = {name: dataset.get("embeddings") or {} for name, dataset in CONFIG["datasets"].items()}

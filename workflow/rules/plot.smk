@@ -2,6 +2,7 @@ from morphobench.config import figures
 
 # Where the report lists the files of a figure.
 LISTED = dict(category=lambda wildcards: figures.category(CONFIG, wildcards.figure))
+SHEET = dict(category="Preprocessing", caption="../report/cells.rst")
 DRAWING = dict(LISTED, subcategory="The figure", caption="../report/figure.rst")
 labels = lambda file: lambda wildcards: {
     "file": file,
@@ -24,6 +25,7 @@ rule plot_figure:
             caption="../report/tables.rst",
             labels=labels("panel {panel}"),
         ),
+        summary=report("results/plot/{figure}_summary.html", **DRAWING, labels=labels("summary")),
         warnings=report(
             "results/plot/{figure}_warnings.csv",
             **LISTED,
@@ -54,11 +56,13 @@ rule plot_cells:
         mask=shards("mask"),
         sample=shards("sample"),
     output:
-        report(
-            "results/plot/cells/{dataset}.png",
-            caption="../report/cells.rst",
-            category="Preprocessing",
-            labels={"dataset": "{dataset}"},
+        png=report(
+            "results/plot/cells/{dataset}.png", **SHEET, labels={"dataset": "{dataset}", "file": "picture"}
+        ),
+        page=report(
+            "results/plot/cells/{dataset}_sheet.html",
+            **SHEET,
+            labels={"dataset": "{dataset}", "file": "page"},
         ),
     conda:
         "../../envs/image.yaml"

@@ -6,7 +6,8 @@ if __name__ == "__main__":
         contact_sheet.run(
             snakemake.input.manifest,
             {stage: snakemake.input[stage] for stage in contact_sheet.STAGES},
-            snakemake.output[0],
+            snakemake.output.png,
+            snakemake.output.page,
             dataset=snakemake.params.dataset,
             title=snakemake.params.title,
             n_cells=snakemake.params.n_cells,

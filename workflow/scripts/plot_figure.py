@@ -1,11 +1,13 @@
 from morphobench import log
-from morphobench.jobs import warned
+from morphobench.jobs import provenance, warned
 from morphobench.plot import figure
+from morphobench.plot.pages import summary
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
+        inputs = dict(snakemake.input.items())
         figure.run(
-            dict(snakemake.input.items()),
+            inputs,
             pdf=snakemake.output.pdf,
             png=snakemake.output.png,
             tables_out=snakemake.output.tables,
@@ -13,3 +15,14 @@ if __name__ == "__main__":
             scale=snakemake.params.scale,
         )
         warned.write(snakemake.output.warnings, snakemake.params.names)
+        summary.run(
+            inputs,
+            snakemake.output.summary,
+            name=snakemake.wildcards.figure,
+            png=snakemake.output.png,
+            tables=snakemake.output.tables,
+            warnings=snakemake.output.warnings,
+            jobs=provenance.collect(snakemake.params.names),
+            described=snakemake.params.described,
+            scale=snakemake.params.scale,
+        )

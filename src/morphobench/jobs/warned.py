@@ -1,7 +1,7 @@
 """Warnings of the jobs of a run, from their logs alone: each once, with the number of jobs that gave it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,17 @@ class Warned(NamedTuple):
     log: Path
 
 
+def job_logs(
+    logs: Path, names: Iterable[str] | None = None, since: float = 0.0
+) -> Iterator[tuple[str, Path]]:
+    """Yield rule and log of the jobs of a run, in their order; parameters as in `collect`."""
+    chosen = None if names is None else set(names)
+    for path in sorted(logs.rglob("*.log")):
+        rule, *parts = path.relative_to(logs).with_suffix("").parts
+        if path.stat().st_mtime >= since and (chosen is None or chosen & set(parts)):
+            yield rule, path
+
+
 def collect(logs: Path, names: Iterable[str] | None = None, since: float = 0.0) -> list[Warned]:
     """Return the warnings in the logs of a run, in the order of rules and logs.
 
@@ -33,11 +44,8 @@ def collect(logs: Path, names: Iterable[str] | None = None, since: float = 0.0) 
     since
         Seconds since the epoch; logs that were last written before do not count.
     """
-    chosen, found = None if names is None else set(names), {}
-    for path in sorted(logs.rglob("*.log")):
-        rule, *parts = path.relative_to(logs).with_suffix("").parts
-        if path.stat().st_mtime < since or (chosen is not None and not chosen & set(parts)):
-            continue
+    found = {}
+    for rule, path in job_logs(logs, names, since):
         texts = _LINE.findall(path.read_text(encoding="utf-8", errors="replace"))
         for text in dict.fromkeys(text for text in texts if not _OF_LIBRARIES.match(text)):
             found.setdefault((rule, text), []).append(path)

@@ -11,6 +11,7 @@ from morphobench import files
 from morphobench.files import FilePath, intensities
 from morphobench.files.shards import stage_module
 from morphobench.plot import style
+from morphobench.plot.pages import sheet
 
 _MARKED = (
     ("label_stray_voxels", 0, "stray voxels of the label left out"),
@@ -71,6 +72,7 @@ def run(
     manifest: FilePath,
     shards: Mapping[str, Sequence[FilePath]],
     out: FilePath,
+    page: FilePath,
     *,
     dataset: Mapping[str, Any],
     title: str,
@@ -79,7 +81,7 @@ def run(
     models: Mapping[str, Mapping[str, Any]],
     scale_cells: int,
 ) -> None:
-    """Write the contact sheet of a dataset as PNG, from the shard folders of each stage (`STAGES`).
+    """Write the contact sheet of a dataset as PNG and page, from the shard folders of each stage (`STAGES`).
 
     `models` are the configurations of the data set's models by name; the factors of their intensities are
     measured on up to `scale_cells` training cells.
@@ -89,5 +91,8 @@ def run(
         module.read_views(cell, {name: Path(shards[name][number]) for name in STAGES}, dataset)
         for cell, number in choose(table, n_cells)[["CellId", "shard"]].itertuples(index=False)
     ]
-    said = [f"{title}: {summary(table)}", marks(table), scales(table, shards["sample"], models, scale_cells)]
-    style.save(module.draw(cells, ". ".join(filter(None, said))), out)
+    parts = [f"{title}: {summary(table)}", marks(table), scales(table, shards["sample"], models, scale_cells)]
+    said = ". ".join(filter(None, parts))
+    style.save(module.draw(cells, said), out)
+    with files.atomic_file(page) as part:
+        part.write_text(sheet.page(out, said), encoding="utf-8")

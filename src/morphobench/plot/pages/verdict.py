@@ -31,11 +31,16 @@ def described_value(scores: pd.DataFrame, model: str, metric: str) -> str:
     means = _rows(scores, model, metric)[["value", "ci_low", "ci_high"]].mean()
     if not np.isfinite(means["value"]):
         return ""
-    text = f"{means['value']:.3f}"
+    text = _short(means["value"])
     if np.isfinite(means["ci_low"]) and np.isfinite(means["ci_high"]):
-        text += f" ({means['ci_low']:.3f} to {means['ci_high']:.3f})"
+        text += f" ({_short(means['ci_low'])} to {_short(means['ci_high'])})"
     spread = _rows(scores, model, metric + _SPREAD)["value"].mean()
-    return f"{text} ± {spread:.3f}" if np.isfinite(spread) else text
+    return f"{text} ± {_short(spread)}" if np.isfinite(spread) else text
+
+
+def _short(value: float) -> str:
+    """Return a value with three decimals, or with its power of ten where these would all be 0."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 5e-4 else f"{value:.0e}"
 
 
 def best(scores: pd.DataFrame, models: Sequence[str], metric: str) -> str:
