@@ -20,7 +20,7 @@ def reachable(script, *chosen):
 
 
 def forget():
-    for known in (digests._file_of, digests._parse, digests._resolve, digests.digest):
+    for known in (digests._file_of, digests._parsed, digests._resolve, digests.digest):
         known.cache_clear()
 
 
@@ -147,3 +147,17 @@ def test_every_import_by_name_is_understood():
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
                 name = digests._name(node.args[0], "morphobench.x")
                 assert name.startswith("morphobench.") or path.name == "shards.py", path
+
+
+def test_what_was_parsed_is_kept_by_its_content(package, monkeypatch):
+    folder, digest = package
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    before = digest("a")
+    monkeypatch.setattr(digests, "_parse", lambda text, module: pytest.fail("parsed again"))
+    assert digest("a") == before
+    monkeypatch.undo()
+    (folder / "b.py").write_text("def g(x):\n    return 3 * x\n")
+    monkeypatch.setattr(digests, "PACKAGE", folder)
+    for kept in (folder / "__pycache__").glob("a.*"):
+        kept.write_text("broken")
+    assert digest("a") != before

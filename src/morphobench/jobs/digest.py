@@ -1,7 +1,13 @@
 """Digest of the source behind a rule: an edit reruns exactly the rules whose scripts use what was edited."""
 
 import ast
+import contextlib
 import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -60,22 +66,52 @@ def _imports(nodes: Sequence[ast.AST], module: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _meaning(tree: ast.Module, nodes: Sequence[ast.AST], path: Path) -> str:
-    """Return the syntax without comments and docstrings, with the template or table beside the module."""
+def _meaning(tree: ast.Module, nodes: Sequence[ast.AST]) -> str:
+    """Return the syntax without comments and docstrings."""
     for node in nodes:
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    beside = [path.with_suffix(suffix) for suffix in (".html", ".npz")]
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in beside if file.is_file()]
-    return ast.dump(tree) + "".join(digests)
+    return ast.dump(tree)
+
+
+def _parse(text: str, module: str) -> tuple[frozenset[str], str]:
+    """Return what a module imports, and the digest of its meaning."""
+    tree = ast.parse(text)
+    nodes = list(ast.walk(tree)) if any(name in text for name in _IMPORTING) else _statements(tree)
+    return _imports(nodes, module), hashlib.sha256(_meaning(tree, nodes).encode()).hexdigest()
 
 
 @cache
-def _parse(path: Path, module: str = "") -> tuple[frozenset[str], str]:
+def _parsed(path: Path, module: str = "") -> tuple[frozenset[str], str]:
+    """Return `_parse` of a file, whose digest has that of the template or table beside it.
+
+    Kept in ``__pycache__``, as Python keeps byte code, by the content: parsing takes a quarter of a plan.
+    """
     text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    nodes = list(ast.walk(tree)) if any(name in text for name in _IMPORTING) else _statements(tree)
-    return _imports(nodes, module), _meaning(tree, nodes, path)
+    key = hashlib.sha256("\0".join([platform.python_version(), module, text]).encode()).hexdigest()
+    kept = path.parent / "__pycache__" / f"{path.stem}.digest.json"
+    try:
+        known, names, digest = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        known = ""
+    if known != key:
+        names, digest = _parse(text, module)
+        _keep(kept, json.dumps([key, sorted(names), digest]))
+    beside = [path.with_suffix(suffix) for suffix in (".html", ".npz")]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in beside if file.is_file()]
+    return frozenset(names), "".join([digest, *digests])
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write a file at once; where that is not allowed, the next plan parses again."""
+    if sys.dont_write_bytecode:
+        return
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent)
+        with open(handle, "w") as file:
+            file.write(text)
+        os.replace(part, path)
 
 
 @cache
@@ -89,18 +125,18 @@ def reachable(script: Path, chosen: frozenset[str] = frozenset()) -> set[str]:
     Of modules picked by name at run time, those in `chosen` count: a kind, a family, kinds of panels.
     A picture beside the results of another stage does not count.
     """
-    waiting, seen = set(_resolve(_parse(script)[0], chosen)), set()
+    waiting, seen = set(_resolve(_parsed(script)[0], chosen)), set()
     if not script.name.startswith("plot_"):
         waiting = {name for name in waiting if not f"{name}.".startswith("morphobench.plot.")}
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        waiting |= _resolve(_parse(_file_of(name), name)[0], chosen) - seen
+        waiting |= _resolve(_parsed(_file_of(name), name)[0], chosen) - seen
     return seen
 
 
 @cache
 def digest(script: Path, chosen: frozenset[str] = frozenset()) -> str:
     """Return 16 hex digits of the meaning of all that a script imports from this package."""
-    meanings = [_parse(_file_of(name), name)[1] for name in sorted(reachable(script, chosen))]
+    meanings = [_parsed(_file_of(name), name)[1] for name in sorted(reachable(script, chosen))]
     return hashlib.sha256("\n".join(meanings).encode()).hexdigest()[:16]
