@@ -32,8 +32,8 @@ def drawn():
 
 def test_contributions_are_the_difference_after_any_exchange(drawn):
     ranks, positive, units = drawn
-    found = auroc_contributions(outputs_of(ranks, positive, units), "a", "b")
-    per_unit = found.groupby("group")["value"].sum()
+    found, groups = auroc_contributions(outputs_of(ranks, positive, units), [("a", "b")])
+    per_unit = pd.Series(found[:, 0]).groupby(groups).sum()
     rng = np.random.default_rng(1)
     for signs in (np.ones(10), *rng.choice([1.0, -1.0], size=(20, 10))):
         areas = {}
@@ -52,9 +52,23 @@ def test_contributions_are_the_difference_after_any_exchange(drawn):
 def test_trainings_are_averaged_and_labels_without_both_kinds_left_out(drawn):
     ranks, positive, units = drawn
     more = ranks | {("a", 1, label): ranks["b", 0, label] for label in positive}
-    once = auroc_contributions(outputs_of(ranks, positive, units), "a", "b")
-    half = auroc_contributions(outputs_of(more, positive, units), "a", "b")
-    np.testing.assert_allclose(half["value"], once["value"] / 2)
+    pairs = [("a", "b"), ("b", "a")]
+    once, _ = auroc_contributions(outputs_of(ranks, positive, units), pairs)
+    np.testing.assert_allclose(once[:, 0], -once[:, 1])
+    half, _ = auroc_contributions(outputs_of(more, positive, units), pairs)
+    np.testing.assert_allclose(half, once / 2)
     empty = {"x": positive["x"], "y": np.zeros(40, bool)}
-    alone = auroc_contributions(outputs_of(ranks, empty, units), "a", "b")
-    np.testing.assert_allclose(alone["value"], 2 * once["value"][:40])
+    alone, _ = auroc_contributions(outputs_of(ranks, empty, units), pairs)
+    np.testing.assert_allclose(alone[:40], 2 * once[:40])
+    assert np.isnan(alone[40:]).all()
+
+
+def test_a_pair_is_compared_on_the_cells_that_both_have_whatever_a_third_lacks(drawn):
+    ranks, positive, units = drawn
+    both = outputs_of(ranks, positive, units)
+    third = both[both["model"] == "b"].assign(model="c").groupby("label").head(30)
+    found, _ = auroc_contributions(pd.concat([both, third]), [("a", "b"), ("a", "c")])
+    np.testing.assert_array_equal(found[:, :1], auroc_contributions(both, [("a", "b")])[0])
+    few = pd.concat([both[both["model"] == "a"].groupby("label").head(30), third])
+    known = np.isfinite(found[:, 1])
+    np.testing.assert_array_equal(found[known, 1], auroc_contributions(few, [("a", "c")])[0][:, 0])

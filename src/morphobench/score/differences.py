@@ -188,6 +188,19 @@ def _by_replicates(
     pairs: Sequence[tuple[str, str]],
     **draws: Any,
 ) -> list[Mapping[str, object]]:
+    rows = _replicate_rows(scores, replicates, pairs)
+    compared = [place for place, row in enumerate(rows) if not row["reason"]]
+    if compared:
+        tested = _exchanged(outputs, [pairs[place] for place in compared], **draws)
+        for place, one in zip(compared, tested, strict=True):
+            rows[place] |= {name: one[name] for name in ("p", "smallest_p", "reason")}
+    return rows
+
+
+def _replicate_rows(
+    scores: pd.DataFrame, replicates: pd.DataFrame, pairs: Sequence[tuple[str, str]]
+) -> list[dict[str, object]]:
+    """Return difference and interval of each pair, and the reason why it has none."""
     values = scores.groupby("model")["value"].mean()
     n, n_units = (scores.groupby("model")[name].first() for name in ("n", "n_units"))
     without = replicates.pivot_table(
@@ -198,6 +211,7 @@ def _by_replicates(
     for a, b in pairs:
         row: dict[str, object] = dict.fromkeys(("ci_low", "ci_high", "p", "smallest_p"), np.nan)
         row |= {"difference": float(values[a] - values[b]), "n": int(n[a]), "n_units": int(n_units[a])}
+        reason = ""
         if not np.isfinite(row["difference"]):
             reason = "no common value"
         elif a not in cells or b not in cells:
@@ -207,20 +221,16 @@ def _by_replicates(
         else:
             apart = (without[a] - without[b]).to_numpy()
             interval = jackknife_interval(row["difference"], apart, row["n_units"], _UNLIMITED)
-            tested = _exchanged(outputs, a, b, **draws)
-            row |= {"ci_low": interval[0], "ci_high": interval[1], "p": tested["p"]}
-            row["smallest_p"], reason = tested["smallest_p"], tested["reason"]
+            row |= {"ci_low": interval[0], "ci_high": interval[1]}
         rows.append(row | {"reason": reason})
     return rows
 
 
-def _exchanged(outputs: pd.DataFrame, a: str, b: str, **draws: Any) -> Mapping[str, object]:
-    """Test the difference of two models' statistics by exchanging their outputs within units."""
-    both = outputs[outputs["model"].isin([a, b])]
-    if (both["label"] == "").all():
-        return _by_items(both, [(a, b)], **draws)[0]
-    moved = auroc_contributions(both, a, b)
-    (one,) = paired_differences(
-        moved["value"].to_numpy()[:, None], np.zeros((len(moved), 1)), moved["group"].to_numpy(), **draws
-    )
-    return _explained(one)
+def _exchanged(
+    outputs: pd.DataFrame, pairs: Sequence[tuple[str, str]], **draws: Any
+) -> list[Mapping[str, object]]:
+    """Test the differences of models' statistics by exchanging the outputs of each pair within units."""
+    if (outputs["label"] == "").all():
+        return _by_items(outputs, pairs, **draws)
+    moved, units = auroc_contributions(outputs, pairs)
+    return [_explained(one) for one in paired_differences(moved, np.zeros_like(moved), units, **draws)]

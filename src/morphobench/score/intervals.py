@@ -59,8 +59,9 @@ def unit_sums(values: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.nda
     names, which = np.unique(units, return_inverse=True)
     known = np.isfinite(values)
     total, count = np.zeros((2, len(names), values.shape[1]))
-    np.add.at(total, which, np.where(known, values, 0.0))
-    np.add.at(count, which, known)
+    for part, summed in ((np.where(known, values, 0.0), total), (known, count)):
+        for number, column in enumerate(part.T):
+            summed[:, number] = np.bincount(which, column, len(names))
     return total, count
 
 
