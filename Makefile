@@ -28,7 +28,7 @@ STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: help setup new freeze demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-figures \
+.PHONY: help setup new freeze demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-long test-figures \
     test-cluster test-envs test-walk lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
 .PHONY: parameters steerable-basis
@@ -105,9 +105,14 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 	snakemake --report report.html $$made
 
 test: $(STAMP)  ## the tests, about 20 minutes: two at a time, then those that run the workflow itself
-	OMP_NUM_THREADS=1 python -m pytest -m "not end_to_end and not figures and not cluster and not envs and not walk" \
+	OMP_NUM_THREADS=1 python -m pytest \
+	    -m "not end_to_end and not figures and not cluster and not envs and not walk and not long" \
 	    --numprocesses 2 --dist loadfile
-	python -m pytest -m end_to_end --numprocesses 2 tests/end_to_end
+	python -m pytest -m "end_to_end and not long" --numprocesses 2 tests/end_to_end
+
+test-long: $(STAMP)  ## the tests that take longest one by one: real data, several processes, other entries of the workflow
+	OMP_NUM_THREADS=1 python -m pytest -m "long and not end_to_end" --numprocesses 2 --dist loadfile
+	python -m pytest -m "long and end_to_end" --numprocesses 2 tests/end_to_end
 
 test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about a quarter of an hour
 	python -m pytest -m figures

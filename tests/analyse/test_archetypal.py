@@ -109,6 +109,7 @@ def test_archetype_weights_are_shares_sorted_by_their_mean_and_rebuild_the_embed
     assert 1 - residual == pytest.approx(found.explained_variance, abs=1e-6)
 
 
+@pytest.mark.long
 def test_archetypes_are_seeded_and_improve_with_their_number():
     z = np.random.default_rng(2).normal(size=(192, 64))
     first, again = (archetypes(z, 6, n_starts=3, rng=np.random.default_rng(5)) for _ in range(2))

@@ -1,10 +1,12 @@
 """The map: seeded, places further points, none of too few cells."""
 
 import numpy as np
+import pytest
 
 from morphobench.analyse.map import pacmap_map
 
 
+@pytest.mark.long
 def test_a_map_is_seeded_and_places_points_near_their_cells():
     rng = np.random.default_rng(0)
     z = np.concatenate([rng.normal(size=(40, 6)), rng.normal(size=(40, 6)) + 12])

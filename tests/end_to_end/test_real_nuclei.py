@@ -79,6 +79,7 @@ def field_of_view(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_nuclei_of_a_field_of_view_run_from_labels_to_clouds_and_cubes(field_of_view, tmp_path):
     shards = {stage: tmp_path / stage for stage in ("download", "align", "mask", "sample")}
     dataset = packing(field_of_view)

@@ -250,6 +250,7 @@ def with_pictures(folder):
     return folder
 
 
+@pytest.mark.long
 def test_the_workflow_fetches_a_remote_set_and_waits_as_it_is_told(there, tmp_path):
     there.put_folder(with_pictures(tmp_path / "origin"), "set")
     clone = make_clone(tmp_path / "clone")

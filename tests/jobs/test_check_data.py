@@ -135,6 +135,7 @@ def test_published_files_are_told_one_by_one_and_stop_only_the_entry_that_reads_
     assert "crop" not in report.text()
 
 
+@pytest.mark.long
 def test_data_sets_of_one_bucket_in_the_published_form(away, tmp_path):
     away.put_folder(write_bucket(tmp_path, HIPSC), "aics/hipsc_single_cell_image_dataset")
     for name in ("npm1", "other_polymorphic", "other_punctate"):

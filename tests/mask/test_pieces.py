@@ -124,6 +124,7 @@ def test_voxels_that_share_a_corner_are_one_piece_with_one_surface():
     assert len(np.unique(faces)) == len(np.unique(directed_edges(faces)))
 
 
+@pytest.mark.long
 def test_thousands_of_pieces_take_seconds():
     mask = np.zeros((60, 200, 200), bool)
     mask[1::3, 1::5, 1::5] = True

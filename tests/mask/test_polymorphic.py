@@ -246,6 +246,7 @@ def test_the_stage_is_found_by_its_kind():
     assert stage_module("mask", "polymorphic") is mask
 
 
+@pytest.mark.long
 def test_mitochondria_of_a_field_of_view(tmp_path):
     if not FIELD.is_dir():
         pytest.skip("the field of view (../shared/data/hipsc_tomm20_fov) is not here")

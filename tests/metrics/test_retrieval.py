@@ -93,6 +93,7 @@ def test_p_of_cells_agrees_with_copairs_within_their_draws(tmp_path):
 
 
 @pytest.mark.parametrize("dimension", [8, 128])
+@pytest.mark.long
 def test_without_effect_the_false_discovery_rate_is_at_most_nominal(dimension):
     """Every discovery is false here, so the rate is the share of tables with a discovery."""
     discoveries, p, ranks = [], [], []
@@ -223,6 +224,7 @@ def test_real_profiles_agree_with_copairs(plate):
     assert difference.max() < 0.05
 
 
+@pytest.mark.long
 def test_real_profiles_have_sensible_hits(plate):
     x, names, control, table = plate
     found = by_cell(x, names, control, n_null=5000, n_exchanges=1000).groups.set_index("group")
@@ -236,6 +238,7 @@ def test_real_profiles_have_sensible_hits(plate):
     assert ranks[strong].median() <= len(found) / 4
 
 
+@pytest.mark.long
 def test_shuffled_real_profiles_have_none(plate):
     x, names, control, _ = plate
     shuffled = np.random.default_rng(0).permutation(len(x))

@@ -69,6 +69,7 @@ def test_a_package_is_browsed_filtered_fetched_and_verified(push, away, tmp_path
         store.fetch(["crops/cell 0.tif"], dataset="toy")
 
 
+@pytest.mark.long
 def test_a_version_is_kept_to_and_another_one_is_reported(push, away, tmp_path):
     name, new = "crops/cell 0.tif", os.urandom(100)
     first = push(BODIES)

@@ -246,6 +246,7 @@ def sub_voxel_volume(sdf):
     return (0.5 - sdf).clip(0, 1).sum()
 
 
+@pytest.mark.long
 def test_real_nuclei_keep_their_volume_on_the_grid():
     errors = []
     for mesh in nuclei():

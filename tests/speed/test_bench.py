@@ -63,6 +63,7 @@ def test_memory_and_loader_are_reported(table, printed):
     assert "of a training step" in printed.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_preprocessing_reports_every_step_and_both_laws_agree():
     printed, _, of_meshes = run("bench_preprocess").partition("\nDistances to one mesh")
     lines = table_lines(printed)
@@ -116,6 +117,7 @@ def test_retrieval_agrees_with_copairs(scores):
     assert max(float(cells[4]) for cells in nulls) < 0.25
 
 
+@pytest.mark.long
 def test_trainings_report_their_seconds_and_what_the_plan_reads():
     kind = "rotation_invariant_pointcloud/cellpack"
     printed = run("bench_training", kind)

@@ -72,6 +72,7 @@ def fitted(case, folder, trainer, max_epochs):
     return model_weights(folder / "last.ckpt"), epoch_rows(checkpoint_to_resume(folder))
 
 
+@pytest.mark.long
 def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, tmp_path):
     alone, expected = fitted(case, tmp_path / "one", TRAIN_CONFIG, 4)
     # Where it was cut does not matter: what two processes go on from, one may have left.
@@ -88,6 +89,7 @@ def test_two_processes_give_the_weights_of_one_and_go_on_when_interrupted(case, 
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
+@pytest.mark.long
 def test_what_one_process_cannot_do_ends_all_with_its_message(case, tmp_path):
     chosen = copy.deepcopy(small_config("classical_pointcloud", lr=1e30, max_epochs=9))
     with pytest.raises(InputError, match=r"^the (train|val) loss is .*training\.lr") as caught:

@@ -487,6 +487,7 @@ def test_gradients_are_clipped_to_their_norm(case, tmp_path, monkeypatch):
     assert max(free) > 0.02, "nothing to clip"
 
 
+@pytest.mark.long
 def test_a_compiled_model_has_the_weights_of_a_plain_one(case, complete, tmp_path, monkeypatch):
     compiled, original = [], torch.compile
 

@@ -164,6 +164,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(("devices", "number"), [(1, signal.SIGUSR1), (2, signal.SIGTERM)])
+@pytest.mark.long
 def test_a_process_that_is_refused_ends_all_of_its_own(case, tmp_path, devices, number):
     """From outside, at any moment; with two processes that train, the first tells the others."""
     script = tmp_path / "job.py"

@@ -126,6 +126,7 @@ def clone(tmp_path_factory):
     return make_clone(tmp_path_factory.mktemp("clone") / "morphobench")
 
 
+@pytest.mark.long
 def test_the_example_is_one_training_per_point_and_one_table(clone):
     target = "results/train/sweeps/example.csv"
     jobs = job_counts(snakemake(clone, "--profile", "profiles/demo", "-n", "--", target).stdout)

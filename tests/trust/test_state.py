@@ -198,6 +198,7 @@ def test_a_foreign_checkpoint_is_set_aside_once(kind, case, complete, tmp_path, 
     assert len(epoch_rows(folder / BEST)) >= 1
 
 
+@pytest.mark.long
 def test_seven_kills_of_a_training_with_a_checkpoint_per_batch_change_no_bit(case, complete, tmp_path):
     rng = random.Random(7)
 

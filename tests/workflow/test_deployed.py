@@ -45,6 +45,7 @@ def other(clone, tmp_path):
     return make
 
 
+@pytest.mark.long
 def test_another_workflow_plans_and_runs_its_rules(other, clone):
     folder = other()
     assert job_counts(snakemake(folder, "-n", *FIGURE).stdout)["train"] == 5

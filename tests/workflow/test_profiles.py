@@ -124,6 +124,7 @@ def planned_shards(configs, names):
     return own, parts
 
 
+@pytest.mark.long
 def test_everything_at_published_sizes(clone):
     """The number of jobs of every rule, from the configuration alone: no data, no download."""
     outputs = yaml.safe_load((ROOT / "config/config.yaml").read_text())["outputs"]
@@ -160,6 +161,7 @@ def test_shards_are_large_enough_for_a_job_and_small_enough_to_repeat():
 
 
 @pytest.mark.parametrize("profile_name", ["slurm-cpu", "profiles/local"])
+@pytest.mark.long
 def test_other_profiles_plan_too(clone, profile_name):
     counts = job_counts(snakemake(clone, "--profile", profile_name, "-n", "figures/fig3.pdf").stdout)
     assert counts["train"] == 5

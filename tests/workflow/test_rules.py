@@ -181,6 +181,7 @@ def test_real_cells_of_known_classes_are_scored_with_a_baseline_that_has_a_decod
     assert counts["score_model"] == 2 * (6 + counts["embed_baseline"] // 6)
 
 
+@pytest.mark.long
 def test_several_datasets_share_a_table(clone):
     target = "results/score/combined/nucleoli.parquet"
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", target).stdout)
@@ -227,6 +228,7 @@ def test_a_missing_source_is_named_with_its_remedy(clone):
     assert not (clone / "results/download/cellpack/shard-0").exists()
 
 
+@pytest.mark.long
 def test_a_broken_mesh_is_named_and_the_others_are_kept(clone):
     source = clone / "few_shapes"
     source.mkdir()
