@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
+from morphobench.metrics import intrinsic_dimension as dimensions
 from morphobench.metrics.intrinsic_dimension import (
     intrinsic_dimension,
     intrinsic_dimension_legacy,
@@ -147,3 +148,14 @@ def test_near_duplicates_keep_their_distance_far_from_the_origin():
     exact = np.sort(np.linalg.norm(z[:, None] - z, axis=2), axis=1)[:, 1:7]
     terms = np.log(exact[:, -1:] / exact[:, :-1])
     assert intrinsic_dimension(z, [6]).value == pytest.approx(1 / terms.mean(), rel=1e-6)
+
+
+def test_of_many_cells_some_have_the_published_dimension_of_all(monkeypatch):
+    z = np.random.default_rng(3).normal(size=(600, 3))
+    whole = intrinsic_dimension_legacy(z)
+    monkeypatch.setattr(dimensions, "_MOST_POINTS", 200)
+    some = intrinsic_dimension_legacy(z)
+    assert some.k.tolist() == whole.k.tolist()
+    # A fifth of a dimension is what 200 single estimates scatter by, two standard errors.
+    assert some.value == pytest.approx(whole.value, abs=0.4)
+    assert some.value != whole.value

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 from scipy.stats import ortho_group
 
+from morphobench.metrics import invariance
 from morphobench.metrics.invariance import (
     mean_cell_distance,
     rotation_invariance_error,
@@ -96,3 +97,17 @@ def test_rank_of_embeddings_that_know_nothing_is_one_half():
     assert (rotation_rank(np.full((7, 3), 0.3), np.full((7, 3), 0.3)) == 0.5).all()
     assert rotation_rank(*rng.normal(size=(2, 400, 8))).mean() == pytest.approx(0.5, abs=0.05)
     assert np.isnan(rotation_rank(np.ones((1, 3)), np.ones((1, 3)))).all()
+
+
+def test_of_many_cells_some_are_the_others(monkeypatch):
+    z, rotated = np.random.default_rng(2).normal(size=(2, 60, 4))
+    every_rank, mean = rotation_rank(z, rotated), mean_cell_distance(z)
+    monkeypatch.setattr(invariance, "_MOST_OTHERS", 20)
+    apart = cdist(rotated, z)
+    nearer = (apart < np.diag(apart)[:, None])[:, ::3]
+    # Every third cell is one of the twenty, and no other of its own.
+    expected = nearer.sum(axis=1) / np.where(np.arange(60) % 3, 20, 19)
+    np.testing.assert_allclose(rotation_rank(z, rotated), expected)
+    assert rotation_rank(z, rotated).mean() == pytest.approx(every_rank.mean(), abs=0.05)
+    assert mean_cell_distance(z) == pytest.approx(cdist(z, z[::3]).sum() / (59 * 20))
+    assert mean_cell_distance(z) == pytest.approx(mean, rel=0.1)

@@ -14,6 +14,11 @@ def blocks(n: int, width: int) -> Iterator[slice]:
         yield slice(first, min(first + step, n))
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """Return the numbers of at most `most` of n rows, as evenly spaced as can be; the same each time."""
+    return np.arange(n) if n <= most else np.arange(most) * n // most
+
+
 def mean_and_scatter(z: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean, shape (D,), and the scatter ``sum (z - mean)^T (z - mean)``, shape (D, D).
 

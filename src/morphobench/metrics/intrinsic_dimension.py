@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from morphobench.metrics.covariance import blocks, mean_and_scatter
+from morphobench.metrics.covariance import blocks, evenly, mean_and_scatter
 from morphobench.metrics.reasons import join
 
 # Below this share of the squared norm, a squared distance from a matrix product has lost eight digits.
 _CANCELLED = 1e-8
+# Of more cells, the published dimension is averaged over so many: k neighbours of each of n cells, with k a
+# share of n, are n^2 numbers.
+_MOST_POINTS = 10_000
 
 
 class Dimension(NamedTuple):
@@ -84,7 +87,8 @@ def intrinsic_dimension_legacy(z: np.ndarray, n_components: int | None = None) -
     Formula: mean over x of ``[(1 / (k - 2)) sum_{j<k} ln(T_k / T_j)]^-1`` for the five
     ``k = int(n linspace(0.008, 0.016, 5))``, then their mean; of the first `n_components` of `z` (the width
     of the narrowest model compared; None for all). Every embedding that occurs more than once is left out
-    altogether. Fewer than 375 embeddings give a k below 3, hence NaN with a reason.
+    altogether. Fewer than 375 embeddings give a k below 3, hence NaN with a reason. Of more than 10,000, the
+    mean is that over 10,000 (`evenly`), with their neighbours among all.
 
     Source: Vasan et al. 2025, "Compactness". They also leave out what is a duplicate for another model.
     """
@@ -147,32 +151,35 @@ def _reason(n: int, rows: np.ndarray, failed_k: np.ndarray) -> str:
 
 
 def _inverse_dimensions(z: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """Return (1 / (k - 1)) sum_{j<k} ln(T_k / T_j), shape (len(k), n), NaN for an unsuitable k."""
-    result = np.full((len(k), len(z)), np.nan)
+    """Return (1 / (k - 1)) sum_{j<k} ln(T_k / T_j) of `evenly` chosen cells, (len(k), cells), or NaN."""
+    points = evenly(len(z), _MOST_POINTS)
+    result = np.full((len(k), len(points)), np.nan)
     usable = np.flatnonzero((k >= 3) & (k < len(z)))
     if not len(usable):
         return result
     most, mean = int(k[usable].max()), z.mean(axis=0)
     squares = np.concatenate([((z[part] - mean) ** 2).sum(axis=1) for part in blocks(len(z), z.shape[1])])
-    for part in blocks(len(z), len(z)):
-        log_distance = np.log(_nearest_squared(z, mean, squares, part, most)) / 2
+    for part in blocks(len(points), len(z)):
+        log_distance = np.log(_nearest_squared(z, mean, squares, points[part], most)) / 2
         for row in usable:
             last = log_distance[:, k[row] - 1]
             result[row, part] = last - log_distance[:, : k[row] - 1].mean(axis=1)
     return result
 
 
-def _nearest_squared(z: np.ndarray, mean: np.ndarray, squares: np.ndarray, part: slice, k: int) -> np.ndarray:
-    """Return the squared distances of rows `part` to their k nearest others, shape (rows, k), ascending."""
-    centred = z[part] - mean
+def _nearest_squared(
+    z: np.ndarray, mean: np.ndarray, squares: np.ndarray, rows: np.ndarray, k: int
+) -> np.ndarray:
+    """Return the squared distances of some rows to their k nearest others, shape (rows, k), ascending."""
+    centred = z[rows] - mean
     squared = centred @ z.T
     squared -= (centred @ mean)[:, None]
     squared *= -2
     squared += squares
-    squared[np.arange(len(centred)), np.arange(part.start, part.stop)] = np.inf
-    nearest = np.partition(squared, k - 1, axis=1)[:, :k] + squares[part, None]
+    squared[np.arange(len(rows)), rows] = np.inf
+    nearest = np.partition(squared, k - 1, axis=1)[:, :k] + squares[rows, None]
     # Only close pairs suffer from cancellation: the rows that have one are measured again, directly.
-    for row in np.flatnonzero(nearest.min(axis=1) < _CANCELLED * squares[part]):
-        near = np.argpartition(squared[row], k - 1)[:k]
-        nearest[row] = ((z[near] - z[part.start + row]) ** 2).sum(axis=1)
+    for place in np.flatnonzero(nearest.min(axis=1) < _CANCELLED * squares[rows]):
+        near = np.argpartition(squared[place], k - 1)[:k]
+        nearest[place] = ((z[near] - z[rows[place]]) ** 2).sum(axis=1)
     return np.sort(nearest, axis=1)

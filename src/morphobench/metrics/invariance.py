@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from morphobench.metrics.covariance import blocks
+from morphobench.metrics.covariance import blocks, evenly
 
 # Squared distances are equal up to their rounding.
 _ROUNDING = 1e-9
+# Of more cells, each is compared with so many others: time grows with the number of cells, not its square.
+_MOST_OTHERS = 2000
 
 
 def rotation_invariance_error(z: np.ndarray, z_rotated: np.ndarray) -> np.ndarray:
@@ -50,15 +52,17 @@ def mean_cell_distance(z: np.ndarray) -> float:
 
     In this unit ``||z_r - z||`` is 0 for an invariant embedding and about 1 where a rotation is like taking
     another cell; unlike the relative distance it does not fall when all embeddings are shifted. Cells whose
-    embedding is not finite are left out; NaN for fewer than two, 0 for embeddings that are all alike.
+    embedding is not finite are left out; NaN for fewer than two, 0 for embeddings that are all alike. Of more
+    than 2000 cells, over the pairs with 2000 of them (`evenly`).
     """
     z = np.asarray(z, np.float64)
     z = z[np.isfinite(z).all(axis=1)]
     if len(z) < 2:
         return np.nan
-    total = sum(np.sqrt(squares).sum() for _, squares in _squared_distances(z, z))
+    others = z[evenly(len(z), _MOST_OTHERS)]
+    total = sum(np.sqrt(squares).sum() for _, squares in _squared_distances(z, others))
     # A distance of the size of the rounding is none.
-    mean = float(total / (len(z) * (len(z) - 1)))
+    mean = float(total / ((len(z) - 1) * len(others)))
     return mean if mean > _ROUNDING**0.5 * np.abs(z).max() else 0.0
 
 
@@ -66,21 +70,21 @@ def rotation_rank(z: np.ndarray, z_rotated: np.ndarray) -> np.ndarray:
     """Share of the other cells whose embedding is nearer to that of a rotated cell than its own, shape (n,).
 
     `z` and `z_rotated` have shape (n, D). 0 where each cell finds itself, 0.5 on average by chance; ties
-    count half. NaN where an embedding is not finite, or without another cell.
+    count half. NaN where an embedding is not finite, or without another cell. Of more than 2000 cells, the
+    share of 2000 of them (`evenly`).
     """
     z, z_rotated = np.asarray(z, np.float64), np.asarray(z_rotated, np.float64)
     known = np.isfinite(z).all(axis=1)
     usable, rank = np.flatnonzero(known & np.isfinite(z_rotated).all(axis=1)), np.full(len(z), np.nan)
-    cells, place = z[known], known.cumsum() - 1
-    if len(cells) < 2:
+    others = np.flatnonzero(known)[evenly(known.sum(), _MOST_OTHERS)]
+    if known.sum() < 2:
         return rank
-    for part, squares in _squared_distances(z_rotated[usable], cells):
-        rows, own = usable[part], place[usable[part]]
-        apart = squares - squares[np.arange(len(rows)), own][:, None]
+    for part, squares in _squared_distances(z_rotated[usable], z[others]):
+        rows = usable[part]
+        apart = squares - ((z_rotated[rows] - z[rows]) ** 2).sum(axis=1)[:, None]
         tied = np.abs(apart) <= _ROUNDING * squares.max(axis=1, keepdims=True)
-        # The cell itself is tied with itself.
-        nearer = ((apart < 0) & ~tied).sum(axis=1) + (tied.sum(axis=1) - 1) / 2
-        rank[rows] = nearer / (len(cells) - 1)
+        nearer, itself = np.where(tied, 0.5, apart < 0), rows[:, None] == others
+        rank[rows] = np.where(itself, 0, nearer).sum(axis=1) / (~itself).sum(axis=1)
     return rank
 
 
