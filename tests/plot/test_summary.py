@@ -35,13 +35,12 @@ def summarised(tmp_path):
         for letter, reason in (empty or {}).items():
             write_table(pd.DataFrame({"reason": [reason]}), tmp_path / f"tables/{letter}_missing.csv")
         Image.fromarray(np.full((40, 60, 3), 200, np.uint8)).save(tmp_path / "f.png")
+        outputs = {"png": tmp_path / "f.png", "tables": tmp_path / "tables", "warnings": tmp_path / "w.csv"}
+        outputs["summary"] = tmp_path / "out.html"
         summary.run(
             plot_tables.write_inputs(found, tmp_path / "in"),
-            tmp_path / "out.html",
+            outputs,
             name=figure,
-            png=tmp_path / "f.png",
-            tables=tmp_path / "tables",
-            warnings=tmp_path / "w.csv",
             jobs=list(jobs),
             described=figures.describe(CONFIG, figure),
             scale=scale,

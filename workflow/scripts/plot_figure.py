@@ -17,11 +17,8 @@ if __name__ == "__main__":
         warned.write(snakemake.output.warnings, snakemake.params.names)
         summary.run(
             inputs,
-            snakemake.output.summary,
+            dict(snakemake.output.items()),
             name=snakemake.wildcards.figure,
-            png=snakemake.output.png,
-            tables=snakemake.output.tables,
-            warnings=snakemake.output.warnings,
             jobs=provenance.collect(snakemake.params.names),
             described=snakemake.params.described,
             scale=snakemake.params.scale,

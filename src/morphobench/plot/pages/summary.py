@@ -45,12 +45,9 @@ class Scored(NamedTuple):
 
 def run(
     inputs: Mapping[str, FilePath],
-    out: FilePath,
+    outputs: Mapping[str, FilePath],
     *,
     name: str,
-    png: FilePath,
-    tables: FilePath,
-    warnings: FilePath,
     jobs: Sequence[Mapping[str, str]],
     described: Mapping[str, Any],
     scale: str,
@@ -63,8 +60,8 @@ def run(
         Of the figure: fig2, or of a data set.
     inputs, described
         Paths of tables by name, and what `config.figures.describe` says of the figure.
-    png, tables, warnings
-        What the drawing wrote.
+    outputs
+        What the drawing wrote (png, tables, warnings), and where this goes (summary).
     jobs
         Rows of `jobs.provenance.collect` of the figure and its data sets.
     """
@@ -80,18 +77,18 @@ def run(
     fields = {
         "title": html.escape(f"Figure {name.removeprefix('fig')}: {described['title']}"),
         "notes": "".join(f"<p class=warned>{html.escape(text)}</p>" for text in notes),
-        "picture": picture.encoded(png),
+        "picture": picture.encoded(outputs["png"]),
         "alt": html.escape(alternative(figure, described["title"]), quote=True),
         "numbers": "".join(_numbers(name, one) for name, one in datasets.items()),
         "facts": _rows(_facts(datasets, jobs)),
         "ages": _ages(jobs),
         "missing": "".join(
             f"<li>{html.escape(text)}</li>"
-            for text in missing(figure, tables, datasets, pd.read_csv(warnings))
+            for text in missing(figure, outputs["tables"], datasets, pd.read_csv(outputs["warnings"]))
         ),
     }
     page = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(fields)
-    with atomic_file(out) as part:
+    with atomic_file(outputs["summary"]) as part:
         part.write_text(page, encoding="utf-8")
 
 
