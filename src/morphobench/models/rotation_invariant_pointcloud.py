@@ -46,7 +46,10 @@ class VectorEncoder(VectorBackbone):
         columns are the frame u1, u2, u3 of the observed cloud: x = R x_canonical. (The published model
         returns the transpose, for points as rows.)
         """
-        vectors, lengths = self.vectors_and_lengths(self.edges(points))
+        edges = self.edges(points)
+        vectors, lengths = (
+            (self.vectors(edges), None) if self.lengths_head is None else self.vectors_and_lengths(edges)
+        )
         z = torch.linalg.vector_norm(self.embedding_head(vectors), dim=1)
         if self.rotation is not None:
             return Embedding(z, self.rotation(vectors))

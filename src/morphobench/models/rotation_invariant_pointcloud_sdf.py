@@ -71,13 +71,12 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         """
         encoder = self.encoder["pcloud"]
         check_points(x, encoder.k)
-        vectors, lengths = encoder.vectors_and_lengths(encoder.edges(x))
-        vectors = vectors.transpose(1, 2)
         if self.axes_head is None:
-            return vectors
+            return encoder.vectors(encoder.edges(x)).transpose(1, 2)
+        vectors, lengths = encoder.vectors_and_lengths(encoder.edges(x))
         axes = principal_frame(x).to(x).transpose(1, 2)
         which = torch.arange(self.latent_dim, device=x.device) % 3
-        return vectors + self.axes_head(lengths).unsqueeze(-1) * axes[:, which]
+        return vectors.transpose(1, 2) + self.axes_head(lengths).unsqueeze(-1) * axes[:, which]
 
     def decoder_input(self, x: torch.Tensor) -> torch.Tensor:
         """Return the vectors of a batch."""

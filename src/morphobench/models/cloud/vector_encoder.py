@@ -1,6 +1,6 @@
 """Vector-neuron graph encoder of the explicit and implicit point-cloud models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -8,13 +8,23 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from morphobench.errors import InputError
+from morphobench.models import kernels
 from morphobench.models.cloud.graph import edge_vectors, nearest_points
-from morphobench.models.cloud.vector_neurons import VectorLeakyReLU, VectorLinear, VectorLinearLeakyReLU
+from morphobench.models.cloud.vector_neurons import (
+    VectorLeakyReLU,
+    VectorLinear,
+    VectorLinearLeakyReLU,
+    rectify,
+)
 
 Variant = Literal["corrected", "published"]
 
 # In a batch; 32 clouds of 2048 points are four times as many.
 _MANY_POINTS = 2**14
+# The last layer reads the features of every layer, in eight blocks of `hidden_dim` channels; these three are
+# the means over points of the block after them. They come first here, and `_NATURAL` is the way back.
+_MEANS_FIRST = (1, 3, 5, 0, 2, 4, 6, 7)
+_NATURAL = tuple(map(_MEANS_FIRST.index, range(8)))
 # Keeps the gradient of a root finite.
 _LEAST_SQUARE = 1e-8
 
@@ -46,12 +56,12 @@ def _rounding(lengths: torch.Tensor) -> torch.Tensor:
 
 
 def _checkpointed(function: Callable[..., Any], *inputs: torch.Tensor) -> Any:
-    """Apply a function with activation checkpointing, unless the batch has few points.
+    """Apply a function with activation checkpointing, unless the batch has few points or kernels keep none.
 
-    For the two steps whose activations would be half of the memory of a training step.
+    For the layer of edges, whose activations would be half of the memory of a training step.
     """
     n_points = inputs[0].shape[0] * max(inputs[0].shape[1:3])
-    if not torch.is_grad_enabled() or n_points < _MANY_POINTS:
+    if not torch.is_grad_enabled() or n_points < _MANY_POINTS or kernels.fits(*inputs):
         return function(*inputs)
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
 
@@ -95,23 +105,51 @@ class VectorBackbone(nn.Module):
 
     def vectors(self, edges: torch.Tensor) -> torch.Tensor:
         """Map `edges` to equivariant vectors, shape (batch, 3 xyz, n_vectors)."""
-        return self.vectors_and_lengths(edges)[0]
+        return self._mixed(self._rectified(edges))
 
     def vectors_and_lengths(self, edges: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map `edges` to `vectors`, and to lengths of every channel pooled over points, not vectors.
 
         Lengths, root mean squares of shape (batch, 8 hidden_dim), do not vanish where vectors cancel.
         """
-        layers = [_checkpointed(self.convs[0].edge_mean, edges)]
-        for conv in self.convs[1:-1]:
-            local = conv(layers[-1])
-            layers.append(torch.cat((local.mean(dim=2, keepdim=True).expand_as(local), local), dim=-1))
-        layers.append(self.convs[-1](layers[-1]))
-        return _checkpointed(self._pooled, *layers)
-
-    def _pooled(self, *layers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        rectify, mix = self.final_conv
-        rectified = rectify(torch.cat(layers, dim=-1))
-        # Mixing channels and averaging points commute; averaging first spares the largest matrix product.
+        rectified = self._rectified(edges)
         lengths = (rectified.square().sum(1).mean(1) + _LEAST_SQUARE).sqrt()
-        return mix(rectified.mean(dim=2)), lengths
+        return self._mixed(rectified), _in_order(lengths, _NATURAL)
+
+    def _rectified(self, edges: torch.Tensor) -> torch.Tensor:
+        """Return what the last layer averages over points, (batch, 3, n_points, 8 hidden_dim).
+
+        Channels are in the order `_MEANS_FIRST`.
+        """
+        local, means = [_checkpointed(self.convs[0].edge_mean, edges)], []
+        widen, *second = self.convs[1]
+        local.append(_layer(second, widen(local[-1])))
+        for conv in self.convs[2:]:
+            means.append(_mean(local[-1]))
+            local.append(_layer(conv, local[-1], means[-1]))
+        weight = self.final_conv[0].map_to_dir.weight
+        ordered = _in_order(_in_order(weight, _MEANS_FIRST, dim=0), _MEANS_FIRST)
+        return rectify(ordered, torch.cat(local, -1), self.final_conv[0].slope, torch.cat(means, -1))
+
+    def _mixed(self, rectified: torch.Tensor) -> torch.Tensor:
+        # Mixing channels and averaging points commute; averaging first spares the largest matrix product.
+        return self.final_conv[1](_in_order(_mean(rectified).squeeze(2), _NATURAL))
+
+
+def _layer(
+    layer: Iterable[nn.Module], local: torch.Tensor, means: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Rectify and mix features; `means` over points stand before them, the same for each."""
+    rectifier, mix = layer
+    return mix(rectify(rectifier.map_to_dir.weight, local, rectifier.slope, means))
+
+
+def _mean(features: torch.Tensor) -> torch.Tensor:
+    """Return the mean over points; its gradient stays one row, which that of torch's own mean copies."""
+    return features.sum(dim=2, keepdim=True) / features.shape[2]
+
+
+def _in_order(channels: torch.Tensor, order: Sequence[int], dim: int = -1) -> torch.Tensor:
+    """Return blocks of `hidden_dim` channels in another order."""
+    blocks = channels.chunk(len(order), dim)
+    return torch.cat([blocks[i] for i in order], dim)

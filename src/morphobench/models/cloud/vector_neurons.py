@@ -4,22 +4,100 @@ Features have shape (batch, 3 xyz, ..., channels): with channels last a layer is
 rows, and xyz never mixes. Parameter names are those of the published checkpoints.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812
+
+from morphobench.models import kernels
+from morphobench.models.cloud import fused
 
 _TINY = 1e-12
 
 
-def leaky_relu(features: torch.Tensor, directions: torch.Tensor, slope: float) -> torch.Tensor:
+class _Rectified(torch.autograd.Function):
+    """Leaky rectifier of vector neurons that keeps its input alone, not what is computed on the way.
+
+    Features are `constant` (batch, 3, 1, m), the same for all points, then `local` (batch, 3, n, c); they are
+    rectified along `directions` (batch, 3, n, m + c) plus `shift` (batch, 3, 1, m + c).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> torch.Tensor:
+        *tensors, slope = inputs
+        tensors = [given.contiguous() for given in tensors]
+        ctx.slope, ctx.fused = slope, kernels.fits(*tensors)
+        ctx.save_for_backward(*tensors)
+        if ctx.fused:
+            return fused.rectify(*tensors, slope)
+        features, directions = _joined(*tensors)
+        against, lengths = _against(features, directions)
+        return torch.addcmul(features, against.clamp_(max=0).div_(lengths), directions, value=slope - 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if ctx.fused:
+            return *fused.rectify_back(*ctx.saved_tensors, gradient, ctx.slope), None
+        constant, local, directions, shift = ctx.saved_tensors
+        features, directions = _joined(constant, local, directions, shift)
+        against, lengths = _against(features, directions)
+        of_share = (gradient * directions).sum(1, keepdim=True).mul_(ctx.slope - 1).div_(lengths)
+        of_product = torch.where(against < 0, of_share, 0)
+        share = against.clamp_(max=0).div_(lengths)
+        of_directions = (gradient * share).mul_(ctx.slope - 1).addcmul_(of_product, features)
+        # From the length in the denominator.
+        of_directions.addcmul_(share.mul_(of_share), directions, value=-2)
+        of_features = torch.addcmul(gradient, of_product, directions)
+        of_constant, of_local = of_features.split([constant.shape[3], local.shape[3]], dim=3)
+        if not constant.shape[3]:
+            return None, of_local, of_directions, None, None
+        of_constant, of_shift = (of.sum(2, keepdim=True) for of in (of_constant, of_directions))
+        return of_constant, of_local, of_directions, of_shift, None
+
+
+def _joined(
+    constant: torch.Tensor, local: torch.Tensor, directions: torch.Tensor, shift: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return all channels of features and directions as one tensor each, see `_Rectified`."""
+    if not constant.shape[3]:
+        return local, directions
+    return torch.cat((constant.expand(-1, -1, local.shape[2], -1), local), dim=3), directions + shift
+
+
+def _against(features: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return inner products with directions, and squared lengths of these, each (batch, 1, n, channels)."""
+    lengths = directions.square().sum(1, keepdim=True).add_(_TINY)
+    return (features * directions).sum(1, keepdim=True), lengths
+
+
+def rectify(
+    weight: torch.Tensor, local: torch.Tensor, slope: float, constant: torch.Tensor | None = None
+) -> torch.Tensor:
     """Apply the leaky rectifier of vector neurons (Deng et al. 2021, eq. 6 to 8).
 
-    Where a feature points against its direction, its part along the direction is scaled by `slope`; features
-    and directions have shape (batch, 3 xyz, ..., channels).
+    Where a feature points against its direction, its part along the direction is scaled by `slope`;
+    directions are `weight`, shape (n, n), times features. These have shape (batch, 3 xyz, ..., n), or are the
+    channels of `constant` (batch, 3, 1, m), the same for all points, and then those of `local`
+    (batch, 3, n_points, n - m): the constants' share of directions is computed once.
     """
-    against = (features * directions).sum(1, keepdim=True).clamp(max=0)
-    lengths = directions.square().sum(1, keepdim=True)
-    return torch.addcmul(features, against / (lengths + _TINY), directions, value=slope - 1)
+    if constant is None:
+        return leaky_relu(local, F.linear(local, weight), slope)
+    of_constant, of_local = weight.split([constant.shape[-1], local.shape[-1]], dim=1)
+    return _Rectified.apply(
+        constant, local, F.linear(local, of_local), F.linear(constant, of_constant), slope
+    )
+
+
+def leaky_relu(features: torch.Tensor, directions: torch.Tensor, slope: float) -> torch.Tensor:
+    """Apply the rule of `rectify` to features and directions, shape (batch, 3 xyz, ..., channels)."""
+    flat = [
+        tensor.flatten(2, -2) if tensor.ndim > 3 else tensor.unsqueeze(2) for tensor in (features, directions)
+    ]
+    constant, shift = (features.new_zeros(len(features), 3, 1, n) for n in (0, directions.shape[-1]))
+    return _Rectified.apply(constant, *flat, shift, slope).view_as(directions)
 
 
 def frame(vectors: torch.Tensor) -> torch.Tensor:
@@ -70,7 +148,7 @@ class VectorLeakyReLU(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map (batch, 3, ..., n_channels) to the same shape."""
-        return leaky_relu(features, self.map_to_dir(features), self.slope)
+        return rectify(self.map_to_dir.weight, features, self.slope)
 
 
 class VectorLinearLeakyReLU(nn.Module):
@@ -94,6 +172,8 @@ class VectorLinearLeakyReLU(nn.Module):
         and what is left is linear in those vectors.
         """
         to_feature, to_direction = self.map_to_feat.linear.weight, self.map_to_dir.linear.weight
+        if not edges.requires_grad and kernels.fits(edges, to_feature, to_direction):
+            return fused.EdgeMean.apply(edges, to_feature, to_direction, self.slope)
         products = (edges @ edges.transpose(-1, -2)).flatten(-2)
         against = F.linear(products, _quadratic(to_feature, to_direction)).clamp(max=0)
         lengths = F.linear(products, _quadratic(to_direction, to_direction))

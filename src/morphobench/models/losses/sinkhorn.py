@@ -1,18 +1,13 @@
 """Debiased Sinkhorn divergence of point clouds, with its gradient."""
 
-import importlib.util
 import math
-import os
-import shutil
 from collections.abc import Iterator
-from functools import cache
-from types import ModuleType
 from typing import NamedTuple, Self
 
 import torch
 
 from morphobench.errors import InputError
-from morphobench.log import logger
+from morphobench.models import kernels
 from morphobench.models.losses.pairs import comparable, pair_distances, rows_per_block
 
 # Sums of exponentials beyond this, or its inverse, have lost digits to the clamp or to overflow.
@@ -40,32 +35,21 @@ def sinkhorn(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -
     a, b = comparable(a, b)
     if not (blur > 0 and 0 < scaling < 1):
         raise InputError(f"sinkhorn: blur = {blur}, scaling = {scaling}. Give blur > 0, 0 < scaling < 1.")
-    if a.is_cuda and a.dtype == torch.float32 and a.shape[2] in (3, 4) and _kernels():
+    if a.shape[2] in (3, 4) and kernels.fits(a):
         return _fused(a, b, blur=blur, scaling=scaling)
     return torch.stack([_sinkhorn_pair(*pair, blur=blur, scaling=scaling) for pair in zip(a, b, strict=True)])
 
 
-@cache
-def _kernels() -> ModuleType | None:
-    """Return the kernels for GPUs; None where they cannot be compiled."""
-    compilers = (os.environ.get("CC", "cc"), "gcc", "clang")
-    if importlib.util.find_spec("triton") and any(map(shutil.which, compilers)):
-        from morphobench.models.losses import fused_sinkhorn
-
-        return fused_sinkhorn
-    problem = "the Sinkhorn loss is slow on this GPU: fast kernels need Triton and a C compiler."
-    logger.warning("%s Install gcc, or load its module.", problem)
-    return None
-
-
 def _fused(a: torch.Tensor, b: torch.Tensor, *, blur: float, scaling: float) -> torch.Tensor:
+    from morphobench.models.losses import fused_sinkhorn
+
     both = torch.cat((a.detach(), b.detach()), dim=1)
     diameters = torch.linalg.vector_norm(both.amax(1) - both.amin(1), dim=-1).tolist()
     finite = [diameter if math.isfinite(diameter) else blur for diameter in diameters]
     schedules = [_annealing(diameter, blur, scaling) for diameter in finite]
     need_gradient = tuple(torch.is_grad_enabled() and cloud.requires_grad for cloud in (a, b))
     clouds = (a.detach().contiguous(), b.detach().contiguous())
-    value, gradients = _kernels().divergence(*clouds, schedules, need_gradient)
+    value, gradients = fused_sinkhorn.divergence(*clouds, schedules, need_gradient)
     for points, gradient in zip((a, b), gradients, strict=True):
         if gradient is not None:
             # The term added is exactly zero; only its derivative is not.
