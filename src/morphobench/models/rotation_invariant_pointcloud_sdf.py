@@ -11,7 +11,7 @@ from morphobench.models.cloud.graph import check_points
 from morphobench.models.cloud.inner_product_decoder import InnerProductDecoder
 from morphobench.models.cloud.vector_encoder import VectorBackbone
 from morphobench.models.cloud.vector_neurons import frame
-from morphobench.models.inputs import Batch
+from morphobench.models.inputs import Batch, finite_or_training
 from morphobench.models.principal_axes import Pose, check_pose, principal_frame
 
 
@@ -107,7 +107,7 @@ class RotationInvariantPointcloudSDF(Autoencoder):
         if queries.ndim != 3 or queries.shape[-1] != 3 or len(queries) != len(vectors):
             needed = f"{len(vectors)} embeddings need ({len(vectors)}, n_queries, 3), columns x, y, z."
             raise InputError(f"query points have shape {tuple(queries.shape)}, {needed}")
-        if not torch.isfinite(queries).all():
+        if not finite_or_training(queries):
             raise InputError("query points hold NaN or infinite coordinates. Sample them again.")
         return self.decoder["pcloud"](queries, vectors)
 
