@@ -48,6 +48,38 @@ rule plot_figure:
         "../scripts/plot_figure.py"
 
 
+# For an archive: the figure, its tables, the workflow, versions, times and licences.
+rule plot_crate:
+    input:
+        pdf="figures/{figure}.pdf",
+        png="figures/{figure}.png",
+        summary="results/plot/{figure}_summary.html",
+        tables="results/plot/{figure}",
+        warnings="results/plot/{figure}_warnings.csv",
+    output:
+        "results/publish/{figure}.crate.zip",
+    wildcard_constraints:
+        figure="|".join(figures.names(CONFIG)),
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        title=lambda wildcards: figures.describe(CONFIG, wildcards.figure)["title"],
+        datasets=lambda wildcards: {
+            name: {
+                key: CONFIG["datasets"][name].get(key) for key in ("title", "licence", "citation", "source")
+            }
+            for name in figures.datasets(CONFIG, wildcards.figure)
+        },
+        names=lambda wildcards: [wildcards.figure, *figures.datasets(CONFIG, wildcards.figure)],
+        clone=str(CLONE),
+        config=str(CONFIG_ROOT / "config"),
+    message:
+        "Pack {output}, the RO-Crate of figure {wildcards.figure}"
+    script:
+        "../scripts/plot_crate.py"
+
+
 rule plot_cells:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
