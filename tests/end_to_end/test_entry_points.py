@@ -16,7 +16,7 @@ from harness.clone import job_counts, make_clone, snakemake
 from morphobench import files
 from morphobench.files.tables import embedding_matrix
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.long]
 
 # Less of what is not looked at here.
 QUICK = {

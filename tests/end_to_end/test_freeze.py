@@ -48,6 +48,7 @@ def table_of(folder, name):
 
 
 @pytest.mark.end_to_end
+@pytest.mark.long
 def test_cells_that_are_added_leave_the_others_as_they_are(clone):
     before = {name: table_of(clone, name) for name in ("split", "embedding")}
     weights, box = ((clone / FILES[name]).read_bytes() for name in ("weights", "box"))

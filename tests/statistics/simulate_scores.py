@@ -207,8 +207,8 @@ def paired_p(kind: str, n_units: int, rng: np.random.Generator) -> float:
             ).assign(positive=one.positive, value=one.score)
             for name, one in (("a", drawn), ("b", other))
         ]
-        moved = auroc_contributions(pd.concat(parts), "a", "b")
-        a, b, units = moved["value"].to_numpy(), np.zeros(len(moved)), moved["group"].to_numpy()
+        moved, units = auroc_contributions(pd.concat(parts), [("a", "b")])
+        a, b = moved[:, 0], np.zeros(len(moved))
     sums = unit_sums((a - b)[:, None], units)[0]
     compared = paired_differences(
         sums, np.zeros_like(sums), np.arange(n_units), n_permutations=N_PERMUTATIONS, rng=rng
