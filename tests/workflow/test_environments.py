@@ -114,3 +114,11 @@ def test_what_a_script_imports_is_in_its_environment(rule):
         if not there & {re.sub(r"[-_.]+", "-", name).lower() for name in owners[package]}
     }
     assert missing == {}, f"envs/{environment[1]}.yaml"
+
+
+def test_the_image_copies_every_file_that_the_set_up_reads():
+    pins = re.search(r"^PINS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    assert {*pins, "Makefile"} <= {name for line in copied[:-1] for name in line.split()}
+    # It is kept out of the image that was installed outside.
+    assert ".venv" in (ROOT / ".containerignore").read_text().split()

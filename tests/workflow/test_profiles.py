@@ -80,6 +80,14 @@ def test_exactly_what_computes_on_a_gpu_goes_to_the_gpu_partition(monkeypatch):
     assert set(partition) == {name for name in blocks if class_of(name, blocks) in ("GPU", "TRAIN")}
 
 
+@pytest.mark.parametrize("name", ["slurm-gpu", "slurm-cpu"])
+def test_a_file_of_partitions_leaves_the_choice_to_the_plugin(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("SNAKEMAKE_SLURM_PARTITIONS", str(tmp_path / "partitions.yaml"))
+    settings = profile(name)
+    asked = [settings.get("default-resources", {}), *settings.get("set-resources", {}).values()]
+    assert not [one for one in asked if "slurm_partition" in one]
+
+
 def test_model_and_constraint_of_gpus_are_asked_for_only_when_named(monkeypatch):
     assert not {"gpu_model", "constraint"} & set(profile("slurm-gpu")["set-resources"]["train"])
     monkeypatch.setenv("MORPHOBENCH_GPU_MODEL", "a100")

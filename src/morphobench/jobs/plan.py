@@ -28,7 +28,7 @@ _LOCAL = (
     *("train_baseline", "train_reuse", "train_weights", "embed_own", "embed_own_rotated", "embed_freeze"),
     *("score_pairs", "score_fold_pairs", "score_combined"),
     *("analyse_examples", "analyse_trainings", "analyse_strata", "analyse_pca", "analyse_volume_bins"),
-    *("plot_figure", "plot_picture", "plot_results", "published_cellprofiler"),
+    *("plot_figure", "plot_crate", "plot_picture", "plot_results", "published_cellprofiler"),
 )
 
 Config = Mapping[str, Any]
