@@ -18,6 +18,7 @@ from morphobench.models.decode_clouds import common_points_um
 from morphobench.models.device import load_for_inference
 from morphobench.score.pair_ends import Ends, read_ends
 from morphobench.score.shape_distances import (
+    Distances,
     chamfer_distances,
     evolution_energy,
     mesh_distances,
@@ -135,25 +136,35 @@ def energies(shapes: Interpolation, n_voxels: int, speck_share: float) -> pd.Dat
     `n_voxels` is the longest side of the common grid of meshes, see `common_grid`.
     """
     n, sampling = len(shapes.interpolants), np.nan
-    absent = [None] if shapes.inputs is None else []
-    end_sets = [shapes.ends] if absent else [shapes.ends, shapes.inputs]
-    if isinstance(shapes.ends[0], tuple):
-        distances = mesh_distances(shapes.interpolants, end_sets, n_voxels, speck_share)
-        legacy = own_box_distances(shapes.interpolants_legacy, shapes.ends_legacy, shapes.voxel_um)
-    else:
-        distances = [transport_distances(shapes.interpolants, ends) for ends in end_sets]
-        legacy = chamfer_distances(shapes.interpolants_legacy, shapes.ends_legacy)
-        if shapes.again is not None:
-            sampling = evolution_energy(*transport_distances([shapes.again], shapes.inputs))[0]
-    columns = {"energy": distances[0], "energy_input": no_distances(n) if absent else distances[1]}
+    end_sets = [shapes.ends] if shapes.inputs is None else [shapes.ends, shapes.inputs]
+    own, *to_inputs = metric_distances(shapes, end_sets, n_voxels, speck_share)
+    if shapes.again is not None:
+        sampling = evolution_energy(*transport_distances([shapes.again], shapes.inputs))[0]
+    columns = {"energy": own, "energy_input": to_inputs[0] if to_inputs else no_distances(n)}
     table = pd.DataFrame({name: evolution_energy(*one) for name, one in columns.items()})
-    table = table.assign(energy_sampling=sampling, energy_legacy=evolution_energy(*legacy))
-    constant = distances[0].ends == 0 or any(_is_nothing(end) for end in shapes.ends)
+    table = table.assign(energy_sampling=sampling, energy_legacy=evolution_energy(*legacy_distances(shapes)))
+    constant = own.ends == 0 or any(_is_nothing(end) for end in shapes.ends)
     if constant:
         table["energy"] = CONSTANT
     missing = table.drop(columns="energy_sampling").isna().any(axis=1) | constant
-    reasons = [_reason(shapes, one, distances[0].ends) for one in shapes.interpolants]
+    reasons = [_reason(shapes, one, own.ends) for one in shapes.interpolants]
     return table.assign(constant=constant, reason=np.where(missing, reasons, ""))
+
+
+def metric_distances(
+    shapes: Interpolation, end_sets: Sequence[Sequence[Any]], n_voxels: int, speck_share: float
+) -> list[Distances]:
+    """Return the distances of the corrected definition to each pair of shapes to take for the ends."""
+    if isinstance(shapes.ends[0], tuple):
+        return mesh_distances(shapes.interpolants, end_sets, n_voxels, speck_share)
+    return [transport_distances(shapes.interpolants, ends) for ends in end_sets]
+
+
+def legacy_distances(shapes: Interpolation) -> Distances:
+    """Return the distances of the published definition."""
+    if isinstance(shapes.ends[0], tuple):
+        return own_box_distances(shapes.interpolants_legacy, shapes.ends_legacy, shapes.voxel_um)
+    return chamfer_distances(shapes.interpolants_legacy, shapes.ends_legacy)
 
 
 def _is_nothing(shape: Any) -> bool:

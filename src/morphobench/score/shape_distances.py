@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from morphobench.geometry.assignment import assign
 from morphobench.geometry.overlap import Mesh, common_grid, iou_error, voxelise, voxelise_own_box
 
 # Distances below this share of a cloud's size are rounding.
@@ -45,13 +46,12 @@ def transport_distance(a: np.ndarray, b: np.ndarray) -> float:
 
     Zero below the rounding of the coordinates; NaN for clouds that are not finite.
     """
-    from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return np.nan
     costs = cdist(a, b)
-    distance = float(costs[linear_sum_assignment(costs)].mean())
+    distance = float(costs[np.arange(len(costs)), assign(costs)].mean())
     return distance if distance > _ROUNDING * np.abs(a).max() else 0.0
 
 

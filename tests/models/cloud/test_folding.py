@@ -92,3 +92,13 @@ def test_other_grids_are_refused(tmp_path):
         ClassicalPointcloud(grid="torus")
     with pytest.raises(InputError, match="n_output_points = 0"):
         RotationInvariantPointcloud(n_output_points=0)
+
+
+@torch.no_grad()
+def test_clouds_are_the_same_one_at_a_time_as_together():
+    torch.manual_seed(0)
+    net, z = folding.FoldingNet(8, 16, folding.sphere(20)), torch.randn(3, 8)
+    assert net(z[:0]).shape == (0, 20, 3)
+    with torch.enable_grad():
+        together = net(z).detach()
+    torch.testing.assert_close(net(z), together)

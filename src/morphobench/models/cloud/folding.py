@@ -126,12 +126,19 @@ class FoldingNet(nn.Module):
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Map embeddings (batch, latent_dim) to clouds (batch, n_points, n_coordinates)."""
         projected = self.project(z).unsqueeze(1)
+        if z.device.type != "cpu" or torch.is_grad_enabled() or len(z) < 2:
+            return self._clouds(projected)
+        # What a layer makes of one cloud stays in a processor's cache until the next layer reads it.
+        return torch.cat([self._clouds(part) for part in projected.split(1)])
+
+    def _clouds(self, projected: torch.Tensor) -> torch.Tensor:
         return _fold(self.folding2, projected, _fold(self.folding1, projected, self.grid))
 
 
 def _perceptron(hidden_dim: int, n_in: int, n_out: int) -> nn.Sequential:
     first, second = nn.Linear(hidden_dim + n_in, hidden_dim), nn.Linear(hidden_dim, hidden_dim)
-    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(hidden_dim, n_out))
+    rectify = nn.ReLU(inplace=True)
+    return nn.Sequential(first, rectify, second, rectify, nn.Linear(hidden_dim, n_out))
 
 
 def _start_he(perceptron: nn.Sequential) -> None:

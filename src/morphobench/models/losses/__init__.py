@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from morphobench.errors import InputError
+from morphobench.geometry.assignment import assign
 from morphobench.models.losses import sinkhorn
 from morphobench.models.losses.pairs import comparable, pair_distances, rows_per_block
 
@@ -44,17 +45,6 @@ def _mean_distance(source: torch.Tensor, target: torch.Tensor, nearest: torch.Te
     return torch.linalg.vector_norm(source - matched, dim=-1).mean(dim=1)
 
 
-def _assignment(costs: np.ndarray) -> np.ndarray:
-    """Return the column assigned to each row at least total cost.
-
-    Less its least entry, in each column and then in each row, the same assignment is found in half the time.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    reduced = costs - costs.min(axis=0)
-    return linear_sum_assignment(reduced - reduced.min(axis=1, keepdims=True))[1]
-
-
 def earth_mover(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return the earth mover's distance: mean Euclidean distance of points matched one to one at least cost.
 
@@ -66,7 +56,7 @@ def earth_mover(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     n_points = max(a.shape[1], b.shape[1])
     a, b = (cloud[:, torch.arange(n_points) * cloud.shape[1] // n_points] for cloud in (a, b))
     costs = (pair_distances(*pair).cpu().numpy() for pair in zip(a.detach(), b.detach(), strict=True))
-    matched = np.stack([_assignment(cost) for cost in costs])
+    matched = np.stack([assign(cost) for cost in costs])
     return _mean_distance(a, b, torch.from_numpy(matched).to(a.device))
 
 
