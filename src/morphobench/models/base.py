@@ -64,7 +64,7 @@ class Autoencoder(torch.nn.Module):
     def pose(self, x: torch.Tensor) -> torch.Tensor:
         """Return the poses of a batch, shape (batch, 3, 3); identity for a model without."""
         pose = self.infer(x).pose
-        return torch.eye(3).to(x).expand(len(x), 3, 3) if pose is None else pose
+        return torch.eye(3, dtype=x.dtype, device=x.device).expand(len(x), 3, 3) if pose is None else pose
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
         """Encode and decode a batch in its observed frame."""

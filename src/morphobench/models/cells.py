@@ -194,12 +194,20 @@ class EpochOrder(Sampler[int]):
 
 
 def data_loader(
-    cells: Cells, model_config: Config, *, batch_size: int, order: Sampler[int] | None = None
+    cells: Cells,
+    model_config: Config,
+    *,
+    batch_size: int,
+    order: Sampler[int] | None = None,
+    pinned: bool = False,
 ) -> DataLoader:
-    """Return a loader of batches in model units, in the order given or that of the manifest."""
+    """Return a loader of batches in model units, in the order given or that of the manifest.
+
+    Batches in pinned memory reach a GPU while it computes.
+    """
     # In the loader, where it overlaps with the training step.
     collate = partial(to_batch, model_config=model_config)
-    return DataLoader(cells, batch_size=batch_size, sampler=order, collate_fn=collate)
+    return DataLoader(cells, batch_size=batch_size, sampler=order, collate_fn=collate, pin_memory=pinned)
 
 
 def cell_batch(

@@ -19,6 +19,8 @@ def configure_torch(threads: int, *, tf32: bool = False) -> None:
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
+    # Deterministic trainings would fill all memory with NaN before it is written.
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def select_device(accelerator: str) -> torch.device:

@@ -119,7 +119,7 @@ def rotate_volumes(volumes_zyx: torch.Tensor, rotation: torch.Tensor, background
 
 def rotate_clouds(points: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     """Rotate clouds (batch, n_points, 3 or more) by (batch, 3, 3); columns after x, y, z stay."""
-    rotated = points[..., :3] @ rotation.to(points).transpose(1, 2)
+    rotated = points[..., :3] @ rotation.to(points, non_blocking=True).transpose(1, 2)
     return rotated if points.shape[-1] == 3 else torch.cat((rotated, points[..., 3:]), dim=-1)
 
 
@@ -186,30 +186,37 @@ def subsample(batch: Batch, model_config: Config, generator: torch.Generator) ->
     if not sizes:
         return batch
     weights = batch.x[..., 3].clamp_min(0).cpu() if _by_intensity(model_config) else None
-    points = _sample_rows(batch.x.shape[:2], sizes["n_points"], weights, generator)
+    device = batch.x.device
+    points = _sample_rows(batch.x.shape[:2], sizes["n_points"], weights, generator, device)
     n_columns = batch.x.shape[-1] if model_config.get(INTENSITY) else 3
     x = _take_rows(batch.x, points)[..., :n_columns]
     if batch.queries is None:
         return Batch(x)
-    queries = _sample_rows(batch.queries.shape[:2], sizes["n_queries"], None, generator)
+    queries = _sample_rows(batch.queries.shape[:2], sizes["n_queries"], None, generator, device)
     distances = _take_rows(batch.distances.unsqueeze(-1), queries).squeeze(-1)
     return Batch(x, _take_rows(batch.queries, queries), distances)
 
 
 def _take_rows(points: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Return rows (batch, n) of points (batch, n_stored, columns)."""
-    return points.gather(1, rows.to(points.device)[..., None].expand(-1, -1, points.shape[-1]))
+    return points.gather(1, rows[..., None].expand(-1, -1, points.shape[-1]))
 
 
 def _sample_rows(
-    shape: tuple[int, ...], n: int, weights: torch.Tensor | None, generator: torch.Generator
+    shape: tuple[int, ...],
+    n: int,
+    weights: torch.Tensor | None,
+    generator: torch.Generator,
+    device: torch.device,
 ) -> torch.Tensor:
-    """Return random indices (batch, n) into rows of `shape` (batch, n_stored)."""
+    """Return random indices (batch, n) into rows of `shape` (batch, n_stored), on a device."""
     if weights is not None:
         if not (weights.sum(dim=1) > 0).all():
             raise InputError("a cloud has no positive intensity. Set subsample.weight: uniform.")
-        return torch.multinomial(weights, n, replacement=True, generator=generator)
+        return torch.multinomial(weights, n, replacement=True, generator=generator).to(device)
     if n > shape[1]:
         raise InputError(f"subsample asks for {n} points of clouds that have {shape[1]}. Lower it.")
-    # Ranks of random numbers: samples without replacement for all cells at once.
-    return torch.rand(shape, generator=generator).topk(n, dim=1).indices
+    # Ranks of random numbers: samples without replacement for all cells at once. Ranked on the device, which
+    # would otherwise wait for a CPU.
+    numbers = torch.rand(shape, generator=generator).to(device, non_blocking=True)
+    return numbers.topk(n, dim=1).indices

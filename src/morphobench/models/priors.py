@@ -50,7 +50,7 @@ class GaussianPrior(nn.Module):
         The Kullback-Leibler divergence from the prior, shape (batch,), is summed over latent dimensions.
         """
         mean, log_variance = self._distribution(z)
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        noise = torch.randn(mean.shape, generator=generator).to(mean, non_blocking=True)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         return mean + (log_variance / 2).exp() * noise, divergence.sum(dim=1)
 

@@ -27,7 +27,7 @@ def pose_from_vectors(vectors: torch.Tensor) -> torch.Tensor:
     Gram-Schmidt gives unit vectors e1, e2 and e3 = e1 x e2; the columns are e1, -e2, -e3, the frame of the
     published decoders. A fixed direction replaces a vector that vanishes or is parallel to the other.
     """
-    axes = torch.eye(3).to(vectors)
+    axes = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
     first = _unit_or(vectors[:, 0], axes[0])
     # The axis least along `first` is never parallel to it.
     with torch.no_grad():

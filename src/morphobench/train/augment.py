@@ -63,5 +63,5 @@ def augment(batch: Batch, training: Mapping[str, Any], generator: torch.Generato
             queries = None if queries is None else rotate_clouds(queries, matrices)
     if jitter:
         noise = torch.randn(*x.shape[:-1], 3, generator=generator).clamp(-2, 2) * jitter
-        x = torch.cat((x[..., :3] + noise.to(x), x[..., 3:]), dim=-1)
+        x = torch.cat((x[..., :3] + noise.to(x, non_blocking=True), x[..., 3:]), dim=-1)
     return Batch(x, queries, batch.distances)

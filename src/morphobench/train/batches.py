@@ -103,7 +103,8 @@ class Batches(pl.LightningDataModule):
             order = DistributedOrder(order, self.trainer.global_rank, n_processes)
         if is_training:
             order = ResumedOrder(order, self._done["epoch"], self._done["n_batches"] * size)
-        return data_loader(cells, self.model_config, batch_size=size, order=order)
+        pinned = self.trainer.strategy.root_device.type == "cuda"
+        return data_loader(cells, self.model_config, batch_size=size, order=order, pinned=pinned)
 
     def train_dataloader(self) -> DataLoader:
         """Return batches of training cells in the epoch's order."""

@@ -130,11 +130,13 @@ class CheckpointAndEarlyStopping(Callback):
         """Add up the loss, for an epoch may be trained in parts; save when it is time or after a signal."""
         n_cells = len(batch.x)
         loss = outputs["loss"].detach().float()
-        self._loss += torch.stack([loss * n_cells, self._loss.new_tensor(n_cells)])
+        # Without a copy to the device, for which the step would wait.
+        self._loss += torch.stack([loss * n_cells, self._loss.new_full((), n_cells)])
         if trainer.is_last_batch:  # the epoch's own checkpoint is near
             return
         interrupted = self._interrupted(trainer)
         if interrupted or self._any(trainer, time.perf_counter() - self._saved > self.save_every_s):
+            module.losses.check()
             self._save(trainer, LAST)
         if interrupted:
             self._stop(f"in epoch {trainer.current_epoch + 1}, after {batch_idx + 1} batches of it")

@@ -14,13 +14,13 @@ import pytorch_lightning as pl
 import torch
 
 from morphobench import seeds
-from morphobench.errors import InputError
 from morphobench.models.base import Autoencoder
 from morphobench.models.device import configure_torch
 from morphobench.models.inputs import Batch, subsample
 from morphobench.models.losses import LOSSES
 from morphobench.train import optimiser
 from morphobench.train.augment import augment, encode_fewer
+from morphobench.train.finite import FiniteLosses
 
 
 def silence_lightning() -> None:
@@ -47,6 +47,7 @@ class AutoencoderModule(pl.LightningModule):
         super().__init__()
         self.model, self.model_config, self.hyperparameters = model, model_config, model_config["training"]
         self.train_config, self.seed, self.threads = train_config, seed, threads
+        self.losses = FiniteLosses()
 
     def setup(self, stage: str) -> None:
         """Prepare the process that trains, for neither threads nor compiled code pass to another."""
@@ -65,11 +66,7 @@ class AutoencoderModule(pl.LightningModule):
         terms = self._loss_terms(batch, generator)
         beta = self.hyperparameters.get("beta", 1.0)
         loss = (self._compare(terms.output, terms.target) + beta * terms.divergence).mean()
-        if not torch.isfinite(loss):
-            where = (
-                f"the {phase} loss is {loss.item()} in epoch {self.current_epoch}, step {self.global_step}"
-            )
-            raise InputError(f"{where}; the last good checkpoint is kept. Lower training.lr and run again.")
+        self.losses.add(loss, phase, f"in epoch {self.current_epoch}, step {self.global_step}")
         self.log(f"{phase}/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.x), sync_dist=True)
         return loss
 
@@ -85,10 +82,16 @@ class AutoencoderModule(pl.LightningModule):
         generator = self._generator("validation", batch_idx)
         self._loss(subsample(batch, self.model_config, generator), generator, "val")
 
+    def on_validation_epoch_end(self) -> None:
+        """Check the last losses before the epoch's checkpoint is written."""
+        self.losses.check()
+
     def configure_optimizers(self) -> dict[str, Any]:
         """Return optimizer and schedule, see `optimiser.configure`."""
         n_steps = self.trainer.estimated_stepping_batches
-        return optimiser.configure(self.parameters(), self.hyperparameters, n_steps)
+        # Fused, it cannot undo the scaling of gradients before they are clipped.
+        fused = self.device.type == "cuda" and self.train_config["precision"] != "16-mixed"
+        return optimiser.configure(self.parameters(), self.hyperparameters, n_steps, fused=fused)
 
 
 def model_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

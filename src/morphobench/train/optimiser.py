@@ -11,17 +11,17 @@ _WARMUP = 0.1
 
 
 def configure(
-    parameters: Iterable[torch.nn.Parameter], training: Mapping[str, Any], n_steps: int
+    parameters: Iterable[torch.nn.Parameter], training: Mapping[str, Any], n_steps: int, fused: bool = False
 ) -> dict[str, Any]:
     """Return Lightning's optimizer and, where there is one, schedule, for a training of `n_steps`.
 
     Of section `training` of a model's yaml. Without further keys it is Adam at a constant rate, as in the
     paper. `schedule: one_cycle` rises to `lr` over the share `warmup` of the steps, then falls to almost zero
-    at the last one, both along a cosine (Smith and Topin 2019); momentum stays.
+    at the last one, both along a cosine (Smith and Topin 2019); momentum stays. A `fused` step is one kernel.
     """
     # The same as Adam where nothing decays.
     decay = training.get("weight_decay", 0.0)
-    optimizer = torch.optim.AdamW(parameters, lr=training["lr"], weight_decay=decay)
+    optimizer = torch.optim.AdamW(parameters, lr=training["lr"], weight_decay=decay, fused=fused)
     if training.get("schedule", "constant") == "constant":
         return {"optimizer": optimizer}
     share = {"pct_start": training.get("warmup", _WARMUP), "cycle_momentum": False}

@@ -107,7 +107,7 @@ def frame(vectors: torch.Tensor) -> torch.Tensor:
     arbitrary valid one is returned then.
     """
     first, second = vectors.unbind(-1)
-    fallback = torch.eye(3).to(vectors)
+    fallback = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
     u1 = _unit(first, fallback[0].expand_as(first), torch.zeros_like(first[:, :1]))
     noise = 8 * torch.finfo(vectors.dtype).eps * torch.linalg.vector_norm(second, dim=1, keepdim=True)
     far_axis = fallback[u1.detach().abs().argmin(dim=1)]
