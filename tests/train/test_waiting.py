@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
 from contextlib import nullcontext
 
 import pytest
@@ -12,10 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from morphobench import models
 from morphobench.errors import InputError
+from morphobench.log import logger
 from morphobench.models import kernels
 from morphobench.models.inputs import Batch, subsample
 from morphobench.models.losses import LOSSES
 from morphobench.train.augment import augment
+from morphobench.train.compiled import compiled
 from morphobench.train.finite import FiniteLosses
 
 POINTS = {"subsample": {"n_points": 64, "n_queries": 16}}
@@ -102,3 +106,11 @@ def test_a_loss_of_a_gpu_is_checked_one_step_later(monkeypatch):
     losses.add(OnGPU(math.inf), "val", "in epoch 4, step 0")
     with pytest.raises(InputError, match="the val loss is inf in epoch 4"):
         losses.add(OnGPU(1.0), "val", "in epoch 4, step 1")
+
+
+@pytest.mark.parametrize(("how", "missing"), [("cuda_graphs", "a GPU"), (True, r"a C\+\+ compiler")])
+def test_what_cannot_be_compiled_is_trained_uncompiled(how, missing, monkeypatch, caplog):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(logger, "propagate", True)
+    assert compiled(step, how, torch.device("cpu")) is step
+    assert re.search(f"train.compile = {how} needs {missing}; the training goes on uncompiled", caplog.text)

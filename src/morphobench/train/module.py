@@ -20,6 +20,7 @@ from morphobench.models.inputs import Batch, subsample
 from morphobench.models.losses import LOSSES
 from morphobench.train import optimiser
 from morphobench.train.augment import augment, encode_fewer
+from morphobench.train.compiled import compiled
 from morphobench.train.finite import FiniteLosses
 
 
@@ -55,8 +56,8 @@ class AutoencoderModule(pl.LightningModule):
         configure_torch(self.threads, tf32=self.train_config["tf32"])
         options = self.hyperparameters.get("loss_options") or {}
         self._compare = partial(LOSSES[self.hyperparameters["loss"]], **options)
-        loss_terms = self.model.loss_terms
-        self._loss_terms = torch.compile(loss_terms) if self.train_config["compile"] else loss_terms
+        device = self.trainer.strategy.root_device
+        self._loss_terms = compiled(self.model.loss_terms, self.train_config["compile"], device)
 
     def _generator(self, *parts: str | int) -> torch.Generator:
         parts += (self.global_rank,) if self.global_rank else ()
