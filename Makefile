@@ -30,7 +30,7 @@ export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: help setup new freeze demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-long test-figures \
     test-cluster test-envs test-walk lint bench-pack bench-overhead \
-    bench-preprocess bench-models bench-convergence bench-training bench-score bench-retrieval bench-download clean
+    bench-preprocess bench-models bench-convergence bench-training profile on-gpu bench-score bench-retrieval bench-download clean
 .PHONY: parameters steerable-basis
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -171,8 +171,14 @@ bench-convergence: $(STAMP)  ## CPU seconds until models reconstruct, published 
 	    results/sample/adrenal/manifest.parquet
 	python tests/speed/bench_convergence.py
 
-bench-training: $(STAMP)  ## time every kind of training and encoding at paper settings; needs a GPU to end today
+bench-training: $(STAMP)  ## time trainings and encodings at paper settings, 129 voxels among them; minutes on a GPU, hours without
 	python tests/speed/bench_training.py
+
+profile: $(STAMP)  ## what a training step of KINDS="model/dataset ..." spends its work on, by operator
+	python tests/speed/profile_step.py $(KINDS)
+
+on-gpu: $(STAMP)  ## everything that waits for a GPU, in about ten minutes on one: speeds, kernels, tests; results/on_gpu
+	bash tests/gpu/on_gpu.sh
 
 bench-retrieval: $(STAMP)  ## time drug retrieval beside the published procedure and copairs
 	python tests/speed/bench_retrieval.py

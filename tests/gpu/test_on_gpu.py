@@ -11,11 +11,13 @@ import torch
 from fabricate.sampled import DATASET, SIDE_UM, write_sampled
 from fabricate.trained import DECODING, EMBED, FAMILIES, cost_of, run_training, small_config, write_untrained
 
+from morphobench import models
 from morphobench.embed import reconstruction
 from morphobench.embed import run as embed
 from morphobench.files import read_table
 from morphobench.files.tables import embedding_matrix
 from morphobench.models.device import configure_torch
+from morphobench.models.inputs import Batch
 from morphobench.models.losses import chamfer
 from morphobench.models.losses.sinkhorn import sinkhorn
 from morphobench.score import cost
@@ -159,3 +161,35 @@ def test_losses_and_gradients_are_those_of_a_cpu(loss):
     (cpu, cpu_gradient), (gpu, gpu_gradient) = found
     np.testing.assert_allclose(gpu, cpu, rtol=1e-4)
     assert relative(gpu_gradient, cpu_gradient) < 1e-2
+
+
+@pytest.mark.parametrize("family", [*INVARIANT, "classical_image", "classical_pointcloud"])
+def test_a_training_step_waits_for_nothing(family):
+    config = small_config(family)
+    model = models.create(family, **config["architecture"]).cuda()
+    if "image" in family:
+        x = torch.randn(2, 1, *3 * [model.size], device="cuda")
+    else:
+        x = torch.randn(2, 80, 3, device="cuda")
+    batch = Batch(x, x, x[..., 0].contiguous()) if family.endswith("_sdf") else Batch(x)
+    generator = torch.Generator().manual_seed(1)
+
+    def step():
+        terms = model.loss_terms(batch, generator)
+        (terms.output.square().mean() + terms.divergence.mean()).backward()
+
+    step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("how", [True, "cuda_graphs"])
+def test_compiled_trainings_lose_as_plain_ones(how, family, case, tmp_path):
+    plain, _ = trained(case, tmp_path / "plain", family)
+    compiled, _ = trained(case, tmp_path / "compiled", family, compile=how)
+    losses = ["train_loss", "val_loss"]
+    np.testing.assert_allclose(compiled[losses], plain[losses], rtol=2e-2)

@@ -2,8 +2,8 @@
 
 Prints a table; what a training step computes, and its share of what products of large matrices reach here;
 and what config/costs.yaml holds of it. Minutes on a GPU, hours on two cores; --quick takes demo scale, to see
-that everything runs. Cells are fabricated: only their sizes matter here.
-Run from anywhere: python tests/speed/bench_training.py [--precision bf16-mixed] [--full] [MODEL/DATASET ...]
+that everything runs. Cells are fabricated: only their sizes matter here. @BATCH takes another batch size.
+Run from anywhere: python tests/speed/bench_training.py [--precision bf16-mixed] [MODEL/DATASET[@BATCH] ...]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 import yaml
-from operators import Step, counted, flop, matrix_rate, median_seconds, wait
+from operators import Step, counted, flop, kernels_of, matrix_rate, median_seconds, wait
 from snakemake.utils import update_config
 from training_table import Row, StepCost, costs_of, print_header
 
@@ -44,26 +44,27 @@ from morphobench.train.record import peak_memory_mib, processor_name
 
 ROOT = Path(__file__).parents[2]
 
-# Each kind of model on one data set, and what has another number of voxels or stored points.
+# Each kind of model on one data set, and what has another number of voxels or stored points. First those that
+# say most about the time of a run at paper scale.
 KINDS = (
-    "classical_pointcloud/cellpack",
-    "rotation_invariant_pointcloud/cellpack",
-    "rotation_invariant_pointcloud_sdf/npm1",
-    "rotation_invariant_pointcloud_sdf/npm1_64_res",
     "classical_image/cellpack",
     "rotation_invariant_image/cellpack",
-    "classical_image_seg/npm1",
-    "classical_image_sdf/npm1",
-    "rotation_invariant_image_seg/npm1",
-    "rotation_invariant_image_sdf/npm1",
+    "rotation_invariant_pointcloud_sdf/npm1",
     "rotation_invariant_image_sdf/npm1_64_res",
+    "classical_image_sdf/npm1_64_res",
+    "rotation_invariant_image_sdf/npm1",
+    "classical_image_sdf/npm1",
+    "classical_pointcloud/cellpack",
+    "rotation_invariant_pointcloud/cellpack",
+    "rotation_invariant_image/cellpack@8",
+    "rotation_invariant_image_sdf/npm1@32",
 )
 POSES = ("identity", "lattice", "uniform")
 # Batches: --quick has fewer.
 WARM_UP, TIMED = (1, 2) if "--quick" in sys.argv else (3, 8)
 # Of volumes larger than this a side, fewer batches are timed too.
 LARGE, TIMED_LARGE = 100, 2
-# Cells of which every rotation is encoded.
+# Cells of which every rotation is encoded; of large volumes one.
 TURNED = 1 if "--quick" in sys.argv else 4
 # Of matrices whose product shows what the device can do.
 MATRIX = {"cuda": 8192, "cpu": 512 if "--quick" in sys.argv else 2048}
@@ -100,9 +101,9 @@ class Clock(pl.Callback):
         return statistics.median(waits) / self.seconds("train")
 
 
-def n_timed(model_config: Mapping[str, Any]) -> int:
-    """Return how many batches of a model are timed."""
-    return TIMED_LARGE if model_config["architecture"].get("size", 0) > LARGE else TIMED
+def for_size(model_config: Mapping[str, Any], usual: int, large: int) -> int:
+    """Return how many of something are timed of a model, for large volumes another number."""
+    return large if model_config["architecture"].get("size", 0) > LARGE else usual
 
 
 def size_of(dataset: Mapping[str, Any], model_config: Mapping[str, Any]) -> str:
@@ -155,21 +156,37 @@ def trained(
     return clock
 
 
-def stepped(
+def step_of(
     cells: Cells,
     model: torch.nn.Module,
     model_config: Mapping[str, Any],
     precision: str,
     device: torch.device,
-) -> StepCost:
-    """Return what a training step costs with a batch that lies on the device already."""
+) -> Step:
+    """Return a training step with a batch that lies on the device already."""
     training = model_config["training"]
     batch = inputs.to_batch(cells.raw(range(training["batch_size"])), model_config)
     batch = inputs.subsample(batch, model_config, torch.Generator().manual_seed(SEED))
     batch = inputs.Batch(*(None if part is None else part.to(device) for part in batch))
-    step = Step(model.to(device), batch, training["loss"], precision, **(training.get("loss_options") or {}))
-    seconds = median_seconds(step, WARM_UP, n_timed(model_config))
-    return StepCost(seconds, flop(step), sum(counted(step).counts.values()))
+    return Step(model.to(device), batch, training["loss"], precision, **(training.get("loss_options") or {}))
+
+
+def stepped(step: Step, timed: int) -> StepCost:
+    """Return what a training step costs."""
+    seconds, kernels = median_seconds(step, WARM_UP, timed), kernels_of(step)
+    n_kernels = None if kernels is None else sum(count for count, _ in kernels.values())
+    return StepCost(seconds, flop(step), sum(counted(step).counts.values()), n_kernels)
+
+
+def opened(kind: str, config: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Return model, data set and configuration of MODEL/DATASET[@BATCH]."""
+    named, _, batch_size = kind.partition("@")
+    name, dataset = named.split("/")
+    model_config = configuration.model_for(config, dataset, name)
+    if batch_size:
+        training = {**model_config["training"], "batch_size": int(batch_size)}
+        model_config = {**model_config, "training": training}
+    return name, dataset, model_config
 
 
 def encoded(
@@ -195,12 +212,11 @@ def encoded(
 
 
 def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -> Row:
-    """Measure one kind of model, MODEL/DATASET."""
-    name, dataset = kind.split("/")
-    model_config = configuration.model_for(config, dataset, name)
+    """Measure one kind of model, see `opened`."""
+    name, dataset, model_config = opened(kind, config)
     batch_size, threads = model_config["training"]["batch_size"], len(os.sched_getaffinity(0))
     train_config = config["train"] | {"precision": precision, "tf32": tf32}
-    device = select_device(train_config["accelerator"])
+    device, timed = select_device(train_config["accelerator"]), for_size(model_config, TIMED, TIMED_LARGE)
     torch.manual_seed(SEED)
     model = models.create(model_config["family"], **model_config["architecture"])
     if device.type == "cuda":
@@ -208,27 +224,26 @@ def measured(kind: str, config: Mapping[str, Any], precision: str, tf32: bool) -
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         manifest = fabricate(
-            folder, config["datasets"][dataset], model_config, batch_size * (WARM_UP + n_timed(model_config))
+            folder, config["datasets"][dataset], model_config, batch_size * (WARM_UP + timed)
         )
         cells = open_cells(manifest, [folder], model_config, "train")
         model_config = with_input_scale(model_config, cells, train_config["scale_cells"])
         configure_torch(threads, tf32=tf32)
         clock = trained(manifest, model, model_config, train_config)
         peak_gb = peak_memory_mib(device) * 2**20 / 1e9
-        step = stepped(cells, model, model_config, precision, device)
+        step = stepped(step_of(cells, model, model_config, precision, device), timed)
         configure_torch(threads)
-        few = Cells(cells.table[:TURNED], {0: folder}, model_config)
+        few = Cells(cells.table[: for_size(model_config, TURNED, 1)], {0: folder}, model_config)
         embed_s = encoded(few, model, model_config, config["embed"], device)
     train_s, validate_s = (clock.seconds(phase) / batch_size for phase in ("train", "val"))
     size = size_of(config["datasets"][dataset], model_config)
-    timed = (train_s, clock.loader(), step, validate_s, embed_s, peak_gb)
-    return Row(name, dataset, size, batch_size, *timed)
+    return Row(name, dataset, size, batch_size, train_s, clock.loader(), step, validate_s, embed_s, peak_gb)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", default=KINDS, metavar="MODEL/DATASET")
+    parser.add_argument("kinds", nargs="*", default=KINDS, metavar="MODEL/DATASET[@BATCH]")
     parser.add_argument("--quick", action="store_true", help="demo scale, on a CPU")
     parser.add_argument("--precision", default="32-true", choices=("32-true", "bf16-mixed"))
     parser.add_argument("--full", action="store_true", help="no TF32 in training")
@@ -257,10 +272,13 @@ def main() -> None:
         f"\na training step, beside {rate / 1e12:.3g} TFLOP/s of matrix products of {MATRIX[device.type]}\n"
     )
     per_cell = ("step, ms per cell", "GFLOP per cell", "TFLOP/s", "of matrix products")
-    print_header("model", "resolution", "batch", *per_cell, "operators per step", "loader", "peak, GB")
+    print_header(
+        "model", "resolution", "batch", *per_cell, "operators per step", "kernels", "loader", "peak, GB"
+    )
     for row in rows:
         print(row.step_line(rate))
-    print(f"\n{yaml.safe_dump({'gpu_s': costs_of(rows, config)}, sort_keys=False)}")
+    as_configured = [row for row, kind in zip(rows, chosen.kinds, strict=True) if "@" not in kind]
+    print(f"\n{yaml.safe_dump({'gpu_s': costs_of(as_configured, config)}, sort_keys=False)}")
 
 
 if __name__ == "__main__":

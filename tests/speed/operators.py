@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections import Counter
@@ -10,9 +11,11 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from morphobench.models.base import Autoencoder
 from morphobench.models.device import autocast
@@ -24,21 +27,34 @@ _IDLE = ("profiler", "aten._unsafe_view", "aten.empty", "aten.new_empty", "aten.
 
 
 class Operators(TorchDispatchMode):
-    """Counts the operators that run below it, without views and allocations, and the bytes they write."""
+    """Counts the operators that run below it, without views and allocations.
+
+    By operator: how often it ran, the bytes it read and wrote, and the operations of its products.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
-        self.n_bytes = 0
+        self.n_bytes: Counter[str] = Counter()
+        self.flop: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__str__()
         if not func.is_view and not name.startswith(_IDLE):
             self.counts[name] += 1
-            written = [leaf for leaf in tree_flatten(result)[0] if isinstance(leaf, torch.Tensor)]
-            self.n_bytes += sum(leaf.numel() * leaf.element_size() for leaf in written)
+            self.n_bytes[name] += sum(map(_bytes, tree_flatten((args, kwargs, result))[0]))
+            if func.overloadpacket in flop_registry:
+                self.flop[name] += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=result)
         return result
+
+
+def _bytes(leaf: Any) -> int:
+    """Return the bytes in memory of a tensor, only its own where it is expanded, and 0 of anything else."""
+    if not isinstance(leaf, torch.Tensor):
+        return 0
+    own = (n for n, stride in zip(leaf.shape, leaf.stride(), strict=True) if stride)
+    return math.prod(own) * leaf.element_size()
 
 
 class Step:
@@ -78,6 +94,19 @@ def flop(step: Step) -> int:
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
+
+
+def kernels_of(step: Step) -> dict[str, tuple[int, float]] | None:
+    """Return how often each kernel of a GPU ran in a step, and its milliseconds; None without one."""
+    if not torch.cuda.is_available():
+        return None
+    step()
+    wait()
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        step()
+        wait()
+    on_gpu = [event for event in profiler.key_averages() if event.device_type == DeviceType.CUDA]
+    return {event.key: (event.count, event.self_device_time_total / 1e3) for event in on_gpu}
 
 
 def wait() -> None:

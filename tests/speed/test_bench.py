@@ -132,7 +132,19 @@ def test_trainings_report_their_seconds_and_what_the_plan_reads():
     assert tflops == pytest.approx(gflop / step_ms, rel=0.02)
     assert of_step[1].strip().endswith(" points")
     assert 100 < int(of_step[7]) < 1000
-    assert 0 <= float(of_step[8].strip(" %")) < 100
+    # Kernels are those of a GPU.
+    assert of_step[8].strip() == "-" or int(of_step[8]) > 100
+    assert 0 <= float(of_step[9].strip(" %")) < 100
     (known,) = yaml.safe_load(printed[printed.index("gpu_s:") :])["gpu_s"].values()
     assert known.keys() == {"train", "identity", "lattice", "uniform"}
     assert known["train"] == pytest.approx((training + validation * 0.15 / 0.7) / 1e3, rel=0.02)
+
+
+@pytest.mark.long
+def test_profiles_add_up_what_a_step_reads_and_writes():
+    printed = run("profile_step", "rotation_invariant_pointcloud/cellpack")
+    assert re.search(r"cellpack on \w+, 32-true: [\d.]+ ms per training step", printed)
+    *rows, together = table_lines(printed.partition("| kernel")[0])
+    assert {"aten.mm", "others"} < {row[0].strip() for row in rows}
+    for column in (1, 2, 3):
+        assert sum(float(row[column]) for row in rows) == pytest.approx(float(together[column]), rel=0.05)

@@ -9,11 +9,15 @@ from morphobench import config as configuration
 
 
 class StepCost(NamedTuple):
-    """A training step on a batch that lies on the device: seconds, operations of its products, operators."""
+    """A training step on a batch that lies on the device: seconds, operations of its products, operators.
+
+    And kernels of a GPU, None without one.
+    """
 
     seconds: float
     flop: int
     operators: int
+    kernels: int | None
 
 
 class Row(NamedTuple):
@@ -43,7 +47,8 @@ class Row(NamedTuple):
         of = (
             f"{self.model} | {self.size} | {self.batch_size} | {ms:.3g} | {gflop:.3g} | {achieved / 1e12:.3g}"
         )
-        return f"| {of} | {achieved / rate:.1%} | {step.operators} | {self.loader:.0%} | {self.peak_gb:.1f} |"
+        launched = f"{step.operators} | {'-' if step.kernels is None else step.kernels}"
+        return f"| {of} | {achieved / rate:.1%} | {launched} | {self.loader:.0%} | {self.peak_gb:.1f} |"
 
 
 def costs_of(rows: list[Row], config: Mapping[str, Any]) -> dict[str, Any]:
