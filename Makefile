@@ -30,7 +30,7 @@ export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: help setup new freeze demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-long test-figures \
     test-cluster test-envs test-walk lint bench-pack bench-overhead \
-    bench-preprocess bench-models bench-convergence bench-training profile on-gpu bench-score bench-retrieval bench-download clean
+    bench-preprocess bench-models bench-convergence bench-training profile on-gpu bench-score bench-retrieval bench-download bench-growth clean
 .PHONY: parameters steerable-basis
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -188,6 +188,9 @@ bench-score: $(STAMP)  ## time the scores beside the published procedure, and me
 
 bench-download: $(STAMP)  ## time fetching beside boto3, and the indexing of large manifests
 	python tests/speed/bench_download.py
+
+bench-growth: $(STAMP)  ## seconds and memory of each stage by the number of cells, with the exponent; --long in tests/speed
+	python tests/speed/bench_growth.py
 
 clean:  ## remove everything that the workflow made; the environment, what was fetched and what was frozen stay
 	find results -mindepth 1 -maxdepth 1 ! -name .gitkeep ! -name cache ! -name frozen -exec rm -rf {} +

@@ -120,6 +120,19 @@ def test_retrieval_agrees_with_copairs(scores):
 
 
 @pytest.mark.long
+def test_growth_has_an_exponent_for_every_stage():
+    stages = {}
+    for group in ("packing", "punctate", "polymorphic", "indexing", "embeddings"):
+        lines = table_lines(run("bench_growth", "--only", group))
+        stages[group] = [cells[0].strip().removeprefix(f"{group}: ") for cells in lines]
+        assert all(np.isfinite(float(cells[-1])) for cells in lines)
+        assert all(len(cells[2].split("/")) == 2 for cells in lines)
+    assert {"download", "align", "mask", "sample", "manifest"} <= set(stages["packing"])
+    assert stages["punctate"][3] == "box"
+    assert stages["polymorphic"][3] == "scale factors"
+    assert {"score_model", "score_table", "archetypes", "retrieval"} <= set(stages["embeddings"])
+
+
 def test_trainings_report_their_seconds_and_what_the_plan_reads():
     kind = "rotation_invariant_pointcloud/cellpack"
     printed = run("bench_training", kind)
