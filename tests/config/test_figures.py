@@ -79,3 +79,17 @@ def test_a_panel_of_another_data_set_is_drawn_from_its_tables_and_looks(config):
     assert (described["labels"], described["others"]["adrenal"]["labels"]) == (["cell_class"], ["shape"])
     assert {row["dataset"] for row in described["others"]["adrenal"]["published"]} == {"adrenal"}
     assert figures.datasets(config, "fig8") == ["red_blood_cells", "adrenal"]
+
+
+def test_figures_say_that_models_were_trained_for_less_than_the_paper_did():
+    config = schema.read_yaml(ROOT / "config/config.yaml")
+    plain = configuration.resolve(config, ROOT)
+    train = config["train"] | {"recipe": "larger_batches", "precision": "bf16-mixed"}
+    cheaper = configuration.resolve(config | {"train": train}, ROOT)
+    said = "Larger batches and learning rates than published. Trained in bf16 precision."
+    assert [figures.describe(one, "fig3")["note"] for one in (plain, cheaper)] == ["", said]
+    for name, model in cheaper["models"].items():
+        before = plain["models"][name]["training"]
+        times = model["training"]["batch_size"] / before["batch_size"]
+        assert times in (4, 8)
+        assert model["training"]["lr"] / before["lr"] == pytest.approx(times**0.5, rel=0.02)

@@ -5,9 +5,9 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 folder=${FOLDER:-results/on_gpu} python=${PYTHON:-python} state=0
 export PYTHONPATH=$PWD/src:$PWD/tests${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
-mkdir -p "$folder"
 "$python" -c 'import torch; print(torch.__version__, torch.cuda.get_device_name())' || {
     echo "There is no GPU here that torch sees: nothing was measured." >&2; exit 1; }
+mkdir -p "$folder"
 for part in ${PARTS:-speed operators tests}; do
     case $part in
         speed) command=(tests/speed/bench_training.py) ;;

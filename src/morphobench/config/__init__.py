@@ -92,7 +92,8 @@ def resolve(
     checks.check_scored(config, datasets, models)
     printed = published_values.read(root, datasets)
     figures = _figures(root, datasets)
-    return {**config, "datasets": datasets, "models": models, "figures": figures, "published_values": printed}
+    found = {"datasets": datasets, "models": models, "figures": figures, "published_values": printed}
+    return {**config, **found, "training_note": _training_note(recipe, config["train"]["precision"])}
 
 
 def _with_recipe(recipe: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +111,12 @@ def _recipe(name: str, root: Path) -> dict[str, Any]:
     recipe = read_yaml(root / files[name])
     validate(recipe, "recipe", str(files[name]), root)
     return recipe
+
+
+def _training_note(recipe: Mapping[str, Any], precision: str) -> str:
+    """Return what figures say of how models are trained; "" for what needs no word."""
+    rounded = "" if precision == "32-true" else f"Trained in {precision.split('-')[0]} precision."
+    return " ".join(filter(None, [recipe.get("note", ""), rounded]))
 
 
 def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path) -> dict[str, Any]:

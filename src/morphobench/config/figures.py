@@ -218,12 +218,13 @@ def describe(config: Config, figure: str) -> dict[str, Any]:
     """Return what the drawing of a figure needs to know besides its tables."""
     described = figure_of(config, figure)
     names = [described["dataset"], *_others(described)]
+    notes = [config["training_note"], *(weights_note(config, name) for name in names)]
     return {
         "figure": {**described, "strata": strata(config, described["dataset"])},
         "title": described.get("title", config["datasets"][described["dataset"]]["title"]),
         **_of_dataset(config, described["dataset"]),
         "others": {name: _of_dataset(config, name) for name in _others(described)},
-        "note": " ".join(dict.fromkeys(filter(None, (weights_note(config, name) for name in names)))),
+        "note": " ".join(dict.fromkeys(filter(None, notes))),
         "gaps": missing(config, figure),
         "width_mm": config["plot"]["width_mm"],
     }

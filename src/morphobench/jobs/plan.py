@@ -35,11 +35,18 @@ Config = Mapping[str, Any]
 
 
 class Cost(NamedTuple):
-    """Hours of one core, hours of one GPU, and gigabytes that stay on disk."""
+    """Hours of one core, gigabytes that stay on disk, and hours of one GPU.
+
+    GPU hours of trainings that end at `min_epochs`, where early stopping would end them (were validation best
+    as early as at workstation scale), and at `max_epochs`; of these `extrapolated_h` are of unmeasured sizes.
+    """
 
     cpu_h: float = 0.0
-    gpu_h: float = 0.0
     disk_gb: float = 0.0
+    gpu_least_h: float = 0.0
+    gpu_likely_h: float = 0.0
+    gpu_most_h: float = 0.0
+    extrapolated_h: float = 0.0
 
     def plus(self, other: Self, times: float = 1.0) -> Self:
         """Add another cost, so many times."""
@@ -68,20 +75,36 @@ def outputs_of(summary: str, config: Config) -> list[Output]:
     return outputs
 
 
-def _gpu_seconds(model: Config, known: Mapping[Any, Any], key: str) -> float:
-    """Return GPU seconds per cell of a model; of volumes, those of the nearest size that was measured."""
+def _gpu_seconds(model: Config, known: Mapping[Any, Any], key: str) -> tuple[float, bool]:
+    """Return GPU seconds per cell of a model, and whether they are extrapolated.
+
+    Those of volumes are those of the nearest size that was measured, times their voxels.
+    """
     size = model["architecture"].get("size")
     if size is None:
-        return known[key]
+        return known[key], False
     measured = min(known, key=lambda other: abs(math.log(other / size)))
-    return known[measured][key] * (size / measured) ** 3
+    return known[measured][key] * (size / measured) ** 3, size != measured
 
 
-def _passes(rule: str, model: Config, config: Config) -> dict[str, float]:
-    """Return how often a job passes each cell of the data set through the model, on average, by what for."""
+def epochs_of(model: Config, best_share: float) -> tuple[float, float, float]:
+    """Return after how many epochs a training may end: the least, likely and the most.
+
+    Likely is where early stopping ends it if validation is best after `best_share` of `max_epochs`.
+    """
+    training = model["training"]
+    least, most = (min(training[key], training["max_epochs"]) for key in ("min_epochs", "max_epochs"))
+    return least, min(most, max(least, best_share * most + training["patience"])), most
+
+
+def _passes(rule: str, config: Config) -> dict[str, float]:
+    """Return how often a job passes each cell of the data set through the model, on average, by what for.
+
+    A training for one epoch.
+    """
     split = config["sample"]["split"]
     if rule == "train":
-        return {"train": split["train"] * model["training"]["max_epochs"]}
+        return {"train": split["train"]}
     if rule == "embed":
         return {"identity": 1}
     # One of the uniform rotations there and back.
@@ -90,7 +113,7 @@ def _passes(rule: str, model: Config, config: Config) -> dict[str, float]:
 
 
 def cost_of(output: Output, config: Config, costs: Config) -> Cost:
-    """Return the cost of an output's job; a training counts as all of `max_epochs`, volumes by voxels."""
+    """Return the cost of an output's job."""
     rule, seconds, dataset = output.rule, costs["job_start_s"], config["datasets"].get(output.dataset)
     if rule in _SHARDED:
         # Cells of the data sets that this one shares are part of its own number.
@@ -98,16 +121,37 @@ def cost_of(output: Output, config: Config, costs: Config) -> Cost:
         n_cells = dataset["n_cells"] / max(1, sum(config["datasets"][name]["n_shards"] for name in names))
         cell_s, cell_mb = (costs[key][dataset["kind"]][rule] for key in ("cells_s", "cells_mb"))
         return Cost(cpu_h=(seconds + cell_s * n_cells) / 3600, disk_gb=cell_mb * n_cells / 1000)
-    if rule in _ON_A_GPU:
-        model = configuration.model_for(config, output.dataset, output.model)
-        known = costs["gpu_s"][f"{model['family']}/{model['representation']}"]
-        passes = _passes(rule, model, config).items()
-        cell_s = sum(n * _gpu_seconds(model, known, kind) for kind, n in passes)
-        return Cost(cpu_h=seconds / 3600, gpu_h=dataset["n_cells"] * cell_s / 3600)
+    # Descriptors with a decoder are embedded by the same rules, on a CPU.
+    if rule in _ON_A_GPU and output.model:
+        return Cost(seconds / 3600, 0.0, *_gpu_hours(output, config, costs))
     return Cost(cpu_h=(seconds + costs["jobs_s"].get(rule, 0.0)) / 3600)
 
 
-def total(outputs: Iterable[Output], jobs: Mapping[str, int], config: Config, costs: Config) -> Cost:
+def _gpu_hours(output: Output, config: Config, costs: Config) -> tuple[float, float, float, float]:
+    """Return the last four of a `Cost`."""
+    model = configuration.model_for(config, output.dataset, output.model)
+    known = costs["gpu_s"][f"{model['family']}/{model['representation']}"]
+    passes = [(n, *_gpu_seconds(model, known, kind)) for kind, n in _passes(output.rule, config).items()]
+    hours = config["datasets"][output.dataset]["n_cells"] * sum(n * cell_s for n, cell_s, _ in passes) / 3600
+    times = (
+        epochs_of(model, costs["best_epoch_share"][model["family"]]) if output.rule == "train" else [1] * 3
+    )
+    least, likely, most = (hours * n for n in times)
+    return least, likely, most, most * any(extrapolated for *_, extrapolated in passes)
+
+
+def clouds_alone(outputs: Iterable[Output], config: Config) -> list[Output] | None:
+    """Return the outputs without those of models that read cubes; None where there are not both kinds."""
+    kept = [output for output in outputs if _reads(output, config) != "cube"]
+    kinds = {_reads(output, config) for output in outputs}
+    return kept if {"points", "cube"} <= kinds else None
+
+
+def _reads(output: Output, config: Config) -> str | None:
+    return config["models"][output.model]["representation"] if output.model else None
+
+
+def total(outputs: Iterable[Output], jobs: Mapping[str, float], config: Config, costs: Config) -> Cost:
     """Add up the costs of jobs; a job with several outputs counts once."""
     outputs, cost = list(outputs), Cost()
     listed = Counter(output.rule for output in outputs)
@@ -130,24 +174,37 @@ def planned(target: str) -> tuple[dict[str, int], str]:
     return jobs_of(_snakemake("--dry-run", "--forceall", *scale)), _snakemake("--summary", *scale)
 
 
-def row(target: str, jobs: Mapping[str, int], cost: Cost) -> str:
+def row(target: str, jobs: Mapping[str, float], cost: Cost) -> str:
     """Return a line of the table."""
     here = sum(count for rule, count in jobs.items() if rule in _LOCAL)
     submitted = sum(jobs.values()) - here
-    costs = f"{cost.cpu_h:,.1f} | {cost.gpu_h:,.0f} | {cost.disk_gb:,.1f} GB"
-    return f"| `{target}` | {submitted} + {here} | {costs} |"
+    hours = f"{cost.gpu_least_h:,.0f} / {cost.gpu_likely_h:,.0f} / {cost.gpu_most_h:,.0f}"
+    extrapolated = f"{cost.extrapolated_h / cost.gpu_most_h:.0%}" if cost.gpu_most_h else "0%"
+    costs = f"{cost.cpu_h:,.1f} | {hours} | {extrapolated} | {cost.disk_gb:,.1f} GB"
+    return f"| {target} | {submitted:.0f} + {here:.0f} | {costs} |"
 
 
 def table(targets: Iterable[str]) -> str:
     """Return the table of docs/cluster.md for these targets."""
     config = configuration.resolve(schema.read_yaml(Path("config/config.yaml")))
     costs = schema.read_yaml(COSTS)
-    header = "| target | jobs: submitted + local | CPU core hours (m) | GPU hours (m, e) | disk (m) |"
-    lines = [header, "|---|---|---|---|---|"]
+    hours = "GPU hours: `min_epochs` / early stopping / `max_epochs` (m, e)"
+    header = f"| target | jobs: submitted + local | CPU core hours (m) | {hours} | of it (e) | disk (m) |"
+    lines = [header, "|---|---|---|---|---|---|"]
     for target in targets:
         jobs, summary = planned(target)
-        lines.append(row(target, jobs, total(outputs_of(summary, config), jobs, config, costs)))
+        outputs = outputs_of(summary, config)
+        lines.append(row(f"`{target}`", jobs, total(outputs, jobs, config, costs)))
+        if (kept := clouds_alone(outputs, config)) is not None:
+            fewer = shared_jobs(jobs, outputs, kept)
+            lines.append(row(f"`{target}`, clouds alone", fewer, total(kept, fewer, config, costs)))
     return "\n".join(lines)
+
+
+def shared_jobs(jobs: Mapping[str, int], outputs: list[Output], kept: list[Output]) -> dict[str, float]:
+    """Return the number of jobs of each rule that make `kept` of all `outputs`."""
+    of_all, of_kept = (Counter(output.rule for output in some) for some in (outputs, kept))
+    return {rule: n * of_kept[rule] / of_all[rule] if of_all[rule] else n for rule, n in jobs.items()}
 
 
 def _cpu_seconds(path: Path) -> float:
