@@ -89,6 +89,16 @@ def test_weights_that_do_not_fit_are_refused_by_name(known, root, changes, reaso
     assert "config/datasets/mine.yaml" in str(raised.value)
 
 
+def test_meshes_take_the_weights_of_segmented_shapes(known, root):
+    mine = MINE | MODELS | {"weights_from": "weights", "source": {"meshes": "mine.csv", "mesh": {}}}
+    found = complete(known, mine | {"voxel_um": 0.3})["mine"]
+    adrenal = known["datasets"]["adrenal"]
+    assert found["mask"] == {"min_voxels": adrenal["mask"]["min_voxels"]}
+    assert (found["voxel_um"], found["scale_factor"]) == (0.3, adrenal["scale_factor"])
+    with pytest.raises(InputError, match='scale_factor.mode is "global", theirs "per_cell"'):
+        complete(known, mine | {"scale_factor": {**adrenal["scale_factor"], "mode": "global"}})
+
+
 @pytest.fixture
 def frozen_mine(known, root):
     """Freeze adrenal glands as `mine`."""

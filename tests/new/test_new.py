@@ -149,6 +149,19 @@ def test_fields_of_view_run_as_they_were_found(root, tmp_path, monkeypatch):
     assert set(table.loc[~table["success"], "excluded"]) == {True}
 
 
+@pytest.mark.parametrize("ids", [["FOVId"], ["FOVId", "CellId"], ["CellId"]])
+def test_cells_of_few_fields_are_their_own_units_however_a_table_calls_the_fields(
+    root, tmp_path, monkeypatch, ids
+):
+    own_files.write_fields(tmp_path / "fields")
+    rows = {name: ["first", "second"] for name in ids}
+    rows |= {"picture": ["f0.tif", "f1.tif"], "outline": ["f0_cp_masks.tif", "f1_cp_masks.tif"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "fields/fovs.csv", index=False)
+    _, _, table = sampled(root, tmp_path / "fields", monkeypatch)
+    assert (table["group"] == table.index).all()
+    assert set(table["FOVId"]) == {"first", "second"}
+
+
 def test_an_unknown_voxel_is_the_only_question(root, tmp_path, monkeypatch):
     own_files.write_fields(tmp_path / "fields", n=1, imagej=False, resolution=None, metadata=None)
     answer = {"spacing_um_zyx: FILL": "spacing_um_zyx: [0.5, 0.25, 0.25]"}

@@ -60,7 +60,8 @@ def checked(row: Mapping[str, Any], table: Path, column: str) -> Path:
 def with_groups(cells: pd.DataFrame, source: Mapping[str, Any]) -> pd.DataFrame:
     """Add the independent unit of each cell; a cell whose unit is not known fails."""
     columns = manifests.group_columns(source.get("group")) or ["CellId"]
-    columns = [reserved.own_name(column, cells) for column in columns]
+    # CellId is the cells' own, whatever a table of fields has under this name.
+    columns = [one if one == "CellId" else reserved.own_name(one, cells) for one in columns]
     if missing := [column for column in columns if column not in cells]:
         found = ", ".join(map(str, cells))
         raise InputError(f"source.group: the source's table has no column {missing[0]!r} (found {found}).")

@@ -24,6 +24,8 @@ _NO_EFFECT = {
     "mask": ("role", "min_voxels", "min_points"),
     "box": ("quantile",),
 }
+# What of these sections meshes have, which are surfaces already; the rest makes surfaces of images.
+_OF_MESHES = {"align": ("enabled",), "mask": ("min_voxels",)}
 
 
 def record_of(weights: FilePath) -> Path:
@@ -96,6 +98,15 @@ def preprocessing(dataset: Mapping[str, Any], representation: str) -> dict[str, 
 def sections(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return the sections of a data set's configuration by which its cells are preprocessed."""
     return {key: dataset[key] for key in SECTIONS if key in dataset}
+
+
+def of_meshes(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sections without what makes surfaces of images."""
+    parts = {
+        name: {key: known[name][key] for key in keys if key in known[name]}
+        for name, keys in _OF_MESHES.items()
+    }
+    return {**known, **parts}
 
 
 def measured(shared: FilePath) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.new import bodies, found, volumes
+from morphobench.new import bodies, columns, found, volumes
 from morphobench.new.pairs import Pair
 
 _GROUP = "the unit whose cells are not independent"
@@ -54,7 +54,10 @@ class Images:
         if self.metadata is None:
             return listed
         own = self.metadata.reset_index(drop=True)
-        names = listed[[id_column]] if id_column not in own else own[[id_column]]
+        ids = columns.id_column(own, id_column, [])
+        names = listed[id_column] if ids is None else own[ids].rename(id_column)
+        # CellId of a field is no identifier of its cells.
+        own = own.rename(columns={"CellId": "CellId_in_table"} if id_column == "FOVId" else {})
         return pd.concat([names, own.drop(columns=id_column, errors="ignore")], axis=1)
 
     def paths(self, of_pair: Callable[[Pair], Path | None]) -> list[str]:
@@ -124,15 +127,15 @@ def _fields(images: Images) -> found.Draft:
     table = images.table("FOVId")
     if images.has_image:
         table["image"] = images.paths(lambda pair: pair.image)
-    columns = {name: bodies.channel_name(name) for name in images.label_names}
-    for name, column in columns.items():
+    stored = {name: bodies.channel_name(name) for name in images.label_names}
+    for name, column in stored.items():
         table[column] = images.paths(lambda pair, name=name: pair.labels[name])
     stated, *_ = images.channels()
     n_fields = len(images.pairs)
     source = [
         "  fov:",
         f"    channel_names: {bodies.listed(stated)}   # in the order of the file; null: as the files say",
-        f"    label_channels: {bodies.listed(list(columns.values()))}   # the first defines the cells",
+        f"    label_channels: {bodies.listed(list(stored.values()))}   # the first defines the cells",
         f"    spacing_um_zyx: {bodies.spacing(images.header.spacing_um_zyx)}",
         "    margin_um: 1.0",
         "    z_border: true            # a cell that touches the first or last plane is not whole",

@@ -31,8 +31,9 @@ def body(origin: str, kind: str, folder: Path) -> str:
         )
     for file in found.values():
         _check_kind(file, _kind(file), kind)
-    first = next(iter(found))
-    models = f"models: &models {listed(list(found))}\nbenchmark: *models\nanalysis_model: {first}\n"
+    # Rotation-invariant ones come last by name: the pose of a new cell should not count.
+    *_, last = found
+    models = f"models: &models {listed(list(found))}\nbenchmark: *models\nanalysis_model: {last}\n"
     return f"weights_from: {quoted(origin)}   # {_COMMENT}\n{models}\n"
 
 
