@@ -77,7 +77,9 @@ def test_a_new_data_set_of_crops_with_a_treatment_has_a_figure(tmp_path, monkeyp
 
 
 @pytest.mark.walk
-@pytest.mark.parametrize("place", [lambda folder: FIELD, lambda folder: crops(folder / "crops")])
+@pytest.mark.parametrize(
+    "place", [lambda folder: FIELD, lambda folder: crops(folder / "crops")], ids=["field", "crops"]
+)
 def test_from_files_to_figure_and_tables(tmp_path, place):
     if not list(Path(sys.prefix).glob(".ready-*")):
         pytest.skip("needs the environment that `make setup` makes")
