@@ -105,7 +105,11 @@ def test_the_score_table_sorts_and_filters(scores_html):
         page.run("f.dispatchEvent(new Event('input'))")
         wanted = table["metric"].str.startswith("rotation_invariance_error") & (table["variant"] == "legacy")
         assert 0 < len(_column(page, value)) == wanted.sum()
-        assert page.picture().std() > 10
+        for scheme, is_light in (("light", True), ("dark", False)):
+            page.prefer(scheme)
+            picture = page.picture()
+            assert picture.std() > 10
+            assert (np.median(picture) > 128) == is_light
         assert page.errors == []
 
 

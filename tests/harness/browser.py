@@ -80,6 +80,10 @@ class Page:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
 
+    def prefer(self, scheme: str) -> None:
+        """Have the page as somebody sees it who prefers a light or a dark scheme."""
+        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
     def picture(self) -> np.ndarray:
         """Return the pixels that are seen, (height, width, 3)."""
         data = base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"])

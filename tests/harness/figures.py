@@ -49,11 +49,12 @@ def drawn(
     n_models: int = 6,
     pictures: dict | None = None,
     about: tuple[str, ...] = (),
+    width_mm: float = 180,
 ) -> plt.Figure:
     """Draw without files and without VTK; every text really is laid out, as in a saved figure."""
     context = plot_tables.context(name, n_models)
     pictures = blank(tables) if pictures is None else pictures
-    look = {"title": "A title", "scale": "demo", "width_mm": 180, "pictures": pictures}
+    look = {"title": "A title", "scale": "demo", "width_mm": width_mm, "pictures": pictures}
     page = figure.draw(described(name, about), tables, context, **look)
     page.canvas.draw()
     return page

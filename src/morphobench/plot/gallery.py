@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple, Self
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,6 +18,9 @@ from morphobench.plot.render import Mesh, centred, shades, to_view
 
 CORNERS = ["corner_0", "corner_1", "corner_2"]
 Margins = Mapping[str, float]
+# Least room between titles side by side.
+_GAP_MM = 1.5
+_SLANTED = {"rotation": 35, "ha": "left", "rotation_mode": "anchor"}
 
 
 class Gallery(NamedTuple):
@@ -160,6 +164,7 @@ def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns
     labels = gallery.labels
     row_values, narrow = _values(labels[rows]), _values(labels[columns[-1]])
     blocks = _values(labels[columns[0]]) if len(columns) == 2 else [""]
+    is_slanted, margins = _room_for_titles(part, margins, [*map(layout.readable, narrow)], len(blocks))
     outer = part.add_gridspec(1, len(blocks), wspace=0.04, **margins)
     numbers = {key: i for i, key in enumerate(zip(*(labels[name] for name in (rows, *columns)), strict=True))}
     for place, block in zip(outer, blocks, strict=True):
@@ -171,13 +176,28 @@ def grid(part: SubFigure, margins: Margins, gallery: Gallery, rows: str, columns
             else:
                 layout.shape_axes(axis, gallery.half_um)
         for axis, value in zip(axes[0], narrow, strict=True):
-            axis.set_title(layout.readable(value), pad=1.5)
+            axis.set_title(layout.readable(value), pad=1.5, **(_SLANTED if is_slanted else {}))
         heading = part.add_axes(place.get_position(part).bounds, frameon=False, xticks=[], yticks=[])
         heading.set_title(layout.readable(block), pad=10, weight="bold")
         if place.colspan.start == 0:
             _scale(axes[-1, 0], gallery)
             for axis, row in zip(axes[:, 0], row_values, strict=True):
                 axis.set_ylabel(layout.readable(row), rotation=0, ha="right", va="center")
+
+
+def _room_for_titles(
+    part: SubFigure, margins: Margins, titles: Sequence[str], n_blocks: int
+) -> tuple[bool, Margins]:
+    """Return whether titles of columns are slanted, as they do not fit side by side, and the margins then."""
+    wide, high = layout.width_mm(part), layout.height_mm(part)
+    column_mm = wide * (margins["right"] - margins["left"]) / n_blocks / len(titles)
+    widest_mm = layout.text_mm(titles, plt.rcParams["axes.titlesize"])
+    if widest_mm + _GAP_MM <= column_mm or n_blocks > 1:
+        return False, margins
+    # What a slanted title takes more than an upright one: above, and to the right of the last column.
+    up_mm, right_mm = 0.57 * widest_mm - 1, 0.82 * widest_mm - column_mm / 2
+    room = {"top": margins["top"] - up_mm / high, "right": margins["right"] - max(right_mm, 0) / wide}
+    return True, {**margins, **room}
 
 
 def _values(labels: pd.Series) -> list[Any]:
@@ -192,9 +212,14 @@ def _scale(axes: Axes, gallery: Gallery) -> None:
 
 
 def wrap(part: SubFigure, margins: Margins, gallery: Gallery, titles: Sequence[str], *, n_rows: int) -> None:
-    """Draw shapes with their titles one after the other in `n_rows` rows."""
-    n_columns = -(-len(titles) // n_rows)
+    """Draw shapes with their titles one after the other in `n_rows` rows, or in more for wide titles."""
     n_lines = max(title.count("\n") for title in titles) + 1
+    size = style.SMALL if n_lines > 1 else plt.rcParams["axes.titlesize"]
+    inner_mm = layout.width_mm(part) * (margins["right"] - margins["left"])
+    n_columns = min(
+        -(-len(titles) // n_rows), max(1, int(inner_mm / (layout.text_mm(titles, size) + _GAP_MM)))
+    )
+    n_rows = -(-len(titles) // n_columns)
     # Room for the titles between rows, in shares of a picture's height.
     tall_mm = layout.height_mm(part) * (margins["top"] - margins["bottom"]) / n_rows
     spacing = {"wspace": 0, "hspace": min(0.6, 3.2 * n_lines / max(tall_mm - 3.2 * n_lines, 1))}
@@ -203,6 +228,6 @@ def wrap(part: SubFigure, margins: Margins, gallery: Gallery, titles: Sequence[s
         axis.set_axis_off()
     for i, (axis, title) in enumerate(zip(axes.flat, titles, strict=False)):
         gallery.draw(axis, i)
-        axis.set_title(title, pad=1.5, fontsize=style.SMALL if n_lines > 1 else None)
+        axis.set_title(title, pad=1.5, fontsize=size)
     layout.shape_axes(axes[-1, 0], gallery.half_um)
     _scale(axes[-1, 0], gallery)

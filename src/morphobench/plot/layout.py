@@ -68,10 +68,12 @@ def margins(
 
 
 def write_caption(part: SubFigure, letter: str, caption: str) -> None:
-    """Write a panel's letter and caption at its upper left corner."""
-    top, wide = 1 - 1 / height_mm(part), width_mm(part)
-    part.text(1 / wide, top, letter, fontsize=9, weight="bold", va="center_baseline")
-    part.text(5.5 / wide, top, caption, va="center_baseline", color="0.25")
+    """Write a panel's letter and caption, in several lines where it is long, at its upper left corner."""
+    high, wide = height_mm(part), width_mm(part)
+    part.text(1 / wide, 1 - 1 / high, letter, fontsize=9, weight="bold", va="center_baseline")
+    for number, line in enumerate(lines(caption, wide - 6)):
+        place = 5.5 / wide, 1 - (1 + 2.6 * number) / high
+        part.text(*place, line, va="center_baseline", color="0.25")
 
 
 def shape_axes(axes: Axes, half_um: float) -> None:
@@ -143,12 +145,26 @@ def draw_legend(part: SubFigure, handles: Sequence[Any], *, top_mm: float | None
     return -(-len(handles) // n_columns) * 3.0
 
 
+def lines(text: str, most_mm: float) -> list[str]:
+    """Return a text in lines of at most this width, in the size of all text."""
+    shares = text_mm([text], plt.rcParams["font.size"]) / most_mm
+    return textwrap.wrap(text, int(len(text) / shares)) if shares > 1 else [text]
+
+
+def text_mm(texts: Sequence[str], size: float) -> float:
+    """Return the width of the widest of some texts, in millimetres at a size in points."""
+    widths = [
+        TextPath((0, 0), line, size=size).get_extents().width for text in texts for line in text.split("\n")
+    ]
+    # Hinted letters are a little wider.
+    return 1.07 * max(widths) / 72 / style.MM
+
+
 def _legend_columns(part: SubFigure, handles: Sequence[Any]) -> int:
     """Return how many entries of a legend fit side by side."""
     size = plt.rcParams["legend.fontsize"]
-    texts = [TextPath((0, 0), handle.get_label(), size=size).get_extents().width for handle in handles]
-    # Hinted letters are a little wider; 3.3 for the handle, its distance from the text and the next column.
-    widths = [(1.07 * width + 3.3 * size) / 72 / style.MM for width in texts]
+    # 3.3 for the handle, its distance from the text and the next column.
+    widths = [text_mm([handle.get_label()], size) + 3.3 * size / 72 / style.MM for handle in handles]
     for n_columns in range(len(handles), 1, -1):
         # Columns are filled downwards, the first ones with an entry more.
         if sum(max(column) for column in np.array_split(widths, n_columns)) <= width_mm(part):

@@ -4,6 +4,7 @@ They are coloured by stratum; with the option `colors`, by each of these columns
 """
 
 import matplotlib.patheffects as effects
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -13,6 +14,10 @@ from morphobench.plot import columns, layout, style
 from morphobench.plot.context import Context, EmptyPanel, Inputs, Tables, require
 
 _MAP, _PCA = ["dim_0", "dim_1"], ["PC_1", "PC_2"]
+# Strata, of which more have small names; the width of a dot and of what is around a name.
+_MANY, _HANDLE_MM = 9, 4.5
+# Height of the name of an axis, with its distance.
+_AXIS_MM = 4
 _SHARES = ["explained_variance_1", "explained_variance_2"]
 
 
@@ -80,13 +85,19 @@ def _draw_strata(part: SubFigure, tables: Tables, context: Context) -> None:
     n_strata = names.nunique()
     # The legend stands below in a narrow part, else on the right.
     below = layout.height_mm(part) > 0.9 * layout.width_mm(part)
-    room = {"foot": 8 + 3.0 * -(-n_strata // 2), "right": 2} if below else {"foot": 8, "right": 27}
+    size = style.SMALL if n_strata > _MANY else plt.rcParams["legend.fontsize"]
+    each_mm = layout.text_mm(list(names.unique()), size) + _HANDLE_MM
+    # Beside the axes as many columns as the entries take that do not fit below each other.
+    n_columns = 2 if below else -(-n_strata // max(1, int((layout.height_mm(part) - 8) / (0.47 * size))))
+    room = {"foot": 8 + 3.0 * -(-n_strata // 2), "right": 2} if below else {"foot": 8}
+    room = {"right": max(27, n_columns * each_mm + 2), **room}
     axes = part.subplots(gridspec_kw=layout.margins(part, left=6 if is_map else 9, head=6.5, **room))
     _draw_dots(axes, cells, names, _MAP if is_map else _PCA, context)
     _finish(axes, tables, cells)
     look = {"title": None, "handletextpad": 0.1, "labelspacing": 0.3, "borderaxespad": 0.2}
-    look |= {"fontsize": style.SMALL if n_strata > 9 else None, "ncols": 2 if below or n_strata > 12 else 1}
-    sns.move_legend(axes, "upper left", bbox_to_anchor=(0, -0.06) if below else (1.0, 1.02), **look)
+    look |= {"fontsize": size, "ncols": n_columns, "columnspacing": 0.8}
+    place = (0, -_AXIS_MM * axes.figure.dpi * style.MM / axes.bbox.height) if below else (1.0, 1.02)
+    sns.move_legend(axes, "upper left", bbox_to_anchor=place, **look)
 
 
 def _draw_dots(axes: Axes, cells: pd.DataFrame, names: pd.Series, xy: list[str], context: Context) -> None:

@@ -22,6 +22,8 @@ _MAX_DOTS = 200
 _REACH = 5
 _DASHES = ("-", (0, (3, 1.2)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (6, 2)))
 _N_COLUMNS = 3
+# Narrower panels have no polar plot, and a column less.
+_NARROW_MM = 120
 # Metric -> what its bars are read against: the metric of it, its name and its line.
 _SAMPLED, _GRID = ("sampled again", ":"), ("resampling alone", (0, (1, 0.6)))
 _READ_AGAINST = {
@@ -63,14 +65,15 @@ def pages(tables: Tables, context: Context, title: str) -> dict[str, str]:
 
 
 def draw(part: SubFigure, tables: Tables, context: Context) -> None:
-    """Draw the polar plot on the left and a small bar chart per metric on the right."""
+    """Draw the polar plot on the left, where there is room, and a small bar chart per metric on the right."""
     scores, baselines = tables["scores"], tables["baselines"]
     if scores.empty:
         layout.write_reason(part.subplots(), "no scores of these models")
         return
     models, high = context.models, layout.height_mm(part)
     scored = {name: look for name, look in context.baselines.items() if name in set(baselines["model"])}
-    left, right = part.subfigures(1, 2, width_ratios=[1, 1.7])
+    is_narrow = layout.width_mm(part) < _NARROW_MM
+    left, right = (None, part) if is_narrow else part.subfigures(1, 2, width_ratios=[1, 1.7])
     lines = [
         Line2D([], [], color=look["color"], ls=dash, lw=1, label=look["label"])
         for look, dash in zip(scored.values(), _DASHES * 3, strict=False)
@@ -84,13 +87,20 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     several = scores["seed"].nunique() > 1
     lines.append(style.training_handle(several))
     foot = 1 + layout.draw_legend(part, [*layout.patches(models), *lines])
-    _draw_polar_part(left, tables["polar"], models, foot)
+    if left:
+        _draw_polar_part(left, tables["polar"], models, foot)
     metrics = list(dict.fromkeys(scores["metric"]))
-    margins = {"left": 0.02, "right": 0.97, "top": 1 - 8.4 / high, "bottom": (foot + 6) / high}
-    n_rows = -(-len(metrics) // _N_COLUMNS)
+    margins = {
+        "left": 0.03 if is_narrow else 0.02,
+        "right": 0.97,
+        "top": 1 - 8.4 / high,
+        "bottom": (foot + 6) / high,
+    }
+    n_columns = _N_COLUMNS - is_narrow
+    n_rows = -(-len(metrics) // n_columns)
     each = (high - foot - 14.4 + _AROUND_MM) / n_rows - _AROUND_MM
     spacing = {"hspace": _AROUND_MM / max(each, 1), "wspace": 0.15}
-    grid = right.subplots(n_rows, _N_COLUMNS, squeeze=False, gridspec_kw={**spacing, **margins})
+    grid = right.subplots(n_rows, n_columns, squeeze=False, gridspec_kw={**spacing, **margins})
     for axes in grid.flat[len(metrics) :]:
         axes.set_axis_off()
     for axes, metric in zip(grid.flat, metrics, strict=False):
@@ -152,7 +162,9 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
     `table` has model, title, unit, better, value, ci_low, ci_high, reason; `items` has model and value, of
     which at most about 200 per model are drawn.
     """
-    axes.set_title(directed_title(table), pad=2, loc="left", fontsize=6)
+    title, wide_mm = directed_title(table), axes.bbox.width / axes.figure.dpi / style.MM
+    size = 6 if layout.text_mm([title], 6) < wide_mm else style.SMALL
+    axes.set_title(title, pad=2, loc="left", fontsize=size)
     if table["value"].isna().all():
         reasons = table["reason"].dropna()
         # The cause stands last, behind how many values are missing.

@@ -29,6 +29,8 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     look |= {"cbar_ax": bar, "cbar_kws": {"ticks": [0, round(largest, 1)]}}
     sns.heatmap(weights, xticklabels=numbers, yticklabels=names, **look)
     axes.tick_params(length=0, rotation=0)
+    if layout.height_mm(part) - 16.5 < 2.6 * len(strata):
+        axes.tick_params(axis="y", labelsize=style.SMALL)
     axes.set_ylabel("")
     axes.set_xlabel("archetype", labelpad=1)
     bar.set_title("mean\nweight", fontsize=style.SMALL, pad=4)
