@@ -124,6 +124,8 @@ def test_clouds_alone_cost_what_no_model_of_cubes_makes(config):
     kept = plan.clouds_alone(outputs, config)
     assert [one.model for one in kept] == ["classical_pointcloud", None]
     assert plan.clouds_alone(kept, config) is None
+    shapes = output("results/train/npm1/classical_image_sdf/seed-42/model.pt", "train", config)
+    assert plan.clouds_alone([*outputs, shapes], config) is None
     assert plan.shared_jobs({"train": 2, "align": 3, "plot_figure": 1}, outputs, kept) == {
         "train": 1,
         "align": 3,
@@ -140,9 +142,9 @@ def test_submitted_and_local_jobs_are_told_apart():
     line = plan.row(
         "`figures/fig2.pdf`",
         {"train": 5, "score_pairs": 1, "plot_figure": 1},
-        plan.Cost(2, 1, 15, 20, 30, 6),
+        plan.Cost(2, 1, 1.5, 20, 30, 6),
     )
-    assert line == "| `figures/fig2.pdf` | 5 + 2 | 2.0 | 15 / 20 / 30 | 20% | 1.0 GB |"
+    assert line == "| `figures/fig2.pdf` | 5 + 2 | 2.0 | 1.5 / 20 / 30 | 20% | 1.0 GB |"
 
 
 def test_costs_are_measured_from_benchmark_files(tmp_path, monkeypatch):

@@ -141,10 +141,10 @@ def _gpu_hours(output: Output, config: Config, costs: Config) -> tuple[float, fl
 
 
 def clouds_alone(outputs: Iterable[Output], config: Config) -> list[Output] | None:
-    """Return the outputs without those of models that read cubes; None where there are not both kinds."""
+    """Return the outputs without those of models of cubes; None where models read more or less than both."""
     kept = [output for output in outputs if _reads(output, config) != "cube"]
     kinds = {_reads(output, config) for output in outputs}
-    return kept if {"points", "cube"} <= kinds else None
+    return kept if kinds - {None} == {"points", "cube"} else None
 
 
 def _reads(output: Output, config: Config) -> str | None:
@@ -178,7 +178,8 @@ def row(target: str, jobs: Mapping[str, float], cost: Cost) -> str:
     """Return a line of the table."""
     here = sum(count for rule, count in jobs.items() if rule in _LOCAL)
     submitted = sum(jobs.values()) - here
-    hours = f"{cost.gpu_least_h:,.0f} / {cost.gpu_likely_h:,.0f} / {cost.gpu_most_h:,.0f}"
+    gpu_hours = (cost.gpu_least_h, cost.gpu_likely_h, cost.gpu_most_h)
+    hours = " / ".join(f"{value:,.{int(value < 10)}f}" for value in gpu_hours)
     extrapolated = f"{cost.extrapolated_h / cost.gpu_most_h:.0%}" if cost.gpu_most_h else "0%"
     costs = f"{cost.cpu_h:,.1f} | {hours} | {extrapolated} | {cost.disk_gb:,.1f} GB"
     return f"| {target} | {submitted:.0f} + {here:.0f} | {costs} |"
