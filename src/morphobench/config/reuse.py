@@ -34,14 +34,10 @@ def inherit(datasets: dict[str, Any], everywhere: str, seed: int) -> dict[str, A
                     taken = _of_dataset(origin, datasets[origin], everywhere)
                 else:
                     taken = _of_folder(dataset, seed)
-            if _has_meshes(dataset):
+            if weights.has_meshes(dataset):
                 taken = weights.of_meshes(taken)
             completed[name] = {**taken, **dataset}
     return completed
-
-
-def _has_meshes(dataset: Mapping[str, Any]) -> bool:
-    return "meshes" in dataset.get("source", {})
 
 
 def _frozen(name: str, dataset: Mapping[str, Any]) -> str:
@@ -108,24 +104,18 @@ def _check_dataset(dataset: Mapping[str, Any], origin: Mapping[str, Any], models
         if model not in origin["models"]:
             raise InputError(f"it has no model {model}. Take it out of models, or add it there.")
         representation = models[model]["representation"]
-        trained = weights.preprocessing(origin, representation)
-        _check_same(model, trained, dataset, representation)
+        _check_same(model, *(weights.preprocessing(one, representation) for one in (origin, dataset)))
 
 
 def _check_folder(dataset: Mapping[str, Any], models: Mapping[str, Any], seeds: list[int]) -> None:
     for model in dataset["models"]:
         for seed in seeds:
             record = weights.read_record(weights.find(dataset["weights_from"], model, seed))
-            _check_same(model, record["preprocessing"], dataset, models[model]["representation"])
+            own = weights.preprocessing(dataset, models[model]["representation"])
+            _check_same(model, record["preprocessing"], own)
 
 
-def _check_same(
-    model: str, trained: Mapping[str, Any], dataset: Mapping[str, Any], representation: str
-) -> None:
-    own = weights.preprocessing(dataset, representation)
-    if _has_meshes(dataset):
-        # The voxels by which their pieces are counted leave them as they are.
-        trained, own = ({**weights.of_meshes(one), "voxel_um": None} for one in (trained, own))
+def _check_same(model: str, trained: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     if found := weights.differences(trained, own):
         reason = f"the cells of {model} were preprocessed otherwise: {'; '.join(found)}"
         raise InputError(f"{reason}. Take these keys out, or set the same.")

@@ -92,6 +92,8 @@ def preprocessing(dataset: Mapping[str, Any], representation: str) -> dict[str, 
     if representation in ("sdf", "seg"):
         own["resolution"] = sample["resolution"]
         known["scale_factor"] = {k: v for k, v in dataset["scale_factor"].items() if k != "file"}
+    if has_meshes(dataset):
+        known["surfaces"] = "meshes"
     return {**known, "sample": own}
 
 
@@ -100,11 +102,17 @@ def sections(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return {key: dataset[key] for key in SECTIONS if key in dataset}
 
 
+def has_meshes(dataset: Mapping[str, Any]) -> bool:
+    """Return whether the cells of a data set are surfaces already."""
+    return "meshes" in dataset.get("source", {})
+
+
 def of_meshes(known: Mapping[str, Any]) -> dict[str, Any]:
     """Return sections without what makes surfaces of images."""
     parts = {
         name: {key: known[name][key] for key in keys if key in known[name]}
         for name, keys in _OF_MESHES.items()
+        if name in known
     }
     return {**known, **parts}
 
@@ -138,7 +146,13 @@ def frozen(file: FilePath, key: str) -> Any:
 
 
 def differences(trained: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """Return "key is 2, theirs 1" for each dotted key whose value differs from that of the weights."""
+    """Return "key is 2, theirs 1" for each dotted key whose value differs from that of the weights.
+
+    How surfaces were made of images does not count where the cells of either are meshes.
+    """
+    if "surfaces" in {*trained, *own}:
+        # The voxels by which pieces of meshes are counted leave them as they are.
+        trained, own = ({**of_meshes(known), "voxel_um": None, "surfaces": None} for known in (trained, own))
     one, other = dict(_flat(trained)), dict(_flat(own))
     keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
     return [f"{key} is {_text(other, key)}, theirs {_text(one, key)}" for key in keys]
