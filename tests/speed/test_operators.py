@@ -18,7 +18,7 @@ CLOUD = {"latent_dim": 8, "hidden_dim": 4, "k": 4}
 CEILINGS = {"classical_image": 317, "rotation_invariant_image": 657}
 CLOUD_CEILINGS = {"classical_pointcloud": 470}
 # On a GPU and without the loss; before there were kernels, 536 and 406.
-VECTOR_CEILINGS = {"rotation_invariant_pointcloud": 310, "rotation_invariant_pointcloud_sdf": 226}
+VECTOR_CEILINGS = {"rotation_invariant_pointcloud": 320, "rotation_invariant_pointcloud_sdf": 226}
 
 
 def image_step(family, dense):
