@@ -9,6 +9,7 @@ from operators import Operators, Step, counted, flop
 from morphobench import models
 from morphobench.models import kernels
 from morphobench.models.base import LossTerms
+from morphobench.models.cloud import checked
 from morphobench.models.inputs import Batch
 
 # The blocks of paper scale, narrow: the number of operators depends on neither width nor batch.
@@ -42,6 +43,7 @@ def test_the_cloud_models(family, ceiling):
 def test_vector_neurons_on_a_gpu(family, ceiling, monkeypatch):
     """Tensors without content take the kernels, too: torch knows what these return."""
     monkeypatch.setattr(kernels, "fits", lambda *_: True)
+    monkeypatch.setattr(checked, "_agree", lambda _: True)
     with torch.device("meta"):
         model, points = models.create(family, **CLOUD), torch.empty(2, 32, 3)
     with Operators() as operators:

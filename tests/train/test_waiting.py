@@ -16,6 +16,7 @@ from morphobench import models
 from morphobench.errors import InputError
 from morphobench.log import logger
 from morphobench.models import kernels
+from morphobench.models.cloud import checked
 from morphobench.models.inputs import Batch, subsample
 from morphobench.models.losses import LOSSES
 from morphobench.train.augment import augment
@@ -66,6 +67,7 @@ def step(family):
 @pytest.mark.parametrize("family", [*CLOUDS, "classical_image", "rotation_invariant_image"])
 def test_a_training_step_waits_for_nothing(family, monkeypatch):
     monkeypatch.setattr(kernels, "fits", lambda *_: True)
+    monkeypatch.setattr(checked, "_agree", lambda _: True)
     # Which there is not for tensors without content.
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     step(family)

@@ -1,6 +1,6 @@
 """Kernels for GPUs as operators of torch, which so knows the shapes that they return.
 
-Triton is loaded at the first call. Whether tensors may go this way says `kernels.fits`.
+Triton is loaded at the first call. Whether tensors may go this way says `checked.fit`.
 """
 
 from typing import Any

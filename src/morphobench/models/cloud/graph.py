@@ -3,8 +3,7 @@
 import torch
 
 from morphobench.errors import InputError
-from morphobench.models import kernels
-from morphobench.models.cloud import fused
+from morphobench.models.cloud import checked, fused
 from morphobench.models.inputs import check_batch
 from morphobench.models.losses.pairs import pair_distances
 
@@ -33,7 +32,7 @@ def nearest_points(points: torch.Tensor, k: int) -> torch.Tensor:
     By exact differences, for a cloud may lie far from the origin; one cloud at a time, so that memory grows
     with n_points^2 and not with the batch.
     """
-    measure = fused.squares if kernels.fits(points) else lambda cloud: pair_distances(cloud, cloud)
+    measure = fused.squares if checked.fit(points) else lambda cloud: pair_distances(cloud, cloud)
     return torch.stack([measure(cloud).topk(k, largest=False, sorted=False).indices for cloud in points])
 
 

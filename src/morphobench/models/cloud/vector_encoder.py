@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from morphobench.errors import InputError
-from morphobench.models import kernels
+from morphobench.models.cloud import checked
 from morphobench.models.cloud.graph import edge_vectors, nearest_points
 from morphobench.models.cloud.vector_neurons import (
     VectorLeakyReLU,
@@ -61,7 +61,7 @@ def _checkpointed(function: Callable[..., Any], *inputs: torch.Tensor) -> Any:
     For the layer of edges, whose activations would be half of the memory of a training step.
     """
     n_points = inputs[0].shape[0] * max(inputs[0].shape[1:3])
-    if not torch.is_grad_enabled() or n_points < _MANY_POINTS or kernels.fits(*inputs):
+    if not torch.is_grad_enabled() or n_points < _MANY_POINTS or checked.fit(*inputs):
         return function(*inputs)
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
 

@@ -11,8 +11,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
-from morphobench.models import kernels
-from morphobench.models.cloud import fused
+from morphobench.models.cloud import checked, fused
 
 _TINY = 1e-12
 
@@ -28,7 +27,7 @@ class _Rectified(torch.autograd.Function):
     def forward(ctx: Any, *inputs: Any) -> torch.Tensor:
         *tensors, slope = inputs
         tensors = [given.contiguous() for given in tensors]
-        ctx.slope, ctx.fused = slope, kernels.fits(*tensors)
+        ctx.slope, ctx.fused = slope, checked.fit(*tensors)
         ctx.save_for_backward(*tensors)
         if ctx.fused:
             return fused.rectify(*tensors, slope)
@@ -56,6 +55,13 @@ class _Rectified(torch.autograd.Function):
             return None, of_local, of_directions, None, None
         of_constant, of_shift = (of.sum(2, keepdim=True) for of in (of_constant, of_directions))
         return of_constant, of_local, of_directions, of_shift, None
+
+
+def rectified(
+    constant: torch.Tensor, local: torch.Tensor, directions: torch.Tensor, shift: torch.Tensor, slope: float
+) -> torch.Tensor:
+    """Rectify features along directions, see `_Rectified`."""
+    return _Rectified.apply(constant, local, directions, shift, slope)
 
 
 def _joined(
@@ -86,9 +92,7 @@ def rectify(
     if constant is None:
         return leaky_relu(local, F.linear(local, weight), slope)
     of_constant, of_local = weight.split([constant.shape[-1], local.shape[-1]], dim=1)
-    return _Rectified.apply(
-        constant, local, F.linear(local, of_local), F.linear(constant, of_constant), slope
-    )
+    return rectified(constant, local, F.linear(local, of_local), F.linear(constant, of_constant), slope)
 
 
 def leaky_relu(features: torch.Tensor, directions: torch.Tensor, slope: float) -> torch.Tensor:
@@ -97,7 +101,7 @@ def leaky_relu(features: torch.Tensor, directions: torch.Tensor, slope: float) -
         tensor.flatten(2, -2) if tensor.ndim > 3 else tensor.unsqueeze(2) for tensor in (features, directions)
     ]
     constant, shift = (features.new_zeros(len(features), 3, 1, n) for n in (0, directions.shape[-1]))
-    return _Rectified.apply(constant, *flat, shift, slope).view_as(directions)
+    return rectified(constant, *flat, shift, slope).view_as(directions)
 
 
 def frame(vectors: torch.Tensor) -> torch.Tensor:
@@ -172,16 +176,23 @@ class VectorLinearLeakyReLU(nn.Module):
         and what is left is linear in those vectors.
         """
         to_feature, to_direction = self.map_to_feat.linear.weight, self.map_to_dir.linear.weight
-        if not edges.requires_grad and kernels.fits(edges, to_feature, to_direction):
+        if not edges.requires_grad and checked.fit(edges, to_feature, to_direction):
             return fused.EdgeMean.apply(edges, to_feature, to_direction, self.slope)
-        products = (edges @ edges.transpose(-1, -2)).flatten(-2)
-        against = F.linear(products, _quadratic(to_feature, to_direction)).clamp(max=0)
-        lengths = F.linear(products, _quadratic(to_direction, to_direction))
-        shares = against / (torch.maximum(lengths, _rounding(products, to_direction)) + _TINY)
-        summed = shares.transpose(-1, -2) @ edges.flatten(-2)
-        removed = summed.unflatten(-1, edges.shape[-2:]) / edges.shape[2]
-        linear = torch.einsum("cm,bnma->banc", to_feature, edges.mean(dim=2))
-        return linear + (self.slope - 1) * torch.einsum("cm,bncma->banc", to_direction, removed)
+        return edge_mean(edges, to_feature, to_direction, self.slope)
+
+
+def edge_mean(
+    edges: torch.Tensor, to_feature: torch.Tensor, to_direction: torch.Tensor, slope: float
+) -> torch.Tensor:
+    """Apply `VectorLinearLeakyReLU.edge_mean` with its two weights."""
+    products = (edges @ edges.transpose(-1, -2)).flatten(-2)
+    against = F.linear(products, _quadratic(to_feature, to_direction)).clamp(max=0)
+    lengths = F.linear(products, _quadratic(to_direction, to_direction))
+    shares = against / (torch.maximum(lengths, _rounding(products, to_direction)) + _TINY)
+    summed = shares.transpose(-1, -2) @ edges.flatten(-2)
+    removed = summed.unflatten(-1, edges.shape[-2:]) / edges.shape[2]
+    linear = torch.einsum("cm,bnma->banc", to_feature, edges.mean(dim=2))
+    return linear + (slope - 1) * torch.einsum("cm,bncma->banc", to_direction, removed)
 
 
 def _quadratic(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
