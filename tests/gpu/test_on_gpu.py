@@ -16,6 +16,7 @@ from morphobench.embed import reconstruction
 from morphobench.embed import run as embed
 from morphobench.files import read_table
 from morphobench.files.tables import embedding_matrix
+from morphobench.models.cloud import checked
 from morphobench.models.device import configure_torch
 from morphobench.models.inputs import Batch
 from morphobench.models.losses import chamfer
@@ -41,6 +42,10 @@ def _as_told():
     """Each test starts as a process does, with TF32 where torch allows it."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = True
+
+
+def test_the_kernels_of_vector_neurons_are_right_here():
+    assert checked.fit(torch.zeros(1, device="cuda"))
 
 
 def embedded(case, folder, family, rotations, accelerator, **how):
