@@ -91,7 +91,7 @@ def _parsed(path: Path, module: str = "") -> tuple[frozenset[str], str]:
     key = hashlib.sha256("\0".join([platform.python_version(), module, text]).encode()).hexdigest()
     kept = path.parent / "__pycache__" / f"{path.stem}.digest.json"
     try:
-        known, names, digest = json.loads(kept.read_text())
+        known, names, digest = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = ""
     if known != key:
@@ -109,7 +109,7 @@ def _keep(path: Path, text: str) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
         handle, part = tempfile.mkstemp(dir=path.parent)
-        with open(handle, "w") as file:
+        with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(part, path)
 
