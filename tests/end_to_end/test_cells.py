@@ -8,7 +8,7 @@ import pytest
 from harness.cells_clone import CELL_MODEL, CONFIG, arrays, contact_sheet, embedding, manifest, run
 from harness.clone import job_counts, make_clone, snakemake
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.long]
 
 NAME = "hipsc_nuclei"
 SHEET, MANIFEST = contact_sheet(NAME), manifest(NAME)

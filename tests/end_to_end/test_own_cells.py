@@ -50,6 +50,7 @@ def sampled(folder, name):
 
 
 @pytest.mark.end_to_end
+@pytest.mark.long
 def test_a_folder_of_single_cells_and_a_table(cells):
     table = sampled(cells, "mine_cells")
     assert len(table) == N_CELLS
@@ -60,6 +61,7 @@ def test_a_folder_of_single_cells_and_a_table(cells):
 
 
 @pytest.mark.end_to_end
+@pytest.mark.long
 def test_a_field_of_view_with_labels(cells):
     table = sampled(cells, "mine")
     assert len(table) == N_FIELD[0] * N_FIELD[1]
@@ -69,6 +71,7 @@ def test_a_field_of_view_with_labels(cells):
 
 
 @pytest.mark.end_to_end
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "image"), [("mine_cells", "mine_cells/0_mask.tif"), ("mine", "mine_field/nuclei.tif")]
 )

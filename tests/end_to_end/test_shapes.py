@@ -22,7 +22,7 @@ from harness.cells_clone import (
 from morphobench.files.tables import embedding_matrix
 from morphobench.metrics.classification import classification_scores
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.long]
 
 MANIFEST = manifest("adrenal")
 

@@ -105,6 +105,7 @@ def test_labels_in_one_column_of_a_journal_are_legible(name, read):
 
 
 @pytest.mark.parametrize("name", ["fig3", "fig4"])
+@pytest.mark.long
 def test_labels_of_many_strata_are_legible(name, monkeypatch, tmp_path):
     many = {f"class_{number:02d}": f"Structure {number}" for number in range(20)}
     monkeypatch.setitem(FIGURES[name], "strata", many)
