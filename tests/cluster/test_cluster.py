@@ -196,7 +196,7 @@ def test_a_training_goes_on_where_it_was_told_to_end(trained, clone):
     assert [job["JobState"] for job in found] == ["FAILED", "COMPLETED"]
     assert found[-1]["MinMemoryNode"] == "48000M"
     (log,) = (clone / ".snakemake/slurm_logs").rglob(f"{first}.log")
-    assert "told to end (SIGTERM): stopped" in log.read_text()
+    assert "interrupted (SIGTERM): stopped" in log.read_text()
     assert_went_on(clone, 42)
 
 
