@@ -151,21 +151,21 @@ def preprocessing_of(name, model):
     return {**known, "sections": weights.sections(dataset), "draw_seed": CONFIG["seed"]}
 
 
-def trained(file):
-    """Input function: this file of a training, or of the published checkpoint that stands for it.
+def training_folder(dataset, model):
+    """Where the trainings of a model lie, or the published checkpoints that stand for them.
 
     Those have a folder of their own: Snakemake would take converted weights for a training's when data sets start
     from raw data again.
     """
+    converted = CONFIG["datasets"][dataset]["start_from"] == "checkpoints" and model not in DECODED_BASELINES
+    return f"results/{'published' if converted else 'train'}/{dataset}/{model}"
 
-    def path(wildcards):
-        dataset, model, seed = wildcards.dataset, wildcards.model, wildcards.seed
-        converted = (
-            dataset_config(wildcards)["start_from"] == "checkpoints" and model not in DECODED_BASELINES
-        )
-        return f"results/{'published' if converted else 'train'}/{dataset}/{model}/seed-{seed}/{file}"
 
-    return path
+def trained(file):
+    """Input function: this file of a training."""
+    return (
+        lambda wildcards: f"{training_folder(wildcards.dataset, wildcards.model)}/seed-{wildcards.seed}/{file}"
+    )
 
 
 def reused_weights(wildcards):
@@ -175,7 +175,7 @@ def reused_weights(wildcards):
     """
     origin, model, seed = dataset_config(wildcards)["weights_from"], wildcards.model, wildcards.seed
     if origin in CONFIG["datasets"]:
-        folder = f"results/train/{origin}/{model}/seed-{folds.trainings(CONFIG, origin, seed)[0]}"
+        folder = f"{training_folder(origin, model)}/seed-{folds.trainings(CONFIG, origin, seed)[0]}"
         return {"weights": f"{folder}/model.pt", "record": f"{folder}/record.json"}
     path = weights.find(origin, model, seed)
     return {"weights": local(str(path)), "record": local(str(weights.record_of(path)))}
@@ -209,12 +209,12 @@ def frozen_rows(*rotations):
 
 def frozen_files(wildcards):
     """Input function: what is kept of every training of a dataset: weights, records and embeddings."""
-    trained = [
+    stored = [
         f"results/train/{{dataset}}/{{model}}/seed-{{seed}}/{name}" for name in ("model.pt", "record.json")
     ]
     sets = ("identity", "lattice", "uniform")
     embedded = [f"results/embed/{{dataset}}/{{model}}/seed-{{seed}}/{name}.parquet" for name in sets]
-    return [path for pattern in trained + embedded for path in per_model(pattern)(wildcards)]
+    return [path for pattern in stored + embedded for path in per_model(pattern)(wildcards)]
 
 
 def scale_factor(wildcards):

@@ -93,8 +93,8 @@ rule train_reuse:
 
 rule train_weights:
     input:
-        model="results/train/{dataset}/{model}/seed-{seed}/model.pt",
-        record="results/train/{dataset}/{model}/seed-{seed}/record.json",
+        model=trained("model.pt"),
+        record=trained("record.json"),
     # Small enough to travel with a clone: half precision, with the record beside.
     output:
         model="results/train/weights/{dataset}/seed-{seed}/{model}.pt",

@@ -4,13 +4,14 @@ import ast
 import contextlib
 import hashlib
 import json
-import os
 import platform
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+
+from morphobench.errors import InputError
+from morphobench.files import atomic_file
 
 PACKAGE = Path(__file__).parents[1]
 # Configuration reaches a job as parameters; logging and the choice of GPUs leave no trace in its outputs; the
@@ -106,12 +107,8 @@ def _keep(path: Path, text: str) -> None:
     """Write a file at once; where that is not allowed, the next plan parses again."""
     if sys.dont_write_bytecode:
         return
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent)
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(part, path)
+    with contextlib.suppress(OSError, InputError), atomic_file(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 @cache

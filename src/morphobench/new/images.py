@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.new import bodies, columns, found, volumes
+from morphobench.new import bodies, found, volumes
 from morphobench.new.pairs import Pair
 
 _GROUP = "the unit whose cells are not independent"
@@ -54,10 +54,11 @@ class Images:
         if self.metadata is None:
             return listed
         own = self.metadata.reset_index(drop=True)
-        ids = columns.id_column(own, id_column, [])
-        names = listed[id_column] if ids is None else own[ids].rename(id_column)
-        # CellId of a field is no identifier of its cells.
-        own = own.rename(columns={"CellId": "CellId_in_table"} if id_column == "FOVId" else {})
+        names = (listed if id_column not in own else own)[id_column]
+        if id_column == "FOVId" and "CellId" in own:
+            # Of a field, it is no identifier of its cells.
+            is_copy = own["CellId"].equals(names.rename("CellId"))
+            own = own.drop(columns="CellId") if is_copy else own.rename(columns={"CellId": "CellId_in_table"})
         return pd.concat([names, own.drop(columns=id_column, errors="ignore")], axis=1)
 
     def paths(self, of_pair: Callable[[Pair], Path | None]) -> list[str]:

@@ -153,7 +153,11 @@ def _of_images(path: Path, table: pd.DataFrame, located: dict[str, list[Path]]) 
     ]
     if not segmented:
         paired = _with_labels_beside(path, raw[0], located[raw[0]])
-    return images.draft(paired, path.parent, table.drop(columns=list(located)))
+    rest = table.drop(columns=list(located))
+    for target in ("CellId", "FOVId"):
+        if target not in rest and (ids := columns.id_column(rest, target, [])) is not None:
+            rest[target] = rest[ids]
+    return images.draft(paired, path.parent, rest)
 
 
 def _with_labels_beside(path: Path, column: str, files: list[Path]) -> list[pairs.Pair]:
