@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from morphobench.models import kernels
-from morphobench.models.cloud import checked, fused, vector_neurons
+from morphobench.models.cloud import checked, fused, plain
 
 OPERATORS = ("rectify", "rectify_back", "squares", "edge_mean", "edge_mean_back")
 
@@ -29,22 +29,20 @@ def kernel(monkeypatch):
     """Let single precision take kernels, which are the plain layers; return a function that changes one."""
 
     def mean_back(edges, *arguments):
-        return by_gradient(lambda *weights: vector_neurons.edge_mean(edges.double(), *weights))(*arguments)
+        return by_gradient(lambda *weights: plain.edge_mean(edges.double(), *weights))(*arguments)
 
-    plain = {
-        "rectify": lambda *given: vector_neurons.rectified(*(one.double() for one in given[:-1]), given[-1]),
-        "rectify_back": by_gradient(vector_neurons.rectified),
-        "edge_mean": lambda *given: vector_neurons.edge_mean(
-            *(one.double() for one in given[:-1]), given[-1]
-        ),
+    operators = {
+        "rectify": lambda *given: plain.rectify(*(one.double() for one in given[:-1]), given[-1]),
+        "rectify_back": by_gradient(plain.rectify),
+        "edge_mean": lambda *given: plain.edge_mean(*(one.double() for one in given[:-1]), given[-1]),
         "edge_mean_back": mean_back,
         "squares": lambda points: torch.cdist(points.double(), points.double()).square(),
     }
-    for name, function in plain.items():
+    for name, function in operators.items():
         monkeypatch.setattr(fused, name, function)
     monkeypatch.setattr(kernels, "fits", lambda *tensors: all(x.dtype == torch.float32 for x in tensors))
     checked._tried.cache_clear()
-    yield lambda name, change: monkeypatch.setattr(fused, name, change(plain[name]))
+    yield lambda name, change: monkeypatch.setattr(fused, name, change(operators[name]))
     checked._tried.cache_clear()
 
 

@@ -7,7 +7,7 @@ import torch
 
 from morphobench.log import logger
 from morphobench.models import kernels
-from morphobench.models.cloud import fused
+from morphobench.models.cloud import fused, plain
 
 # Relative to the largest value; kernels compute in single precision.
 _TOLERANCE = 1e-4
@@ -43,8 +43,6 @@ def _tried(device: torch.device) -> bool:
 
 def _pairs(device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield what kernels compute of some points, and the same of the plain layers in double precision."""
-    from morphobench.models.cloud import vector_neurons
-
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> torch.Tensor:
@@ -54,14 +52,14 @@ def _pairs(device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         return [tensor.detach().to(device, torch.float32) for tensor in tensors]
 
     inputs = [drawn(2, 3, *shape).requires_grad_() for shape in ((1, 5), (70, 9), (70, 14), (1, 14))]
-    output = vector_neurons.rectified(*inputs, _SLOPE)
+    output = plain.rectify(*inputs, _SLOPE)
     along = drawn(*output.shape)
     yield fused.rectify(*single(*inputs), _SLOPE).cpu(), output.detach()
     back = torch.autograd.grad(output, inputs, along)
     for one, other in zip(fused.rectify_back(*single(*inputs, along), _SLOPE), back, strict=True):
         yield one.cpu(), other
     edges, weights = drawn(2, 30, 4, 3, 3), [drawn(10, 3).requires_grad_() for _ in range(2)]
-    output = vector_neurons.edge_mean(edges, *weights, _SLOPE)
+    output = plain.edge_mean(edges, *weights, _SLOPE)
     along = drawn(*output.shape)
     yield fused.edge_mean(*single(edges, *weights), _SLOPE).cpu(), output.detach()
     back = torch.autograd.grad(output, weights, along)

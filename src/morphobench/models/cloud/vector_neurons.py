@@ -11,72 +11,24 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
-from morphobench.models.cloud import checked, fused
-
-_TINY = 1e-12
+from morphobench.models.cloud import checked, fused, plain
 
 
 class _Rectified(torch.autograd.Function):
-    """Leaky rectifier of vector neurons that keeps its input alone, not what is computed on the way.
-
-    Features are `constant` (batch, 3, 1, m), the same for all points, then `local` (batch, 3, n, c); they are
-    rectified along `directions` (batch, 3, n, m + c) plus `shift` (batch, 3, 1, m + c).
-    """
+    """Leaky rectifier of vector neurons that keeps its input alone, not what is computed on the way."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> torch.Tensor:
         *tensors, slope = inputs
         tensors = [given.contiguous() for given in tensors]
-        ctx.slope, ctx.fused = slope, checked.fit(*tensors)
+        ctx.slope, ctx.operators = slope, fused if checked.fit(*tensors) else plain
         ctx.save_for_backward(*tensors)
-        if ctx.fused:
-            return fused.rectify(*tensors, slope)
-        features, directions = _joined(*tensors)
-        against, lengths = _against(features, directions)
-        return torch.addcmul(features, against.clamp_(max=0).div_(lengths), directions, value=slope - 1)
+        return ctx.operators.rectify(*tensors, slope)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        if ctx.fused:
-            return *fused.rectify_back(*ctx.saved_tensors, gradient, ctx.slope), None
-        constant, local, directions, shift = ctx.saved_tensors
-        features, directions = _joined(constant, local, directions, shift)
-        against, lengths = _against(features, directions)
-        of_share = (gradient * directions).sum(1, keepdim=True).mul_(ctx.slope - 1).div_(lengths)
-        of_product = torch.where(against < 0, of_share, 0)
-        share = against.clamp_(max=0).div_(lengths)
-        of_directions = (gradient * share).mul_(ctx.slope - 1).addcmul_(of_product, features)
-        # From the length in the denominator.
-        of_directions.addcmul_(share.mul_(of_share), directions, value=-2)
-        of_features = torch.addcmul(gradient, of_product, directions)
-        of_constant, of_local = of_features.split([constant.shape[3], local.shape[3]], dim=3)
-        if not constant.shape[3]:
-            return None, of_local, of_directions, None, None
-        of_constant, of_shift = (of.sum(2, keepdim=True) for of in (of_constant, of_directions))
-        return of_constant, of_local, of_directions, of_shift, None
-
-
-def rectified(
-    constant: torch.Tensor, local: torch.Tensor, directions: torch.Tensor, shift: torch.Tensor, slope: float
-) -> torch.Tensor:
-    """Rectify features along directions, see `_Rectified`."""
-    return _Rectified.apply(constant, local, directions, shift, slope)
-
-
-def _joined(
-    constant: torch.Tensor, local: torch.Tensor, directions: torch.Tensor, shift: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all channels of features and directions as one tensor each, see `_Rectified`."""
-    if not constant.shape[3]:
-        return local, directions
-    return torch.cat((constant.expand(-1, -1, local.shape[2], -1), local), dim=3), directions + shift
-
-
-def _against(features: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return inner products with directions, and squared lengths of these, each (batch, 1, n, channels)."""
-    lengths = directions.square().sum(1, keepdim=True).add_(_TINY)
-    return (features * directions).sum(1, keepdim=True), lengths
+        return *ctx.operators.rectify_back(*ctx.saved_tensors, gradient, ctx.slope), None
 
 
 def rectify(
@@ -92,7 +44,9 @@ def rectify(
     if constant is None:
         return leaky_relu(local, F.linear(local, weight), slope)
     of_constant, of_local = weight.split([constant.shape[-1], local.shape[-1]], dim=1)
-    return rectified(constant, local, F.linear(local, of_local), F.linear(constant, of_constant), slope)
+    return _Rectified.apply(
+        constant, local, F.linear(local, of_local), F.linear(constant, of_constant), slope
+    )
 
 
 def leaky_relu(features: torch.Tensor, directions: torch.Tensor, slope: float) -> torch.Tensor:
@@ -101,7 +55,7 @@ def leaky_relu(features: torch.Tensor, directions: torch.Tensor, slope: float) -
         tensor.flatten(2, -2) if tensor.ndim > 3 else tensor.unsqueeze(2) for tensor in (features, directions)
     ]
     constant, shift = (features.new_zeros(len(features), 3, 1, n) for n in (0, directions.shape[-1]))
-    return rectified(constant, *flat, shift, slope).view_as(directions)
+    return _Rectified.apply(constant, *flat, shift, slope).view_as(directions)
 
 
 def frame(vectors: torch.Tensor) -> torch.Tensor:
@@ -178,33 +132,7 @@ class VectorLinearLeakyReLU(nn.Module):
         to_feature, to_direction = self.map_to_feat.linear.weight, self.map_to_dir.linear.weight
         if not edges.requires_grad and checked.fit(edges, to_feature, to_direction):
             return fused.EdgeMean.apply(edges, to_feature, to_direction, self.slope)
-        return edge_mean(edges, to_feature, to_direction, self.slope)
-
-
-def edge_mean(
-    edges: torch.Tensor, to_feature: torch.Tensor, to_direction: torch.Tensor, slope: float
-) -> torch.Tensor:
-    """Apply `VectorLinearLeakyReLU.edge_mean` with its two weights."""
-    products = (edges @ edges.transpose(-1, -2)).flatten(-2)
-    against = F.linear(products, _quadratic(to_feature, to_direction)).clamp(max=0)
-    lengths = F.linear(products, _quadratic(to_direction, to_direction))
-    shares = against / (torch.maximum(lengths, _rounding(products, to_direction)) + _TINY)
-    summed = shares.transpose(-1, -2) @ edges.flatten(-2)
-    removed = summed.unflatten(-1, edges.shape[-2:]) / edges.shape[2]
-    linear = torch.einsum("cm,bnma->banc", to_feature, edges.mean(dim=2))
-    return linear + (slope - 1) * torch.einsum("cm,bncma->banc", to_direction, removed)
-
-
-def _quadratic(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Return per channel c the coefficients left[c, m] * right[c, n], shape (n_out, n_in * n_in)."""
-    return (left.unsqueeze(2) * right.unsqueeze(1)).flatten(1)
-
-
-@torch.no_grad()
-def _rounding(products: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return the size below which a squared length, computed from inner products, is rounding error."""
-    own_products = products[..., :: weight.shape[1] + 1]
-    return F.linear(own_products, 4 * torch.finfo(weight.dtype).eps * weight.square())
+        return plain.edge_mean(edges, to_feature, to_direction, self.slope)
 
 
 class VectorFrame(nn.Module):
