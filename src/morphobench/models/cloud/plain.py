@@ -1,7 +1,7 @@
 """Operators of vector neurons as plain PyTorch: what the kernels of `fused` compute, on every device.
 
-Features are `constant` (batch, 3 xyz, 1, m), the same for all points, then `local` (batch, 3 xyz, n, c); they are
-rectified along `directions` (batch, 3 xyz, n, m + c) plus `shift` (batch, 3 xyz, 1, m + c).
+Features are `constant` (batch, 3 xyz, 1, m), the same for all points, then `local` (batch, 3 xyz, n, c); they
+are rectified along `directions` (batch, 3 xyz, n, m + c) plus `shift` (batch, 3 xyz, 1, m + c).
 """
 
 import torch
