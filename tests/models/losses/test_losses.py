@@ -238,7 +238,7 @@ def test_l1_sums_over_a_sample_and_not_over_the_batch():
 
 
 def test_losses_are_found_by_name():
-    assert set(LOSSES) == {"chamfer", "sinkhorn", "earth_mover", "dice", "mse", "l1"}
+    assert set(LOSSES) == {"chamfer", "sinkhorn", "earth_mover", "dice", "sdf_dice", "mse", "l1"}
     assert LOSSES["chamfer"] is chamfer
 
 
@@ -269,6 +269,16 @@ def test_earth_mover_repeats_the_points_of_the_smaller_cloud():
     twice = b[:, :3].repeat_interleave(2, dim=1)
     torch.testing.assert_close(LOSSES["earth_mover"](a, b[:, :3]), LOSSES["earth_mover"](a, twice))
     assert LOSSES["earth_mover"](a, a[:, :4]).max() < LOSSES["earth_mover"](a, b).min()
+
+
+def test_sdf_dice_is_zero_for_equal_distances_and_sees_what_is_enclosed_more_than_what_is_far():
+    distances = torch.full((1, 1, 8, 8, 8), 2.0)
+    distances[..., 2:4, 2:4, 2:4] = -1.0
+    vanished, far = distances.clamp_min(1.0), torch.where(distances > 0, 1.8, distances)
+    loss = LOSSES["sdf_dice"]
+    assert loss(distances, distances).item() == 0
+    assert loss(vanished, distances) > 0.6 > 10 * loss(far, distances)
+    assert LOSSES["mse"](vanished, distances) < 2 * LOSSES["mse"](far, distances)
 
 
 def test_dice_is_zero_for_equal_shapes_one_for_disjoint_ones_whatever_their_size():
