@@ -244,7 +244,7 @@ def test_what_embeds_has_a_gpu_and_nothing_else_has(drawn):
     with_gpu = {job["Comment"] for job in drawn if "gres:gpu:1" in job.get("TresPerJob", "")}
     assert with_gpu == {job["Comment"] for job in drawn if job["Partition"] == "gpu"}
     rules = {re.match(r"rule_([a-z_]+?)_wildcards", name).group(1) for name in with_gpu}
-    assert rules == {"embed", "embed_rotated", "embed_reconstruction", "score_evolution", "score_cost"}
+    assert rules == {"embed", "embed_scored", "score_evolution", "score_cost"}
 
 
 def test_what_takes_seconds_shares_a_job_or_has_none(drawn, clone):

@@ -147,9 +147,9 @@ def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
     # A key that the recipe leaves alone.
     edited("config/models/classical_image.yaml", "input_scale: 0.1 ", "input_scale: 0.11 ")
     downstream = {"score_evolution": 1, "score_cost": 1, "score_model": 1, "score_table": 1, "plot_figure": 1}
-    embedded = {"embed": 1, "embed_rotated": 1, "embed_reconstruction": 1}
+    embedded = {"embed": 1, "embed_scored": 1}
     plan = snakemake(demo, "-n", "figures/fig2.pdf").stdout
-    assert job_counts(plan) == {"train": 1, **embedded, **downstream, "total": 9}
+    assert job_counts(plan) == {"train": 1, **embedded, **downstream, "total": 8}
     assert "Train classical_image on cellpack" in plan
 
 
@@ -162,7 +162,7 @@ def test_a_further_seed_trains_itself_and_not_the_first_again(demo):
     plan = snakemake(demo, "-n", "--config", "train={seeds: [42, 43]}", "--", "figures/fig2.pdf").stdout
     jobs = job_counts(plan)
     assert jobs["train"] == jobs["score_model"] == 5
-    assert jobs["embed"] == jobs["embed_rotated"] == 5
+    assert jobs["embed"] == jobs["embed_scored"] == 5
     assert "seed 43" in plan
     assert "seed 42" not in plan
 

@@ -33,7 +33,7 @@ def cost(path, rule, config):
 
 def test_an_output_tells_its_rule_dataset_and_model(config):
     path = "results/embed/pcna/classical_image/seed-42/uniform.parquet"
-    assert output(path, "embed_rotated", config) == ("embed_rotated", "pcna", "classical_image", "uniform")
+    assert output(path, "embed_scored", config) == ("embed_scored", "pcna", "classical_image", "uniform")
     assert output("figures/fig2.pdf", "plot_figure", config) == ("plot_figure", None, None, "fig2")
     assert plan.outputs_of("output_file\tdate\trule\tlog\tstatus\tplan\nConfig file\n", config) == []
 
@@ -87,14 +87,14 @@ def test_volumes_take_the_nearest_size_that_was_measured(config):
         assert extrapolated == (size not in known)
 
 
-@pytest.mark.parametrize(("rule", "name"), [("embed", "identity"), ("embed_rotated", "uniform")])
+@pytest.mark.parametrize(("rule", "name"), [("embed", "identity"), ("embed_scored", "uniform")])
 def test_every_pose_costs_its_encodings(rule, name, config):
     found = cost(
         f"results/embed/cellpack/classical_pointcloud/seed-42/{name}.parquet", rule, config
     ).gpu_most_h
     test, n_uniform = 0.15, config["embed"]["n_uniform"]
     rotated = {"lattice": test * 24, "uniform": test * (n_uniform + 1)}
-    passes = {"embed": {"identity": 1}, "embed_rotated": rotated}[rule]
+    passes = {"embed": {"identity": 1}, "embed_scored": rotated}[rule]
     known = COSTS["gpu_s"]["classical_pointcloud/points"]
     per_cell = sum(n * known[kind] for kind, n in passes.items())
     assert found * 3600 == pytest.approx(per_cell * config["datasets"]["cellpack"]["n_cells"])
@@ -135,7 +135,7 @@ def test_clouds_alone_cost_what_no_model_of_cubes_makes(config):
 
 def test_descriptors_with_a_decoder_need_no_gpu(config):
     path = "results/embed/red_blood_cells/harmonic_surface/seed-42/fold-0/uniform.parquet"
-    assert cost(path, "embed_rotated", config).gpu_most_h == 0
+    assert cost(path, "embed_scored", config).gpu_most_h == 0
 
 
 def test_submitted_and_local_jobs_are_told_apart():

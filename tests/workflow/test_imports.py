@@ -23,7 +23,7 @@ HEAVY = {
 MODELS = {
     "analyse_decoded",
     "analyse_rotations",
-    *("embed", "embed_rotated", "embed_reconstruction"),
+    *("embed", "embed_scored"),
     *("published_checkpoint", "published_folder"),
     *("score_cost", "score_evolution"),
     *("train_baseline", "train_reuse", "train_weights"),

@@ -119,7 +119,7 @@ def test_no_module_imports_itself_in_a_circle():
     [
         ("preprocessed", {"align", "mask", "download", "sample"}),
         ("checkpoints", {"align", "mask", "download", "sample", "train"}),
-        ("embeddings", {"align", "mask", "download", "sample", "train", "embed", "embed_reconstruction"}),
+        ("embeddings", {"align", "mask", "download", "sample", "train", "embed", "embed_scored"}),
     ],
 )
 def test_a_later_entry_leaves_out_what_comes_before_it_and_needs_no_network(clone, entry, left_out):
@@ -153,13 +153,13 @@ def test_environments_exist_and_agree_with_the_pins():
                 )
 
 
-@pytest.mark.parametrize(("figure", "shards"), [("figures/fig2.pdf", 8), ("figures/fig3.pdf", 6)])
+@pytest.mark.parametrize(("figure", "shards"), [("figures/fig2.pdf", 4), ("figures/fig3.pdf", 6)])
 def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", figure).stdout)
     assert counts["download"] == counts["align"] == counts["mask"] == counts["sample"] == shards
     assert counts["train"] == counts["score_cost"] == counts["score_evolution"] == 5
     assert counts["score_model"] == 5 + counts["embed_baseline"]
-    assert counts["embed"] == counts["embed_rotated"] == counts["embed_reconstruction"] == 5
+    assert counts["embed"] == counts["embed_scored"] == 5
     assert counts.get("download_manifest", 0) == (figure == "figures/fig3.pdf")
     # Beside the shards, a plan has few jobs: none per cell.
     assert counts["total"] - 4 * shards < 80
@@ -169,13 +169,13 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
 def test_real_cells_of_known_classes_are_scored_with_a_baseline_that_has_a_decoder(clone):
     targets = [f"results/score/{name}/scores.parquet" for name in ("red_blood_cells", "adrenal")]
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", *targets).stdout)
-    assert counts["download"] == counts["sample"] == 4 + 8
+    assert counts["download"] == counts["sample"] == 2 + 4
     # Red blood cells have five folds, adrenal glands an official split.
     assert counts["sample_fold"] == counts["score_fold_pairs"] == 5
     assert counts["train"] == 5 * 5 + 5
     assert counts["train_baseline"] == 5 + 1
-    assert counts["embed_reconstruction"] == counts["score_evolution"] == 5 * 6 + 6
-    assert counts["embed"] == counts["embed_rotated"] == counts["embed_reconstruction"]
+    assert counts["embed_scored"] == counts["score_evolution"] == 5 * 6 + 6
+    assert counts["embed"] == counts["embed_scored"]
     # A score is of all folds together; what a training costs is measured once.
     assert counts["score_cost"] == 2 * 5
     assert counts["score_model"] == 2 * (6 + counts["embed_baseline"] // 6)

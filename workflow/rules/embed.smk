@@ -1,5 +1,5 @@
 ruleorder: embed_own > embed_own_rotated > embed_baseline > embed > published_embedding
-ruleorder: embed_own_rotated > embed_baseline > embed_rotated
+ruleorder: embed_own_rotated > embed_baseline > embed_scored
 
 
 rule embed_own:
@@ -106,43 +106,20 @@ rule embed_freeze:
         "../scripts/embed_freeze.py"
 
 
-# What only scores read of one training: one job, which loads model and libraries once.
-rule embed_rotated:
-    input:
-        manifest=manifest,
-        shards=shards("sample"),
-        model=trained("model.pt"),
-        frozen=frozen_rows("lattice", "uniform"),
-    output:
-        lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
-        uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
-        invariances="results/embed/{dataset}/{model}/seed-{seed}/invariances.parquet",
-    wildcard_constraints:
-        dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        **GPU,
-    params:
-        embed_config=CONFIG["embed"],
-        packing=packing,
-        seed=CONFIG["seed"],
-        accelerator=CONFIG["train"]["accelerator"],
-    message:
-        "Embed rotated and changed cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
-    script:
-        "../scripts/embed_rotated.py"
-
-
-rule embed_reconstruction:
+# What scores read of one training, beside its embeddings: one job, which loads model and libraries once.
+rule embed_scored:
     input:
         manifest=manifest,
         shards=shards("sample"),
         meshes=masked_meshes,
         model=trained("model.pt"),
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
+        frozen=frozen_rows("lattice", "uniform"),
     output:
-        "results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet",
+        lattice="results/embed/{dataset}/{model}/seed-{seed}/lattice.parquet",
+        uniform="results/embed/{dataset}/{model}/seed-{seed}/uniform.parquet",
+        invariances="results/embed/{dataset}/{model}/seed-{seed}/invariances.parquet",
+        reconstruction="results/embed/{dataset}/{model}/seed-{seed}/reconstruction.parquet",
     wildcard_constraints:
         dataset=datasets(start_from=["raw", "preprocessed", "checkpoints"]),
     conda:
@@ -154,9 +131,9 @@ rule embed_reconstruction:
         stratum=lambda wildcards: dataset_config(wildcards).get("stratum"),
         accelerator=CONFIG["train"]["accelerator"],
     message:
-        "Reconstruct test cells of {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}"
+        "Embed rotated cells of {wildcards.dataset} and reconstruct, with {wildcards.model}, seed {wildcards.seed}"
     script:
-        "../scripts/embed_reconstruction.py"
+        "../scripts/embed_scored.py"
 
 
 rule embed_anndata:

@@ -22,7 +22,7 @@ from morphobench.jobs.status import jobs_of
 
 COSTS = Path("config/costs.yaml")
 _SHARDED = ("download", "align", "mask", "sample")
-_ON_A_GPU = ("train", "embed", "embed_rotated")
+_ON_A_GPU = ("train", "embed", "embed_scored")
 _LOCAL = (
     *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "sample_fold"),
     *("train_baseline", "train_reuse", "train_weights", "embed_own", "embed_own_rotated", "embed_freeze"),

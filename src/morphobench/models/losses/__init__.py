@@ -101,11 +101,10 @@ def dice(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def sdf_dice(
     a: torch.Tensor, b: torch.Tensor, *, width: float = 0.5, mse_share: float = 0.05
 ) -> torch.Tensor:
-    """Return the Dice loss of what signed distances (batch, ...) enclose, plus a share of `mse`, shape (batch,).
+    """Return the Dice loss of what signed distances (batch, ...) enclose, plus a share of `mse`: (batch,).
 
-    A voxel lies inside by 1 / (1 + exp(distance / width)), `width` in model units. The surfaces of thin shapes
-    count, as in `dice`, and not their distances far away alone, as in `mse`; the share keeps these in scale.
-    Errors as in `dice`.
+    A voxel lies inside by 1 / (1 + exp(distance / width)), `width` in model units. So thin shapes count, as
+    in `dice`, and not distances far from them alone, as in `mse`. Errors as in `dice`.
     """
     return dice(torch.sigmoid(-a / width), torch.sigmoid(-b / width)) + mse_share * mse(a, b)
 

@@ -1,20 +1,19 @@
 from morphobench import log
-from morphobench.embed import rotated
+from morphobench.embed import scored
 from morphobench.jobs import gpus
 
 if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         gpus.claim(snakemake.resources.gpu, snakemake.params.accelerator)
-        rotated.run(
+        scored.run(
             snakemake.input.manifest,
             snakemake.input.shards,
             snakemake.input.model,
+            snakemake.input.embedding,
             dict(snakemake.output.items()),
             frozen=snakemake.input.get("frozen", ()),
-            packing=snakemake.params.packing,
+            meshes=snakemake.input.get("meshes", ()),
             dataset=snakemake.wildcards.dataset,
-            embed_config=snakemake.params.embed_config,
-            seed=snakemake.params.seed,
-            accelerator=snakemake.params.accelerator,
             threads=snakemake.threads,
+            **dict(snakemake.params.items()),
         )
