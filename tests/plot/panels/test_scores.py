@@ -24,7 +24,15 @@ def test_a_model_without_scores_has_no_value(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"), [("2 of 2 values are missing; no meter", "no meter"), ("", "no value")]
+    ("reason", "said"),
+    [
+        ("2 of 2 values are missing; no meter", "no meter"),
+        (
+            "no estimate for k = 5, 10 with 4 embeddings (needs 3 <= k)",
+            "no estimate for k = 5, 10 with\n4 embeddings",
+        ),
+        ("", "no value"),
+    ],
 )
 def test_a_metric_without_any_value_says_why(reason, said, tmp_path):
     scores = plot_tables.inputs("fig2")["scores"]

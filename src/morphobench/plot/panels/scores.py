@@ -156,6 +156,12 @@ def draw_polar(axes: PolarAxes, table: pd.DataFrame, models: Models) -> None:
     axes.spines["polar"].set(linewidth=0.4, color="0.6")
 
 
+def _brief(reason: str) -> str:
+    """Return a reason, or of a long one what stands before its first bracket; the whole is in the table."""
+    head = reason if len(reason) <= _MOST_REASON else reason.split(" (")[0]
+    return textwrap.shorten(head, _MOST_REASON, placeholder=" \u2026")
+
+
 def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Models) -> None:
     """Draw one metric: a bar per model, the mean over seeds, with its interval, and single values as dots.
 
@@ -169,9 +175,7 @@ def draw_bars(axes: Axes, table: pd.DataFrame, items: pd.DataFrame, models: Mode
         reasons = table["reason"].dropna()
         # The cause stands last, behind how many values are missing.
         reason = str(reasons.iloc[0]).split("; ")[-1] if len(reasons) else ""
-        # The whole reason stands in the table.
-        short = textwrap.shorten(reason or "no value", _MOST_REASON, placeholder=" \u2026")
-        layout.write_reason(axes, short, width=30, size=style.SMALL)
+        layout.write_reason(axes, _brief(reason or "no value"), width=30, size=style.SMALL)
         return
     by = {"x": "value", "y": "model", "order": list(models), "orient": "h"}
     hue = layout.by_hue("model", models, axes)
