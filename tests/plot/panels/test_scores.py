@@ -28,7 +28,7 @@ def test_a_model_without_scores_has_no_value(tmp_path):
     [
         ("2 of 2 values are missing; no meter", "no meter"),
         (
-            "no estimate for k = 5, 10 with 4 embeddings (needs 3 <= k)",
+            "no estimate for k = 5, 10 with 4 embeddings (needs 3 <= k < embeddings)",
             "no estimate for k = 5, 10 with\n4 embeddings",
         ),
         ("", "no value"),
