@@ -16,10 +16,11 @@ def write(path, content=b"a"):
 
 def fields(folder):
     table = pd.DataFrame({"FOVId": ["f1"], "image": ["raw/f1.tif"], "nuclei": ["labels/f1.zarr"]})
+    table["walls"] = "walls/f1.h5/volumes/label"
     table.to_csv(folder / "fovs.csv", index=False)
-    source = {"fovs": str(folder / "fovs.csv"), "fov": {"label_channels": ["nuclei"]}}
+    source = {"fovs": str(folder / "fovs.csv"), "fov": {"label_channels": ["nuclei", "walls"]}}
     write(folder / "labels/f1.zarr/.zarray")
-    named = [write(folder / "raw/f1.tif"), write(folder / "labels/f1.zarr/0/0/1")]
+    named = [write(folder / name) for name in ("raw/f1.tif", "labels/f1.zarr/0/0/1", "walls/f1.h5")]
     return {"kind": "punctate", "source": source}, folder / "fovs.csv", named
 
 

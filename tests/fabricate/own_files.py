@@ -83,3 +83,15 @@ def write_fields(folder: Path, label_name: str = "{}_cp_masks.tif", n: int = 2, 
         tifffile.imwrite(folder / f"f{number}.tif", counts, **(known | metadata))
         (folder / label_name.format(f"f{number}")).parent.mkdir(exist_ok=True)
         tifffile.imwrite(folder / label_name.format(f"f{number}"), labels)
+
+
+def write_hdf5_fields(folder: Path, n: int = 2) -> None:
+    """Fields as PlantSeg keeps them: intensities, labels and a map of boundaries in one file each."""
+    folder.mkdir(parents=True)
+    for number in range(n):
+        image, labels = field(number)
+        with h5py.File(folder / f"f{number}.h5", "w") as file:
+            arrays = {"raw": image, "label": labels, "predictions": np.stack([image, image]) / 255}
+            for name, values in arrays.items():
+                file[name] = values
+            file["raw"].attrs["element_size_um"] = [0.5, 0.25, 0.25]

@@ -149,6 +149,17 @@ def test_fields_of_view_run_as_they_were_found(root, tmp_path, monkeypatch):
     assert set(table.loc[~table["success"], "excluded"]) == {True}
 
 
+@pytest.mark.parametrize("is_one_file", [True, False])
+def test_fields_of_view_in_hdf5_run_as_they_were_found(root, tmp_path, monkeypatch, is_one_file):
+    own_files.write_hdf5_fields(tmp_path / "ovules")
+    place = tmp_path / "ovules" / ("f0.h5" if is_one_file else "")
+    message, dataset, table = sampled(root, place, monkeypatch)
+    assert "FILL" not in message
+    assert dataset["source"]["fov"]["spacing_um_zyx"] == [0.5, 0.25, 0.25]
+    assert set(table["FOVId"]) == ({"f0"} if is_one_file else {"f0", "f1"})
+    assert table["success"].sum() == (7 if is_one_file else 14)
+
+
 @pytest.mark.parametrize("ids", [["FOVId"], ["FOVId", "CellId"], ["CellId"]])
 def test_cells_of_few_fields_are_their_own_units_however_a_table_calls_the_fields(
     root, tmp_path, monkeypatch, ids

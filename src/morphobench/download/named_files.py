@@ -14,7 +14,7 @@ from typing import Any
 
 from morphobench.download import crops, listed, stack
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import hdf_images, manifests
 from morphobench.files.packings import SHAPE_MANIFEST, chosen_shapes, file_names, read_shapes
 from morphobench.remote import local_folder
 
@@ -68,7 +68,7 @@ def state(dataset: Config) -> str:
 def _states(path: str) -> list[str]:
     """Return a line for a file, or for each file of a folder: an OME-Zarr image is one."""
     try:
-        status = os.stat(path)
+        status = os.stat(hdf_images.file_of(path))
     except (OSError, ValueError):
         return [f"{path}\0missing"]
     # No other folder is an image; a wrong path may name that of all files.

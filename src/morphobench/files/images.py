@@ -8,7 +8,7 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import numpy as np
 
 from morphobench.errors import InputError, named
 from morphobench.files import FilePath, headers, image_library, limits, tiff_files
+from morphobench.files.hdf_images import HdfImage, is_array
 from morphobench.files.headers import Header, Names, Spacing, Stated
 from morphobench.files.ome_zarr import ZarrImage, is_zarr
 
-# An image of `image_library`, or of OME-Zarr with the same names.
-Image = Any | ZarrImage
+# An image of `image_library`, or of OME-Zarr or HDF5 with the same names.
+Image = Any | ZarrImage | HdfImage
 
 # Voxels whose edges differ by less than this share are taken as they are: no volume is blurred for it.
 ISOTROPY_TOLERANCE = 1e-3
@@ -60,8 +61,8 @@ def read_stated(
     Parameters
     ----------
     path
-        File that bioio or aicsimageio reads, such as an OME-TIFF, or a folder of OME-Zarr: one scene, one
-        time point, several planes.
+        File that bioio or aicsimageio reads, such as an OME-TIFF, a folder of OME-Zarr, or an array of an
+        HDF5 file (`a.h5/label`): one scene, one time point, several planes.
     names
         Channels to read, see `headers.Described.index_of`; None for all. The others stay on disk.
     stated
@@ -115,8 +116,8 @@ def all_finite(volume_zyx: np.ndarray) -> bool:
 
 
 def exists(path: FilePath) -> bool:
-    """Return whether there is a file, or a folder of OME-Zarr."""
-    return Path(path).is_file() or is_zarr(Path(path))
+    """Return whether there is a file, a folder of OME-Zarr, or the HDF5 file of an array."""
+    return Path(path).is_file() or is_zarr(Path(path)) or is_array(path)
 
 
 def read_header(path: FilePath) -> Header:
@@ -216,6 +217,10 @@ def _opened(path: Path) -> Iterator[Image]:
             if is_zarr(path):
                 yield ZarrImage(path)
                 return
+            if is_array(path):
+                with closing(HdfImage(path)) as image:
+                    yield image
+                return
             with named(path):
                 if path.suffix.lower() in _TIFF:
                     tiff_files.check_planes(path)
@@ -245,7 +250,7 @@ def _read_channel(path: Path, image: Image, index: int) -> np.ndarray:
     """Return a channel of shape (z, y, x)."""
     from tifffile import TiffFile
 
-    if isinstance(image, ZarrImage):
+    if isinstance(image, ZarrImage | HdfImage):
         return image.read(index)
     if path.suffix.lower() in _TIFF:
         # The library would open the file anew for each plane.
@@ -262,7 +267,7 @@ def _read_channel(path: Path, image: Image, index: int) -> np.ndarray:
 def _header(image: Image, path: Path) -> Header:
     from tifffile import TiffFile
 
-    if isinstance(image, ZarrImage):
+    if isinstance(image, ZarrImage | HdfImage):
         return image.header
     if path.suffix.lower() in _TIFF:
         with TiffFile(path) as tiff:

@@ -10,9 +10,9 @@ import pandas as pd
 from pyarrow import parquet
 
 from morphobench.errors import InputError
-from morphobench.files import manifests, text_tables, values
+from morphobench.files import hdf_images, manifests, text_tables, values
 
-HDF5, SWC = (".hdf5", ".h5", ".hdf"), ".swc"
+HDF5, SWC = hdf_images.SUFFIXES, ".swc"
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
 # Micrometres of each unit but the pixel, whose size is stated.
 UNITS = {"um": 1.0, "nm": 1e-3, "mm": 1e3}
@@ -140,7 +140,7 @@ def _no_table(file: Mapping[str, Any], tables: Sequence[str]) -> str:
     arrays = [f"{name} {data.shape}" for name, data in file.items() if getattr(data, "ndim", 0) > 2]
     if arrays:
         volumes = f"has no table of points, but arrays {', '.join(arrays)}"
-        return f"{volumes}. Export images and their label images as TIFF or OME-Zarr, a file for each."
+        return f"{volumes}. Name those of images and of labels in a table, as a.h5/label."
     return f"has no table of points among {', '.join(file) or 'nothing'}. Export it as CSV."
 
 

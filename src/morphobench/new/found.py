@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.files import point_files
+from morphobench.files import hdf_images, point_files
 
 IMAGES = (".tif", ".tiff", ".lsm", ".btf", ".czi", ".nd2", ".lif", ".zarr")
 MESHES = (".ply", ".obj", ".off", ".stl")
@@ -105,13 +105,16 @@ def spread(items: Sequence[Any], n: int = N_SAMPLED) -> list[Any]:
 
 def identifier(path: Path, folder: Path) -> str:
     """Return an identifier of letters, digits and . _ - for a file below a folder."""
-    name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    path = hdf_images.file_of(path)
+    is_below = path.is_relative_to(folder) and path != folder
+    name = path.relative_to(folder).as_posix() if is_below else path.name
     name = name[: len(name) - len(suffix(name))].removesuffix(".ome")
     return re.sub(r"[^\w.-]+", "_", name).strip("._-") or "cell"
 
 
 def class_of(path: Path, folder: Path) -> str:
     """Return the name of the first folder between a file and the data set's folder; "" for none."""
+    path = hdf_images.file_of(path)
     parts = path.relative_to(folder).parts if path.is_relative_to(folder) else ()
     return parts[0] if len(parts) > 1 else ""
 

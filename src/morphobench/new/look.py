@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from morphobench.errors import InputError, named
-from morphobench.files import point_files
+from morphobench.files import hdf_images, point_files
 from morphobench.new import columns, found, images, pairs, points, shapes
 
 _FORMS = "images with label images, meshes (PLY, OBJ, OFF, STL), tables of points or an array of volumes"
@@ -28,6 +28,8 @@ def draft_of(place: Path) -> found.Draft:
         return _of_folder(place)
     if found.suffix(place) in found.STACKS:
         return _of_stack(place)
+    if arrays := _arrays([place]):
+        return images.draft(pairs.pairs_of(arrays, place.parent), place.parent)
     if found.suffix(place) in found.POINTS:
         return points.draft([place], found.listing([place], place.parent, "points"))
     if found.suffix(place) in found.TABLES:
@@ -44,7 +46,12 @@ def _of_folder(folder: Path) -> found.Draft:
         for form, endings in (("meshes", found.MESHES), ("images", found.IMAGES), ("stacks", found.STACKS))
     }
     tables = [file for file in files if found.suffix(file) in found.TABLES]
-    by_form["points"] = [file for file in files if found.suffix(file) in found.POINTS]
+    arrays = _arrays(files)
+    by_form["images"] += arrays
+    with_arrays = {hdf_images.file_of(array) for array in arrays}
+    by_form["points"] = [
+        file for file in files if found.suffix(file) in found.POINTS and file not in with_arrays
+    ]
     metadata = _metadata_table(folder, tables, sum(map(len, by_form.values())))
     if metadata is not None and columns.file_columns(columns.read_table(metadata), folder):
         return _of_table(metadata)
@@ -76,6 +83,12 @@ def _of_folder(folder: Path) -> found.Draft:
         listed if extra is None else listed.join(extra[extra.columns.difference(listed.columns, sort=False)])
     )
     return shapes.draft_of_meshes(own, listed) if form == "meshes" else points.draft(own, listed)
+
+
+def _arrays(files: Sequence[Path]) -> list[Path]:
+    """Return the volumes in HDF5 files, as paths of their own."""
+    stored = (file for file in files if found.suffix(file) in hdf_images.SUFFIXES)
+    return [array for file in stored for array in hdf_images.arrays_of(file)]
 
 
 def _metadata_table(folder: Path, tables: Sequence[Path], n_files: int) -> Path | None:

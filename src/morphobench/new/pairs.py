@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from morphobench.errors import InputError
+from morphobench.files import hdf_images
 from morphobench.new import volumes
 
 _WORDS = (
@@ -83,6 +84,9 @@ def names_labels(column: str, files: Sequence[Path]) -> bool:
 
 def _key(file: Path, folder: Path) -> tuple[str, bool]:
     """Return what an image and its label image have in common, and whether the file is a label image."""
+    if place := hdf_images.split(file):
+        # Arrays of one file pair as files do: a.h5/raw and a.h5/label as a_raw and a_label.
+        file = place[0].with_name("_".join([place[0].stem, *place[1].split("/")]) + place[0].suffix)
     *above, name = file.relative_to(folder).parts
     stem = re.sub(r"(?i)(\.ome)?\.\w+$", "", name)
     is_label = bool(re.search(_IS_LABELS, stem)) or any(re.search(_IS_LABELS, part) for part in above)
