@@ -128,3 +128,18 @@ def test_what_is_missing_is_said(tmp_path):
     assert "Without scores: Flat." in text
     assert "no descriptor without training has a value" in text
     assert "## Others\n\nThis run has no scores of it" in text
+
+
+def test_errors_of_reconstruction_stand_beside_those_of_a_mean_shape(tmp_path):
+    values = {
+        "reconstruction": {"round": 0.3, "flat": 0.6},
+        "reconstruction_noise_floor": {"round": 0.1, "flat": 0.1},
+        "reconstruction_mean_shape": {"round": 0.5, "flat": 0.5},
+        "reconstruction_other_cell": {"round": 0.7, "flat": 0.7},
+    }
+    rows = [score_rows(name, own, "low", seeds=(1, 2)) for name, own in values.items()]
+    text = page(pd.concat([SCORES, *rows]).assign(unit="1 - Jaccard"), difference(0.1, 0.05), tmp_path)
+    assert "Reconstruction error, 1 - Jaccard | its error if perfect, of the mean shape" in text
+    assert "| 0.305 (0.255 to 0.355) ± 0.007 | 0.105, 0.505, 0.705 |" in text
+    assert "a smaller error than the mean shape has Round." in text
+    assert "**no smaller error than the mean shape** has Flat." in text

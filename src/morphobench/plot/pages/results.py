@@ -6,13 +6,19 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from morphobench.files import FilePath, atomic_file, read_table
-from morphobench.plot.heatmap import number
-from morphobench.plot.pages.verdict import best, described_value, verdict
+from morphobench.plot.pages.verdict import best, described_value, short, verdict
 from morphobench.plot.panels.models_by_metrics import metric_titles
 
 _CLASSES = ("balanced_accuracy", "auroc", "auroc_rotated")
 _OTHERS = ("reconstruction", "evolution_energy", "rotation_distance_uniform", "invariance_reflection")
 _TITLES = {"invariance_reflection": "Mirrored"}
+# Errors between which a model's lies: of its representation, of one mean shape for all, of another cell.
+_ANCHORS = [
+    ("reconstruction_sampling_distance", "reconstruction_noise_floor"),
+    ("reconstruction_mean_shape",),
+    ("reconstruction_other_cell",),
+]
+_ANCHORS_TITLE = "its error if perfect, of the mean shape, of another cell"
 _HEAD = """# What was found
 
 Written by `make results` from the tables of a run at {scale} scale; no number is typed. Values are means over
@@ -88,6 +94,7 @@ def _section(dataset: Dataset, published: Sequence[Row]) -> Iterator[str]:
         metrics = _metrics(dataset)
         yield _score_table(dataset, metrics)
         yield from (f"- {verdict(dataset, metric, title)}" for metric, title in _class_metrics(dataset))
+        yield from _learnt(dataset)
         yield ""
         yield _training_table(dataset)
     if published:
@@ -123,12 +130,39 @@ def _extent(dataset: Dataset) -> str:
 
 
 def _score_table(dataset: Dataset, metrics: Sequence[tuple[str, str]]) -> str:
-    rows = []
+    heads, rows = ["", *(title for _, title in metrics)], []
+    at = next((n for n, (metric, _) in enumerate(metrics, start=2) if metric == "reconstruction"), None)
     for group in (dataset.models, dataset.baselines, dataset.controls):
         for name in group:
-            values = [described_value(dataset.scores, name, metric) for metric, _ in metrics]
-            rows += [[dataset.label(name), *values]] if any(values) else []
-    return table(["", *(title for _, title in metrics)], rows)
+            line = [dataset.label(name), *(described_value(dataset.scores, name, one) for one, _ in metrics)]
+            if not any(line[1:]):
+                continue
+            if at:
+                line.insert(at, ", ".join(map(short, _anchors(dataset, name))) if line[at - 1] else "")
+            rows.append(line)
+    if at:
+        units = dataset.scores.loc[dataset.scores["metric"] == "reconstruction", "unit"].dropna()
+        heads[at - 1] += f", {units.iloc[0].replace('um', 'µm')}" if len(units) else ""
+        heads.insert(at, _ANCHORS_TITLE)
+    return table(heads, rows)
+
+
+def _anchors(dataset: Dataset, model: str) -> list[float]:
+    own = dataset.scores[dataset.scores["model"] == model]
+    return [float(own.loc[own["metric"].isin(names), "value"].mean()) for names in _ANCHORS]
+
+
+def _learnt(dataset: Dataset) -> Iterator[str]:
+    """Say which models reconstruct better than one mean shape for all cells would."""
+    own = dataset.scores[dataset.scores["variant"] == "corrected"]
+    errors = own[own["metric"] == "reconstruction"].groupby("model")["value"].mean()
+    gains = {name: _anchors(dataset, name)[1] - errors.get(name, float("nan")) for name in dataset.models}
+    for said, chosen in (
+        ("a smaller error than the mean shape", [name for name, gain in gains.items() if gain > 0]),
+        ("**no smaller error than the mean shape**", [name for name, gain in gains.items() if gain <= 0]),
+    ):
+        if chosen:
+            yield f"- Reconstruction: {said} has {', '.join(map(dataset.label, chosen))}."
 
 
 def _training_table(dataset: Dataset) -> str:
@@ -180,7 +214,7 @@ def _best_of(dataset: Dataset, group: Mapping[str, Row], metric: str) -> str:
     return (
         f"{described_value(dataset.scores, name, metric)}, {dataset.label(name)}"
         if name
-        else number(float("nan"))
+        else short(float("nan"))
     )
 
 

@@ -31,15 +31,17 @@ def described_value(scores: pd.DataFrame, model: str, metric: str) -> str:
     means = _rows(scores, model, metric)[["value", "ci_low", "ci_high"]].mean()
     if not np.isfinite(means["value"]):
         return ""
-    text = _short(means["value"])
+    text = short(means["value"])
     if np.isfinite(means["ci_low"]) and np.isfinite(means["ci_high"]):
-        text += f" ({_short(means['ci_low'])} to {_short(means['ci_high'])})"
+        text += f" ({short(means['ci_low'])} to {short(means['ci_high'])})"
     spread = _rows(scores, model, metric + _SPREAD)["value"].mean()
-    return f"{text} ± {_short(spread)}" if np.isfinite(spread) else text
+    return f"{text} ± {short(spread)}" if np.isfinite(spread) else text
 
 
-def _short(value: float) -> str:
-    """Return a value with three decimals, or with its power of ten where these would all be 0."""
+def short(value: float) -> str:
+    """Return a value with three decimals, or its power of ten where these would be 0; a dash for none."""
+    if np.isnan(value):
+        return "\u2013"
     return f"{value:.3f}" if value == 0 or abs(value) >= 5e-4 else f"{value:.0e}"
 
 
