@@ -41,17 +41,8 @@ def draft_of(place: Path) -> found.Draft:
 
 def _of_folder(folder: Path) -> found.Draft:
     files = found.files_below(folder)
-    by_form = {
-        form: [file for file in files if found.suffix(file) in endings]
-        for form, endings in (("meshes", found.MESHES), ("images", found.IMAGES), ("stacks", found.STACKS))
-    }
+    by_form = _by_form(files)
     tables = [file for file in files if found.suffix(file) in found.TABLES]
-    arrays = _arrays(files)
-    by_form["images"] += arrays
-    with_arrays = {hdf_images.file_of(array) for array in arrays}
-    by_form["points"] = [
-        file for file in files if found.suffix(file) in found.POINTS and file not in with_arrays
-    ]
     metadata = _metadata_table(folder, tables, sum(map(len, by_form.values())))
     if metadata is not None and columns.file_columns(columns.read_table(metadata), folder):
         return _of_table(metadata)
@@ -62,13 +53,7 @@ def _of_folder(folder: Path) -> found.Draft:
             return _of_table(tables[0])
     form, own = max(by_form.items(), key=lambda item: len(item[1]))
     if not own:
-        endings = ", ".join(
-            f"{n} {ending or 'without ending'}"
-            for ending, n in Counter(map(found.suffix, files)).most_common(5)
-        )
-        raise InputError(
-            f"{folder}: {f'nothing to use among {endings}' if files else 'empty'}. It needs {_FORMS}."
-        )
+        raise InputError(f"{folder}: {_endings(files)}. It needs {_FORMS}.")
     if form == "stacks":
         if len(own) > 1:
             raise InputError(f"{folder}: {len(own)} arrays ({own[0].name}, ...). Point FROM at one of them.")
@@ -76,13 +61,35 @@ def _of_folder(folder: Path) -> found.Draft:
     if form == "images":
         paired = pairs.pairs_of(own, folder)
         return images.draft(paired, folder, _joined([pair.first for pair in paired], folder, metadata))
-    column = "mesh" if form == "meshes" else "points"
-    listed = found.listing(own, folder, column)
+    listed = found.listing(own, folder, "mesh" if form == "meshes" else "points")
     extra = _joined(own, folder, metadata)
-    listed = (
-        listed if extra is None else listed.join(extra[extra.columns.difference(listed.columns, sort=False)])
-    )
+    if extra is not None:
+        listed = listed.join(extra[extra.columns.difference(listed.columns, sort=False)])
     return shapes.draft_of_meshes(own, listed) if form == "meshes" else points.draft(own, listed)
+
+
+def _by_form(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return meshes, images, arrays of volumes and tables of points among files, but for tables of text."""
+    endings = {
+        "meshes": found.MESHES,
+        "images": found.IMAGES,
+        "stacks": found.STACKS,
+        "points": found.POINTS,
+    }
+    by_form = {
+        form: [file for file in files if found.suffix(file) in known] for form, known in endings.items()
+    }
+    arrays = _arrays(by_form["points"])
+    with_arrays = {hdf_images.file_of(array) for array in arrays}
+    points_alone = [file for file in by_form["points"] if file not in with_arrays]
+    return {**by_form, "images": by_form["images"] + arrays, "points": points_alone}
+
+
+def _endings(files: Sequence[Path]) -> str:
+    """Say what endings files have, of which none can be used."""
+    most = Counter(map(found.suffix, files)).most_common(5)
+    counted = ", ".join(f"{n} {ending or 'without ending'}" for ending, n in most)
+    return f"nothing to use among {counted}" if files else "empty"
 
 
 def _arrays(files: Sequence[Path]) -> list[Path]:
