@@ -45,5 +45,5 @@ def test_the_common_box_holds_the_quantile_of_all_shards(tmp_path, quantile, pol
 
 def test_a_box_needs_cells(tmp_path):
     mask.run(write_aligned(tmp_path / "in", {}), tmp_path / "out", **SETTINGS)
-    with pytest.raises(InputError, match="no cell passed stage mask"):
+    with pytest.raises(InputError, match="no cell of 1 passed stage mask: 1 x 'no file'"):
         box.run([tmp_path / "out"], tmp_path / "box.json")

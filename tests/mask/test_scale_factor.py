@@ -107,7 +107,7 @@ def test_settings_that_contradict_stop_the_stage(tmp_path, settings, reason):
 
 def test_without_cells_there_is_no_scale(tmp_path):
     shard = write_shard(tmp_path / "in", {"1": (1, 1, 1)})
-    table = files.read_cells(shard).assign(success=False)
+    table = files.read_cells(shard).assign(success=False, error="touches the border")
     files.write_table(table, shard / files.CELL_TABLE)
-    with pytest.raises(InputError, match="no cell passed stage mask"):
+    with pytest.raises(InputError, match="no cell of 2 passed stage mask: 2 x 'touches the border'"):
         run(tmp_path, [shard])

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 
 from morphobench import files
-from morphobench.errors import InputError
 from morphobench.files import FilePath, weights
 from morphobench.geometry.region import AXES
+from morphobench.mask.passed import read_cells
 
 
 def run(
@@ -37,10 +36,8 @@ def run(
     InputError
         When no cell is left to measure.
     """
-    cells = pd.concat([files.read_cells(shard) for shard in shards], ignore_index=True)
+    cells = read_cells(shards, out)
     cells = cells[cells["success"].astype(bool)]
-    if not len(cells):
-        raise InputError(f"{out}: no cell passed stage mask; see the column `error` in its shards.")
     extents_zyx = cells[[f"box_{axis}" for axis in AXES]].to_numpy()
     if frozen:
         kept = weights.frozen(frozen, "box")

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 import numpy as np
-import pandas as pd
 
 from morphobench import files
 from morphobench.errors import InputError
 from morphobench.files import FilePath, weights
 from morphobench.files.factors import read_factors
 from morphobench.log import logger
+from morphobench.mask.passed import read_cells
 
 _EXTENTS = [f"extent_{axis}_um" for axis in "xyz"]
 
@@ -58,11 +58,8 @@ def run(
     if margin_voxel < 0 or resolution - 2 * margin_voxel <= 0:
         margin = f"scale_factor.margin_voxel = {margin_voxel:g}"
         raise InputError(f"{margin} leaves nothing of {resolution} voxels. Take 0 or more, below half of it.")
-    cells = pd.concat([files.read_cells(shard) for shard in shards], ignore_index=True)
-    cells = cells.sort_values("CellId", ignore_index=True)
+    cells = read_cells(shards, out)
     good = cells["success"].to_numpy(bool)
-    if not good.any():
-        raise InputError(f"{out}: no cell passed stage mask; see the column `error` in its shards.")
     extent_um = cells[_EXTENTS].to_numpy(np.float64).max(axis=1)
     spacing_um = cells["spacing_um"].to_numpy(np.float64)
     if mode == "file":
