@@ -14,6 +14,11 @@ if __name__ == "__main__":
             frozen=snakemake.input.get("frozen", ()),
             meshes=snakemake.input.get("meshes", ()),
             dataset=snakemake.wildcards.dataset,
+            embed_config=snakemake.params.embed_config,
+            packing=snakemake.params.packing,
+            side_um=snakemake.params.side_um,
+            stratum=snakemake.params.stratum,
+            seed=snakemake.params.seed,
+            accelerator=snakemake.params.accelerator,
             threads=snakemake.threads,
-            **dict(snakemake.params.items()),
         )
