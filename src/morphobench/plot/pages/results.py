@@ -162,7 +162,7 @@ def _learnt(dataset: Dataset) -> Iterator[str]:
         ("**no smaller error than the mean shape**", [name for name, gain in gains.items() if gain <= 0]),
     ):
         if chosen:
-            yield f"- Reconstruction: {said} has {', '.join(map(dataset.label, chosen))}."
+            yield f"- Reconstruction: {said} has {'; '.join(map(dataset.label, chosen))}."
 
 
 def _training_table(dataset: Dataset) -> str:
