@@ -160,6 +160,15 @@ def test_fields_of_view_in_hdf5_run_as_they_were_found(root, tmp_path, monkeypat
     assert table["success"].sum() == (7 if is_one_file else 14)
 
 
+def test_a_table_names_arrays_of_hdf5(root, tmp_path, monkeypatch):
+    own_files.write_hdf5_fields(tmp_path / "ovules")
+    rows = {"plant": ["p", "q"], "raw": ["f0.h5/raw", "f1.h5/raw"], "cells": ["f0.h5/label", "f1.h5/label"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "ovules/fovs.csv", index=False)
+    _, _, table = sampled(root, tmp_path / "ovules/fovs.csv", monkeypatch)
+    assert table["success"].sum() == 14
+    assert set(table["plant"]) == {"p", "q"}
+
+
 @pytest.mark.parametrize("ids", [["FOVId"], ["FOVId", "CellId"], ["CellId"]])
 def test_cells_of_few_fields_are_their_own_units_however_a_table_calls_the_fields(
     root, tmp_path, monkeypatch, ids

@@ -35,7 +35,7 @@ def score_rows(metric, values, better="high", seeds=(1, 2)):
     spread = pd.DataFrame(spread, columns=table.columns).assign(metric=f"{metric}_spread")
     bounds = {"ci_low": table["value"] - 0.05, "ci_high": table["value"] + 0.05}
     table = pd.concat([table.assign(metric=metric, **bounds), spread], ignore_index=True)
-    return table.assign(better=better, variant="corrected", dataset="made_up", n=40, n_units=20)
+    return table.assign(better=better, variant="corrected", dataset="made_up", unit=None, n=40, n_units=20)
 
 
 def difference(difference, half, metric=AUROC, better="high"):
@@ -141,5 +141,5 @@ def test_errors_of_reconstruction_stand_beside_those_of_a_mean_shape(tmp_path):
     text = page(pd.concat([SCORES, *rows]).assign(unit="1 - Jaccard"), difference(0.1, 0.05), tmp_path)
     assert "Reconstruction error, 1 - Jaccard | its error if perfect, of the mean shape" in text
     assert "| 0.305 (0.255 to 0.355) ± 0.007 | 0.105, 0.505, 0.705 |" in text
-    assert "a smaller error than the mean shape has Round." in text
-    assert "**no smaller error than the mean shape** has Flat." in text
+    assert "- Reconstruction: nearer than another cell and the mean shape: Round." in text
+    assert "**no nearer** than another cell and the mean shape: Flat." in text

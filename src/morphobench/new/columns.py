@@ -1,6 +1,5 @@
 """Columns of a table by their names and values: files, coordinates, and what may be label, plate or well."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from morphobench.errors import InputError
-from morphobench.files import manifests
+from morphobench.files import hdf_images, manifests
 from morphobench.files.values import text
 from morphobench.new import found
 
@@ -79,7 +78,7 @@ def file_columns(table: pd.DataFrame, folder: Path) -> dict[str, str]:
 
 def _check_there(column: object, values: pd.Series, folder: Path) -> None:
     some = found.spread(list(values))
-    missing = [value for value in some if not os.path.exists(folder / value)]
+    missing = [value for value in some if not hdf_images.file_of(folder / value).exists()]
     if len(missing) == len(some):
         reason = f"none of {len(some)} files tried of column {column} is there, first {folder / missing[0]}"
         remedy = "Paths start from the table's folder, or are absolute: move the table, or mend them"

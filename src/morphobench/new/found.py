@@ -13,7 +13,9 @@ import pandas as pd
 from morphobench.errors import InputError
 from morphobench.files import hdf_images, point_files
 
-IMAGES = (".tif", ".tiff", ".lsm", ".btf", ".czi", ".nd2", ".lif", ".zarr")
+# In place of the ending of a path such as a.h5/label.
+ARRAY = "array of HDF5"
+IMAGES = (ARRAY, ".tif", ".tiff", ".lsm", ".btf", ".czi", ".nd2", ".lif", ".zarr")
 MESHES = (".ply", ".obj", ".off", ".stl")
 POINTS = (*point_files.HDF5, point_files.SWC)
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
@@ -58,7 +60,9 @@ class Draft(NamedTuple):
 
 
 def suffix(path: Path | str) -> str:
-    """Return the ending of a name in small letters."""
+    """Return the ending of a name in small letters, `ARRAY` for an array of an HDF5 file."""
+    if hdf_images.split(path):
+        return ARRAY
     return os.path.splitext(str(path).rstrip("/"))[1].lower()
 
 

@@ -1,11 +1,14 @@
 """Page of what was found, docs/results.md: every number from a table of the run or a published source."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from morphobench.files import FilePath, atomic_file, read_table
+from morphobench.plot.learnt import not_learnt
 from morphobench.plot.pages.verdict import best, described_value, short, verdict
 from morphobench.plot.panels.models_by_metrics import metric_titles
 
@@ -112,8 +115,14 @@ def _metrics(dataset: Dataset) -> list[tuple[str, str]]:
     """Return metric and title of the columns that have any value."""
     titles = metric_titles(dataset.labels) | _TITLES
     asked = [*_class_metrics(dataset), *((name, titles[name]) for name in _OTHERS)]
-    valued = set(dataset.scores.dropna(subset=["value"])["metric"])
-    return [(name, title) for name, title in asked if name in valued]
+    valued = dataset.scores.dropna(subset=["value"])
+    units = valued[valued["metric"] == "reconstruction"]["unit"].dropna()
+    unit = f", {units.iloc[0].replace('um', 'µm')}" if len(units) else ""
+    return [
+        (name, title + (unit if name == "reconstruction" else ""))
+        for name, title in asked
+        if name in set(valued["metric"])
+    ]
 
 
 def _extent(dataset: Dataset) -> str:
@@ -130,39 +139,36 @@ def _extent(dataset: Dataset) -> str:
 
 
 def _score_table(dataset: Dataset, metrics: Sequence[tuple[str, str]]) -> str:
-    heads, rows = ["", *(title for _, title in metrics)], []
-    at = next((n for n, (metric, _) in enumerate(metrics, start=2) if metric == "reconstruction"), None)
+    columns = []
+    for metric, title in metrics:
+        columns.append((title, partial(described_value, dataset.scores, metric=metric)))
+        if metric == "reconstruction":
+            columns.append((_ANCHORS_TITLE, partial(_anchors, dataset.scores)))
+    rows = []
     for group in (dataset.models, dataset.baselines, dataset.controls):
         for name in group:
-            line = [dataset.label(name), *(described_value(dataset.scores, name, one) for one, _ in metrics)]
-            if not any(line[1:]):
-                continue
-            if at:
-                line.insert(at, ", ".join(map(short, _anchors(dataset, name))) if line[at - 1] else "")
-            rows.append(line)
-    if at:
-        units = dataset.scores.loc[dataset.scores["metric"] == "reconstruction", "unit"].dropna()
-        heads[at - 1] += f", {units.iloc[0].replace('um', 'µm')}" if len(units) else ""
-        heads.insert(at, _ANCHORS_TITLE)
-    return table(heads, rows)
+            values = [value_of(name) for _, value_of in columns]
+            rows += [[dataset.label(name), *values]] if any(values) else []
+    return table(["", *(title for title, _ in columns)], rows)
 
 
-def _anchors(dataset: Dataset, model: str) -> list[float]:
-    own = dataset.scores[dataset.scores["model"] == model]
-    return [float(own.loc[own["metric"].isin(names), "value"].mean()) for names in _ANCHORS]
+def _anchors(scores: pd.DataFrame, model: str) -> str:
+    """Return the errors between which a model's lies; empty for one without a decoder."""
+    own = scores[scores["model"] == model]
+    found = [own.loc[own["metric"].isin(names), "value"].mean() for names in _ANCHORS]
+    return ", ".join(map(short, found)) if np.isfinite(found).any() else ""
 
 
 def _learnt(dataset: Dataset) -> Iterator[str]:
-    """Say which models reconstruct better than one mean shape for all cells would."""
+    """Say which models reconstruct a cell better than what knows nothing of it, and which have not learnt."""
     own = dataset.scores[dataset.scores["variant"] == "corrected"]
-    errors = own[own["metric"] == "reconstruction"].groupby("model")["value"].mean()
-    gains = {name: _anchors(dataset, name)[1] - errors.get(name, float("nan")) for name in dataset.models}
-    for said, chosen in (
-        ("a smaller error than the mean shape", [name for name, gain in gains.items() if gain > 0]),
-        ("**no smaller error than the mean shape**", [name for name, gain in gains.items() if gain <= 0]),
-    ):
-        if chosen:
-            yield f"- Reconstruction: {said} has {'; '.join(map(dataset.label, chosen))}."
+    decoded = own[(own["metric"] == "reconstruction") & own["value"].notna()]["model"]
+    failed = not_learnt(dataset.scores, "reconstruction", list(dataset.models))
+    learnt = [name for name in dataset.models if name in set(decoded) and name not in failed]
+    for said, names in (("nearer", learnt), ("**no nearer**", failed)):
+        if names:
+            labels = "; ".join(map(dataset.label, names))
+            yield f"- Reconstruction: {said} than another cell and the mean shape: {labels}."
 
 
 def _training_table(dataset: Dataset) -> str:
