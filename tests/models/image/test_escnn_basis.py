@@ -23,7 +23,8 @@ def test_the_table_holds_what_escnn_samples(edge, group):
     sampled, read = dict(sampled_bases(edge, group)), kernel_bases(edge, group)
     assert list(sampled) == list(read)
     for pair, basis in sampled.items():
-        np.testing.assert_allclose(read[pair], basis, rtol=0, atol=1e-12)
+        # escnn keeps its samples in float32, whose last bit depends on the processor.
+        np.testing.assert_allclose(read[pair], basis, rtol=0, atol=1e-7)
 
 
 @needs_escnn
