@@ -130,7 +130,7 @@ def test_border_cells_do_not_count_as_failures(fields, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("n_shards", [7, 16])
+@pytest.mark.parametrize("n_shards", [7, pytest.param(16, marks=pytest.mark.long)])
 def test_the_cells_do_not_depend_on_the_number_of_shards(n_shards, fields, cells, tmp_path):
     for name, source in (("fields", field_source(*fields)), ("cells", {"cells": str(cells)})):
         tables = []

@@ -115,6 +115,7 @@ def test_the_second_run_has_nothing_to_do(demo):
     print(f"second run: {time.monotonic() - start:.1f} s")
 
 
+@pytest.mark.long
 def test_one_figure_is_one_job_and_has_the_same_bytes(demo):
     arguments = ["--forcerun", "plot_figure", "figures/fig2.pdf"]
     assert job_counts(snakemake(demo, "-n", *arguments).stdout) == {"plot_figure": 1, "total": 1}
@@ -153,11 +154,13 @@ def test_a_models_yaml_trains_that_model_again_and_no_other(demo, edited):
     assert "Train classical_image on cellpack" in plan
 
 
+@pytest.mark.long
 def test_a_colour_draws_again_and_trains_nothing(demo, edited):
     edited("config/models/classical_image.yaml", "#9CA2D6", "#000000")
     assert planned(demo) == {"plot_figure": 1, "total": 1}
 
 
+@pytest.mark.long
 def test_a_further_seed_trains_itself_and_not_the_first_again(demo):
     plan = snakemake(demo, "-n", "--config", "train={seeds: [42, 43]}", "--", "figures/fig2.pdf").stdout
     jobs = job_counts(plan)

@@ -63,6 +63,7 @@ def test_until_embed_stops_after_the_embeddings(fresh):
     assert stages(fresh["embed"]) <= {"download", "align", "mask", "sample", "train", "embed"}
 
 
+@pytest.mark.long
 def test_after_a_finished_run_only_what_is_asked_for_runs(finished):
     assert planned(finished, *SCALE, FIGURE) == {}
     assert planned(finished, "--forcerun", "plot_figure", *SCALE, FIGURE) == {"plot_figure": 1}

@@ -41,7 +41,7 @@ def test_pages_name_no_other_file(shapes_html, scores_html):
         assert not re.search(r"""(src|href)\s*=|@import|url\(""", text), path.name
 
 
-@pytest.mark.parametrize("figure", ["fig2", "fig6"])
+@pytest.mark.parametrize("figure", [pytest.param("fig2", marks=pytest.mark.long), "fig6"])
 def test_shapes_are_drawn_and_steps_change_them(shapes_html, figure):
     with opened(shapes_html[figure]) as page:
         page.wait("document.querySelector('#view canvas')")
@@ -165,6 +165,7 @@ def place_inputs(folder, figure) -> None:
 
 
 @pytest.mark.end_to_end
+@pytest.mark.long
 def test_the_report_opens_with_figures_by_their_datasets(report_html):
     with opened(report_html) as page:
         page.wait("document.querySelector('#root, body').textContent.includes('Figure 2')")
@@ -196,6 +197,7 @@ def test_the_report_opens_with_figures_by_their_datasets(report_html):
 
 
 @pytest.mark.end_to_end
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1280, 600])
 def test_the_report_begins_with_the_question_numbers_and_the_figure(report_html, width):
     with opened(report_html) as page:

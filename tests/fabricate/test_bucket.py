@@ -418,12 +418,10 @@ REASONS = {
     [
         ("pcna", PCNA, ["cell_stage_fine", "flag_comment", "volume_of_nucleus_um3"]),
         ("other_punctate", HIPSC, ["structure_name", "cell_stage"]),
-        ("npm1", HIPSC, ["n_pieces", "n_pieces_label", "mean_volume_um3"]),
-        (
-            "npm1_perturb",
-            DRUGS,
-            ["condition", "n_pieces"],
+        pytest.param(
+            "npm1", HIPSC, ["n_pieces", "n_pieces_label", "mean_volume_um3"], marks=pytest.mark.long
         ),
+        pytest.param("npm1_perturb", DRUGS, ["condition", "n_pieces"], marks=pytest.mark.long),
     ],
 )
 def test_odd_cells_are_accounted_for_and_labels_survive(written, tmp_path, name, source, labels):

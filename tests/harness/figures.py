@@ -28,11 +28,20 @@ def described(name: str, about: tuple[str, ...] = ()) -> dict:
     return {**FIGURES[name], "rows": rows, "strata": plot_tables.strata_of(name)}
 
 
-def tables_of(name: str, folder: Path, *, n_models: int = 6, drop: tuple[str, ...] = (), **changed) -> dict:
-    """The panel tables of a figure, through their CSV files."""
+def tables_of(
+    name: str,
+    folder: Path,
+    *,
+    n_models: int = 6,
+    drop: tuple[str, ...] = (),
+    about: tuple[str, ...] = (),
+    **changed,
+) -> dict:
+    """The panel tables of a figure, or of its panels about some tables, through their CSV files."""
     found = {key: table for key, table in plot_tables.inputs(name, n_models).items() if key not in drop}
     folder.mkdir(exist_ok=True, parents=True)
-    figure.write_tables(described(name), {**found, **changed}, plot_tables.context(name, n_models), folder)
+    inputs, context = {**found, **changed}, plot_tables.context(name, n_models)
+    figure.write_tables(described(name, about), inputs, context, folder)
     return figure.read_tables(folder)
 
 
@@ -58,6 +67,11 @@ def drawn(
     page = figure.draw(described(name, about), tables, context, **look)
     page.canvas.draw()
     return page
+
+
+def drawn_about(name: str, folder: Path, *about: str, **changed) -> plt.Figure:
+    """Draw the panels of a figure that read some tables, from their CSV files."""
+    return drawn(name, tables_of(name, folder, about=about, **changed), about=about)
 
 
 def run(name: str, folder: Path, *, scale: str = "paper", drop: tuple[str, ...] = (), **more) -> Path:

@@ -169,7 +169,14 @@ def test_a_table_names_arrays_of_hdf5(root, tmp_path, monkeypatch):
     assert set(table["plant"]) == {"p", "q"}
 
 
-@pytest.mark.parametrize("ids", [["FOVId"], ["FOVId", "CellId"], ["CellId"]])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["FOVId"],
+        pytest.param(["FOVId", "CellId"], marks=pytest.mark.long),
+        pytest.param(["CellId"], marks=pytest.mark.long),
+    ],
+)
 def test_cells_of_few_fields_are_their_own_units_however_a_table_calls_the_fields(
     root, tmp_path, monkeypatch, ids
 ):

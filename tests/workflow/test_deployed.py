@@ -62,6 +62,7 @@ def test_data_sets_of_the_other_workflow_count(other):
     assert counts == {"bench_download": 1, "total": 1}
 
 
+@pytest.mark.long
 def test_the_folder_of_tests_and_the_second_snakefile_plan_the_demo(clone):
     options = (["--directory", ".test"], ["--snakefile", "workflow/Snakefile"])
     one, other = (job_counts(snakemake(clone, "-n", *chosen, *FIGURE).stdout) for chosen in options)

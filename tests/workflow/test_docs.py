@@ -66,6 +66,7 @@ def plans() -> list[str]:
     return sorted({re.sub(r" --cores \d+", "", line) for line in of("snakemake") if line not in ELSEWHERE})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", plans())
 def test_a_snakemake_command_plans(clone, command):
     snakemake(clone, "--dry-run", "--quiet=all", *shlex.split(command)[1:])

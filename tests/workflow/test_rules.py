@@ -117,8 +117,8 @@ def test_no_module_imports_itself_in_a_circle():
 @pytest.mark.parametrize(
     ("entry", "left_out"),
     [
-        ("preprocessed", {"align", "mask", "download", "sample"}),
-        ("checkpoints", {"align", "mask", "download", "sample", "train"}),
+        pytest.param("preprocessed", {"align", "mask", "download", "sample"}, marks=pytest.mark.long),
+        pytest.param("checkpoints", {"align", "mask", "download", "sample", "train"}, marks=pytest.mark.long),
         ("embeddings", {"align", "mask", "download", "sample", "train", "embed", "embed_scored"}),
     ],
 )
@@ -153,7 +153,10 @@ def test_environments_exist_and_agree_with_the_pins():
                 )
 
 
-@pytest.mark.parametrize(("figure", "shards"), [("figures/fig2.pdf", 4), ("figures/fig3.pdf", 6)])
+@pytest.mark.parametrize(
+    ("figure", "shards"),
+    [pytest.param("figures/fig2.pdf", 4, marks=pytest.mark.long), ("figures/fig3.pdf", 6)],
+)
 def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", figure).stdout)
     assert counts["download"] == counts["align"] == counts["mask"] == counts["sample"] == shards

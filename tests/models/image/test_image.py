@@ -362,7 +362,7 @@ class TestExport:
             (13, {}),
             (14, {"num_res_units": 1}),
             (13, {"channels": [4, 4, 4], "strides": [2, 1, 1]}),
-            (35, PUBLISHED),
+            pytest.param(35, PUBLISHED, marks=pytest.mark.long),
         ],
     )
     @pytest.mark.parametrize("worthwhile", [0, np.inf])

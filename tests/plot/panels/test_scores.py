@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from fabricate import plot_tables
 from fabricate.score_tables import MODELS, small_scores
-from harness.figures import described, drawn, tables_of, words
+from harness.figures import described, drawn, drawn_about, tables_of, words
 from matplotlib.colors import to_hex
 
 from morphobench.plot import figure
@@ -17,7 +17,9 @@ from morphobench.plot.panels import scores as scores_panel
 
 def test_a_model_without_scores_has_no_value(tmp_path):
     scores = plot_tables.inputs("fig2")["scores"]
-    tables = tables_of("fig2", tmp_path, scores=scores[scores["model"] != "classical_image"])
+    tables = tables_of(
+        "fig2", tmp_path, about=("scores",), scores=scores[scores["model"] != "classical_image"]
+    )
     said = [text.get_text().strip() for text in drawn("fig2", tables, about=("scores",)).findobj(plt.Text)]
     n_metrics = tables["b_scores"].dropna(subset=["value"])["metric"].nunique()
     assert said.count("no value") == n_metrics
@@ -39,7 +41,7 @@ def test_a_metric_without_any_value_says_why(reason, said, tmp_path):
     missing = scores["metric"] == "encode_time"
     scores.loc[missing, ["value", "ci_low", "ci_high"]] = np.nan
     scores.loc[missing, "reason"] = reason
-    found = words(drawn("fig2", tables_of("fig2", tmp_path, scores=scores), about=("scores",)))
+    found = words(drawn_about("fig2", tmp_path, "scores", scores=scores))
     assert said in found
     assert "Encoding time \u2193" in found
 
@@ -57,7 +59,7 @@ def test_a_polar_plot_needs_three_metrics(n_metrics, tmp_path):
     scores = plot_tables.inputs("fig2")["scores"]
     names = ["reconstruction", "evolution_energy", "interpolation_distance"]
     kept = scores["metric"].isin([*names[:n_metrics], "parameters"])
-    page = drawn("fig2", tables_of("fig2", tmp_path, scores=scores[kept]), about=("scores",))
+    page = drawn_about("fig2", tmp_path, "scores", scores=scores[kept])
     assert ("fewer than three models or metrics to compare" in words(page)) is (n_metrics < 3)
 
 
@@ -117,8 +119,8 @@ def test_a_long_reason_stays_within_its_chart():
 
 
 def test_models_have_their_colours(tmp_path):
-    tables = tables_of("fig2", tmp_path)
-    page = drawn("fig2", tables)
+    tables = tables_of("fig2", tmp_path, about=("scores",))
+    page = drawn("fig2", tables, about=("scores",))
     colors = [look["color"].lower() for look in plot_tables.context("fig2").models.values()]
     polar = next(axes for axes in page.findobj(plt.Axes) if axes.name == "polar")
     assert {to_hex(line.get_color()) for line in polar.lines} == set(colors)
@@ -152,9 +154,9 @@ def test_each_bar_has_the_lines_that_it_is_read_against():
 def test_lines_are_named_only_where_there_are_any(tmp_path):
     scores = plot_tables.inputs("fig2")["scores"]
     names = {"sampled again", "another cell", "resampling alone", "mean shape"}
-    plain = words(drawn("fig2", tables_of("fig2", tmp_path, scores=scores), about=("scores",)))
+    plain = words(drawn_about("fig2", tmp_path, "scores", scores=scores))
     assert not any(name in plain for name in names)
-    tables = tables_of("fig2", tmp_path, scores=with_references(scores))
+    tables = tables_of("fig2", tmp_path, about=("scores",), scores=with_references(scores))
     found = words(drawn("fig2", tables, about=("scores",)))
     assert {name for name in names if name in found} == names - {"mean shape"}
 
@@ -166,7 +168,7 @@ def test_models_that_have_not_learnt_are_marked(tmp_path):
     def said(value):
         other = errors.assign(metric="reconstruction_other_cell", value=value)
         table = pd.concat([scores, other], ignore_index=True)
-        return " ".join(words(drawn("fig4", tables_of("fig4", tmp_path, scores=table), about=("scores",))))
+        return " ".join(words(drawn_about("fig4", tmp_path, "scores", scores=table)))
 
     assert "has not learnt" in said(errors["value"].min())
     assert "has not learnt" not in said(2 * errors["value"].max())
