@@ -23,7 +23,9 @@ def shapes_html(tmp_path_factory):
         found = plot_tables.inputs(figure)
         paths = plot_tables.write_inputs({name: found[name] for name in names}, folder / figure)
         made[figure] = folder / f"{figure}.html"
-        shapes.run(paths, made[figure], title="Shapes <1>", strata=plot_tables.strata_of(figure))
+        shapes.run(
+            paths, made[figure], title="Shapes <1>", unit="voxels", strata=plot_tables.strata_of(figure)
+        )
     return made
 
 
@@ -55,6 +57,7 @@ def test_shapes_are_drawn_and_steps_change_them(shapes_html, figure):
         # Axes and labels alone are thin: a shape fills some of the middle with colour.
         assert ((middle.max(axis=2).astype(int) - middle.min(axis=2)) > 40).mean() > 0.005
         names = page.run("[...document.querySelectorAll('#group option')].map(one => one.textContent)")
+        assert page.run("layout.scene.xaxis.title.text") == "x, voxels"
         assert names[0] == "archetypes"
         assert any(name.startswith("walk: ") for name in names)
         page.run(
@@ -120,7 +123,7 @@ def test_names_cannot_break_out_of_the_pages(tmp_path):
     )
     groups = shapes.group_steps(labels, {})
     path = tmp_path / "evil.html"
-    path.write_text(shapes.page(groups, [{"points": np.eye(3)}], title=evil, note=evil))
+    path.write_text(shapes.page(groups, [{"points": np.eye(3)}], title=evil, unit="µm", note=evil))
     table = plot_tables.inputs("fig2")["scores"].assign(reason=evil, model=evil)
     other = tmp_path / "scores.html"
     other.write_text(scores.page(table, {}, evil))

@@ -348,9 +348,13 @@ def context(figure: str, n_models: int = 6) -> Context:
     }
     drawn = figures.describe(CONFIG, figure)
     looks = (models, drawn["baselines"])
-    more = (dataset["labels"], strata_of(figure), dataset["analysis_model"], drawn["controls"])
-    own = Context(*looks, *more)
-    others = {name: own._replace(labels=CONFIG["datasets"][name]["labels"]) for name in others_of(figure)}
+    more = {key: dataset[key] for key in ("labels", "length_unit", "analysis_model")}
+    own = Context(*looks, **more, strata=strata_of(figure), controls=drawn["controls"])
+    keys = ("labels", "length_unit")
+    others = {
+        name: own._replace(**{key: CONFIG["datasets"][name][key] for key in keys})
+        for name in others_of(figure)
+    }
     return own._replace(others=others)
 
 

@@ -99,7 +99,11 @@ rule plot_cells:
     conda:
         "../../envs/image.yaml"
     params:
-        dataset=lambda wildcards: {**align_params(wildcards), "side_um": side_um(wildcards)},
+        dataset=lambda wildcards: {
+            **align_params(wildcards),
+            **dataset_params("length_unit")(wildcards),
+            "side_um": side_um(wildcards),
+        },
         title=lambda wildcards: dataset_config(wildcards)["title"],
         n_cells=CONFIG["plot"]["n_cells"],
         models=intensity_models,
@@ -124,6 +128,7 @@ rule plot_shapes:
         "../../envs/report.yaml"
     params:
         title=lambda wildcards: dataset_config(wildcards)["title"],
+        unit=lambda wildcards: dataset_config(wildcards)["length_unit"],
         strata=lambda wildcards: figures.strata(CONFIG, wildcards.dataset),
     message:
         "Make the page of rotatable shapes of {wildcards.dataset}"

@@ -7,5 +7,6 @@ if __name__ == "__main__":
             dict(snakemake.input.items()),
             snakemake.output[0],
             title=snakemake.params.title,
+            unit=snakemake.params.unit,
             strata=snakemake.params.strata,
         )

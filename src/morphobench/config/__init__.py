@@ -122,6 +122,7 @@ def _training_note(recipe: Mapping[str, Any], precision: str) -> str:
 def _resolve_dataset(name: str, dataset: Mapping[str, Any], everywhere: str, root: Path) -> dict[str, Any]:
     source, dataset = f"config/datasets/{name}.yaml", dict(dataset)
     dataset["start_from"] = entry_of(name, dataset, everywhere)
+    dataset.setdefault("length_unit", "µm")
     for overlay in overlays(dataset, dataset["start_from"]):
         dataset = merge(dataset, overlay)
         validate(dataset, "dataset", f"{source} with published.overrides", root)

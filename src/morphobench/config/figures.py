@@ -241,6 +241,7 @@ def _of_dataset(config: Config, name: str) -> dict[str, Any]:
         "controls": controls,
         "analysis_model": dataset["analysis_model"],
         "labels": dataset["labels"],
+        "length_unit": dataset["length_unit"],
         "published": published_values.of_dataset(config, name, comparable=True),
     }
 

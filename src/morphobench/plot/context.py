@@ -28,6 +28,8 @@ class Context(NamedTuple):
         Label and colour of each model, and of each feature set without training, in drawing order.
     labels
         Columns that are classified.
+    length_unit
+        Of lengths in pictures: voxels where the source names no unit, and micrometres are nominal.
     strata
         Name of each stratum in drawing order; others follow by their own name.
     analysis_model
@@ -50,6 +52,7 @@ class Context(NamedTuple):
     baselines: Models
     labels: Sequence[str]
     strata: Mapping[str, str]
+    length_unit: str = layout.UM
     analysis_model: str = ""
     controls: Models = {}
     options: Mapping[str, Any] = {}

@@ -183,6 +183,7 @@ def run(
     baselines: Mapping[str, Mapping[str, str]],
     controls: Mapping[str, Mapping[str, str]],
     labels: Sequence[str],
+    length_unit: str,
     analysis_model: str,
     own: Sequence[str] = (),
     width_mm: float,
@@ -198,8 +199,8 @@ def run(
     strata = figure.get("strata", {})
     beside = {name: Context(**own, strata=strata) for name, own in others.items()}
     looks = {"models": models, "baselines": baselines, "controls": controls, "own": own}
-    about = {"labels": labels, "strata": strata, "analysis_model": analysis_model, "published": published}
-    context = Context(**looks, **about, others=beside)
+    about = {"labels": labels, "length_unit": length_unit, "strata": strata, "published": published}
+    context = Context(**looks, **about, analysis_model=analysis_model, others=beside)
     with atomic_folder(tables_out) as part:
         write_tables(figure, read_inputs(inputs), context, part, gaps)
         _write_pages(figure, read_tables(part), context, title, part)

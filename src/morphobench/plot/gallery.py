@@ -35,13 +35,13 @@ class Gallery(NamedTuple):
     draw
         Draws one shape, by its number, into axes.
     unit
-        Of lengths: another one where that of the cells is unknown, and micrometres are nominal.
+        Of lengths.
     """
 
     labels: pd.DataFrame
     half_um: float
     draw: Callable[[Axes, int], None]
-    unit: str = layout.UM
+    unit: str
 
     def take(self, numbers: Sequence[int]) -> Self:
         """Return these shapes in this order, at the scale of all."""
@@ -53,7 +53,7 @@ class Gallery(NamedTuple):
         return self._replace(labels=self.labels.assign(**columns))
 
 
-def clouds(table: pd.DataFrame, by: Sequence[str], *, size: float, max_points: int) -> Gallery:
+def clouds(table: pd.DataFrame, by: Sequence[str], *, size: float, max_points: int, unit: str) -> Gallery:
     """Return the clouds of a table of points, one per combination of the columns `by`."""
     groups = list(table.groupby(list(by), sort=False, dropna=False))
     labels = pd.DataFrame([part.iloc[0].drop(COORDINATES) for _, part in groups]).reset_index(drop=True)
@@ -63,7 +63,7 @@ def clouds(table: pd.DataFrame, by: Sequence[str], *, size: float, max_points: i
     def draw(axes: Axes, i: int) -> None:
         layout.draw_cloud(axes, points[i], half_um=half_um, size=size, max_points=max_points)
 
-    return Gallery(labels, half_um, draw)
+    return Gallery(labels, half_um, draw, unit)
 
 
 def read_meshes(tables: Tables, name: str) -> list[Mesh]:
@@ -103,7 +103,7 @@ def from_tables(
     Surfaces are pictures or, where the machine cannot render, drawn triangle by triangle.
     """
     if f"{name}_faces" not in tables:
-        return clouds(tables[name], by, size=size, max_points=max_points)
+        return clouds(tables[name], by, size=size, max_points=max_points, unit=context.length_unit)
     pictures, meshes = context.pictures.get(name), read_meshes(tables, name)
     half_um = half_width(meshes)
 
@@ -115,8 +115,7 @@ def from_tables(
             extent = (-half_um, half_um, -half_um, half_um)
             axes.imshow(pictures[i], extent=extent, interpolation="antialiased")
 
-    unit = context.options.get("unit", layout.UM)
-    return Gallery(tables[name].reset_index(drop=True), half_um, draw, unit)
+    return Gallery(tables[name].reset_index(drop=True), half_um, draw, context.length_unit)
 
 
 def mesh_tables(inputs: Inputs, role: str, name: str, strata: Sequence[str] | None = None) -> Tables:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
@@ -92,7 +93,7 @@ def draw_cloud(axes: Axes, points_um: np.ndarray, *, half_um: float, size: float
     shape_axes(axes, half_um)
 
 
-def draw_scale_bar(axes: Axes, half_um: float, length_um: float, unit: str = UM) -> None:
+def draw_scale_bar(axes: Axes, half_um: float, length_um: float, unit: str) -> None:
     """Draw a horizontal bar of `length_um` just below the axes of a shape, its length beside it."""
     ends, low = [-half_um, -half_um + length_um], -1.06 * half_um
     axes.plot(ends, [low, low], color="black", lw=1, solid_capstyle="butt", clip_on=False)
@@ -153,9 +154,9 @@ def lines(text: str, most_mm: float) -> list[str]:
 
 def text_mm(texts: Sequence[str], size: float) -> float:
     """Return the width of the widest of some texts, in millimetres at a size in points."""
-    widths = [
-        TextPath((0, 0), line, size=size).get_extents().width for text in texts for line in text.split("\n")
-    ]
+    font = FontProperties(size=size)
+    parts = [line for text in texts for line in text.split("\n")]
+    widths = [TextPath((0, 0), line, prop=font).get_extents().width for line in parts]
     # Hinted letters are a little wider.
     return 1.07 * max(widths) / 72 / style.MM
 

@@ -33,12 +33,14 @@ def test_a_picture_is_a_projection_along_z_with_its_size_in_micrometres():
 
 
 def test_all_panels_have_one_scale_and_the_columns_their_names():
-    figure = sheet.draw([view("a"), view("b", 1)], "title")
+    figure = sheet.draw([view("a"), view("b", 1)], "title", "voxels")
     assert len(figure.axes) == 10
     assert {axes.get_xlim() for axes in figure.axes} == {axes.get_ylim() for axes in figure.axes}
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     assert [axes.get_title() for axes in figure.axes[:5]][:3] == ["crop", "aligned", "masked"]
     assert [figure.axes[i].get_ylabel() for i in (0, 5)] == ["a", "b"]
+    (bar,) = [text.get_text() for text in figure.axes[-1].texts]
+    assert bar.endswith("voxels")
 
 
 @pytest.mark.parametrize("bad", ["empty cube", "flat crop"])
@@ -48,12 +50,12 @@ def test_what_is_empty_or_flat_is_drawn_all_the_same(bad):
         one = one._replace(cube=sheet.project(np.zeros((9, 9, 9)), None, 0.5))
     else:
         one = one._replace(pictures=(sheet.project(np.full((2, 5, 5), 3.0), None, 0.1), *one.pictures[1:]))
-    assert len(sheet.draw([one], "t").axes) == 5
+    assert len(sheet.draw([one], "t", "µm").axes) == 5
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
-        figure = sheet.draw([view("a")], "title")
+        figure = sheet.draw([view("a")], "title", "µm")
         with atomic_file(tmp_path / name) as part:
             figure.savefig(part, format="png", metadata={"Software": None})
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -93,6 +93,6 @@ def run(
     ]
     parts = [f"{title}: {summary(table)}", marks(table), scales(table, shards["sample"], models, scale_cells)]
     said = ". ".join(filter(None, parts))
-    style.save(module.draw(cells, said), out)
+    style.save(module.draw(cells, said, dataset["length_unit"]), out)
     with files.atomic_file(page) as part:
         part.write_text(sheet.page(out, said), encoding="utf-8")

@@ -39,7 +39,7 @@ def read_views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any
     return Views(cell, *clouds, points_um, weight, cube_zyx.sum(axis=0), dataset["side_um"] / 2)
 
 
-def draw(cells: Sequence[Views], title: str) -> Figure:
+def draw(cells: Sequence[Views], title: str, unit: str) -> Figure:
     """Draw one row per cell and one column per stage, all at one scale, in projection along z."""
     figure, grid = empty_sheet(len(cells), _TITLES, title)
     reach_um = max(float(np.abs(cell.recorded_um[:, :2]).max()) for cell in cells) * 1.05
@@ -53,5 +53,5 @@ def draw(cells: Sequence[Views], title: str) -> Figure:
         limit(row[4], reach_um)
         n_recorded, n_sampled = len(cell.recorded_um), len(cell.points_um)
         row[0].set_ylabel(f"{wrap_identifier(cell.cell)}\n{n_recorded} points,\n{n_sampled} sampled")
-    layout.draw_scale_bar(grid[-1][0], reach_um, length_um=layout.scale_bar_length(reach_um))
+    layout.draw_scale_bar(grid[-1][0], reach_um, layout.scale_bar_length(reach_um), unit)
     return figure

@@ -61,7 +61,7 @@ def read_views(cell: str, folders: Mapping[str, Path], dataset: Mapping[str, Any
     return Views(cell, int(masked["n_pieces"]), *seen, sdf_yx, surface, queries, distances)
 
 
-def draw(cells: Sequence[Views], title: str) -> Figure:
+def draw(cells: Sequence[Views], title: str, unit: str) -> Figure:
     """Draw one row per cell and one column per step; the first two columns have one scale."""
     figure, grid = empty_sheet(len(cells), _TITLES, title)
     reach_um = max(max(cell.half_um) for cell in cells)
@@ -90,5 +90,5 @@ def draw(cells: Sequence[Views], title: str) -> Figure:
         draw_points(row[4], cell.queries[near], distances, _HALF_CUBE, **look)
         # Points near the surface are nearly white.
         row[4].set_facecolor("0.75")
-    layout.draw_scale_bar(grid[-1][0], reach_um, length_um=layout.scale_bar_length(reach_um))
+    layout.draw_scale_bar(grid[-1][0], reach_um, layout.scale_bar_length(reach_um), unit)
     return figure

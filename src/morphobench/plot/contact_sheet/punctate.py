@@ -85,7 +85,7 @@ def _draw_picture(axes: Axes, picture: Picture, reach_um: float) -> None:
     axes.set_facecolor("0.9")
 
 
-def draw(cells: Sequence[Views], title: str) -> Figure:
+def draw(cells: Sequence[Views], title: str, unit: str) -> Figure:
     """Draw one row per cell and one column per stage, all at one scale."""
     figure, grid = empty_sheet(len(cells), _TITLES, title)
     reach_um = max(max(picture.half_um) for cell in cells for picture in cell.pictures)
@@ -95,5 +95,5 @@ def draw(cells: Sequence[Views], title: str) -> Figure:
         brightest = np.percentile(cell.intensity, _BRIGHTEST)
         draw_points(row[3], cell.points_um, cell.intensity, reach_um, cmap="viridis", vmax=brightest)
         row[0].set_ylabel(wrap_identifier(cell.cell))
-    layout.draw_scale_bar(grid[-1][0], reach_um, length_um=5)
+    layout.draw_scale_bar(grid[-1][0], reach_um, layout.scale_bar_length(reach_um), unit)
     return figure

@@ -24,15 +24,17 @@ _HELP = "Drag to rotate, scroll to zoom; the camera stays while you change the s
 Shape = Mapping[str, np.ndarray]
 
 
-def page(groups: Sequence[Mapping[str, Any]], shapes: Sequence[Shape], *, title: str, note: str) -> str:
+def page(
+    groups: Sequence[Mapping[str, Any]], shapes: Sequence[Shape], *, title: str, unit: str, note: str
+) -> str:
     """Return the page.
 
     `groups` have name, walk (whether they are the steps of a walk) and steps, each with name and shape, a
-    number. `shapes` have points (n, 3), micrometres, and surfaces also faces (m, 3).
+    number. `shapes` have points (n, 3), in `unit`, and surfaces also faces (m, 3).
     """
     half_um = max((np.abs(shape["points"]).max() for shape in shapes if len(shape["points"])), default=1.0)
     columns, half_um = [_by_column(shape) for shape in shapes], float(np.ceil(half_um))
-    data = {"groups": groups, "shapes": columns, "half_um": half_um, "color": style.SURFACE}
+    data = {"groups": groups, "shapes": columns, "half_um": half_um, "unit": unit, "color": style.SURFACE}
     # A name could end the script that it stands in.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     values = {"title": html.escape(title), "note": html.escape(note), "plotly": get_plotlyjs(), "data": text}
@@ -92,11 +94,14 @@ def read_surfaces(inputs: Mapping[str, Any]) -> tuple[pd.DataFrame, list[Shape]]
     return labels.assign(shape=labels["shape"].map(number)), shapes
 
 
-def run(inputs: Mapping[str, FilePath], out: FilePath, *, title: str, strata: Mapping[str, str]) -> None:
+def run(
+    inputs: Mapping[str, FilePath], out: FilePath, *, title: str, unit: str, strata: Mapping[str, str]
+) -> None:
     """Write the page of a dataset, one file, from the tables walks and archetypes or surfaces and meshes."""
     tables = read_inputs(inputs)
     labels, shapes = read_surfaces(tables) if "surfaces" in tables else read_clouds(tables)
     source = "Cells nearest to" if "surfaces" in tables else "Canonical shapes decoded from"
     note = f"{source} the archetypes and the walks along principal components of the latent space. {_HELP}"
     with atomic_file(out) as part:
-        part.write_text(page(group_steps(labels, strata), shapes, title=title, note=note), encoding="utf-8")
+        steps = group_steps(labels, strata)
+        part.write_text(page(steps, shapes, title=title, unit=unit, note=note), encoding="utf-8")

@@ -132,7 +132,7 @@ def _draw_rotations(part: SubFigure, table: pd.DataFrame, context: Context) -> N
     """Draw a row per stratum, a block per kind and a column per angle."""
     names = [context.name(stratum) for stratum in dict.fromkeys(table["stratum"])]
     table = layout.sort_by(table, "kind", ["input", "canonical", "reconstruction"])
-    shapes = gallery.clouds(table, ROLES["rotation"].keys, size=0.8, max_points=256)
+    shapes = gallery.clouds(table, ROLES["rotation"].keys, size=0.8, max_points=256, unit=context.length_unit)
     shapes = shapes.with_labels(
         name=pd.Categorical([context.name(stratum) for stratum in shapes.labels["stratum"]], names),
         angle=[f"{degrees:g}°" for degrees in shapes.labels["degrees"]],
