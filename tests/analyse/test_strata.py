@@ -39,7 +39,7 @@ def test_strata_without_archetypes_have_uniform_p():
     assert abs(np.mean(np.array(p) <= 0.2) - 0.2) < 4 * np.sqrt(0.2 * 0.8 / 60)
 
 
-@pytest.mark.parametrize("name", DESIGNS[:3:2])
+@pytest.mark.parametrize("name", [DESIGNS[0], pytest.param(DESIGNS[2], marks=pytest.mark.long)])
 def test_units_that_differ_are_no_effect_of_strata(name):
     assert LOWEST <= np.mean(p_values(name, 300, 39) <= LEVEL) <= HIGHEST
 

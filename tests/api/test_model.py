@@ -114,7 +114,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("name", SHAPE_MODELS[1:])
+@pytest.mark.parametrize("name", [SHAPE_MODELS[1], pytest.param(SHAPE_MODELS[2], marks=pytest.mark.long)])
 def test_volumes_have_the_embeddings_of_the_workflow(cells, trained, name):
     _, described = cells
     out, table = trained(name)

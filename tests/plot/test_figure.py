@@ -126,6 +126,7 @@ def test_the_same_tables_give_the_same_bytes(finished, tmp_path):
         assert (again / name).read_bytes() == (finished / name).read_bytes()
 
 
+@pytest.mark.long
 def test_the_csv_tables_alone_give_the_same_bytes(finished, tmp_path):
     shutil.copytree(finished / "tables", tmp_path / "tables")
     page = figure.draw(

@@ -20,7 +20,8 @@ def sampled(name, root, n_cells):
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "n_classes"), [("red_blood_cells", "cell_class", 4), ("adrenal", "shape", 2)]
+    ("name", "label", "n_classes"),
+    [("red_blood_cells", "cell_class", 4), pytest.param("adrenal", "shape", 2, marks=pytest.mark.long)],
 )
 def test_shapes_reach_the_manifest_with_their_classes(tmp_path, monkeypatch, name, label, n_classes):
     monkeypatch.chdir(ROOT)

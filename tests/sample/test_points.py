@@ -231,7 +231,7 @@ def published_law(image, dilated, variant):
     return (weights / weights.sum()).astype(float), image.astype(float)
 
 
-@pytest.mark.parametrize("clip", [None, (350, 3000)])
+@pytest.mark.parametrize("clip", [pytest.param(None, marks=pytest.mark.long), (350, 3000)])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_reference_is_the_published_law(variant, clip):
     counts, core = make_cell((9, 10, 11), (2, 3, 3))

@@ -106,7 +106,9 @@ def test_no_title_or_label_stops_a_command(tmp_path):
     )
 
 
-@pytest.mark.parametrize("title", HOSTILE)
+@pytest.mark.parametrize(
+    "title", [HOSTILE[0], *(pytest.param(one, marks=pytest.mark.long) for one in HOSTILE[1:])]
+)
 def test_a_sign_loses_no_figure(title, tmp_path):
     table = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.05], "val_loss": [0.4, 0.07]})
     figure = curves.draw(table, title)
@@ -132,7 +134,7 @@ def test_every_figure_takes_text_as_it_is():
 def test_pages_hold_no_element_of_a_name():
     def shapes_page(name):
         groups = [{"name": name, "walk": False, "steps": [{"name": name, "shape": 0}]}]
-        return Page(shapes.page(groups, [{"points": np.ones((2, 3))}], title=name, note=name))
+        return Page(shapes.page(groups, [{"points": np.ones((2, 3))}], title=name, unit="µm", note=name))
 
     def scores_page(name):
         table = pd.DataFrame(
