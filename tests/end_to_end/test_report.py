@@ -116,6 +116,7 @@ def test_the_score_table_sorts_and_filters(scores_html):
         assert page.errors == []
 
 
+@pytest.mark.long
 def test_names_cannot_break_out_of_the_pages(tmp_path):
     evil = "</script><script>document.title = 'broken'</script>"
     labels = pd.DataFrame(

@@ -302,7 +302,7 @@ def cells_of(name, label, n=3):
     return [bucket.cell_of_class(name, what, SEED, label, number)[0] for number in range(n)]
 
 
-@pytest.mark.parametrize("number", range(1, 7))
+@pytest.mark.parametrize("number", [1, 6, *(pytest.param(n, marks=pytest.mark.long) for n in range(2, 6))])
 def test_nucleoli_have_as_many_pieces_as_their_class_says(number):
     for cell in cells_of(HIPSC, f"NPM1_{number}", 4):
         mask = cell.volumes["structure_mask"]
@@ -417,7 +417,7 @@ REASONS = {
     ("name", "source", "labels"),
     [
         ("pcna", PCNA, ["cell_stage_fine", "flag_comment", "volume_of_nucleus_um3"]),
-        ("other_punctate", HIPSC, ["structure_name", "cell_stage"]),
+        pytest.param("other_punctate", HIPSC, ["structure_name", "cell_stage"], marks=pytest.mark.long),
         pytest.param(
             "npm1", HIPSC, ["n_pieces", "n_pieces_label", "mean_volume_um3"], marks=pytest.mark.long
         ),

@@ -149,7 +149,7 @@ def test_fields_of_view_run_as_they_were_found(root, tmp_path, monkeypatch):
     assert set(table.loc[~table["success"], "excluded"]) == {True}
 
 
-@pytest.mark.parametrize("is_one_file", [True, False])
+@pytest.mark.parametrize("is_one_file", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_fields_of_view_in_hdf5_run_as_they_were_found(root, tmp_path, monkeypatch, is_one_file):
     own_files.write_hdf5_fields(tmp_path / "ovules")
     place = tmp_path / "ovules" / ("f0.h5" if is_one_file else "")

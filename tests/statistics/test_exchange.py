@@ -9,6 +9,7 @@ N = 160
 FEW = {"n_cells": 1, "dimension": 6}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("test", TESTS)
 def test_without_an_effect_the_level_is_kept_where_wells_and_plates_shift(test):
     p = p_values(test, DESIGNS["plates, unlike shares"]._replace(**FEW), N)

@@ -174,6 +174,7 @@ run_training(case, Path({out!r}) / "killed", chosen)
 """
 
 
+@pytest.mark.long
 def test_killed_at_a_random_moment_ends_with_the_same_bits(case, complete, tmp_path):
     script = KILLED.format(
         here=str(ROOT / "tests"),

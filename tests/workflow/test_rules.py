@@ -169,6 +169,7 @@ def test_the_cluster_profile_plans_by_its_bare_name(clone, figure, shards):
     assert not (clone / "results/download").exists()
 
 
+@pytest.mark.long
 def test_real_cells_of_known_classes_are_scored_with_a_baseline_that_has_a_decoder(clone):
     targets = [f"results/score/{name}/scores.parquet" for name in ("red_blood_cells", "adrenal")]
     counts = job_counts(snakemake(clone, "--profile", "slurm-gpu", "-n", *targets).stdout)
