@@ -7,12 +7,14 @@ What a scheduler needs between submission and start is not ours and not counted.
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -46,28 +48,26 @@ def median(command: list[str], repeats: int) -> tuple[float, float, float]:
     return tuple(statistics.median(column) for column in zip(*runs, strict=True))
 
 
-def scripts_table(repeats: int = REPEATS) -> str:
-    """Return the table of what each script costs before it starts to work."""
-    lines = ["| script | seconds | CPU seconds | memory, MB |", "|---|---|---|---|"]
+def scripts_rows(repeats: int = REPEATS) -> Iterator[str]:
+    """Yield the table of what each script costs before it starts to work, line by line."""
+    yield "| script | seconds | CPU seconds | memory, MB |\n|---|---|---|---|"
     with tempfile.TemporaryDirectory() as folder:
         for script in sorted((ROOT / "workflow/scripts").glob("*.py")):
             command = [sys.executable, "-c", opening(script), f"{folder}/job.log"]
             seconds, cpu, memory = median(command, repeats)
-            lines.append(f"| {script.stem} | {seconds:.2f} | {cpu:.2f} | {memory:.0f} |")
-    return "\n".join(lines)
+            yield f"| {script.stem} | {seconds:.2f} | {cpu:.2f} | {memory:.0f} |"
 
 
-def plan_table(repeats: int = 1) -> str:
-    """Return the table of what planning costs."""
-    lines = ["| plan | seconds | CPU seconds | memory, MB |", "|---|---|---|---|"]
+def plan_rows(repeats: int = 1) -> Iterator[str]:
+    """Yield the table of what planning costs, line by line."""
+    yield "| plan | seconds | CPU seconds | memory, MB |\n|---|---|---|---|"
     program = str(Path(sys.executable).with_name("snakemake"))
     for target in ("figures/fig2.pdf", "figures/fig3.pdf", "all"):
         seconds, cpu, memory = median([program, *PROFILE, "-n", "--quiet", "all", "--", target], repeats)
-        lines.append(f"| `-n {target}` | {seconds:.1f} | {cpu:.1f} | {memory:.0f} |")
-    return "\n".join(lines)
+        yield f"| `-n {target}` | {seconds:.1f} | {cpu:.1f} | {memory:.0f} |"
 
 
 if __name__ == "__main__":
-    print(scripts_table())
-    print()
-    print(plan_table())
+    # Scripts take minutes.
+    for row in itertools.chain(plan_rows(), [""], scripts_rows()):
+        print(row, flush=True)
