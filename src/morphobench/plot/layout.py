@@ -98,6 +98,7 @@ def draw_scale_bar(axes: Axes, half_um: float, length_um: float, unit: str) -> N
     ends, low = [-half_um, -half_um + length_um], -1.06 * half_um
     axes.plot(ends, [low, low], color="black", lw=1, solid_capstyle="butt", clip_on=False)
     look = {"va": "center", "fontsize": style.SMALL, "annotation_clip": False}
+    unit = unit.removesuffix("s") if length_um == 1 else unit
     annotate(axes, f"{length_um:g} {unit}", (ends[1], low), (2, 0), **look)
 
 

@@ -39,7 +39,7 @@ def test_all_panels_have_one_scale_and_the_columns_their_names():
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     assert [axes.get_title() for axes in figure.axes[:5]][:3] == ["crop", "aligned", "masked"]
     assert [figure.axes[i].get_ylabel() for i in (0, 5)] == ["a", "b"]
-    assert [text.get_text() for text in figure.axes[5].texts] == ["1 voxels"]
+    assert [text.get_text() for text in figure.axes[5].texts] == ["1 voxel"]
 
 
 @pytest.mark.parametrize("bad", ["empty cube", "flat crop"])
