@@ -104,11 +104,10 @@ report: $(STAMP)  ## report.html of every figure, page of shapes and contact she
 	if [ -z "$$made" ]; then echo "There is no figure yet: make demo, or make figures." >&2; exit 1; fi
 	snakemake --report report.html $$made
 
-# Three at a time, on two cores: some wait for a server or a browser.
-test: $(STAMP)  ## the tests, about 20 minutes: the units, then those that run the workflow itself
+test: $(STAMP)  ## the tests, about 20 minutes: two at a time, then those that run the workflow itself
 	OMP_NUM_THREADS=1 python -m pytest \
 	    -m "not end_to_end and not figures and not cluster and not envs and not walk and not long" \
-	    --numprocesses 3 --dist loadfile
+	    --numprocesses 2 --dist loadfile
 	python -m pytest -m "end_to_end and not long" --numprocesses 2 tests/end_to_end
 
 test-long: $(STAMP)  ## the tests that take longest one by one: real data, several processes, other entries of the workflow
