@@ -14,6 +14,7 @@ SHAPE_MODELS := $(foreach kind,seg sdf,classical_image_$(kind) rotation_invarian
 # The models of figure 2; other trainings by the same names, of folds cellpack/seed-42/fold-0/...
 WEIGHTS ?= $(addprefix cellpack/seed-42/,classical_image rotation_invariant_image classical_pointcloud \
     rotation_invariant_pointcloud rotation_invariant_pointcloud_jitter)
+WEIGHTS_PROFILE := --profile profiles/workstation
 WORKSTATION := figures/fig2.pdf figures/fig8.pdf figures/fig9.pdf results/plot/shapes/cellpack.html
 CELL_MODELS := classical_pointcloud rotation_invariant_pointcloud_intensity rotation_invariant_image
 FIGURES := $(patsubst config/figures/%.yaml,figures/%.pdf,$(wildcard config/figures/*.yaml))
@@ -27,8 +28,10 @@ STAMP := .venv/.ready-$(shell cat $(PINS) 2>/dev/null | sha256sum | cut -c1-16)-
 # PYTHONPATH lets a script job import the package from src; a clone needs no installation of its own.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/src
+# Many short processes: byte code and digests of the source are kept, also where the shell forbids it, as in images.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup new freeze demo workstation weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-long test-figures \
+.PHONY: help setup new freeze demo workstation weights demo-weights demo-cells demo-shapes bucket publish figures report results check-data check-statistics status plan test test-long test-figures \
     test-cluster test-envs test-walk lint bench-pack bench-overhead \
     bench-preprocess bench-models bench-convergence bench-training profile on-gpu bench-score bench-retrieval bench-download bench-growth clean
 .PHONY: parameters steerable-basis
@@ -54,12 +57,17 @@ workstation: $(STAMP)  ## models that have converged on cellPACK, red blood cell
 
 weights: $(STAMP)  ## train WEIGHTS=dataset/seed-42/model ... at workstation scale, into workflow/weights, in hours
 	@bash workflow/unlock.sh
-	snakemake --profile profiles/workstation --cores $(CORES) $(WEIGHTS:%=results/train/weights/%.pt)
+	snakemake $(WEIGHTS_PROFILE) --cores $(CORES) $(WEIGHTS:%=results/train/weights/%.pt)
 	for name in $(WEIGHTS); do
 	    mkdir -p workflow/weights/$$(dirname $$name)
 	    cp results/train/weights/$$name.pt results/train/weights/$$name.json workflow/weights/$$(dirname $$name)
 	done
 	python -m pytest -q tests/models/test_shipped_weights.py
+
+demo-weights: WEIGHTS := $(foreach set,npm1 npm1_64_res other_polymorphic npm1_perturb,$(foreach \
+    family,classical rotation_invariant,$(set)/seed-42/$(family)_image_sdf))
+demo-weights: WEIGHTS_PROFILE := --profile profiles/demo --configfile config/many_cells.yaml --config scale=demo
+demo-weights: weights  ## weights that the demo's figures 5 to 7 start from, of more fabricated cells; a clone of its own
 
 demo-cells: $(STAMP)  ## a real field of view to points, cubes, a contact sheet and embeddings, in two minutes
 	@bash workflow/unlock.sh

@@ -22,7 +22,7 @@ SEED = 7
 
 def bucket_description(name: str, n: int | None = None) -> dict:
     """The bucket's description, with n cells of each class."""
-    content = copy.deepcopy(description.read(name, ROOT))
+    content = copy.deepcopy(description.read(name, {}, ROOT))
     for look in content["classes"].values():
         look["n"] = n or look["n"]
     return content

@@ -30,7 +30,7 @@ from tifffile import TiffFile
 from morphobench.errors import InputError
 from morphobench.fabricate import bucket, description, ome
 from morphobench.fabricate.body import Body, lumpy_level, make_body, semi_axes_um
-from morphobench.fabricate.table import MEASURES, Place, place
+from morphobench.fabricate.table import MEASURES, Place, identifier, place
 from morphobench.files.image_library import library
 
 CORNERS = np.ones((3, 3, 3))
@@ -468,7 +468,7 @@ def test_the_demo_reads_all_published_datasets_from_buckets_that_exist():
         "npm1_perturb",
     }
     for name, (source, table, what) in found.items():
-        read = description.read(source, ROOT)
+        read = description.read(source, {}, ROOT)
         assert table == read["manifest"], name
         assert what["voxel_um"] == read["spacing_um_zyx"][2], name
         assert len(what["models"]) == 2
@@ -477,7 +477,7 @@ def test_the_demo_reads_all_published_datasets_from_buckets_that_exist():
 
 def test_every_stratum_of_the_demo_has_cells_enough():
     for name, (source, _, what) in of_buckets().items():
-        looks = description.read(source, ROOT)["classes"].values()
+        looks = description.read(source, {}, ROOT)["classes"].values()
         wanted = what["source"].get("structures")
         counts: dict[str, int] = {}
         for look in looks:
@@ -488,12 +488,56 @@ def test_every_stratum_of_the_demo_has_cells_enough():
         assert {label for label, n in counts.items() if n < 4} <= {"unclear", *MITOSIS}, name
 
 
+# More cells of the same
+
+
+def test_more_cells_leave_the_first_ones_as_they_were(tmp_path):
+    what = bucket_description(HIPSC, 1) | {"odd": []}
+    what["classes"] = {label: what["classes"][label] for label in ("NPM1_2", "NPM1_4", "FBL")}
+    tables = {}
+    for times in (1, 2):
+        folder = tmp_path / str(times)
+        bucket.run(folder, name=HIPSC, bucket=what | {"times": times}, seed=SEED)
+        tables[times] = pd.read_csv(folder / "metadata.csv").set_index("crop_seg")
+    assert len(tables[1]) == 3
+    assert len(tables[2]) == 6
+    same = ["CellId", "FOVId", "STR_shape_volume"]
+    pd.testing.assert_frame_equal(tables[1][same], tables[2].loc[tables[1].index, same])
+    for file in tables[1].index:
+        assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
+
+
+def test_a_field_shows_one_structure_however_many_cells_there_are():
+    what = bucket_description(HIPSC)
+    found: dict[int, set[str]] = {}
+    for label, look in what["classes"].items():
+        for number in range(200):
+            found.setdefault(place(what, label, number).field, set()).add(look["columns"]["structure_name"])
+    assert {len(structures) for structures in found.values()} == {1}
+
+
+def test_a_number_that_is_taken_is_drawn_again():
+    rng = np.random.default_rng(0)
+    first, second = identifier("integer", rng), identifier("integer", rng)
+    assert identifier("integer", np.random.default_rng(0), {first}) == second
+
+
+def test_the_configuration_lies_over_a_description():
+    laid = {HIPSC: {"times": 3}}
+    assert description.read(HIPSC, laid, ROOT)["times"] == 3
+    assert description.read(DRUGS, laid, ROOT)["times"] == 1
+    with pytest.raises(InputError, match="times"):
+        description.read(HIPSC, {HIPSC: {"times": 0}}, ROOT)
+    with pytest.raises(InputError, match="no bucket 'hipsc'.*Mend key buckets"):
+        description.read(HIPSC, {"hipsc": {"times": 3}}, ROOT)
+
+
 # Bad descriptions
 
 
 def test_an_unknown_bucket_and_an_unknown_class_are_named(tmp_path):
     with pytest.raises(InputError, match="no bucket 'pcna'.*nuclear_project_dataset_4"):
-        description.read("pcna", ROOT)
+        description.read("pcna", {}, ROOT)
     for part in ("buckets", "schemas"):
         (tmp_path / "config" / part).mkdir(parents=True)
     for path in ("schemas/bucket.schema.yaml", f"buckets/{DRUGS}.yaml"):
@@ -502,13 +546,13 @@ def test_an_unknown_bucket_and_an_unknown_class_are_named(tmp_path):
     text = path.read_text()
     path.write_text(text.replace("like: torin", "like: thorin"))
     with pytest.raises(InputError, match="no class 'thorin'"):
-        description.read(DRUGS, tmp_path)
+        description.read(DRUGS, {}, tmp_path)
     path.write_text(text.replace("    wells: [E11, F11, G11]\n", ""))
     with pytest.raises(InputError, match="class DMSO: a class has wells where the bucket has plates"):
-        description.read(DRUGS, tmp_path)
+        description.read(DRUGS, {}, tmp_path)
     path.write_text(text.replace("manifest: manifest.csv", "manifest: ../manifest.csv"))
     with pytest.raises(InputError, match="manifest"):
-        description.read(DRUGS, tmp_path)
+        description.read(DRUGS, {}, tmp_path)
 
 
 def test_pieces_without_room_are_refused():

@@ -7,7 +7,7 @@ rule fabricate_bucket:
     conda:
         "../../envs/image.yaml"
     params:
-        bucket=lambda wildcards: or_stop(description.read, wildcards.bucket),
+        bucket=lambda wildcards: or_stop(description.read, wildcards.bucket, CONFIG["buckets"]),
         seed=CONFIG["seed"],
     message:
         "Fabricate cells in the layout of {wildcards.bucket}"

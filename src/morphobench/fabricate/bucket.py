@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from morphobench import files, seeds
-from morphobench.errors import InputError
 from morphobench.fabricate import ome, table
 from morphobench.fabricate.cell import Cell, cut_through, make_cell, without_masks
 from morphobench.files import FilePath
@@ -25,13 +24,13 @@ _CHANGES = {"touches_border": cut_through, "empty_segmentation": without_masks}
 def run(out: FilePath, *, name: str, bucket: Mapping[str, Any], seed: int) -> None:
     """Write a bucket, whole or not at all: its manifest, and a file for each crop of each cell.
 
-    `bucket` is what `description.read` returns. A cell's bytes depend on the seed, the bucket's name, the
+    `bucket` is what `description.read` returns. A cell's files depend on the seed, the bucket's name, the
     cell's class and number and its description alone. Odd cells come after the others.
 
     Raises
     ------
     InputError
-        When the folder cannot be written, or two cells draw the same CellId.
+        When the folder cannot be written.
     """
     with files.atomic_folder(out) as part:
         for crop in bucket["crops"].values():
@@ -39,14 +38,10 @@ def run(out: FilePath, *, name: str, bucket: Mapping[str, Any], seed: int) -> No
         rows: list[dict[str, Any]] = []
         planned = list(_planned(bucket))
         for number, cell in enumerate(planned, start=1):
-            rows += _write_cell(part, name, bucket, seed, cell, len(rows))
+            rows += _write_cell(part, name, bucket, seed, cell, rows)
             if number % _PROGRESS_EVERY == 0 or number == len(planned):
                 logger.info("bucket %s, %d of %d cells", name, number, len(planned))
-        manifest = pd.DataFrame(rows)
-        twice = [odd for _, _, odd in planned].count("duplicate_id")
-        if manifest["CellId"].duplicated().sum() > twice:
-            raise InputError(f"bucket {name}: two cells drew the same CellId. Set another `seed`.")
-        files.write_table(manifest, part / bucket["manifest"])
+        files.write_table(pd.DataFrame(rows), part / bucket["manifest"])
 
 
 def cell_of_class(
@@ -61,7 +56,7 @@ def cell_of_class(
 
 def _planned(bucket: Mapping[str, Any]) -> Iterator[_Planned]:
     """Yield class, number within the class and odd case of each cell."""
-    counts = {label: described["n"] for label, described in bucket["classes"].items()}
+    counts = {label: described["n"] * bucket["times"] for label, described in bucket["classes"].items()}
     yield from ((label, number, None) for label, n in counts.items() for number in range(n))
     for odd in bucket["odd"]:
         yield odd["like"], counts[odd["like"]], odd["case"]
@@ -69,15 +64,20 @@ def _planned(bucket: Mapping[str, Any]) -> Iterator[_Planned]:
 
 
 def _write_cell(
-    part: Path, name: str, bucket: Mapping[str, Any], seed: int, planned: _Planned, n_rows: int
+    part: Path,
+    name: str,
+    bucket: Mapping[str, Any],
+    seed: int,
+    planned: _Planned,
+    before: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     """Write the crops of a cell; return its row, twice for the case "duplicate_id"."""
     label, number, odd = planned
     cell, rng = cell_of_class(name, bucket, seed, label, number)
     if odd in _CHANGES:
         cell = _CHANGES[odd](cell)
-    row: dict[str, Any] = dict.fromkeys(table.index_columns(bucket["n_index_columns"]), n_rows)
-    row["CellId"] = table.identifier(bucket["ids"], rng)
+    row: dict[str, Any] = dict.fromkeys(table.index_columns(bucket["n_index_columns"]), len(before))
+    row["CellId"] = table.identifier(bucket["ids"], rng, {other["CellId"] for other in before})
     for column, crop in bucket["crops"].items():
         key = hashlib.sha256(f"{seed}/{name}/{label}-{number}/{column}".encode())
         file = f"{crop['folder']}/{key.hexdigest()[: crop['hex_digits']]}{crop['ending']}"

@@ -3,7 +3,7 @@
 import itertools
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +42,10 @@ def place(bucket: Mapping[str, Any], label: str, number: int) -> Place:
     """Place a cell by its number within its class: plates take turns, then wells; two share a position."""
     structures = {name: look["columns"].get("structure_name") for name, look in bucket["classes"].items()}
     alike = [name for name, structure in structures.items() if structure == structures[label]]
-    first = list(structures).index(alike[0]) * _FIELDS_PER_STRUCTURE
-    field = _FIRST_FIELD + first + 2 * number + alike.index(label) % 2
+    first = _FIRST_FIELD + list(structures).index(alike[0]) * _FIELDS_PER_STRUCTURE
+    # Further cells of a structure have fields behind those of all structures.
+    turn, within = divmod(2 * number + alike.index(label) % 2, _FIELDS_PER_STRUCTURE)
+    field = first + within + turn * _FIELDS_PER_STRUCTURE * len(structures)
     plates = bucket["plates"]
     if plates is None:
         return Place(number, field)
@@ -60,11 +62,13 @@ def index_columns(n_columns: int) -> list[str]:
     return [f"Unnamed: 0.{number}" if number else "Unnamed: 0" for number in range(n_columns)]
 
 
-def identifier(kind: str, rng: np.random.Generator) -> str | int:
-    """Draw a CellId: a random UUID as text (kind "uuid") or a number of six digits (kind "integer")."""
+def identifier(kind: str, rng: np.random.Generator, taken: Collection[str | int] = ()) -> str | int:
+    """Draw a CellId that is not taken: a random UUID (kind "uuid") or a number of six digits ("integer")."""
     if kind == "uuid":
         return str(uuid.UUID(bytes=rng.bytes(16), version=4))
-    return int(rng.integers(100_000, 1_000_000))
+    while (number := int(rng.integers(100_000, 1_000_000))) in taken:
+        pass
+    return number
 
 
 def _voxels(role: str) -> Callable[[Cell, Place], int]:
