@@ -33,6 +33,8 @@ ALLOWED = (
     # Place, counts, folds, which models, and their epochs.
     *("datasets.*.source.location", "datasets.*.source.max_cells", "datasets.*.n_shards", "datasets.*.folds"),
     *("datasets.*.models", "datasets.*.benchmark", "datasets.*.analysis_model", "datasets.*.max_epochs.*"),
+    # What a training starts from.
+    "datasets.*.start_weights.*",
     # Voxels of the coarser copies, and what is counted in them.
     *("datasets.*.source.spacing_um_zyx", "datasets.*.voxel_um"),
     *("datasets.*.align.margin_voxel", "datasets.*.mask.dilation_voxel", "datasets.*.mask.min_voxels"),

@@ -92,6 +92,17 @@ def test_every_model_has_its_scores(figures, name):
 
 
 @pytest.mark.figures
+@pytest.mark.parametrize("name", ["fig5", "fig6"])
+def test_models_of_fabricated_shapes_decode_them(figures, name):
+    scores = pd.read_csv(figures / f"results/plot/{name}/b_scores.csv")
+    errors = scores[(scores["metric"] == "reconstruction") & (scores["unit"] == "1 - Jaccard")].dropna(
+        subset=["value"]
+    )
+    assert len(errors) >= 2
+    assert (errors["value"] < 0.5).all()
+
+
+@pytest.mark.figures
 def test_every_page_of_shapes_is_there(figures):
     for described in DESCRIBED.values():
         page = figures / f"results/plot/shapes/{described['dataset']}.html"
