@@ -422,14 +422,15 @@ def test_a_message_names_the_file_where_the_value_in_force_stands(tmp_path, over
     assert file in str(error.value)
 
 
-def test_a_data_set_may_have_its_own_lengths_of_trainings(paper):
-    change = {"datasets": {"adrenal": {"max_epochs": {"classical_image_sdf": 7}}}}
+@pytest.mark.parametrize(("key", "value"), [("max_epochs", 7), ("lr", 0.5)])
+def test_a_data_set_may_have_its_own_values_of_trainings(paper, key, value):
+    change = {"datasets": {"adrenal": {key: {"classical_image_sdf": value}}}}
     resolved = config.resolve(schema.merge(paper, change), ROOT)
 
-    def length(dataset, model):
-        return config.model_for(resolved, dataset, model)["training"]["max_epochs"]
+    def found(dataset, model):
+        return config.model_for(resolved, dataset, model)["training"][key]
 
-    assert length("adrenal", "classical_image_sdf") == 7
-    own = resolved["models"]["classical_image_sdf"]["training"]["max_epochs"]
-    assert length("npm1", "classical_image_sdf") == own
-    assert length("adrenal", "classical_image_seg") == own
+    assert found("adrenal", "classical_image_sdf") == value
+    own = resolved["models"]["classical_image_sdf"]["training"][key]
+    assert found("npm1", "classical_image_sdf") == own
+    assert found("adrenal", "classical_image_seg") == own

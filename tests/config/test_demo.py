@@ -35,6 +35,7 @@ ALLOWED = (
     *("datasets.*.models", "datasets.*.benchmark", "datasets.*.analysis_model", "datasets.*.max_epochs.*"),
     # What a training starts from.
     "datasets.*.start_weights.*",
+    "datasets.*.lr.*",
     # Voxels of the coarser copies, and what is counted in them.
     *("datasets.*.source.spacing_um_zyx", "datasets.*.voxel_um"),
     *("datasets.*.align.margin_voxel", "datasets.*.mask.dilation_voxel", "datasets.*.mask.min_voxels"),

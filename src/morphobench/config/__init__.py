@@ -190,8 +190,9 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
         model_config["intensity"]["structure_norms"] = described["structure_norms"]
     if representation in checks.CLOUDS and "subsample" in described:
         model_config["subsample"] = copy.deepcopy(described["subsample"])
-    if n_epochs := described.get("max_epochs", {}).get(model):
-        model_config["training"]["max_epochs"] = n_epochs
+    for key in checks.OF_TRAINING:
+        if (own := described.get(key, {}).get(model)) is not None:
+            model_config["training"][key] = own
     return model_config
 
 

@@ -13,6 +13,8 @@ from morphobench.files import reserved
 
 # Representations made of points, of which a model may see a subsample at each access.
 CLOUDS = ("points", "surface")
+# Keys of a model's training of which a data set may have its own values, by model.
+OF_TRAINING = ("max_epochs", "lr")
 # Keys that a dataset must have in common with those whose masked cells it uses.
 _BEFORE_SAMPLING = ("voxel_um", "align", "mask")
 # Keys of earlier versions, by schema, and what they are called now.
@@ -59,7 +61,7 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     _check_published(source, dataset, models)
     check_known(source, "model", dataset["models"], models)
     named = {"benchmark": dataset["benchmark"], "analysis_model": [dataset["analysis_model"]]}
-    for key, names in (named | {"max_epochs": dataset.get("max_epochs", {})}).items():
+    for key, names in (named | {key: dataset.get(key, {}) for key in OF_TRAINING}).items():
         if unlisted := ", ".join(model for model in names if model not in dataset["models"]):
             raise InputError(f"{source}: {key} names {unlisted}, which `models` does not list.")
     for model in dataset["models"]:
