@@ -106,7 +106,11 @@ def main() -> None:
         for n in SIZES[group][0 if chosen.quick else 1 + chosen.long]:
             with tempfile.TemporaryDirectory() as folder:
                 for name, call in group_steps(group, Path(folder), n, width):
-                    found.setdefault(name, {})[n] = measure(call, not chosen.quick)
+                    seconds, memory = found.setdefault(name, {})[n] = measure(call, not chosen.quick)
+                    # The largest sizes take an hour: what is known is said at once.
+                    print(
+                        f"{group}: {name}, {n}: {seconds:.3g} s, {memory:.0f} MB", file=sys.stderr, flush=True
+                    )
         for name, own in found.items():
             print(line(f"{group}: {name}", own), flush=True)
 
