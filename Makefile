@@ -122,7 +122,7 @@ test-long: $(STAMP)  ## the tests that take longest one by one: real data, sever
 	OMP_NUM_THREADS=1 python -m pytest -m "long and not end_to_end" --numprocesses 2 --dist loadfile
 	python -m pytest -m "long and end_to_end" --numprocesses 2 tests/end_to_end
 
-test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about a quarter of an hour
+test-figures: $(STAMP)  ## the demo and its six figures from raw data, beside golden tables, in about twenty minutes
 	python -m pytest -m figures
 
 test-cluster: $(STAMP)  ## the workflow on a real SLURM of two nodes on this machine; needs root and Debian's packages

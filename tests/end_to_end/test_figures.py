@@ -19,8 +19,10 @@ from harness.page import pdf_text, summary
 from paths import ROOT
 
 GOLDEN = Path(__file__).with_name("golden_demo.json")
+# Of the published figures; those of real cells, 8 and 9, are made by `make workstation`.
 DESCRIBED = {
-    path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / "config/figures").glob("*.yaml"))
+    f"fig{number}": yaml.safe_load((ROOT / f"config/figures/fig{number}.yaml").read_text())
+    for number in range(2, 8)
 }
 # Meshes are of the cells nearest to what a training found; with another processor it may find others.
 FREE = ("_vertices", "_faces")
@@ -47,14 +49,8 @@ def draw_others(folder: Path) -> None:
     targets = [f"figures/{name}.pdf" for name in others]
     targets += [f"results/plot/shapes/{dataset}.html" for dataset in others.values()]
     command = [str(Path(sys.executable).with_name("snakemake")), "--profile", "profiles/demo"]
-    command += [
-        "--cores",
-        str(min(os.cpu_count(), 4)),
-        "--configfile",
-        "tests/end_to_end/figures_overlay.yaml",
-    ]
-    command += ["--config", "scale=demo", "--", *targets]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1500, check=False)
+    command += ["--cores", str(min(os.cpu_count(), 4)), "--", *targets]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=2400, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
