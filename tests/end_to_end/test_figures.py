@@ -14,16 +14,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
+from fabricate.buckets import demo_config
 from harness.page import pdf_text, summary
-from paths import ROOT
 
 GOLDEN = Path(__file__).with_name("golden_demo.json")
 # Of the published figures; those of real cells, 8 and 9, are made by `make workstation`.
-DESCRIBED = {
-    f"fig{number}": yaml.safe_load((ROOT / f"config/figures/fig{number}.yaml").read_text())
-    for number in range(2, 8)
-}
+DESCRIBED = {f"fig{number}": demo_config()["figures"][f"fig{number}"] for number in range(2, 8)}
 # Meshes are of the cells nearest to what a training found; with another processor it may find others.
 FREE = ("_vertices", "_faces")
 # Of test cells, whatever a short training made of them.
