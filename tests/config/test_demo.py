@@ -33,7 +33,7 @@ ALLOWED = (
     # Place, counts, folds, which models, and their epochs.
     *("datasets.*.source.location", "datasets.*.source.max_cells", "datasets.*.n_shards", "datasets.*.folds"),
     *("datasets.*.models", "datasets.*.benchmark", "datasets.*.analysis_model", "datasets.*.max_epochs.*"),
-    # What a training starts from.
+    # What a training starts from, and how fast it goes on.
     "datasets.*.start_weights.*",
     "datasets.*.lr.*",
     # Voxels of the coarser copies, and what is counted in them.

@@ -191,7 +191,7 @@ def model_for(config: Mapping[str, Any], dataset: str, model: str) -> dict[str, 
     if representation in checks.CLOUDS and "subsample" in described:
         model_config["subsample"] = copy.deepcopy(described["subsample"])
     for key in checks.OF_TRAINING:
-        if (own := described.get(key, {}).get(model)) is not None:
+        if own := (described.get(key) or {}).get(model):
             model_config["training"][key] = own
     return model_config
 

@@ -61,7 +61,7 @@ def check_dataset(name: str, dataset: Mapping[str, Any], models: Mapping[str, An
     _check_published(source, dataset, models)
     check_known(source, "model", dataset["models"], models)
     named = {"benchmark": dataset["benchmark"], "analysis_model": [dataset["analysis_model"]]}
-    for key, names in (named | {key: dataset.get(key, {}) for key in OF_TRAINING}).items():
+    for key, names in (named | {key: dataset.get(key) or {} for key in OF_TRAINING}).items():
         if unlisted := ", ".join(model for model in names if model not in dataset["models"]):
             raise InputError(f"{source}: {key} names {unlisted}, which `models` does not list.")
     for model in dataset["models"]:

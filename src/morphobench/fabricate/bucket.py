@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ def run(out: FilePath, *, name: str, bucket: Mapping[str, Any], seed: int) -> No
         for crop in bucket["crops"].values():
             (part / crop["folder"]).mkdir(exist_ok=True)
         rows: list[dict[str, Any]] = []
+        taken: set[str | int] = set()
         planned = list(_planned(bucket))
         for number, cell in enumerate(planned, start=1):
-            rows += _write_cell(part, name, bucket, seed, cell, rows)
+            rows += _write_cell(part, name, bucket, seed, cell, len(rows), taken)
+            taken.add(rows[-1]["CellId"])
             if number % _PROGRESS_EVERY == 0 or number == len(planned):
                 logger.info("bucket %s, %d of %d cells", name, number, len(planned))
         files.write_table(pd.DataFrame(rows), part / bucket["manifest"])
@@ -69,15 +71,16 @@ def _write_cell(
     bucket: Mapping[str, Any],
     seed: int,
     planned: _Planned,
-    before: Sequence[Mapping[str, Any]],
+    n_rows: int,
+    taken: Set[str | int],
 ) -> list[dict[str, Any]]:
     """Write the crops of a cell; return its row, twice for the case "duplicate_id"."""
     label, number, odd = planned
     cell, rng = cell_of_class(name, bucket, seed, label, number)
     if odd in _CHANGES:
         cell = _CHANGES[odd](cell)
-    row: dict[str, Any] = dict.fromkeys(table.index_columns(bucket["n_index_columns"]), len(before))
-    row["CellId"] = table.identifier(bucket["ids"], rng, {other["CellId"] for other in before})
+    row: dict[str, Any] = dict.fromkeys(table.index_columns(bucket["n_index_columns"]), n_rows)
+    row["CellId"] = table.identifier(bucket["ids"], rng, taken)
     for column, crop in bucket["crops"].items():
         key = hashlib.sha256(f"{seed}/{name}/{label}-{number}/{column}".encode())
         file = f"{crop['folder']}/{key.hexdigest()[: crop['hex_digits']]}{crop['ending']}"

@@ -20,7 +20,8 @@ def read(name: str, laid: Mapping[str, Any], root: Path = Path()) -> dict[str, A
     InputError
         When there is none, or it is wrong; naming file and place.
     """
-    path, known = FOLDER / f"{name}.yaml", sorted(path.stem for path in (root / FOLDER).glob("*.yaml"))
+    path = FOLDER / f"{name}.yaml"
+    known = sorted(file.stem for file in (root / FOLDER).glob("*.yaml"))
     for asked, where in ((name, "the dataset's source"), *((other, "key buckets") for other in laid)):
         if asked not in known:
             raise InputError(f"no bucket {asked!r}: {FOLDER} has {', '.join(known)}. Mend {where}.")
