@@ -134,7 +134,7 @@ def test_preprocessed_cells_are_the_same_and_models_train_on_them(demo, preproce
     assert not {"download", "align", "mask", "sample"} & preprocessed.ran
     config = ("--configfile", "published.yaml", "--config", "scale=demo", "start_from=preprocessed")
     plan = job_counts(snakemake(preprocessed.clone, "-n", *config, "--", FIGURE).stdout)
-    assert plan["plot_figure"] == plan["analyse_archetype_embeddings"] == 1
+    assert plan["plot_figure"] == plan["analyse_embeddings"] == 1
     assert not {"train", "published_checkpoint"} & set(plan)
 
 

@@ -1,3 +1,6 @@
+ruleorder: analyse_decoded_bins > analyse_decoded
+
+
 rule analyse_examples:
     input:
         manifest="results/sample/{dataset}/manifest.parquet",
@@ -35,44 +38,30 @@ rule analyse_trainings:
         "../scripts/analyse_trainings.py"
 
 
-rule analyse_walk_embeddings:
+rule analyse_embeddings:
     input:
         manifest=manifest,
         embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
     output:
-        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
-        cells="results/analyse/{dataset}/{model}/seed-{seed}/walk_cells.parquet",
+        walk_embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
+        walk_cells="results/analyse/{dataset}/{model}/seed-{seed}/walk_cells.parquet",
+        archetype_embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
+        archetype_weights="results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
+        archetype_cells="results/analyse/{dataset}/{model}/seed-{seed}/archetype_cells.parquet",
+        archetype_variance="results/analyse/{dataset}/{model}/seed-{seed}/archetype_variance.parquet",
+        pca_scores="results/analyse/{dataset}/{model}/seed-{seed}/pca_scores.parquet",
     conda:
         "../../envs/report.yaml"
     resources:
         **HEAVY,
     params:
-        options=analysis("stratum", "sigmas", "keep", n_components="walk_components"),
+        walk=analysis("stratum", "sigmas", "keep", n_components="walk_components"),
+        archetypes=analysis("stratum", "n_archetypes", "k_list", "n_starts", "keep", "seed"),
+        pca=analysis("stratum", "keep"),
     message:
-        "Walk through the latent space of {wildcards.model} on {wildcards.dataset}"
+        "Find principal components, walks and archetypes of {wildcards.dataset} as {wildcards.model} sees it"
     script:
-        "../scripts/analyse_walk_embeddings.py"
-
-
-rule analyse_archetype_embeddings:
-    input:
-        manifest=manifest,
-        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
-    output:
-        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
-        weights="results/analyse/{dataset}/{model}/seed-{seed}/archetype_weights.parquet",
-        cells="results/analyse/{dataset}/{model}/seed-{seed}/archetype_cells.parquet",
-        variance="results/analyse/{dataset}/{model}/seed-{seed}/archetype_variance.parquet",
-    conda:
-        "../../envs/report.yaml"
-    resources:
-        **HEAVY,
-    params:
-        options=analysis("stratum", "n_archetypes", "k_list", "n_starts", "keep", "seed"),
-    message:
-        "Find the archetypes of {wildcards.dataset} as {wildcards.model} sees it"
-    script:
-        "../scripts/analyse_archetype_embeddings.py"
+        "../scripts/analyse_embeddings.py"
 
 
 rule analyse_strata:
@@ -89,23 +78,6 @@ rule analyse_strata:
         "Ask whether each stratum of {wildcards.dataset} has an archetype of its own in {wildcards.model}"
     script:
         "../scripts/analyse_strata.py"
-
-
-rule analyse_pca:
-    input:
-        manifest=manifest,
-        embedding="results/embed/{dataset}/{model}/seed-{seed}/identity.parquet",
-    output:
-        "results/analyse/{dataset}/{model}/seed-{seed}/pca_scores.parquet",
-    localrule: True
-    conda:
-        "../../envs/report.yaml"
-    params:
-        options=analysis("stratum", "keep"),
-    message:
-        "Find the principal components of {wildcards.model} on {wildcards.dataset}"
-    script:
-        "../scripts/analyse_pca.py"
 
 
 rule analyse_map:
@@ -149,51 +121,38 @@ rule analyse_volume_bins:
         "../scripts/analyse_volume_bins.py"
 
 
-rule analyse_decoded_walks:
+# To load torch and the model takes longer than to decode some ten cells: one job for what is decoded of a model.
+rule analyse_decoded:
     input:
         model=trained("model.pt"),
-        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
+        walks="results/analyse/{dataset}/{model}/seed-{seed}/walk_embeddings.parquet",
+        archetypes="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
     output:
-        "results/analyse/{dataset}/{model}/seed-{seed}/walks.parquet",
+        walks="results/analyse/{dataset}/{model}/seed-{seed}/walks.parquet",
+        archetypes="results/analyse/{dataset}/{model}/seed-{seed}/archetypes.parquet",
     conda:
         "../../envs/torch.yaml"
     resources:
         **HEAVY,
     params:
         **DECODING,
-        analysis="walks",
     message:
-        "Decode the walk through {wildcards.dataset} with {wildcards.model}"
+        "Decode the walks and archetypes of {wildcards.dataset} with {wildcards.model}"
     script:
         "../scripts/analyse_decoded.py"
 
 
-use rule analyse_decoded_walks as analyse_decoded_archetypes with:
+use rule analyse_decoded as analyse_decoded_bins with:
     input:
-        model=trained("model.pt"),
-        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/archetype_embeddings.parquet",
+        **dict(rules.analyse_decoded.input.items()),
+        volume_bins="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_embeddings.parquet",
     output:
-        "results/analyse/{dataset}/{model}/seed-{seed}/archetypes.parquet",
-    params:
-        **DECODING,
-        analysis="archetypes",
-    message:
-        "Decode the archetypes of {wildcards.dataset} with {wildcards.model}"
-
-
-use rule analyse_decoded_walks as analyse_decoded_volume_bins with:
-    input:
-        model=trained("model.pt"),
-        embeddings="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_embeddings.parquet",
-    output:
-        "results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_shapes.parquet",
+        **dict(rules.analyse_decoded.output.items()),
+        volume_bins="results/analyse/{dataset}/{model}/seed-{seed}/volume_bin_shapes.parquet",
     wildcard_constraints:
         dataset=datasets(analyse="volume_bins"),
-    params:
-        **DECODING,
-        analysis="volume_bins",
     message:
-        "Decode the mean cells of volume bins of {wildcards.dataset} with {wildcards.model}"
+        "Decode the walks, archetypes and volume bins of {wildcards.dataset} with {wildcards.model}"
 
 
 rule analyse_rotations:

@@ -5,9 +5,8 @@ if __name__ == "__main__":
     with log.job(snakemake.log[0]):
         decoded.decode(
             snakemake.input.model,
-            snakemake.input.embeddings,
-            snakemake.output[0],
-            analysis=snakemake.params.analysis,
+            dict(snakemake.input.items()),
+            dict(snakemake.output.items()),
             embed=snakemake.params.embed_config,
             side_um=snakemake.params.side_um,
             seed=snakemake.params.seed,

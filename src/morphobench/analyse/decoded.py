@@ -43,27 +43,28 @@ def _sampling(embed: Mapping[str, Any], side_um: float | None, seed: int, analys
 
 def decode(
     model_path: FilePath,
-    embeddings: FilePath,
-    out: FilePath,
+    embeddings: Mapping[str, FilePath],
+    out: Mapping[str, FilePath],
     *,
-    analysis: str,
     embed: Mapping[str, Any],
     side_um: float | None,
     seed: int,
 ) -> None:
-    """Decode the embeddings of an analysis in the canonical frame: its labels (`LABELS`), x_um, y_um, z_um.
+    """Decode embeddings in the canonical frame, from a table for each analysis into one of its name in `out`.
 
-    Models that do not decode into points give an empty table. `side_um` is the side of the dataset's cubes.
+    It has the labels of the analysis (`LABELS`), x_um, y_um, z_um, and no rows if the model does not decode
+    into points. `side_um` is the side of the dataset's cubes.
     """
-    (model, model_config), table = models.load(model_path), read_table(embeddings)
-    labels = table[LABELS[analysis]]
-    if model_config["representation"] not in _DECODED or table.empty:
-        logger.warning("%s: no shapes are decoded for the %s", model_config["representation"], analysis)
-        write_table(_cloud_table(np.empty((0, 0, 3), np.float32), labels[:0]), out)
-        return
-    options = {"batch_size": embed["batch_size"], **_sampling(embed, side_um, seed, analysis)}
-    clouds = decode_shapes(model, embedding_matrix(table), model_config, **options)
-    write_table(_cloud_table(clouds, labels), out)
+    model, model_config = models.load(model_path)
+    for analysis, path in out.items():
+        table = read_table(embeddings[analysis])
+        labels, clouds = table[LABELS[analysis]], np.empty((0, 0, 3), np.float32)
+        if model_config["representation"] in _DECODED and len(table):
+            options = {"batch_size": embed["batch_size"], **_sampling(embed, side_um, seed, analysis)}
+            clouds = decode_shapes(model, embedding_matrix(table), model_config, **options)
+        else:
+            logger.warning("%s: no shapes are decoded for the %s", model_config["representation"], analysis)
+        write_table(_cloud_table(clouds, labels[: len(clouds)]), path)
 
 
 @torch.inference_mode()

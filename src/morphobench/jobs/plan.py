@@ -27,7 +27,7 @@ _LOCAL = (
     *("download_manifest", "mask_box", "mask_scale_factor", "sample_manifest", "sample_fold"),
     *("train_baseline", "train_reuse", "train_weights", "embed_own", "embed_own_rotated", "embed_freeze"),
     *("score_pairs", "score_fold_pairs", "score_combined"),
-    *("analyse_examples", "analyse_trainings", "analyse_strata", "analyse_pca", "analyse_volume_bins"),
+    *("analyse_examples", "analyse_trainings", "analyse_strata", "analyse_volume_bins"),
     *("plot_figure", "plot_crate", "plot_picture", "plot_results", "published_cellprofiler"),
 )
 
