@@ -1,6 +1,6 @@
 """Permutation test of whether each stratum has an archetype of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,7 @@ def stratum_by_archetype(
     p, q, p_all = np.full(len(names), np.nan), np.full(len(names), np.nan), np.nan
     reason = "one stratum" if len(names) < 2 else _too_few(which, unit)
     if not reason:
-        draws = (_permute(which, unit, rng) for _ in range(n_permutations))
+        draws = _permutations(which, unit, n_permutations, rng)
         null = np.stack([_pair(_means(weights, draw))[0] for draw in draws])
         p = (1 + (null >= paired - 1e-12).sum(axis=0)) / (1 + n_permutations)
         q = false_discovery_control(p)
@@ -80,14 +80,22 @@ def _too_few(which: np.ndarray, unit: np.ndarray) -> str:
     return f"{np.exp(log_n):.0f} permutations of units: the smallest possible p is {np.exp(-log_n):.2g}"
 
 
-def _permute(which: np.ndarray, unit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Permute strata among units of one stratum each, and among the cells of each other unit."""
-    pure, permuted = _pure(which, unit), np.empty_like(which)
-    # Both orders list the units one after the other; the second in random order within each.
-    permuted[np.argsort(unit, kind="stable")] = which[np.lexsort((rng.random(len(unit)), unit))]
-    of_unit = which[np.unique(unit, return_index=True)[1]]
-    of_unit[pure] = rng.permutation(of_unit[pure])
-    return np.where(pure[unit], of_unit[unit], permuted)
+def _permutations(
+    which: np.ndarray, unit: np.ndarray, n: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Permute strata among units of one stratum each, and among the cells of each other unit, n times."""
+    pure = _pure(which, unit)
+    first = np.unique(unit, return_index=True)[1]
+    mixed = np.flatnonzero(~pure[unit])
+    mixed = mixed[np.argsort(unit[mixed], kind="stable")]
+    for _ in range(n):
+        # Lists the units as `mixed` does, but in random order within each.
+        shuffled = mixed[np.lexsort((rng.random(len(unit))[mixed], unit[mixed]))]
+        of_unit = which[first]
+        of_unit[pure] = rng.permutation(of_unit[pure])
+        permuted = of_unit[unit]
+        permuted[mixed] = which[shuffled]
+        yield permuted
 
 
 def _means(weights: np.ndarray, which: np.ndarray) -> np.ndarray:
