@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 from morphobench.plot import heatmap, style
 from morphobench.plot.context import Context, EmptyPanel
-from morphobench.plot.panels import invariances, models_by_metrics
+from morphobench.plot.panels import invariances, models_by_metrics, stratum_by_archetype
 
 LOOKS = {
     name: {"label": name.capitalize(), "color": "#112233"} for name in ("model", "powers", "noise", "answers")
@@ -100,3 +100,13 @@ def test_a_change_has_a_field_and_its_floor_stands_in_the_table(scores):
     assert tables["invariances"]["floor"].iloc[0] == pytest.approx(0.01)
     with pytest.raises(EmptyPanel):
         invariances.tables({"scores": scores[scores["metric"] == "reconstruction"]}, CONTEXT)
+
+
+@pytest.mark.parametrize("largest", [0.004, 0.04, 0.3, 0.34, 0.36, 1.0])
+def test_the_scale_of_weights_has_its_two_ends(largest):
+    weights = {"archetype": [0, 1, 0, 1], "mean_weight": [largest, largest / 2, 0.0, largest / 4]}
+    table = pd.DataFrame({"stratum": ["a", "a", "b", "b"], **weights, "q": 0.5})
+    bar = drawn(stratum_by_archetype, {"stratum_by_archetype": table}).axes[1]
+    low, high = (float(label.get_text()) for label in bar.get_yticklabels())
+    assert (low, high) == bar.get_ylim()
+    assert low == 0 <= largest <= high < largest + 0.1

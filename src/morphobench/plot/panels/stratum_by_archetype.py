@@ -20,13 +20,14 @@ def draw(part: SubFigure, tables: Tables, context: Context) -> None:
     table = tables["stratum_by_archetype"]
     strata = list(dict.fromkeys(table["stratum"]))
     weights = table.pivot_table(index="stratum", columns="archetype", values="mean_weight").loc[strata]
-    largest = float(weights.max(axis=None))
+    # The scale ends on a tick.
+    top = max(np.ceil(10 * weights.max(axis=None)), 1) / 10
     axes = part.subplots(gridspec_kw=layout.margins(part, left=19, right=21, head=9.5, foot=7))
     wide = layout.width_mm(part)
     bar = part.add_axes((1 - 8 / wide, 0.2, 1.5 / wide, 0.45))
     numbers, names = [f"{number + 1:g}" for number in weights.columns], [*map(context.name, strata)]
-    look = {"cmap": "Blues", "vmin": 0, "vmax": max(largest, 1e-9), "rasterized": False, "ax": axes}
-    look |= {"cbar_ax": bar, "cbar_kws": {"ticks": [0, round(largest, 1)]}}
+    look = {"cmap": "Blues", "vmin": 0, "vmax": top, "rasterized": False, "ax": axes}
+    look |= {"cbar_ax": bar, "cbar_kws": {"ticks": [0, top]}}
     sns.heatmap(weights, xticklabels=numbers, yticklabels=names, **look)
     axes.tick_params(length=0, rotation=0)
     if layout.height_mm(part) - 16.5 < 2.6 * len(strata):
