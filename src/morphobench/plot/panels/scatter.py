@@ -5,6 +5,7 @@ They are coloured by stratum; with the option `colors`, by each of these columns
 
 import matplotlib.patheffects as effects
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -116,9 +117,16 @@ def _size(cells: pd.DataFrame) -> float:
 
 
 def _draw_archetypes(axes: Axes, table: pd.DataFrame) -> None:
-    """Mark archetypes by a cross and their number from 1."""
+    """Mark archetypes by a cross and their number from 1; those at one place share a label."""
     axes.plot(table["dim_0"], table["dim_1"], "x", color="black", ms=4, mew=1, zorder=4)
     halo = [effects.withStroke(linewidth=1.2, foreground="white")]
     look = {"weight": "bold", "path_effects": halo, "zorder": 5}
-    for number, x, y in table[["archetype", *_MAP]].itertuples(index=False):
-        layout.annotate(axes, f"{number + 1:g}", (x, y), (2.5, 2.5), **look)
+    axes.autoscale_view()
+    xy = table[_MAP].to_numpy()
+    xy_pt = axes.transData.transform(xy) * 72 / axes.figure.dpi
+    labels: dict[int, list[str]] = {}
+    for row, number in enumerate(table["archetype"]):
+        near = [first for first in labels if np.abs(xy_pt[row] - xy_pt[first]).max() < style.SMALL]
+        labels.setdefault(near[0] if near else row, []).append(f"{number + 1:g}")
+    for first, numbers in labels.items():
+        layout.annotate(axes, ", ".join(numbers), tuple(xy[first]), (2.5, 2.5), **look)
