@@ -49,6 +49,8 @@ rule train:
         ),
     wildcard_constraints:
         dataset=datasets(start_from=["raw", "preprocessed"], weights_from=False),
+    # What takes longest, and all else waits for, begins first.
+    priority: 1
     conda:
         "../../envs/torch.yaml"
     threads: CONFIG["train"]["devices"]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 from morphobench.plot import style
 
@@ -157,7 +157,7 @@ def text_mm(texts: Sequence[str], size: float) -> float:
     """Return the width of the widest of some texts, in millimetres at a size in points."""
     font = FontProperties(size=size)
     parts = [line for text in texts for line in text.split("\n")]
-    widths = [TextPath((0, 0), line, prop=font).get_extents().width for line in parts]
+    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in parts]
     # Hinted letters are a little wider.
     return 1.07 * max(widths) / 72 / style.MM
 
