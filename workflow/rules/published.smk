@@ -20,7 +20,6 @@ rule published_manifest:
     params:
         dataset=dataset_params("name", "kind", "source", "published", "voxel_um", "rules", "needs"),
         max_cells=lambda wildcards: dataset_config(wildcards)["source"].get("max_cells"),
-        cache=CONFIG["download"]["cache"],
     message:
         "Fetch and check the published manifest of {wildcards.dataset}"
     script:
@@ -39,7 +38,6 @@ rule published_cells:
     params:
         dataset=dataset_params("name", "kind", "source", "published", "voxel_um", "rules", "mask", "sample"),
         n_shards=lambda wildcards: len(shards("sample")(wildcards)),
-        cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
         max_failed_fraction=CONFIG["max_failed_fraction"],
     message:
@@ -62,7 +60,6 @@ rule published_checkpoint:
         model=lambda wildcards: configuration.model_for(CONFIG, wildcards.dataset, wildcards.model),
         dataset=dataset_params("name", "published"),
         cells_config=cells_config,
-        cache=CONFIG["download"]["cache"],
     message:
         "Convert the published weights of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -83,7 +80,6 @@ rule published_embedding:
         "../../envs/image.yaml"
     params:
         dataset=dataset_params("name", "kind", "published"),
-        cache=CONFIG["download"]["cache"],
     message:
         "Fetch the published embeddings of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -102,7 +98,6 @@ rule published_cellprofiler:
         "../../envs/image.yaml"
     params:
         dataset=dataset_params("name", "published"),
-        cache=CONFIG["download"]["cache"],
     message:
         "Fetch the CellProfiler features of {wildcards.dataset}, where there are any"
     script:
@@ -138,7 +133,6 @@ rule published_examples:
         dataset=dataset_params(
             "name", "kind", "source", "published", "voxel_um", "rules", "sample", "stratum"
         ),
-        cache=CONFIG["download"]["cache"],
         seed=CONFIG["seed"],
     message:
         "Fetch the few cells of {wildcards.dataset} that figures display"

@@ -89,7 +89,8 @@ def _permutations(
     mixed = np.flatnonzero(~pure[unit])
     mixed = mixed[np.argsort(unit[mixed], kind="stable")]
     for _ in range(n):
-        # Lists the units as `mixed` does, but in random order within each.
+        # Lists the units as `mixed` does, but in random order within each. Drawn for every cell, used or not:
+        # fewer draws would change p values.
         shuffled = mixed[np.lexsort((rng.random(len(unit))[mixed], unit[mixed]))]
         of_unit = which[first]
         of_unit[pure] = rng.permutation(of_unit[pure])
